@@ -1,0 +1,50 @@
+"""The two ways out of a rule: `Rejected` is an expected answer with a code, `InvariantBroken` halts the node.
+
+Code ranges (never renumbered, never reused): 1-99 transaction and query layer, then one hundred per module:
+bank 100, members 200, validators 300, licences 400, datanets 500, models 600, inference 700, claims 800,
+governance 900.
+"""
+
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """Codes of the transaction and query layer; 0 is success."""
+
+    OK = 0
+    MALFORMED = 1
+    TOO_LARGE = 2
+    WRONG_CHAIN = 3
+    EXPIRED = 4
+    WRONG_SEQUENCE = 5
+    BAD_POLICY = 6
+    BAD_SIGNATURE = 7
+    INSUFFICIENT_FEE = 8
+    INSUFFICIENT_FUNDS = 9
+    TOO_MANY_PENDING = 10
+    NOT_PERMITTED = 11
+    BAD_SPONSOR = 12
+    UNKNOWN_ACCOUNT = 13
+    EXCLUDED = 14
+    DELEGATION = 15
+    PENDING_POLICY_CHANGE = 16
+    UNKNOWN_QUERY = 20
+    BAD_QUERY = 21
+    NOT_FOUND = 22
+    HEIGHT_UNAVAILABLE = 23
+    NOT_YET_PROVABLE = 24
+    QUERY_TOO_LARGE = 25
+    PROOF_TOO_DEEP = 26
+
+
+class Rejected(Exception):
+    """An expected failure: a stable code and one line that says what, why and, where it helps, what to do."""
+
+    def __init__(self, code: IntEnum, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class InvariantBroken(Exception):
+    """The state contradicts itself: a bug. Nobody catches it; the node stops rather than fork."""

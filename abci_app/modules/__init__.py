@@ -1,0 +1,1 @@
+"""The modules of the state machine, one file each, in the section order of docs/design (see CONTRIBUTING.md)."""

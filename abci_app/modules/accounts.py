@@ -1,0 +1,129 @@
+"""accounts: changing who can sign for an account.
+
+State: see `abci_app.accounts` (the bank module lists the tables).
+
+A stored policy always wins over a presented one. Rotating keys keeps the address and everything that it holds.
+Delegated keys let an agent or a worker act within bounds: message types, total spend (fees included), last height.
+"""
+
+from enum import IntEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct, structs
+from nacl.bindings import crypto_core_ed25519_is_valid_point
+
+from abci_app.accounts import ACCOUNTS, DELEGATIONS, MAX_DELEGATED_TYPES, MAX_POLICY_BYTES, Delegation, get_account
+from abci_app.errors import Code, Rejected
+from abci_app.module import Context, Event, Message, Module, Query
+from abci_app.policy import Policy, decode_policy
+from abci_app.state.codec import Record
+from abci_app.state.store import StateView
+from abci_app.types import U16, Bytes32, Height, Nopen
+
+class AccountsCode(IntEnum):
+    """Codes of the accounts module."""
+
+    UNKNOWN_DELEGATION = 60
+    BAD_DELEGATION = 61
+
+
+class SetPolicy(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0011):
+    """Replace the sender's policy (canonical bytes); every delegated key stays until revoked."""
+
+    policy: Annotated[bytes, Meta(min_length=1, max_length=MAX_POLICY_BYTES)]
+
+    def validate(self) -> None:
+        """The policy must be a policy, well-formed and reachable."""
+        if not isinstance(decode_policy(self.policy), Policy):
+            raise Rejected(Code.BAD_POLICY, "a delegated key cannot be an account's policy")
+
+
+class SetDelegation(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0012):
+    """Let `public_key` act for the sender within bounds; setting it again replaces the bounds and resets the spend."""
+
+    public_key: Bytes32
+    message_types: Annotated[tuple[U16, ...], Meta(min_length=1, max_length=MAX_DELEGATED_TYPES)]
+    spend_limit_nopen: Nopen
+    expiry_height: Height
+
+    def validate(self) -> None:
+        """Types sorted and unique, none of them able to change keys; the key a valid point."""
+        if list(self.message_types) != sorted(frozenset(self.message_types)):
+            raise Rejected(AccountsCode.BAD_DELEGATION, "delegated message types must be sorted and unique")
+        if self.message_types[0] < FIRST_DELEGABLE_TYPE:
+            raise Rejected(AccountsCode.BAD_DELEGATION, "changing policies and delegations cannot be delegated")
+        if not crypto_core_ed25519_is_valid_point(self.public_key):
+            raise Rejected(Code.BAD_POLICY, f"public key {self.public_key.hex()} is not a valid Ed25519 point")
+
+
+class RevokeDelegation(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0013):
+    """End a delegation of the sender at once."""
+
+    public_key: Bytes32
+
+
+# Message types below this one change who can sign.
+FIRST_DELEGABLE_TYPE = 0x0100
+
+
+class PolicyChanged(Event, frozen=True, gc=False):
+    """The keys that act for `account` changed."""
+
+    account: bytes
+
+
+def execute_set_policy(context: Context, message: SetPolicy) -> None:
+    """Store the new policy; the address stays."""
+    account = get_account(context.state, context.sender)
+    ACCOUNTS.set(context.state, context.sender, structs.replace(account, policy=message.policy))
+    context.emit(PolicyChanged(context.sender))
+
+
+def execute_set_delegation(context: Context, message: SetDelegation) -> None:
+    """Store the delegation with nothing spent yet."""
+    if message.expiry_height < context.height:
+        raise Rejected(AccountsCode.BAD_DELEGATION, f"expiry height {message.expiry_height} is already past")
+    delegation = Delegation(
+        message.public_key, message.message_types, message.spend_limit_nopen, 0, message.expiry_height
+    )
+    DELEGATIONS.set(context.state, context.sender, message.public_key, delegation)
+
+
+def execute_revoke_delegation(context: Context, message: RevokeDelegation) -> None:
+    """Remove the delegation."""
+    if not DELEGATIONS.has(context.state, context.sender, message.public_key):
+        raise Rejected(AccountsCode.UNKNOWN_DELEGATION, "this key is not delegated: nothing to revoke")
+    DELEGATIONS.delete(context.state, context.sender, message.public_key)
+
+
+class DelegationsQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """Whose delegations."""
+
+    address: Bytes32
+
+
+class DelegationsView(Struct, frozen=True):
+    """All delegated keys of an account, complete."""
+
+    delegations: tuple[Delegation, ...]
+
+
+def query_delegations(view: StateView, args: DelegationsQuery) -> DelegationsView:
+    """Every delegated key of an account and its bounds."""
+    return DelegationsView(tuple([delegation for _, delegation in DELEGATIONS.iterate(view, args.address)]))
+
+
+MODULE = Module(
+    name="accounts",
+    tables=(),
+    errors=AccountsCode,
+    messages={
+        SetPolicy: execute_set_policy,
+        SetDelegation: execute_set_delegation,
+        RevokeDelegation: execute_revoke_delegation,
+    },
+    events=(PolicyChanged,),
+    queries=(
+        Query("delegations", DelegationsQuery, DelegationsView, query_delegations, "delegated keys of an account"),
+    ),
+)

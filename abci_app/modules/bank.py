@@ -1,0 +1,164 @@
+"""bank: balances, transfers, burning, module accounts.
+
+State (owned by `abci_app.accounts`, so that a transfer rewrites one leaf an account):
+    account/ | H(address) -> Account(sequence, balance_nopen, policy)
+    bank/supply/value -> Supply(minted_nopen, burned_nopen)
+
+Invariant: minted - burned = the sum of all balances (module accounts hold stakes, escrows and fees).
+Nothing mints after genesis.
+"""
+
+from enum import IntEnum
+
+from msgspec import Struct
+
+from abci_app import accounts
+from abci_app.accounts import ACCOUNTS, DELEGATIONS
+from abci_app.errors import Rejected
+from abci_app.module import Context, Message, Module, Query
+from abci_app.state.codec import Record
+from abci_app.state.store import StateView
+from abci_app.state.table import Item, MutableState
+from abci_app.types import Address, Bytes32, Nopen
+
+# --- Tables
+
+class Supply(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """What genesis minted and what was burned since."""
+
+    minted_nopen: Nopen
+    burned_nopen: Nopen
+
+
+SUPPLY = Item("bank/supply/", Supply)
+
+
+# --- Error codes
+
+class BankCode(IntEnum):
+    """Codes of the bank module."""
+
+    ZERO_AMOUNT = 100
+    SELF_TRANSFER = 101
+
+
+# --- Messages
+
+class Transfer(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0101):
+    """Move `amount_nopen` from the sender to `recipient`."""
+
+    recipient: Bytes32
+    amount_nopen: Nopen
+
+    def validate(self) -> None:
+        """The amount must be positive."""
+        if not self.amount_nopen:
+            raise Rejected(BankCode.ZERO_AMOUNT, "transfer of 0 nopen: give an amount above zero")
+
+    def maximum_spend_nopen(self) -> int:
+        """The amount."""
+        return self.amount_nopen
+
+
+class Burn(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0102):
+    """Destroy `amount_nopen` of the sender for ever."""
+
+    amount_nopen: Nopen
+
+    def validate(self) -> None:
+        """The amount must be positive."""
+        if not self.amount_nopen:
+            raise Rejected(BankCode.ZERO_AMOUNT, "burn of 0 nopen: give an amount above zero")
+
+    def maximum_spend_nopen(self) -> int:
+        """The amount."""
+        return self.amount_nopen
+
+
+# --- Handlers
+
+def execute_transfer(context: Context, message: Transfer) -> None:
+    """A transfer has no event of its own: the transaction's event names both accounts."""
+    if message.recipient == context.sender:
+        raise Rejected(BankCode.SELF_TRANSFER, "sender and recipient are the same account")
+    move(context.state, context.sender, message.recipient, message.amount_nopen)
+    context.involved.append(Address(message.recipient))
+
+
+def execute_burn(context: Context, message: Burn) -> None:
+    """Take from the sender and count it as burned."""
+    burn(context.state, context.sender, message.amount_nopen)
+
+
+# --- For other modules
+
+def move(state: MutableState, source: bytes, destination: bytes, amount_nopen: int) -> None:
+    """Move an amount between two accounts; raises `Rejected(INSUFFICIENT_FUNDS)`."""
+    accounts.debit(state, source, amount_nopen)
+    accounts.credit(state, destination, amount_nopen)
+
+
+def burn(state: MutableState, source: bytes, amount_nopen: int) -> None:
+    """Destroy an amount of an account."""
+    accounts.debit(state, source, amount_nopen)
+    supply = SUPPLY.get(state) or Supply(0, 0)
+    SUPPLY.set(state, Supply(supply.minted_nopen, supply.burned_nopen + amount_nopen))
+
+
+# --- Queries
+
+class AccountQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """Which account."""
+
+    address: Bytes32
+
+
+class AccountView(Struct, frozen=True):
+    """An account as it stands at one height; an unused address has zeros and `exists` 0."""
+
+    address: bytes
+    exists: int
+    sequence: int
+    balance_nopen: int
+    policy: bytes
+
+
+class SupplyQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """No arguments."""
+
+
+def query_account(view: StateView, args: AccountQuery) -> AccountView:
+    """Balance, sequence and stored policy of an address."""
+    account = ACCOUNTS.get(view, args.address)
+    found = account or accounts.EMPTY_ACCOUNT
+    return AccountView(args.address, int(account is not None), found.sequence, found.balance_nopen, found.policy)
+
+
+def query_supply(view: StateView, args: SupplyQuery) -> Supply:
+    """Minted and burned amounts."""
+    return SUPPLY.get(view) or Supply(0, 0)
+
+
+# --- Invariants
+
+def supply_equals_balances(view: StateView) -> list[str]:
+    """minted - burned = sum of all balances."""
+    supply = SUPPLY.get(view) or Supply(0, 0)
+    held_nopen = sum([account.balance_nopen for _, account in ACCOUNTS.iterate(view)])
+    circulating_nopen = supply.minted_nopen - supply.burned_nopen
+    if held_nopen == circulating_nopen:
+        return []
+    return [f"balances sum to {held_nopen} nopen, supply is {circulating_nopen}"]
+
+
+MODULE = Module(
+    name="bank",
+    tables=(ACCOUNTS, DELEGATIONS, SUPPLY),
+    errors=BankCode,
+    messages={Transfer: execute_transfer, Burn: execute_burn},
+    queries=(
+        Query("account", AccountQuery, AccountView, query_account, "balance, sequence and policy of an address"),
+        Query("supply", SupplyQuery, Supply, query_supply, "minted and burned nopen"),
+    ),
+    invariants=(supply_equals_balances,),
+)

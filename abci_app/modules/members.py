@@ -1,0 +1,257 @@
+"""members: who takes part in this permissioned chain, and in which roles.
+
+    members/member/ | H(address) -> Member(address, roles, name)
+    members/peer/ | H(CometBFT node id) -> Peer(node_id, name)
+    members/peer-count/value -> PeerCount(count)
+
+Registrars (members with that role) set members and allowed peers. Which message types need a role stands in the chain
+parameters; a type not listed there is open to all. Invariant: at least one registrar exists if genesis named one.
+The peer filter (an empty list admits everybody) is applied by `Application.query`; removal acts on reconnect.
+"""
+
+from enum import IntEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from abci_app.accounts import show_address
+from abci_app.errors import Rejected
+from abci_app.module import Context, Event, Message, Module, Query
+from abci_app.state.codec import Record
+from abci_app.state.store import StateView
+from abci_app.state.table import HASHED, Item, Map, MutableState
+from abci_app.types import U32, Bytes32, Integer, Text
+
+# One page of a member listing.
+MAX_PAGE = 200
+# CometBFT node ids: 20 bytes in lower-case hex.
+NodeId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}\Z")]
+
+
+class Role(IntEnum):
+    """Bits of a member's roles."""
+
+    VALIDATOR = 1
+    CONTRIBUTOR = 2
+    REVIEWER = 4
+    BUILDER = 8
+    SERVER = 16
+    AUDITOR = 32
+    REGISTRAR = 64
+
+
+ALL_ROLES = 127
+
+
+class Member(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """One member; the address stands in the record because the key holds only its hash."""
+
+    address: Bytes32
+    roles: U32
+    name: Text
+
+
+class Peer(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """One CometBFT node that may connect."""
+
+    node_id: NodeId
+    name: Text
+
+
+class PeerCount(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """How many peers are listed; 0 admits everybody."""
+
+    count: Integer
+
+
+MEMBERS = Map("members/member/", (HASHED,), Member)
+PEERS = Map("members/peer/", (HASHED,), Peer)
+PEER_COUNT = Item("members/peer-count/", PeerCount)
+
+
+class MembersCode(IntEnum):
+    """Codes of the members module."""
+
+    NOT_REGISTRAR = 200
+    UNKNOWN_ROLE = 201
+    ROLE_NEEDED = 202
+    UNKNOWN_PEER = 203
+
+
+class SetMember(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0201):
+    """Registrar: give `member` exactly these roles; 0 removes the membership."""
+
+    member: Bytes32
+    roles: U32
+    name: Text
+
+    def validate(self) -> None:
+        """Only known roles."""
+        if self.roles & ~ALL_ROLES:
+            raise Rejected(MembersCode.UNKNOWN_ROLE, f"roles {self.roles} has unknown bits; all roles are {ALL_ROLES}")
+
+
+class SetPeer(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0202):
+    """Registrar: allow (1) or remove (0) a CometBFT node id."""
+
+    node_id: NodeId
+    allowed: Annotated[int, Meta(ge=0, le=1)]
+    name: Text
+
+
+class MemberChanged(Event, frozen=True, gc=False):
+    """Roles of a member changed."""
+
+    member: bytes
+    roles: int
+
+
+def execute_set_member(context: Context, message: SetMember) -> None:
+    """Registrars only; none can drop its own role, so a chain with a registrar never loses its last one."""
+    _require_registrar(context)
+    if message.member == context.sender and not message.roles & Role.REGISTRAR:
+        raise Rejected(MembersCode.NOT_REGISTRAR, "a registrar cannot drop its own role: ask another registrar")
+    if message.roles:
+        MEMBERS.set(context.state, message.member, Member(message.member, message.roles, message.name))
+    else:
+        MEMBERS.delete(context.state, message.member)
+    context.emit(MemberChanged(message.member, message.roles))
+
+
+def execute_set_peer(context: Context, message: SetPeer) -> None:
+    """Registrars only."""
+    _require_registrar(context)
+    count = (PEER_COUNT.get(context.state) or PeerCount(0)).count
+    known = PEERS.has(context.state, message.node_id)
+    if message.allowed:
+        PEERS.set(context.state, message.node_id, Peer(message.node_id, message.name))
+        PEER_COUNT.set(context.state, PeerCount(count if known else count + 1))
+    elif known:
+        PEERS.delete(context.state, message.node_id)
+        PEER_COUNT.set(context.state, PeerCount(count - 1))
+    else:
+        raise Rejected(MembersCode.UNKNOWN_PEER, f"node {message.node_id} is not on the list")
+
+
+def _require_registrar(context: Context) -> None:
+    if not roles_of(context.state, context.sender) & Role.REGISTRAR:
+        raise Rejected(MembersCode.NOT_REGISTRAR, f"{show_address(context.sender)} is not a registrar of this chain")
+
+
+def roles_of(view: StateView, address: bytes) -> int:
+    """Bit set of an address's roles; 0 for a stranger."""
+    member = MEMBERS.get(view, address)
+    return member.roles if member else 0
+
+
+def require_role_for(context: Context, message_type: int) -> None:
+    """Raises unless the sender may send this message type (chain parameters, `message_roles`)."""
+    needed = context.block.parameters.roles_for(message_type)
+    if needed and not roles_of(context.state, context.sender) & needed:
+        names = " or ".join([role.name.lower() for role in Role if needed & role])
+        raise Rejected(
+            MembersCode.ROLE_NEEDED,
+            f"{show_address(context.sender)} needs the role {names} for this message: ask a registrar",
+        )
+
+
+def peer_is_allowed(view: StateView, node_id: str) -> bool:
+    """Whether the list admits a CometBFT node id; an empty list admits everybody."""
+    if not (PEER_COUNT.get(view) or PeerCount(0)).count:
+        return True
+    return PEERS.has(view, node_id)
+
+
+class MemberQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """Which member."""
+
+    address: Bytes32
+
+
+class MembersQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """One page of members in key order, after the hash of `after_key` (empty = from the start)."""
+
+    after_key: Annotated[bytes, Meta(max_length=32)]
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)]
+
+
+class MemberView(Struct, frozen=True):
+    """Roles of one address, 0 for a stranger."""
+
+    address: bytes
+    roles: int
+    name: str
+
+
+class MembersPage(Struct, frozen=True):
+    """One page; `next_key` is empty on the last one."""
+
+    members: tuple[Member, ...]
+    next_key: bytes
+
+
+def query_member(view: StateView, args: MemberQuery) -> MemberView:
+    """Roles of one address."""
+    member = MEMBERS.get(view, args.address)
+    return MemberView(args.address, member.roles if member else 0, member.name if member else "")
+
+
+def query_members(view: StateView, args: MembersQuery) -> MembersPage:
+    """A page of all members."""
+    start, end = MEMBERS.range()
+    if args.after_key:
+        start = MEMBERS.prefix + args.after_key + b"\x00"
+    page: list[Member] = []
+    last_key = b""
+    for key, data in view.iterate(start, end):
+        if len(page) == args.limit:
+            return MembersPage(tuple(page), last_key)
+        page.append(MEMBERS.decode_value(data))
+        last_key = key[len(MEMBERS.prefix) :]
+    return MembersPage(tuple(page), b"")
+
+
+class GenesisMember(Struct, frozen=True, forbid_unknown_fields=True):
+    """A member of the genesis document; `address` in bech32m or hex."""
+
+    address: str
+    roles: tuple[str, ...]
+    name: str = ""
+
+
+class GenesisPeer(Struct, frozen=True, forbid_unknown_fields=True):
+    """An allowed CometBFT node of the genesis document."""
+
+    node_id: NodeId
+    name: str = ""
+
+
+def write_genesis(state: MutableState, members: tuple[Member, ...], peers: tuple[Peer, ...]) -> None:
+    """Store the members and peers of the genesis document (checked by `abci_app.genesis`)."""
+    for member in members:
+        MEMBERS.set(state, member.address, member)
+    for peer in peers:
+        PEERS.set(state, peer.node_id, peer)
+    if peers:
+        PEER_COUNT.set(state, PeerCount(len(peers)))
+
+
+def peer_count_matches(view: StateView) -> list[str]:
+    """The counter equals the number of listed peers."""
+    counted = (PEER_COUNT.get(view) or PeerCount(0)).count
+    listed = len(list(PEERS.iterate(view)))
+    return [] if counted == listed else [f"peer count is {counted}, {listed} peers are listed"]
+
+
+MODULE = Module(
+    name="members",
+    tables=(MEMBERS, PEERS, PEER_COUNT),
+    errors=MembersCode,
+    messages={SetMember: execute_set_member, SetPeer: execute_set_peer},
+    events=(MemberChanged,),
+    queries=(
+        Query("member", MemberQuery, MemberView, query_member, "roles of an address"),
+        Query("list", MembersQuery, MembersPage, query_members, "all members, paged"),
+    ),
+    invariants=(peer_count_matches,),
+)

@@ -1,0 +1,49 @@
+"""The modules in execution order, and the tables made from them. A new module is one line here."""
+
+from abci_app.errors import Code, Rejected
+from abci_app.module import Handler, Message, Module, Query
+from abci_app.modules import accounts, bank, members
+from abci_app.parameters import PARAMETERS
+from abci_app.state.table import Table
+
+MODULES: tuple[Module, ...] = (
+    accounts.MODULE,
+    bank.MODULE,
+    members.MODULE,
+)
+
+HANDLERS: dict[type[Message], tuple[Module, Handler]] = {
+    message: (module, handler) for module in MODULES for message, handler in module.messages.items()
+}
+MESSAGE_TYPES: tuple[type[Message], ...] = tuple(HANDLERS)
+# u16 type tag -> message class, and back.
+MESSAGES_BY_TAG: dict[int, type[Message]] = {
+    int(message.__struct_config__.tag): message  # type: ignore[arg-type]
+    for message in MESSAGE_TYPES
+}
+TAG_OF: dict[type[Message], int] = {message: tag for tag, message in MESSAGES_BY_TAG.items()}
+TABLES: tuple[Table, ...] = (PARAMETERS, *[table for module in MODULES for table in module.tables])
+_QUERIES: dict[tuple[str, str], Query] = {
+    (module.name, query.name): query for module in MODULES for query in module.queries
+}
+
+
+def find_query(module: str, name: str) -> Query:
+    """The query `name` of `module`; raises `Rejected(UNKNOWN_QUERY)`."""
+    query = _QUERIES.get((module, name))
+    if query is None:
+        raise Rejected(Code.UNKNOWN_QUERY, f"no query {module}/{name}: see `openledger query --help`")
+    return query
+
+
+def all_queries() -> dict[tuple[str, str], Query]:
+    """Every query by (module, name)."""
+    return dict(_QUERIES)
+
+
+def table_of_key(key: bytes) -> Table | None:
+    """Which table a raw state key belongs to."""
+    for table in TABLES:
+        if key.startswith(table.prefix):
+            return table
+    return None
