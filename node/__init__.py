@@ -1,0 +1,1 @@
+"""What touches the world for an operator: the ABCI socket server, the store on disk, homes, CometBFT, devnets."""

@@ -1,0 +1,296 @@
+"""The ABCI socket server against a fake CometBFT."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from abci_app.pb import abci_pb2 as pb
+from node.abci_server import AbciServer, Address, Halt
+from node.framing import uvarint
+from tests.node.fake_comet import FakeConnection, encode, request, wait_until
+from tests.node.small_application import SmallApplication
+
+
+class Served:
+    """A server, its application, the halts it reported, and connections to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.application = SmallApplication()
+        self.halts: list[Halt] = []
+        self.answered: list[str] = []
+        self.path = folder / "abci.sock"
+        self.server = AbciServer(
+            self.application, Address(self.path), on_halt=self.halts.append, after_answer=self.answered.append,
+            max_frame_bytes=1 << 20,
+        )  # fmt: skip
+        self.server.start()
+
+    def connect(self) -> FakeConnection:
+        """A connection that the server has accepted."""
+        connection = FakeConnection(self.path)
+        connection.call(request("echo", message="accepted?"))
+        return connection
+
+    def connect_all(self) -> tuple[FakeConnection, FakeConnection, FakeConnection, FakeConnection]:
+        """Query, snapshot, mempool, consensus."""
+        return self.connect(), self.connect(), self.connect(), self.connect()
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with tempfile.TemporaryDirectory() as folder:
+        served = Served(Path(folder))
+        yield served
+        served.server.stop()
+
+
+EVERY_KIND = [
+    ("echo", {"message": "hello"}), ("flush", {}), ("info", {"version": "0.38.25"}), ("init_chain", {"chain_id": "c"}),
+    ("query", {"path": "/x", "data": b"d"}), ("check_tx", {"tx": b"t"}), ("list_snapshots", {}), ("offer_snapshot", {}),
+    ("load_snapshot_chunk", {}), ("apply_snapshot_chunk", {}), ("prepare_proposal", {"height": 1}),
+    ("process_proposal", {"height": 1}), ("extend_vote", {}), ("verify_vote_extension", {}),
+    ("finalize_block", {"height": 1}), ("commit", {}),
+]  # fmt: skip
+
+
+def test_every_method_is_answered_with_its_own_kind_in_order(served: Served) -> None:
+    connection = served.connect()
+    connection.send(*(request(kind, **fields) for kind, fields in EVERY_KIND))
+    answers = [connection.receive() for _ in EVERY_KIND]
+    assert [answer.WhichOneof("value") for answer in answers if answer] == [kind for kind, _ in EVERY_KIND]
+
+
+def test_requests_split_at_every_byte_are_answered(served: Served) -> None:
+    connection = served.connect()
+    for byte in encode(*(request(kind, **fields) for kind, fields in EVERY_KIND)):
+        connection.stream.sendall(bytes((byte,)))
+    kinds = [(connection.receive() or pb.Response()).WhichOneof("value") for _ in EVERY_KIND]
+    assert kinds == [kind for kind, _ in EVERY_KIND]
+
+
+def test_flush_is_answered_with_flush(served: Served) -> None:
+    connection = served.connect()
+    connection.send(request("flush"))
+    assert connection.stream.recv(100).hex() == "021a00"
+
+
+def test_echo_comes_back(served: Served) -> None:
+    answer = served.connect().call(request("echo", message="hello"))
+    assert answer == pb.Response(echo=pb.ResponseEcho(message="hello"))
+
+
+def test_thousands_of_pipelined_check_txs_are_answered_in_order(served: Served) -> None:
+    connection = served.connect()
+    transactions = [b"bad %d" % n if n % 3 == 0 else b"good %d" % n for n in range(5000)]
+    data = encode(*(request("check_tx", tx=tx) for tx in transactions), request("flush"))
+    writer = threading.Thread(target=connection.stream.sendall, args=(data,))
+    writer.start()
+    answers = [connection.receive() for _ in transactions]
+    writer.join()
+    refused = pb.Response(
+        check_tx=pb.ResponseCheckTx(code=7, log="refused: begins with bad", codespace="small")
+    )
+    accepted = pb.Response(check_tx=pb.ResponseCheckTx())
+    assert answers == [refused if tx.startswith(b"bad") else accepted for tx in transactions]
+    assert (connection.receive() or pb.Response()).WhichOneof("value") == "flush"
+
+
+def test_a_query_is_answered_while_the_mempool_connection_is_idle_mid_frame(served: Served) -> None:
+    query, _, mempool, _ = served.connect_all()
+    mempool.stream.sendall(encode(request("check_tx", tx=b"half"))[:3])
+    assert query.call(request("query", data=b"asked")).query.value == b"asked"
+
+
+@pytest.mark.parametrize(
+    "bad", [uvarint(1 << 21), b"\x80" * 6, b"\x00", b"\x03\x7a\x00\x00", b"\x02\xff\xff"]
+)
+def test_a_stream_that_is_not_abci_gets_an_exception_and_is_closed(served: Served, bad: bytes) -> None:
+    connection = served.connect()
+    connection.stream.sendall(bad)
+    answer = connection.receive()
+    assert answer is not None and answer.WhichOneof("value") == "exception"
+    assert connection.receive() is None
+    assert served.halts == []
+
+
+def test_answers_before_a_bad_frame_are_still_given(served: Served) -> None:
+    connection = served.connect()
+    connection.stream.sendall(encode(request("echo", message="first")) + b"\x00")
+    kinds = [(connection.receive() or pb.Response()).WhichOneof("value") for _ in range(2)]
+    assert kinds == ["echo", "exception"]
+
+
+def test_an_exception_in_finalize_block_halts_and_names_height_and_transaction(served: Served) -> None:
+    *_, consensus = served.connect_all()
+    block = pb.Request(finalize_block=pb.RequestFinalizeBlock(height=12, txs=[b"poison"]))
+    consensus.send(block, request("flush"))
+    answer = consensus.receive()
+    text = (
+        "the application failed in finalize_block at height 12: ValueError: a bug in a handler; transaction 0"
+    )
+    assert answer == pb.Response(exception=pb.ResponseException(error=text))
+    assert consensus.receive() is None
+    assert [str(halt) for halt in served.halts] == [text]
+
+
+def test_an_exception_in_commit_names_the_height_of_the_block_before_it(served: Served) -> None:
+    *_, consensus = served.connect_all()
+    consensus.call(request("finalize_block", height=3))
+    consensus.call(request("commit"))
+    consensus.send(request("commit"))
+    assert (consensus.receive() or pb.Response()).WhichOneof("value") == "exception"
+    assert [(halt.method, halt.height) for halt in served.halts] == [("commit", 3)]
+
+
+def test_an_exception_in_check_tx_halts_and_names_the_transaction(served: Served) -> None:
+    _, _, mempool, _ = served.connect_all()
+    mempool.send(request("check_tx", tx=b"raise it"))
+    answer = mempool.receive()
+    digest = hashlib.sha256(b"raise it").hexdigest().upper()
+    text = f"the application failed in check_tx: ValueError: a bug in CheckTx; transaction {digest}"
+    assert answer == pb.Response(exception=pb.ResponseException(error=text))
+    assert [str(halt) for halt in served.halts] == [text]
+
+
+def test_only_the_first_of_several_exceptions_is_reported(served: Served) -> None:
+    _, _, mempool, consensus = served.connect_all()
+    mempool.send(request("check_tx", tx=b"raise it"))
+    mempool.receive()
+    consensus.send(request("commit"))
+    consensus.receive()
+    assert [halt.method for halt in served.halts] == ["check_tx"]
+
+
+def test_a_query_that_raises_is_answered_with_a_code_and_the_node_goes_on(served: Served) -> None:
+    connection = served.connect()
+    answer = connection.call(request("query", path="/raise"))
+    expected = pb.ResponseQuery(
+        code=1, codespace="node", log="internal error; the node's log has the details"
+    )
+    assert answer == pb.Response(query=expected)
+    assert connection.call(request("query", data=b"next")).query.value == b"next"
+    assert served.halts == []
+
+
+def test_a_query_without_memory_halts(served: Served) -> None:
+    connection = served.connect()
+    connection.send(request("query", path="/memory"))
+    assert (connection.receive() or pb.Response()).WhichOneof("value") == "exception"
+    assert [halt.method for halt in served.halts] == ["query"]
+
+
+def test_connections_of_one_generation_discard_once_and_info_discards_nothing(served: Served) -> None:
+    query, _, _, _ = served.connect_all()
+    query.call(request("info"))
+    query.call(request("info"))
+    assert served.application.calls == ["discard_uncommitted", "info", "info"]
+
+
+def test_new_connections_after_old_ones_are_gone_discard_before_anything_is_served(served: Served) -> None:
+    first = served.connect_all()
+    first[3].call(request("finalize_block", height=1))
+    for connection in first:
+        connection.close()
+    second = served.connect_all()
+    second[0].call(request("info"))
+    assert served.application.calls == [
+        "discard_uncommitted",
+        "finalize_block",
+        "discard_uncommitted",
+        "info",
+    ]
+
+
+def test_one_lost_connection_of_four_is_enough_for_a_new_generation(served: Served) -> None:
+    old = served.connect_all()
+    old[0].call(request("info"))
+    old[2].close()
+    new = served.connect()
+    new.call(request("info"))
+    assert served.application.calls == ["discard_uncommitted", "info", "discard_uncommitted", "info"]
+    assert old[3].receive() is None
+
+
+def test_a_new_generation_waits_for_the_block_that_the_old_one_is_executing(served: Served) -> None:
+    entered, release = threading.Event(), threading.Event()
+    real = served.application.finalize_block
+
+    def slow(message: pb.RequestFinalizeBlock) -> pb.ResponseFinalizeBlock:
+        entered.set()
+        release.wait(10)
+        return real(message)
+
+    served.application.finalize_block = slow  # type: ignore[method-assign]
+    old = served.connect_all()
+    old[3].send(request("finalize_block", height=1))
+    assert entered.wait(10)
+    for connection in old:
+        connection.close()
+    new = FakeConnection(served.path)
+    new.send(request("info"))
+    threading.Timer(0.3, release.set).start()
+    assert (new.receive() or pb.Response()).WhichOneof("value") == "info"
+    assert served.application.calls == [
+        "discard_uncommitted",
+        "finalize_block",
+        "discard_uncommitted",
+        "info",
+    ]
+    assert served.application.pending is None
+
+
+def test_a_fifth_connection_is_refused_and_the_four_go_on(served: Served) -> None:
+    connections = served.connect_all()
+    connections[0].call(request("info"))
+    stranger = FakeConnection(served.path)
+    assert stranger.receive() is None
+    assert connections[3].call(request("finalize_block", height=1)).WhichOneof("value") == "finalize_block"
+    assert served.application.discarded == 1
+
+
+def test_the_four_connections_are_served_by_four_threads(served: Served) -> None:
+    query, _, _, consensus = served.connect_all()
+    query.call(request("info"))
+    consensus.call(request("finalize_block", height=1))
+    assert served.application.threads["info"] != served.application.threads["finalize_block"]
+
+
+def test_the_hook_hears_of_answers_after_they_were_written(served: Served) -> None:
+    *_, consensus = served.connect_all()
+    consensus.call(request("finalize_block", height=1))
+    consensus.call(request("commit"))
+    wait_until(lambda: served.answered == [*["echo"] * 4, "finalize_block", "commit"])
+
+
+def test_stop_closes_all_connections_and_removes_the_socket(served: Served) -> None:
+    connections = served.connect_all()
+    connections[0].call(request("info"))
+    served.server.stop()
+    assert [connection.receive() for connection in connections] == [None] * 4
+    assert not served.path.exists()
+
+
+def test_a_socket_left_by_a_killed_node_is_replaced(served: Served) -> None:
+    served.server.stop()
+    served.path.touch()
+    server = AbciServer(served.application, Address(served.path), on_halt=served.halts.append)
+    server.start()
+    assert FakeConnection(served.path).call(request("echo", message="x")).echo.message == "x"
+    server.stop()
+
+
+def test_the_socket_is_only_for_its_owner(served: Served) -> None:
+    assert served.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_tcp_listens_on_loopback_with_a_free_port() -> None:
+    server = AbciServer(SmallApplication(), Address(None), on_halt=lambda halt: None)
+    server.start()
+    assert str(server.address).startswith("tcp://127.0.0.1:") and server.address.port > 0
+    server.stop()
