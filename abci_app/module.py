@@ -30,6 +30,10 @@ class Message(Record, frozen=True, array_like=True, forbid_unknown_fields=True, 
         """The most that this message can take from the sender's balance (fee not counted): bounds pending spends."""
         return 0
 
+    def fee_units(self) -> int:
+        """How often the message fee is due: a message that carries a list counts its items."""
+        return 1
+
 
 class Event(msgspec.Struct, frozen=True, gc=False):
     """Base of typed events. bytes fields become indexed lower-case hex attributes, the others plain text."""
@@ -111,6 +115,11 @@ class Module:
     end_block: Callable[[Overlay, BlockContext], None] | None = None
     # Each returns one line for everything that is wrong; run by simulation and `node check`, never per block.
     invariants: tuple[Callable[[StateView], list[str]], ...] = ()
+
+
+def snake_case(name: str) -> str:
+    """`RunRecorded` -> `run_recorded`."""
+    return "".join([f"_{letter.lower()}" if letter.isupper() else letter for letter in name]).lstrip("_")
 
 
 def module_account(name: str) -> Address:

@@ -1,4 +1,5 @@
-"""Chain parameters: ordinary state, so that their live values have proofs (`parameters/value -> ChainParameters`).
+"""Chain parameters: ordinary state, so that their live values have proofs (`parameters/value -> ChainParameters`,
+`chain/value -> ChainInfo`).
 
 Fees are charged per message type and per transaction byte. `message_roles` says which message types need a role;
 a type that is not listed is open to everybody.
@@ -10,7 +11,7 @@ from msgspec import Meta
 
 from abci_app.state.codec import Record
 from abci_app.state.table import Item
-from abci_app.types import U16, Nopen, Text, U32
+from abci_app.types import U16, U32, ChainId, Height, Nopen, Seconds, Text
 
 # Message types are few; the bound keeps the parameters record small enough to read for every block.
 MAX_MESSAGE_TYPES = 256
@@ -55,6 +56,14 @@ class ChainParameters(Record, frozen=True, array_like=True, tag=1, gc=False):
         return 0
 
 
+class ChainInfo(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """What never changes: written by InitChain."""
+
+    chain_id: ChainId
+    initial_height: Height
+    genesis_time_seconds: Seconds
+
+
 # 10 nopen a byte and 1,000 a message: a transfer of 220 bytes costs 3,200 nopen, 0.0000032 OPEN.
 DEFAULT_PARAMETERS = ChainParameters(
     fee_per_byte_nopen=10,
@@ -65,3 +74,4 @@ DEFAULT_PARAMETERS = ChainParameters(
 )
 
 PARAMETERS = Item("parameters/", ChainParameters)
+CHAIN = Item("chain/", ChainInfo)

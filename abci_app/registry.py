@@ -1,9 +1,9 @@
 """The modules in execution order, and the tables made from them. A new module is one line here."""
 
 from abci_app.errors import Code, Rejected
-from abci_app.module import Handler, Message, Module, Query
+from abci_app.module import Handler, Message, Module, Query, snake_case
 from abci_app.modules import accounts, bank, members
-from abci_app.parameters import PARAMETERS
+from abci_app.parameters import CHAIN, PARAMETERS
 from abci_app.state.table import Table
 
 MODULES: tuple[Module, ...] = (
@@ -22,7 +22,11 @@ MESSAGES_BY_TAG: dict[int, type[Message]] = {
     for message in MESSAGE_TYPES
 }
 TAG_OF: dict[type[Message], int] = {message: tag for tag, message in MESSAGES_BY_TAG.items()}
-TABLES: tuple[Table, ...] = (PARAMETERS, *[table for module in MODULES for table in module.tables])
+# "bank.transfer" -> type tag: the names people use in genesis documents and on the command line.
+MESSAGE_NAMES: dict[str, int] = {
+    f"{HANDLERS[message][0].name}.{snake_case(message.__name__)}": tag for tag, message in MESSAGES_BY_TAG.items()
+}
+TABLES: tuple[Table, ...] = (CHAIN, PARAMETERS, *[table for module in MODULES for table in module.tables])
 _QUERIES: dict[tuple[str, str], Query] = {
     (module.name, query.name): query for module in MODULES for query in module.queries
 }

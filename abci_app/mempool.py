@@ -1,0 +1,231 @@
+"""CheckTx: which transactions may wait for a block. Local to a node: nothing here enters consensus.
+
+The overlay follows, for each account, its pending transactions in sequence order and what they may cost, so that one
+account can pipeline hundreds of them and none enters that will not pay. It survives Commit: a commit only drops what
+was included. Recheck looks a transaction up by its hash and never verifies a signature again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from abci_app.accounts import ACCOUNTS, Account, Delegation, get_account, show_address
+from abci_app.authentication import authenticate, check_chain_and_expiry, fee_nopen
+from abci_app.block import Decoder
+from abci_app.errors import Code, Rejected
+from abci_app.hashing import sha256
+from abci_app.module import BlockContext
+from abci_app.modules.accounts import FIRST_DELEGABLE_TYPE
+from abci_app.registry import TAG_OF
+from abci_app.state.store import StateView
+from abci_app.transaction import Transaction
+
+MAX_PENDING_PER_ACCOUNT = 512
+# A pending transaction that CometBFT neither included nor rechecked for this long was dropped by it.
+FORGOTTEN_AFTER_BLOCKS = 100
+# Transactions that made a handler raise on this node: kept out of its proposals and its mempool.
+MAX_EXCLUDED = 4_096
+
+
+@dataclass(slots=True)
+class Pending:
+    """One admitted transaction: what it may cost whom, and when CometBFT last asked about it."""
+
+    sender: bytes
+    sequence: int
+    expiry_height: int
+    digest: bytes
+    costs: tuple[tuple[bytes, int], ...]
+    changes_keys: bool
+    seen_height: int
+    # The delegated key that signed, or empty: its limit counts pending spends too.
+    delegated_key: bytes = b""
+
+
+@dataclass(slots=True)
+class PendingAccount:
+    """Committed state of an account as last read, its pending transactions by sequence, and what they may cost it."""
+
+    key: bytes
+    account: Account
+    pending: dict[int, Pending] = field(default_factory=dict)
+    reserved_nopen: int = 0
+
+    def next_sequence(self) -> int:
+        """The sequence that the next transaction must have."""
+        return max(self.account.sequence, next(reversed(self.pending)) + 1 if self.pending else 0)
+
+
+class Mempool:
+    """The pending overlay over the last committed state."""
+
+    def __init__(self, view: StateView, decode: Decoder) -> None:
+        self._view = view
+        self._decode = decode
+        self._accounts: dict[bytes, PendingAccount] = {}
+        self._by_digest: dict[bytes, Pending] = {}
+        self._delegated: dict[tuple[bytes, bytes], int] = {}
+        self._excluded: OrderedDict[bytes, None] = OrderedDict()
+
+    def admit(self, raw: bytes, block: BlockContext) -> None:
+        """CheckTx of a new transaction for the block after `block.height - 1`; raises `Rejected`."""
+        digest = sha256(raw)
+        if digest in self._excluded:
+            raise Rejected(Code.EXCLUDED, "this transaction made the node fail when it was tried; it is not taken again")
+        if digest in self._by_digest:
+            self._by_digest[digest].seen_height = block.height
+            return
+        transaction = self._decode(raw)
+        check_chain_and_expiry(transaction, block.chain_id, block.height)
+        fee = fee_nopen(transaction, block)
+        pending = self._plan(transaction, digest, fee, block)
+        agreed = authenticate(self._view, transaction, block.height)
+        if agreed.delegation is not None:
+            self._plan_delegated(pending, agreed.delegation)
+        self._insert(pending)
+
+    def recheck(self, raw: bytes, block: BlockContext) -> None:
+        """CheckTx of a waiting transaction after a commit; raises `Rejected` and forgets it if it can no longer pay."""
+        pending = self._by_digest.get(sha256(raw))
+        if pending is None:
+            self.admit(raw, block)
+            return
+        try:
+            if pending.expiry_height and block.height > pending.expiry_height:
+                raise Rejected(Code.EXPIRED, f"transaction expired at height {pending.expiry_height}")
+            if pending.sequence < self._accounts[pending.sender].account.sequence:
+                raise Rejected(Code.WRONG_SEQUENCE, f"sequence {pending.sequence} was used by another transaction")
+            for payer, _ in pending.costs:
+                account = self._accounts[payer]
+                if account.reserved_nopen > account.account.balance_nopen:
+                    raise Rejected(Code.INSUFFICIENT_FUNDS, f"{show_address(payer)} can no longer pay for this")
+        except Rejected:
+            self._drop_from(pending.sender, pending.sequence)
+            raise
+        pending.seen_height = block.height
+
+    def after_commit(self, height: int, writes: Mapping[bytes, bytes | None]) -> None:
+        """Drop what the committed block included or outdated; what still waits keeps its place.
+
+        `writes` are the block's changes: accounts that it did not touch need no reading.
+        """
+        for digest in [digest for digest in self._excluded if digest in self._by_digest]:
+            if digest in self._by_digest:
+                self._drop_from(self._by_digest[digest].sender, self._by_digest[digest].sequence)
+        for address, entry in list(self._accounts.items()):
+            written = writes.get(entry.key)
+            if written is not None:
+                entry.account = ACCOUNTS.decode_value(written)
+            for sequence in list(entry.pending):
+                if sequence >= entry.account.sequence:
+                    break
+                self._remove(entry.pending[sequence])
+            first = next(iter(entry.pending.values()), None)
+            if first is not None and first.seen_height + FORGOTTEN_AFTER_BLOCKS < height:
+                self._drop_from(address, first.sequence)
+        self._accounts = {
+            address: entry for address, entry in self._accounts.items() if entry.pending or entry.reserved_nopen
+        }
+
+    def exclude(self, raw: bytes) -> None:
+        """Remember a transaction that made a handler raise; the next commit drops it and what its sender built on it.
+
+        Called from the consensus thread while CheckTx may run: it touches nothing but this set.
+        """
+        self._excluded[sha256(raw)] = None
+        if len(self._excluded) > MAX_EXCLUDED:
+            self._excluded.popitem(last=False)
+
+    def is_excluded(self, raw: bytes) -> bool:
+        """Whether this transaction made a handler raise on this node."""
+        return bool(self._excluded) and sha256(raw) in self._excluded
+
+    def next_sequence(self, address: bytes) -> int:
+        """The sequence that an account's next transaction must have, pending ones counted."""
+        entry = self._accounts.get(address)
+        return entry.next_sequence() if entry else get_account(self._view, address).sequence
+
+    def __len__(self) -> int:
+        return len(self._by_digest)
+
+    def _plan(self, transaction: Transaction, digest: bytes, fee: int, block: BlockContext) -> Pending:
+        """Check sequence and funds against everything that is pending."""
+        body = transaction.body
+        sender = self._account(body.sender)
+        expected = sender.next_sequence()
+        if body.sequence != expected:
+            raise Rejected(
+                Code.WRONG_SEQUENCE,
+                f"sequence is {body.sequence}, expected {expected} (pending ones counted): use the expected one",
+            )
+        if len(sender.pending) >= MAX_PENDING_PER_ACCOUNT:
+            raise Rejected(
+                Code.TOO_MANY_PENDING, f"{MAX_PENDING_PER_ACCOUNT} transactions are pending: wait for the next block"
+            )
+        if any([pending.changes_keys for pending in reversed(sender.pending.values())][:1]):
+            raise Rejected(
+                Code.PENDING_POLICY_CHANGE, "a change of keys is pending for this account: wait until it is committed"
+            )
+        spend = transaction.maximum_spend_nopen()
+        costs = ((body.sponsor, fee), (body.sender, spend)) if body.sponsor else ((body.sender, fee + spend),)
+        for payer, cost in costs:
+            entry = self._account(payer)
+            available = entry.account.balance_nopen - entry.reserved_nopen
+            if cost > available:
+                raise Rejected(
+                    Code.INSUFFICIENT_FUNDS,
+                    f"{show_address(payer)} has {max(available, 0)} nopen left beside its pending transactions, "
+                    f"needs {cost}: fund the account first",
+                )
+        changes_keys = any([TAG_OF[type(message)] < FIRST_DELEGABLE_TYPE for message in body.messages])
+        return Pending(body.sender, body.sequence, body.expiry_height, digest, costs, changes_keys, block.height)
+
+    def _plan_delegated(self, pending: Pending, delegation: Delegation) -> None:
+        place = (pending.sender, delegation.public_key)
+        cost = sum([cost for payer, cost in pending.costs if payer == pending.sender])
+        spent = delegation.spent_nopen + self._delegated.get(place, 0) + cost
+        if spent > delegation.spend_limit_nopen:
+            raise Rejected(
+                Code.DELEGATION,
+                f"the delegated key may spend {delegation.spend_limit_nopen} nopen in total, with this it would "
+                f"spend {spent} (pending ones counted)",
+            )
+        pending.delegated_key = delegation.public_key
+
+    def _account(self, address: bytes) -> PendingAccount:
+        entry = self._accounts.get(address)
+        # An account without pending transactions is not kept: its committed state may have moved on.
+        if entry is not None:
+            return entry
+        return PendingAccount(ACCOUNTS.key(address), get_account(self._view, address))
+
+    def _insert(self, pending: Pending) -> None:
+        for payer, cost in pending.costs:
+            entry = self._accounts.setdefault(payer, self._account(payer))
+            entry.reserved_nopen += cost
+        self._accounts[pending.sender].pending[pending.sequence] = pending
+        self._by_digest[pending.digest] = pending
+        if pending.delegated_key:
+            self._reserve_delegated(pending, 1)
+
+    def _remove(self, pending: Pending) -> None:
+        del self._accounts[pending.sender].pending[pending.sequence]
+        del self._by_digest[pending.digest]
+        for payer, cost in pending.costs:
+            self._accounts[payer].reserved_nopen -= cost
+        if pending.delegated_key:
+            self._reserve_delegated(pending, -1)
+
+    def _reserve_delegated(self, pending: Pending, sign: int) -> None:
+        place = (pending.sender, pending.delegated_key)
+        cost = sum([cost for payer, cost in pending.costs if payer == pending.sender])
+        reserved = self._delegated.get(place, 0) + sign * cost
+        if reserved:
+            self._delegated[place] = reserved
+        else:
+            self._delegated.pop(place, None)
+
+    def _drop_from(self, sender: bytes, sequence: int) -> None:
+        """Forget a transaction and all later ones of its sender, which can no longer come in order."""
+        for later in [number for number in self._accounts[sender].pending if number >= sequence]:
+            self._remove(self._accounts[sender].pending[later])

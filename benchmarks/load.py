@@ -1,0 +1,69 @@
+"""Signed transactions for load: deterministic accounts, transfers built and signed before the clock starts."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec import msgpack
+from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
+
+from abci_app.modules.bank import Transfer
+from abci_app.policy import address_of, encode_policy, single_key_policy
+from abci_app.transaction import Auth, Body, KeySignature, encode_envelope, signed_digest
+
+FEE_LIMIT_NOPEN = 10_000
+GENESIS_BALANCE_NOPEN = 10**9
+
+
+@dataclass(slots=True)
+class LoadAccount:
+    """A benchmark account; its seed is the hash of its number."""
+
+    address: bytes
+    policy: bytes
+    secret: bytes
+    sequence: int = 0
+
+    @classmethod
+    def numbered(cls, number: int) -> "LoadAccount":
+        """Account `number`, the same in every run."""
+        public, secret = crypto_sign_seed_keypair(hashlib.sha256(b"openledger benchmark %d" % number).digest())
+        policy = encode_policy(single_key_policy(public))
+        return cls(address_of(policy), policy, secret)
+
+    def sign(self, chain_id: str, messages: tuple[object, ...], fee_limit_nopen: int = FEE_LIMIT_NOPEN) -> bytes:
+        """A signed transaction with the next sequence; the first one brings the policy."""
+        body = msgpack.encode(
+            Body(chain_id, self.address, self.sequence, fee_limit_nopen, 0, b"", b"", messages)  # type: ignore[arg-type]
+        )
+        signature = crypto_sign(signed_digest(body), self.secret)[:64]
+        policy = b"" if self.sequence else self.policy
+        self.sequence += 1
+        return encode_envelope(body, (Auth(self.address, policy, (KeySignature(0, signature),)),))
+
+
+def accounts(count: int) -> list[LoadAccount]:
+    """The first `count` benchmark accounts."""
+    return [LoadAccount.numbered(number) for number in range(count)]
+
+
+def transfers(chain_id: str, senders: Sequence[LoadAccount], recipients: Sequence[bytes], count: int) -> list[bytes]:
+    """`count` signed transfers, senders and recipients in turn (recipients offset, so that both sides vary)."""
+    transactions = []
+    for index in range(count):
+        sender = senders[index % len(senders)]
+        recipient = recipients[(index * 7919 + 1) % len(recipients)]
+        if recipient == sender.address:
+            recipient = recipients[(index * 7919 + 2) % len(recipients)]
+        transactions.append(sender.sign(chain_id, (Transfer(recipient, 1),)))
+    return transactions
+
+
+def broadcast_body(transactions: Sequence[bytes], method: str = "broadcast_tx_async") -> bytes:
+    """One JSON-RPC request body (a batch when there are several)."""
+    calls = [
+        f'{{"jsonrpc":"2.0","id":{index},"method":"{method}","params":{{"tx":"{base64.b64encode(raw).decode()}"}}}}'
+        for index, raw in enumerate(transactions)
+    ]
+    return (calls[0] if len(calls) == 1 else "[" + ",".join(calls) + "]").encode()
