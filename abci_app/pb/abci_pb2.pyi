@@ -41,86 +41,6 @@ CHECK_TX_TYPE_NEW: CheckTxType.ValueType  # 0
 CHECK_TX_TYPE_RECHECK: CheckTxType.ValueType  # 1
 Global___CheckTxType: _TypeAlias = CheckTxType  # noqa: Y015
 
-class _ProposalStatus:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _ProposalStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProposalStatus.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    PROPOSAL_STATUS_UNKNOWN: _ProposalStatus.ValueType  # 0
-    PROPOSAL_STATUS_ACCEPT: _ProposalStatus.ValueType  # 1
-    PROPOSAL_STATUS_REJECT: _ProposalStatus.ValueType  # 2
-
-class ProposalStatus(_ProposalStatus, metaclass=_ProposalStatusEnumTypeWrapper): ...
-
-PROPOSAL_STATUS_UNKNOWN: ProposalStatus.ValueType  # 0
-PROPOSAL_STATUS_ACCEPT: ProposalStatus.ValueType  # 1
-PROPOSAL_STATUS_REJECT: ProposalStatus.ValueType  # 2
-Global___ProposalStatus: _TypeAlias = ProposalStatus  # noqa: Y015
-
-class _VerifyStatus:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _VerifyStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VerifyStatus.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    VERIFY_STATUS_UNKNOWN: _VerifyStatus.ValueType  # 0
-    VERIFY_STATUS_ACCEPT: _VerifyStatus.ValueType  # 1
-    VERIFY_STATUS_REJECT: _VerifyStatus.ValueType  # 2
-
-class VerifyStatus(_VerifyStatus, metaclass=_VerifyStatusEnumTypeWrapper): ...
-
-VERIFY_STATUS_UNKNOWN: VerifyStatus.ValueType  # 0
-VERIFY_STATUS_ACCEPT: VerifyStatus.ValueType  # 1
-VERIFY_STATUS_REJECT: VerifyStatus.ValueType  # 2
-Global___VerifyStatus: _TypeAlias = VerifyStatus  # noqa: Y015
-
-class _OfferSnapshotResult:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _OfferSnapshotResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OfferSnapshotResult.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    OFFER_SNAPSHOT_UNKNOWN: _OfferSnapshotResult.ValueType  # 0
-    OFFER_SNAPSHOT_ACCEPT: _OfferSnapshotResult.ValueType  # 1
-    OFFER_SNAPSHOT_ABORT: _OfferSnapshotResult.ValueType  # 2
-    OFFER_SNAPSHOT_REJECT: _OfferSnapshotResult.ValueType  # 3
-    OFFER_SNAPSHOT_REJECT_FORMAT: _OfferSnapshotResult.ValueType  # 4
-    OFFER_SNAPSHOT_REJECT_SENDER: _OfferSnapshotResult.ValueType  # 5
-
-class OfferSnapshotResult(_OfferSnapshotResult, metaclass=_OfferSnapshotResultEnumTypeWrapper): ...
-
-OFFER_SNAPSHOT_UNKNOWN: OfferSnapshotResult.ValueType  # 0
-OFFER_SNAPSHOT_ACCEPT: OfferSnapshotResult.ValueType  # 1
-OFFER_SNAPSHOT_ABORT: OfferSnapshotResult.ValueType  # 2
-OFFER_SNAPSHOT_REJECT: OfferSnapshotResult.ValueType  # 3
-OFFER_SNAPSHOT_REJECT_FORMAT: OfferSnapshotResult.ValueType  # 4
-OFFER_SNAPSHOT_REJECT_SENDER: OfferSnapshotResult.ValueType  # 5
-Global___OfferSnapshotResult: _TypeAlias = OfferSnapshotResult  # noqa: Y015
-
-class _ApplySnapshotChunkResult:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _ApplySnapshotChunkResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApplySnapshotChunkResult.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    APPLY_SNAPSHOT_CHUNK_UNKNOWN: _ApplySnapshotChunkResult.ValueType  # 0
-    APPLY_SNAPSHOT_CHUNK_ACCEPT: _ApplySnapshotChunkResult.ValueType  # 1
-    APPLY_SNAPSHOT_CHUNK_ABORT: _ApplySnapshotChunkResult.ValueType  # 2
-    APPLY_SNAPSHOT_CHUNK_RETRY: _ApplySnapshotChunkResult.ValueType  # 3
-    APPLY_SNAPSHOT_CHUNK_RETRY_SNAPSHOT: _ApplySnapshotChunkResult.ValueType  # 4
-    APPLY_SNAPSHOT_CHUNK_REJECT_SNAPSHOT: _ApplySnapshotChunkResult.ValueType  # 5
-
-class ApplySnapshotChunkResult(_ApplySnapshotChunkResult, metaclass=_ApplySnapshotChunkResultEnumTypeWrapper): ...
-
-APPLY_SNAPSHOT_CHUNK_UNKNOWN: ApplySnapshotChunkResult.ValueType  # 0
-APPLY_SNAPSHOT_CHUNK_ACCEPT: ApplySnapshotChunkResult.ValueType  # 1
-APPLY_SNAPSHOT_CHUNK_ABORT: ApplySnapshotChunkResult.ValueType  # 2
-APPLY_SNAPSHOT_CHUNK_RETRY: ApplySnapshotChunkResult.ValueType  # 3
-APPLY_SNAPSHOT_CHUNK_RETRY_SNAPSHOT: ApplySnapshotChunkResult.ValueType  # 4
-APPLY_SNAPSHOT_CHUNK_REJECT_SNAPSHOT: ApplySnapshotChunkResult.ValueType  # 5
-Global___ApplySnapshotChunkResult: _TypeAlias = ApplySnapshotChunkResult  # noqa: Y015
-
 class _BlockIDFlag:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -790,12 +710,27 @@ Global___RequestProcessProposal: _TypeAlias = RequestProcessProposal  # noqa: Y0
 class ResponseProcessProposal(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Status:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ResponseProcessProposal._Status.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        UNKNOWN: ResponseProcessProposal._Status.ValueType  # 0
+        ACCEPT: ResponseProcessProposal._Status.ValueType  # 1
+        REJECT: ResponseProcessProposal._Status.ValueType  # 2
+
+    class Status(_Status, metaclass=_StatusEnumTypeWrapper): ...
+    UNKNOWN: ResponseProcessProposal.Status.ValueType  # 0
+    ACCEPT: ResponseProcessProposal.Status.ValueType  # 1
+    REJECT: ResponseProcessProposal.Status.ValueType  # 2
+
     STATUS_FIELD_NUMBER: _builtins.int
-    status: Global___ProposalStatus.ValueType
+    status: Global___ResponseProcessProposal.Status.ValueType
     def __init__(
         self,
         *,
-        status: Global___ProposalStatus.ValueType = ...,
+        status: Global___ResponseProcessProposal.Status.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -900,12 +835,27 @@ Global___RequestVerifyVoteExtension: _TypeAlias = RequestVerifyVoteExtension  # 
 class ResponseVerifyVoteExtension(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Status:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ResponseVerifyVoteExtension._Status.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        UNKNOWN: ResponseVerifyVoteExtension._Status.ValueType  # 0
+        ACCEPT: ResponseVerifyVoteExtension._Status.ValueType  # 1
+        REJECT: ResponseVerifyVoteExtension._Status.ValueType  # 2
+
+    class Status(_Status, metaclass=_StatusEnumTypeWrapper): ...
+    UNKNOWN: ResponseVerifyVoteExtension.Status.ValueType  # 0
+    ACCEPT: ResponseVerifyVoteExtension.Status.ValueType  # 1
+    REJECT: ResponseVerifyVoteExtension.Status.ValueType  # 2
+
     STATUS_FIELD_NUMBER: _builtins.int
-    status: Global___VerifyStatus.ValueType
+    status: Global___ResponseVerifyVoteExtension.Status.ValueType
     def __init__(
         self,
         *,
-        status: Global___VerifyStatus.ValueType = ...,
+        status: Global___ResponseVerifyVoteExtension.Status.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -1123,12 +1073,33 @@ Global___RequestOfferSnapshot: _TypeAlias = RequestOfferSnapshot  # noqa: Y015
 class ResponseOfferSnapshot(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Result:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ResponseOfferSnapshot._Result.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        UNKNOWN: ResponseOfferSnapshot._Result.ValueType  # 0
+        ACCEPT: ResponseOfferSnapshot._Result.ValueType  # 1
+        ABORT: ResponseOfferSnapshot._Result.ValueType  # 2
+        REJECT: ResponseOfferSnapshot._Result.ValueType  # 3
+        REJECT_FORMAT: ResponseOfferSnapshot._Result.ValueType  # 4
+        REJECT_SENDER: ResponseOfferSnapshot._Result.ValueType  # 5
+
+    class Result(_Result, metaclass=_ResultEnumTypeWrapper): ...
+    UNKNOWN: ResponseOfferSnapshot.Result.ValueType  # 0
+    ACCEPT: ResponseOfferSnapshot.Result.ValueType  # 1
+    ABORT: ResponseOfferSnapshot.Result.ValueType  # 2
+    REJECT: ResponseOfferSnapshot.Result.ValueType  # 3
+    REJECT_FORMAT: ResponseOfferSnapshot.Result.ValueType  # 4
+    REJECT_SENDER: ResponseOfferSnapshot.Result.ValueType  # 5
+
     RESULT_FIELD_NUMBER: _builtins.int
-    result: Global___OfferSnapshotResult.ValueType
+    result: Global___ResponseOfferSnapshot.Result.ValueType
     def __init__(
         self,
         *,
-        result: Global___OfferSnapshotResult.ValueType = ...,
+        result: Global___ResponseOfferSnapshot.Result.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -1211,10 +1182,31 @@ Global___RequestApplySnapshotChunk: _TypeAlias = RequestApplySnapshotChunk  # no
 class ResponseApplySnapshotChunk(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Result:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ResponseApplySnapshotChunk._Result.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        UNKNOWN: ResponseApplySnapshotChunk._Result.ValueType  # 0
+        ACCEPT: ResponseApplySnapshotChunk._Result.ValueType  # 1
+        ABORT: ResponseApplySnapshotChunk._Result.ValueType  # 2
+        RETRY: ResponseApplySnapshotChunk._Result.ValueType  # 3
+        RETRY_SNAPSHOT: ResponseApplySnapshotChunk._Result.ValueType  # 4
+        REJECT_SNAPSHOT: ResponseApplySnapshotChunk._Result.ValueType  # 5
+
+    class Result(_Result, metaclass=_ResultEnumTypeWrapper): ...
+    UNKNOWN: ResponseApplySnapshotChunk.Result.ValueType  # 0
+    ACCEPT: ResponseApplySnapshotChunk.Result.ValueType  # 1
+    ABORT: ResponseApplySnapshotChunk.Result.ValueType  # 2
+    RETRY: ResponseApplySnapshotChunk.Result.ValueType  # 3
+    RETRY_SNAPSHOT: ResponseApplySnapshotChunk.Result.ValueType  # 4
+    REJECT_SNAPSHOT: ResponseApplySnapshotChunk.Result.ValueType  # 5
+
     RESULT_FIELD_NUMBER: _builtins.int
     REFETCH_CHUNKS_FIELD_NUMBER: _builtins.int
     REJECT_SENDERS_FIELD_NUMBER: _builtins.int
-    result: Global___ApplySnapshotChunkResult.ValueType
+    result: Global___ResponseApplySnapshotChunk.Result.ValueType
     @_builtins.property
     def refetch_chunks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -1222,7 +1214,7 @@ class ResponseApplySnapshotChunk(_message.Message):
     def __init__(
         self,
         *,
-        result: Global___ApplySnapshotChunkResult.ValueType = ...,
+        result: Global___ResponseApplySnapshotChunk.Result.ValueType = ...,
         refetch_chunks: _abc.Iterable[_builtins.int] | None = ...,
         reject_senders: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...

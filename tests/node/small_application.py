@@ -42,13 +42,13 @@ class SmallApplication:
         return pb.ResponseListSnapshots()
 
     def offer_snapshot(self, request: pb.RequestOfferSnapshot) -> pb.ResponseOfferSnapshot:
-        return pb.ResponseOfferSnapshot(result=pb.OFFER_SNAPSHOT_REJECT)
+        return pb.ResponseOfferSnapshot(result=pb.ResponseOfferSnapshot.REJECT)
 
     def load_snapshot_chunk(self, request: pb.RequestLoadSnapshotChunk) -> pb.ResponseLoadSnapshotChunk:
         return pb.ResponseLoadSnapshotChunk()
 
     def apply_snapshot_chunk(self, request: pb.RequestApplySnapshotChunk) -> pb.ResponseApplySnapshotChunk:
-        return pb.ResponseApplySnapshotChunk(result=pb.APPLY_SNAPSHOT_CHUNK_ABORT)
+        return pb.ResponseApplySnapshotChunk(result=pb.ResponseApplySnapshotChunk.ABORT)
 
     def check_tx(self, tx: bytes, recheck: bool) -> tuple[int, str, str]:
         if tx.startswith(b"raise"):
@@ -64,13 +64,13 @@ class SmallApplication:
         return pb.ResponsePrepareProposal(txs=list(request.txs))
 
     def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal:
-        return pb.ResponseProcessProposal(status=pb.PROPOSAL_STATUS_ACCEPT)
+        return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.ACCEPT)
 
     def extend_vote(self, request: pb.RequestExtendVote) -> pb.ResponseExtendVote:
         return pb.ResponseExtendVote()
 
     def verify_vote_extension(self, request: pb.RequestVerifyVoteExtension) -> pb.ResponseVerifyVoteExtension:
-        return pb.ResponseVerifyVoteExtension(status=pb.VERIFY_STATUS_ACCEPT)
+        return pb.ResponseVerifyVoteExtension(status=pb.ResponseVerifyVoteExtension.ACCEPT)
 
     def finalize_block(self, request: pb.RequestFinalizeBlock) -> pb.ResponseFinalizeBlock:
         self._note("finalize_block")
