@@ -24,6 +24,7 @@ class LoadAccount:
     policy: bytes
     secret: bytes
     sequence: int = 0
+    policy_is_stored: bool = False
 
     @classmethod
     def numbered(cls, number: int) -> "LoadAccount":
@@ -33,12 +34,12 @@ class LoadAccount:
         return cls(address_of(policy), policy, secret)
 
     def sign(self, chain_id: str, messages: tuple[object, ...], fee_limit_nopen: int = FEE_LIMIT_NOPEN) -> bytes:
-        """A signed transaction with the next sequence; the first one brings the policy."""
+        """A signed transaction with the next sequence; it brings the policy until one was committed."""
         body = msgpack.encode(
             Body(chain_id, self.address, self.sequence, fee_limit_nopen, 0, b"", b"", messages)  # type: ignore[arg-type]
         )
         signature = crypto_sign(signed_digest(body), self.secret)[:64]
-        policy = b"" if self.sequence else self.policy
+        policy = b"" if self.policy_is_stored else self.policy
         self.sequence += 1
         return encode_envelope(body, (Auth(self.address, policy, (KeySignature(0, signature),)),))
 

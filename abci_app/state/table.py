@@ -7,6 +7,7 @@ Parts a user can choose freely are hashed (`HASHED`), so that nobody can push a 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
 from abci_app.hashing import TAGS, tagged_hash
@@ -17,6 +18,8 @@ V = TypeVar("V")
 MAX_KEY_BYTES = 127
 # Index entries carry no value, but the tree refuses empty ones (cometbft.md 4.6): one byte, MessagePack's 1.
 PRESENT = b"\x01"
+# One transaction asks for its accounts' keys ten times; some 20 MiB remember those of the last blocks.
+HASHED_PARTS_REMEMBERED = 65_536
 _STATE_KEY_TAG = TAGS["state_key"]
 
 
@@ -42,6 +45,7 @@ def _unsigned(size: int) -> KeyPart:
     return KeyPart(size, lambda value: int.to_bytes(value, size, "big"), lambda data: int.from_bytes(data, "big"))
 
 
+@lru_cache(maxsize=HASHED_PARTS_REMEMBERED)
 def hash_key_part(value: bytes | str) -> bytes:
     """H(state key tag, part): the key form of an address or a name."""
     return tagged_hash(_STATE_KEY_TAG, value.encode("ascii") if isinstance(value, str) else value)
@@ -79,6 +83,8 @@ class _Table:
 
     def key(self, *values: Any) -> bytes:
         """Full key for all parts, or the common prefix of a range for the first few."""
+        if len(values) == 1 and self.parts[0] is HASHED:
+            return self.prefix + hash_key_part(values[0])
         return self.prefix + b"".join(
             [part.encode(value) for part, value in zip(self.parts[: len(values)], values, strict=True)]
         )

@@ -1,0 +1,103 @@
+"""What the state machine asks of storage: views, versions and stores, as protocols.
+
+Two implementations exist: `abci_app.state.memory_store.MemoryStore` and `node.leveldb_store.LevelDBStore`. Both use the
+same trie code, so they give the same app hashes and proofs.
+"""
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from abci_app.state.proof import ProofTooDeep, SimpleProof
+
+HISTORY_HEIGHTS = 128
+Change = tuple[bytes, bytes | None]
+
+__all__ = ["HISTORY_HEIGHTS", "Change", "ProofTooDeep", "SimpleProof", "Staged", "StateView", "Store", "UnknownHeight", "Version"]
+
+
+class UnknownHeight(LookupError):
+    """A height that is not kept: pruned, rolled back or not committed yet; the text says which heights are."""
+
+
+class StateView(Protocol):
+    """Read access to one state."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        ...
+
+    def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) of start <= key < end, in key order."""
+        ...
+
+
+class Version(StateView, Protocol):
+    """One committed height: immutable, usable from another thread while blocks go on; a context manager."""
+
+    height: int
+    app_hash: bytes
+
+    def prove(self, keys: Sequence[bytes], ranges: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Native proof (design 4.4) of keys (present or absent) and of whole ranges [start, end)."""
+        ...
+
+    def prove_simple(self, key: bytes) -> SimpleProof:
+        """Path of an existing key for a `simple:v` operator; raises `ProofTooDeep` beyond 62 levels."""
+        ...
+
+    def close(self) -> None:
+        """Give back what keeps this version readable."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Staged(Protocol):
+    """A block's changes with the app hash that they lead to; nothing durable yet."""
+
+    height: int
+    app_hash: bytes
+
+
+class Store(StateView, Protocol):
+    """The committed state. One thread writes; `version` may be called from any."""
+
+    height: int
+    app_hash: bytes
+    earliest_height: int
+
+    def latest(self) -> Version:
+        """The last committed version."""
+        ...
+
+    def version(self, height: int) -> Version:
+        """A kept version; raises `UnknownHeight`."""
+        ...
+
+    def stage_genesis(self, initial_height: int, changes: Sequence[Change]) -> bytes:
+        """Build the genesis state and return its app hash. Repeatable until the first commit.
+
+        `height` stays 0; `get` and `iterate` read the staged genesis state; the commit of `initial_height` adopts it.
+        """
+        ...
+
+    def stage(self, height: int, changes: Sequence[Change]) -> Staged:
+        """Compute the root after `changes` (sorted by key, None removes) on the last commit or staged genesis."""
+        ...
+
+    def commit(self, staged: Staged) -> None:
+        """Make a staged block durable: one synced write."""
+        ...
+
+    def rollback(self) -> None:
+        """Go back by one height; raises `UnknownHeight` where that is not kept."""
+        ...
+
+    def close(self) -> None:
+        """Release the storage."""
+        ...
