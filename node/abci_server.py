@@ -11,6 +11,7 @@ a slow query delays neither consensus nor CheckTx. Rules that follow from CometB
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import select
@@ -62,9 +63,7 @@ class AbciApplication(Protocol):
     def list_snapshots(self, request: pb.RequestListSnapshots) -> pb.ResponseListSnapshots: ...
     def offer_snapshot(self, request: pb.RequestOfferSnapshot) -> pb.ResponseOfferSnapshot: ...
     def load_snapshot_chunk(self, request: pb.RequestLoadSnapshotChunk) -> pb.ResponseLoadSnapshotChunk: ...
-    def apply_snapshot_chunk(
-        self, request: pb.RequestApplySnapshotChunk
-    ) -> pb.ResponseApplySnapshotChunk: ...
+    def apply_snapshot_chunk(self, request: pb.RequestApplySnapshotChunk) -> pb.ResponseApplySnapshotChunk: ...
 
     # The mempool connection's thread; never during Commit.
     def check_tx(self, tx: bytes, recheck: bool) -> tuple[int, str, str]:
@@ -76,9 +75,7 @@ class AbciApplication(Protocol):
     def prepare_proposal(self, request: pb.RequestPrepareProposal) -> pb.ResponsePrepareProposal: ...
     def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal: ...
     def extend_vote(self, request: pb.RequestExtendVote) -> pb.ResponseExtendVote: ...
-    def verify_vote_extension(
-        self, request: pb.RequestVerifyVoteExtension
-    ) -> pb.ResponseVerifyVoteExtension: ...
+    def verify_vote_extension(self, request: pb.RequestVerifyVoteExtension) -> pb.ResponseVerifyVoteExtension: ...
     def finalize_block(self, request: pb.RequestFinalizeBlock) -> pb.ResponseFinalizeBlock: ...
     def commit(self, request: pb.RequestCommit) -> pb.ResponseCommit: ...
 
@@ -153,10 +150,8 @@ class _Connection:
 
     def close(self, wait_seconds: float | None) -> None:
         """End the connection and wait until the request that is being handled has ended (None: however long)."""
-        try:
+        with contextlib.suppress(OSError):  # already disconnected, which is what is wanted
             self._stream.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # already disconnected, which is what is wanted
         if self._thread is not threading.current_thread():
             self._thread.join(wait_seconds)
 
@@ -212,6 +207,8 @@ class _Connection:
     def _answer(self, kind: str, request: pb.Request) -> bytes:
         message = getattr(request, kind)
         self._height = getattr(message, "height", self._height)
+        if kind == "finalize_block":
+            self._server.last_block_seconds = message.time.seconds
         if kind == "echo":
             return field_frame(2, pb.ResponseEcho(message=message.message).SerializeToString())
         try:
@@ -244,10 +241,8 @@ class _Connection:
         """Answer everything handled so far, then the exception that ends CometBFT."""
         answer = pb.ResponseException(error=reason).SerializeToString()
         self._answers.append(field_frame(_EXCEPTION_FIELD, answer))
-        try:
+        with contextlib.suppress(OSError):  # the peer is already gone; nothing is left to tell it
             self._write()
-        except OSError:
-            pass  # the peer is already gone; nothing is left to tell it
 
     def _write(self) -> None:
         if not self._answers:
@@ -290,6 +285,7 @@ class AbciServer:
 
     `on_halt` is called once, from the failing connection's thread, when a call of the application raised.
     `after_answer` is called with a request's kind after its answer was written (fault injection in tests).
+    `last_block_seconds` is the header time of the last block that was executed since `start`, if any.
     """
 
     def __init__(
@@ -309,7 +305,8 @@ class AbciServer:
         self._halted = threading.Lock()
         self._generation: list[_Connection] = []
         self._number = 0
-        self._stopping = False
+        self.last_block_seconds: int | None = None
+        self._stopping = threading.Event()
         self._listener: socket.socket | None = None
         self._thread = threading.Thread(target=self._accept, name="abci-accept", daemon=True)
 
@@ -320,9 +317,7 @@ class AbciServer:
             self.address = Address(None, listener.getsockname()[1])
         else:
             listener = socket.socket(socket.AF_UNIX)
-            self.address.path.unlink(
-                missing_ok=True
-            )  # left by a killed node; the home's lock excludes a live one
+            self.address.path.unlink(missing_ok=True)  # left by a killed node; the home's lock excludes a live one
             listener.bind(str(self.address.path))
             self.address.path.chmod(0o600)
             listener.listen()
@@ -331,12 +326,10 @@ class AbciServer:
 
     def stop(self) -> None:
         """Stop listening, end all connections, wait for the requests under way."""
-        self._stopping = True
+        self._stopping.set()
         if self._listener is not None:
-            try:
+            with contextlib.suppress(OSError):  # some systems refuse this; there, closing is enough
                 self._listener.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # some systems refuse this on a listening socket; closing is enough there
             self._listener.close()
             self._thread.join(_STOP_SECONDS)
         self._end_generation(_STOP_SECONDS)
@@ -350,12 +343,12 @@ class AbciServer:
 
     def _accept(self) -> None:
         assert self._listener is not None
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 stream, _ = self._listener.accept()
             except OSError:
                 return  # the listener was closed
-            if self._stopping:
+            if self._stopping.is_set():
                 stream.close()
                 return
             self._admit(stream)
@@ -366,7 +359,7 @@ class AbciServer:
             self._end_generation(None)  # discarding while a block is being executed would not discard it
             try:
                 self.application.discard_uncommitted()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - reported as a halt, like every failing call
                 _LOG.critical("discarding uncommitted work failed", exc_info=True)
                 self.report_halt(Halt("discard_uncommitted", None, f"{type(error).__name__}: {error}"))
                 stream.close()

@@ -50,10 +50,15 @@ class FakeConnection:
         """As CometBFT's synchronous calls: the request, then Flush; the answer, then Flush's."""
         self.send(message, request("flush"))
         answer, flush = self.receive(), self.receive()
-        assert answer is not None and flush is not None and flush.WhichOneof("value") == "flush"
+        assert answer is not None
+        assert flush is not None
+        assert flush.WhichOneof("value") == "flush"
         return answer
 
     def close(self) -> None:
+        self.stream.close()
+
+    def __del__(self) -> None:
         self.stream.close()
 
 

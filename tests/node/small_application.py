@@ -78,13 +78,9 @@ class SmallApplication:
             error = ValueError("a bug in a handler")
             error.add_note("transaction 0")
             raise error
-        app_hash = (
-            hashlib.sha256(self.app_hash + b"".join(request.txs)).digest() if request.txs else self.app_hash
-        )
+        app_hash = hashlib.sha256(self.app_hash + b"".join(request.txs)).digest() if request.txs else self.app_hash
         self.pending = (request.height, app_hash)
-        return pb.ResponseFinalizeBlock(
-            tx_results=[pb.ExecTxResult() for _ in request.txs], app_hash=app_hash
-        )
+        return pb.ResponseFinalizeBlock(tx_results=[pb.ExecTxResult() for _ in request.txs], app_hash=app_hash)
 
     def commit(self, request: pb.RequestCommit) -> pb.ResponseCommit:
         self._note("commit")

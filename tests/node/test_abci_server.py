@@ -50,7 +50,7 @@ def served() -> Iterator[Served]:
         served.server.stop()
 
 
-EVERY_KIND = [
+EVERY_KIND: list[tuple[str, dict[str, object]]] = [
     ("echo", {"message": "hello"}), ("flush", {}), ("info", {"version": "0.38.25"}), ("init_chain", {"chain_id": "c"}),
     ("query", {"path": "/x", "data": b"d"}), ("check_tx", {"tx": b"t"}), ("list_snapshots", {}), ("offer_snapshot", {}),
     ("load_snapshot_chunk", {}), ("apply_snapshot_chunk", {}), ("prepare_proposal", {"height": 1}),
@@ -93,9 +93,7 @@ def test_thousands_of_pipelined_check_txs_are_answered_in_order(served: Served) 
     writer.start()
     answers = [connection.receive() for _ in transactions]
     writer.join()
-    refused = pb.Response(
-        check_tx=pb.ResponseCheckTx(code=7, log="refused: begins with bad", codespace="small")
-    )
+    refused = pb.Response(check_tx=pb.ResponseCheckTx(code=7, log="refused: begins with bad", codespace="small"))
     accepted = pb.Response(check_tx=pb.ResponseCheckTx())
     assert answers == [refused if tx.startswith(b"bad") else accepted for tx in transactions]
     assert (connection.receive() or pb.Response()).WhichOneof("value") == "flush"
@@ -107,14 +105,13 @@ def test_a_query_is_answered_while_the_mempool_connection_is_idle_mid_frame(serv
     assert query.call(request("query", data=b"asked")).query.value == b"asked"
 
 
-@pytest.mark.parametrize(
-    "bad", [uvarint(1 << 21), b"\x80" * 6, b"\x00", b"\x03\x7a\x00\x00", b"\x02\xff\xff"]
-)
+@pytest.mark.parametrize("bad", [uvarint(1 << 21), b"\x80" * 6, b"\x00", b"\x03\x7a\x00\x00", b"\x02\xff\xff"])
 def test_a_stream_that_is_not_abci_gets_an_exception_and_is_closed(served: Served, bad: bytes) -> None:
     connection = served.connect()
     connection.stream.sendall(bad)
     answer = connection.receive()
-    assert answer is not None and answer.WhichOneof("value") == "exception"
+    assert answer is not None
+    assert answer.WhichOneof("value") == "exception"
     assert connection.receive() is None
     assert served.halts == []
 
@@ -131,9 +128,7 @@ def test_an_exception_in_finalize_block_halts_and_names_height_and_transaction(s
     block = pb.Request(finalize_block=pb.RequestFinalizeBlock(height=12, txs=[b"poison"]))
     consensus.send(block, request("flush"))
     answer = consensus.receive()
-    text = (
-        "the application failed in finalize_block at height 12: ValueError: a bug in a handler; transaction 0"
-    )
+    text = "the application failed in finalize_block at height 12: ValueError: a bug in a handler; transaction 0"
     assert answer == pb.Response(exception=pb.ResponseException(error=text))
     assert consensus.receive() is None
     assert [str(halt) for halt in served.halts] == [text]
@@ -170,9 +165,7 @@ def test_only_the_first_of_several_exceptions_is_reported(served: Served) -> Non
 def test_a_query_that_raises_is_answered_with_a_code_and_the_node_goes_on(served: Served) -> None:
     connection = served.connect()
     answer = connection.call(request("query", path="/raise"))
-    expected = pb.ResponseQuery(
-        code=1, codespace="node", log="internal error; the node's log has the details"
-    )
+    expected = pb.ResponseQuery(code=1, codespace="node", log="internal error; the node's log has the details")
     assert answer == pb.Response(query=expected)
     assert connection.call(request("query", data=b"next")).query.value == b"next"
     assert served.halts == []
@@ -226,7 +219,7 @@ def test_a_new_generation_waits_for_the_block_that_the_old_one_is_executing(serv
         release.wait(10)
         return real(message)
 
-    served.application.finalize_block = slow  # type: ignore[method-assign]
+    served.application.finalize_block = slow  # type: ignore[assignment,method-assign]
     old = served.connect_all()
     old[3].send(request("finalize_block", height=1))
     assert entered.wait(10)
@@ -292,5 +285,6 @@ def test_the_socket_is_only_for_its_owner(served: Served) -> None:
 def test_tcp_listens_on_loopback_with_a_free_port() -> None:
     server = AbciServer(SmallApplication(), Address(None), on_halt=lambda halt: None)
     server.start()
-    assert str(server.address).startswith("tcp://127.0.0.1:") and server.address.port > 0
+    assert str(server.address).startswith("tcp://127.0.0.1:")
+    assert server.address.port > 0
     server.stop()

@@ -1,0 +1,353 @@
+"""The genesis document: made, filled by several parties, checked.
+
+CometBFT's part (chain id, time, consensus parameters, validators) is written here; `app_state` is typed in
+`abci_app.genesis`. Every party runs `node init` for itself. One of them, the coordinator, adds accounts to its
+document. A validator's operator declares it in a small file signed with the validator's consensus key (so nobody can
+register a key that is not theirs); the coordinator collects those files, and everybody starts from the same document.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import nacl.exceptions
+import nacl.signing
+
+from abci_app import genesis as application_genesis
+from abci_app.genesis import GenesisError, GenesisState
+from abci_app.modules.members import GenesisMember
+from abci_app.types import SUPPLY_NOPEN
+from node import cometbft
+from node.errors import NodeError
+from node.home import Home
+
+# CometBFT's own limit.
+_MAX_CHAIN_ID = 50
+# The version in the header, in Info and in the consensus parameters; they must agree.
+APP_VERSION = 1
+# A block of four mebibytes holds about 15,000 transfers; larger ones only lengthen rounds.
+BLOCK_MAX_BYTES = 4 * 1024 * 1024
+# Total power must stay below 2^63/8; a bound per validator keeps any sum of 100 far below.
+MAX_POWER = 10**12
+_KEY_TYPE = "tendermint/PubKeyEd25519"
+_DECLARATION_TAG = b"openledger/validator-declaration/v1\n"
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a valid document starts."""
+
+    chain_id: str
+    genesis_time: str
+    validators: int
+    total_power: int
+    accounts: int
+    members: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A validator that wants to take part: its consensus key, its node, and a signature by that key."""
+
+    chain_id: str
+    name: str
+    power: int
+    public_key: str  # base64
+    node_id: str
+    peer_address: str  # host:port
+    signature: str = ""  # base64 over every other field
+
+    def signed_bytes(self) -> bytes:
+        """What the consensus key signs: a tag that no vote begins with, then the fields as sorted JSON."""
+        values = dataclasses.asdict(self)
+        del values["signature"]
+        return _DECLARATION_TAG + json.dumps(values, sort_keys=True).encode()
+
+
+def is_development_chain(chain_id: str) -> bool:
+    """Chains named dev... are for trying things out: test keys and fault injection are honoured only there."""
+    return chain_id.startswith("dev")
+
+
+def skeleton(chain_id: str, app_state: GenesisState | None = None, time: datetime | None = None) -> Document:
+    """A document without validators. Raises NodeError for a chain id that CometBFT would not take."""
+    if not re.fullmatch(rf"[a-z0-9][a-z0-9-]{{0,{_MAX_CHAIN_ID - 1}}}", chain_id):
+        raise NodeError(
+            f"chain id {chain_id!r}: give 1 to {_MAX_CHAIN_ID} characters, lower-case letters, digits and '-'"
+        )
+    state = application_genesis.encode_genesis(app_state or GenesisState())
+    return {
+        "genesis_time": (time or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "chain_id": chain_id,
+        "initial_height": "1",
+        "consensus_params": {
+            "block": {"max_bytes": str(BLOCK_MAX_BYTES), "max_gas": "-1"},
+            "evidence": {
+                "max_age_num_blocks": "100000",
+                "max_age_duration": str(48 * 3600 * 10**9),
+                "max_bytes": str(1024 * 1024),
+            },
+            "validator": {"pub_key_types": ["ed25519"]},
+            "version": {"app": str(APP_VERSION)},
+            "abci": {"vote_extensions_enable_height": "0"},
+        },
+        "validators": [],
+        "app_hash": "",
+        "app_state": msgspec.json.decode(state),
+    }
+
+
+def read(path: Path) -> Document:
+    """A document as it stands in the file. Raises NodeError when it is missing or not a JSON object."""
+    try:
+        document = msgspec.json.decode(path.read_bytes())
+    except FileNotFoundError:
+        raise NodeError(f"no genesis document at {path}; run `openledger node init` first") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NodeError(f"{path} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise NodeError(f"{path} is not a JSON object")
+    return document
+
+
+class _Head(msgspec.Struct):
+    """The one field that every start needs; the rest, which may be large, is skipped."""
+
+    chain_id: str = ""
+
+
+def chain_id(path: Path) -> str:
+    """The document's chain id. Raises NodeError when there is no readable document."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Head).chain_id
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NodeError(f"{path}: {error}; run `openledger node init`, or restore the file") from error
+
+
+def write(path: Path, document: Document) -> None:
+    """Write the document, readable by a person when it is small."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+
+
+def add_account(path: Path, address: str, amount_nopen: int) -> None:
+    """Give an account a balance at genesis. Raises NodeError for a bad address, amount, or a second entry."""
+    document = read(path)
+    state = _state(document)
+    try:
+        application_genesis.genesis_address("balances", address)
+        state = msgspec.structs.replace(state, balances=(*state.balances, (address, amount_nopen)))
+        _replace_state(document, state)
+    except GenesisError as error:
+        raise NodeError(f"cannot add {address}: {error}") from error
+    write(path, document)
+
+
+def add_member(path: Path, address: str, roles: Iterable[str], name: str = "") -> None:
+    """Make an account a member with roles at genesis. Raises NodeError."""
+    document = read(path)
+    state = _state(document)
+    member = GenesisMember(address=address, roles=tuple(roles), name=name)
+    try:
+        _replace_state(document, msgspec.structs.replace(state, members=(*state.members, member)))
+    except GenesisError as error:
+        raise NodeError(f"cannot add {address}: {error}") from error
+    write(path, document)
+
+
+def declare_validator(home: Home, name: str, power: int, peer_address: str = "") -> Declaration:
+    """This home's validator, signed with its consensus key. `peer_address` defaults to the p2p listener's."""
+    _check_name_and_power(name, power)
+    key = json.loads(home.validator_key_file.read_text())
+    host, port = cometbft.listen_addresses(home)["p2p"]
+    unsigned = Declaration(
+        chain_id=chain_id(home.genesis_file),
+        name=name,
+        power=power,
+        public_key=key["pub_key"]["value"],
+        node_id=cometbft.node_id(home),
+        peer_address=peer_address or f"{host}:{port}",
+    )
+    seed = base64.b64decode(key["priv_key"]["value"])[:32]
+    signature = nacl.signing.SigningKey(seed).sign(unsigned.signed_bytes()).signature
+    return dataclasses.replace(unsigned, signature=base64.b64encode(signature).decode())
+
+
+def read_declaration(path: Path) -> Declaration:
+    """A declaration whose signature has been checked. Raises NodeError, naming the file and the field."""
+    try:
+        declaration = msgspec.json.decode(path.read_bytes(), type=Declaration)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NodeError(f"{path} is not a validator declaration: {error}") from error
+    try:
+        _check_name_and_power(declaration.name, declaration.power)
+        public_key = base64.b64decode(declaration.public_key, validate=True)
+        signature = base64.b64decode(declaration.signature, validate=True)
+        nacl.signing.VerifyKey(public_key).verify(declaration.signed_bytes(), signature)
+    except NodeError as error:
+        raise NodeError(f"{path}: {error}") from error
+    except (ValueError, TypeError, nacl.exceptions.CryptoError):
+        raise NodeError(
+            f"{path}: the signature is not the validator key's; have its operator declare it again"
+        ) from None
+    if not re.fullmatch(r"[0-9a-f]{40}", declaration.node_id):
+        raise NodeError(f"{path}: node_id is {declaration.node_id!r}; give 40 hex digits")
+    return declaration
+
+
+def write_declaration(path: Path, declaration: Declaration) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(declaration), indent=2) + b"\n")
+
+
+def collect(home: Home, declarations: Iterable[Declaration]) -> Document:
+    """Set the home's validators to these, and its persistent peers to their nodes. Raises NodeError."""
+    chosen = sorted(declarations, key=lambda declaration: validator_address(declaration.public_key))
+    document = read(home.genesis_file)
+    for declaration in chosen:
+        if declaration.chain_id != document.get("chain_id"):
+            raise NodeError(
+                f"validator {declaration.name!r} was declared for chain {declaration.chain_id!r}, "
+                f"this document is for {document.get('chain_id')!r}"
+            )
+    document["validators"] = [_validator(declaration) for declaration in chosen]
+    validate(document)
+    write(home.genesis_file, document)
+    cometbft.change_config(home, {("p2p", "persistent_peers"): peers(chosen, without=cometbft.node_id(home))})
+    return document
+
+
+def peers(declarations: Iterable[Declaration], without: str = "") -> str:
+    """CometBFT's `persistent_peers` for these nodes, leaving one out."""
+    return ",".join(f"{each.node_id}@{each.peer_address}" for each in declarations if each.node_id != without)
+
+
+def validate(document: Document) -> Summary:
+    """Check a whole document. Raises NodeError that names the field."""
+    skeleton(_text(document, "chain_id"))
+    _check_time(_text(document, "genesis_time"))
+    if str(document.get("initial_height", "1")) not in ("0", "1"):
+        raise NodeError(f"initial_height is {document['initial_height']!r}; this application starts at 1")
+    if document.get("app_hash"):
+        raise NodeError("app_hash must be empty: the application computes it from app_state")
+    _check_consensus_parameters(document.get("consensus_params"))
+    power = _check_validators(document.get("validators"))
+    state = _state(document)
+    try:
+        accounts = sum(1 for _ in application_genesis.genesis_balances(state))
+    except GenesisError as error:
+        raise NodeError(str(error)) from error
+    total_nopen = sum(balance for _, balance in state.balances)
+    if total_nopen > SUPPLY_NOPEN:
+        raise NodeError(f"app_state.balances sum to {total_nopen} nopen, the supply is {SUPPLY_NOPEN}")
+    return Summary(
+        chain_id=document["chain_id"],
+        genesis_time=document["genesis_time"],
+        validators=len(document["validators"]),
+        total_power=power,
+        accounts=accounts,
+        members=len(state.members),
+        sha256=hashlib.sha256(msgspec.json.encode(document, order="sorted")).hexdigest(),
+    )
+
+
+def validator_address(public_key: str) -> str:
+    """CometBFT's address of a base64 ed25519 key: 40 upper-case hex digits."""
+    return hashlib.sha256(base64.b64decode(public_key)).hexdigest()[:40].upper()
+
+
+def _validator(declaration: Declaration) -> Document:
+    return {
+        "address": validator_address(declaration.public_key),
+        "pub_key": {"type": _KEY_TYPE, "value": declaration.public_key},
+        "power": str(declaration.power),
+        "name": declaration.name,
+    }
+
+
+def _state(document: Document) -> GenesisState:
+    try:
+        return application_genesis.decode_genesis(msgspec.json.encode(document.get("app_state", {})))
+    except GenesisError as error:
+        raise NodeError(str(error)) from error
+
+
+def _replace_state(document: Document, state: GenesisState) -> None:
+    encoded = application_genesis.encode_genesis(state)
+    checked = application_genesis.decode_genesis(encoded)
+    for _ in application_genesis.genesis_balances(checked):
+        pass  # raises for a duplicate or a zero balance
+    document["app_state"] = msgspec.json.decode(encoded)
+
+
+def _text(document: Mapping[str, Any], field: str) -> str:
+    value = document.get(field)
+    if not isinstance(value, str):
+        raise NodeError(f"{field} is {value!r}; give a text")
+    return value
+
+
+def _check_name_and_power(name: str, power: int) -> None:
+    if not re.fullmatch(r"[ -~]{1,64}", name):
+        raise NodeError(f"name is {name!r}; give 1 to 64 printable ASCII characters")
+    if not 1 <= power <= MAX_POWER:
+        raise NodeError(f"power is {power}; give 1 to {MAX_POWER}")
+
+
+def _check_time(text: str) -> None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise NodeError(f"genesis_time is {text!r}; give a time such as 2026-01-31T12:00:00Z") from None
+    if moment.tzinfo is None:
+        raise NodeError(f"genesis_time is {text!r}; give a time zone, such as the Z of UTC")
+
+
+def _check_consensus_parameters(parameters: object) -> None:
+    if not isinstance(parameters, dict):
+        raise NodeError(f"consensus_params is {parameters!r}; give an object")
+    expected = (("version", "app", str(APP_VERSION)), ("validator", "pub_key_types", ["ed25519"]))
+    for section, field, value in expected:
+        found = (parameters.get(section) or {}).get(field)
+        if found != value:
+            raise NodeError(f"consensus_params.{section}.{field} is {found!r}; this application needs {value!r}")
+    max_bytes = str((parameters.get("block") or {}).get("max_bytes"))
+    if not max_bytes.isdigit() or not 1024 * 1024 <= int(max_bytes) <= 100 * 1024 * 1024:
+        raise NodeError(f"consensus_params.block.max_bytes is {max_bytes!r}; give 1048576 to 104857600")
+
+
+def _check_validators(validators: object) -> int:
+    """Their total power; raises NodeError with the index of the bad one."""
+    if not isinstance(validators, list) or not validators:
+        raise NodeError("validators is empty; add one with `openledger genesis add-validator` or `collect`")
+    total, seen = 0, set()
+    for index, validator in enumerate(validators):
+        field = f"validators[{index}]"
+        try:
+            kind, key = validator["pub_key"]["type"], validator["pub_key"]["value"]
+            power, address = int(validator["power"]), validator.get("address", "")
+            length = len(base64.b64decode(key, validate=True))
+        except (KeyError, TypeError, ValueError) as error:
+            raise NodeError(f"{field}: {type(error).__name__} {error}; give pub_key.type, .value and power") from None
+        if kind != _KEY_TYPE or length != 32:
+            raise NodeError(f"{field}.pub_key: type {kind!r} with {length} bytes; give {_KEY_TYPE} with 32")
+        if address not in ("", validator_address(key)):
+            raise NodeError(f"{field}.address is {address!r}; its key has {validator_address(key)}")
+        if not 1 <= power <= MAX_POWER:
+            raise NodeError(f"{field}.power is {power}; give 1 to {MAX_POWER}")
+        if key in seen:
+            raise NodeError(f"{field}.pub_key: the key is listed twice")
+        seen.add(key)
+        total += power
+    return total

@@ -1,0 +1,166 @@
+"""A node's home folder: where everything of one node lives, and the lock that keeps a second node out.
+
+    config/config.toml  genesis.json  node_key.json  priv_validator_key.json    CometBFT's, see node.cometbft
+    config/node.toml                                                            ours, see Settings
+    data/               CometBFT's databases; data/application is the application's state
+    logs/node.log  cometbft.log
+    abci.sock  cometbft.pid  lock                                               only while the node runs
+
+CometBFT's own home is the same folder, so `cometbft ... --home HOME` works on it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from node.errors import NodeError
+
+# A unix socket's path holds at most this many bytes on every system that we know (104 on some).
+_MAX_SOCKET_PATH_BYTES = 100
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+_SETTINGS_HELP = """\
+# Settings of this node that are ours. CometBFT's are in config.toml. Read once, at start.
+
+# Path of the CometBFT binary; empty: the one that scripts/build-cometbft made.
+cometbft_binary = "{cometbft_binary}"
+# How many past heights can be queried with proofs.
+history_heights = {history_heights}
+# Memory for decoded pages of the state tree.
+cache_mebibytes = {cache_mebibytes}
+# debug, info, warning or error.
+log_level = "{log_level}"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """config/node.toml."""
+
+    cometbft_binary: str = ""
+    history_heights: int = 128
+    cache_mebibytes: int = 128
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        """Raises NodeError for a value out of range; the text names the setting."""
+        if not 2 <= self.history_heights <= 100_000:
+            raise NodeError(f"config/node.toml: history_heights is {self.history_heights}; give 2 to 100000")
+        if not 1 <= self.cache_mebibytes <= 1_000_000:
+            raise NodeError(f"config/node.toml: cache_mebibytes is {self.cache_mebibytes}; give 1 to 1000000")
+        if self.log_level not in _LOG_LEVELS:
+            raise NodeError(f"config/node.toml: log_level is {self.log_level!r}; give one of {', '.join(_LOG_LEVELS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Paths below one home folder."""
+
+    folder: Path
+
+    @property
+    def config_folder(self) -> Path:
+        return self.folder / "config"
+
+    @property
+    def data_folder(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def log_folder(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def store_folder(self) -> Path:
+        return self.data_folder / "application"
+
+    @property
+    def comet_config_file(self) -> Path:
+        return self.config_folder / "config.toml"
+
+    @property
+    def settings_file(self) -> Path:
+        return self.config_folder / "node.toml"
+
+    @property
+    def genesis_file(self) -> Path:
+        return self.config_folder / "genesis.json"
+
+    @property
+    def node_key_file(self) -> Path:
+        return self.config_folder / "node_key.json"
+
+    @property
+    def validator_key_file(self) -> Path:
+        return self.config_folder / "priv_validator_key.json"
+
+    @property
+    def pid_file(self) -> Path:
+        """Holds the process id of the supervised CometBFT."""
+        return self.folder / "cometbft.pid"
+
+    def initialised(self) -> bool:
+        return self.comet_config_file.is_file() and self.genesis_file.is_file()
+
+    def require_initialised(self) -> None:
+        """Raises NodeError when `node init` has not been run here."""
+        if not self.initialised():
+            raise NodeError(
+                f"{self.folder} is not a node's home; run `openledger node init --home {self.folder}` first"
+            )
+
+    def settings(self) -> Settings:
+        """Reads config/node.toml; a missing file gives the defaults. Raises NodeError, naming the setting."""
+        if not self.settings_file.is_file():
+            return Settings()
+        try:
+            values = tomllib.loads(self.settings_file.read_text())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise NodeError(f"{self.settings_file}: {error}; correct the file or delete it") from error
+        known = {field.name: field.type for field in fields(Settings)}
+        for name, value in values.items():
+            if name not in known:
+                raise NodeError(f"{self.settings_file}: no setting {name!r}; known: {', '.join(known)}")
+            if type(value).__name__ != known[name]:
+                raise NodeError(f"{self.settings_file}: {name} is {value!r}; give a value of type {known[name]}")
+        return Settings(**values)
+
+    def write_settings(self, settings: Settings) -> None:
+        values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+        self.settings_file.write_text(_SETTINGS_HELP.format(**values))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold this home; a second holder gets a NodeError that names the first one's process."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+                raise NodeError(
+                    f"{self.folder} is in use by process {holder}; stop that node, or give another --home"
+                ) from None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            yield
+            os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def socket_path(self) -> Iterator[Path]:
+        """Where the ABCI socket goes: in the home, or in a private temporary folder when the home's path is long."""
+        path = self.folder.resolve() / "abci.sock"
+        if len(os.fsencode(path)) <= _MAX_SOCKET_PATH_BYTES:
+            yield path
+            return
+        with tempfile.TemporaryDirectory(prefix="openledger-") as folder:
+            yield Path(folder) / "abci.sock"

@@ -1,0 +1,223 @@
+"""`openledger node start`: the ABCI server in this process, CometBFT supervised beside it.
+
+Started in an order in which nothing waits and nothing half-starts: home locked, files and ports checked, state opened,
+socket bound, CometBFT started. Stopped in the reverse order, so that CometBFT never loses the application mid-block.
+When the application fails (an unexpected exception), CometBFT is stopped and the exit code is EXIT_HALTED.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import logging.handlers
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from abci_app.application import Application
+from abci_app.queries import LocalNode
+from node import cometbft, genesis
+from node.abci_server import AbciApplication, AbciServer, Address, Halt
+from node.errors import NodeError
+from node.faults import VARIABLE, Fault, FaultyApplication
+from node.home import Home, Settings
+from node.leveldb_store import LevelDBStore
+from node.ports import require_free
+from node.supervisor import Supervisor
+
+_LOG = logging.getLogger("openledger.node")
+
+# The application raised where no exception is expected; starting again without a look at the log is no cure.
+EXIT_HALTED = 70
+_MAX_LOG_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Ending:
+    """Why the node stops: asked to, or because the application failed."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+    halt: Halt | None = None
+
+    def halted(self, halt: Halt) -> None:
+        self.halt = halt
+        self.event.set()
+
+
+@dataclass(slots=True)
+class _BlockClock:
+    """How far this node is behind: a node that catches up must not refuse peers by a list that may be old."""
+
+    server: AbciServer | None = None
+
+    def seconds_behind(self) -> int:
+        """Seconds since the last executed block's time; very many before the first one."""
+        block = self.server.last_block_seconds if self.server is not None else None
+        return int(time.time()) - (block or 0)
+
+
+def start(folder: Path, ending: Ending | None = None) -> int:
+    """Run the node until SIGTERM, SIGINT, `ending`, or a failure of the application; the exit code.
+
+    Raises NodeError for what the operator can correct.
+    """
+    home = Home(folder.resolve())
+    home.require_initialised()
+    settings = home.settings()
+    with home.lock(), home.socket_path() as socket_path:
+        _set_up_logging(home, settings)
+        fault = check(home)
+        binary = cometbft.find_binary(settings.cometbft_binary)
+        command = [str(binary), "start", "--home", str(home.folder), "--proxy_app", f"unix://{socket_path}"]
+        supervisor = Supervisor(
+            command,
+            log_file=home.log_folder / "cometbft.log",
+            pid_file=home.pid_file,
+            environment=cometbft.environment(),
+        )
+        ending = ending or Ending()
+        with _signals(ending.event), open_store(home, settings) as store:
+            if store.height == 0:
+                genesis.validate(genesis.read(home.genesis_file))
+            clock = _BlockClock()
+            application: AbciApplication = Application(store, LocalNode(chosen_peers(home), clock.seconds_behind))
+            after_answer = None
+            if fault is not None:
+                faulty = FaultyApplication(application, fault, lambda: supervisor.pid)
+                application, after_answer = faulty, faulty.after_answer
+            server = AbciServer(application, Address(socket_path), on_halt=ending.halted, after_answer=after_answer)
+            clock.server = server
+            _calm_collector()
+            _serve(home, server, supervisor, ending)
+    if ending.halt is not None:
+        _LOG.critical("stopped: %s; details in %s", ending.halt, home.log_folder / "node.log")
+        return EXIT_HALTED
+    _LOG.info("stopped")
+    return 0
+
+
+def check(home: Home) -> Fault | None:
+    """Everything that can be wrong before anything starts; the fault to inject, if any. Raises NodeError."""
+    chain_id = genesis.chain_id(home.genesis_file)
+    for section, (host, port) in cometbft.listen_addresses(home).items():
+        remedy = "another node may be running; stop it, or change"
+        require_free(host, port, f"{remedy} [{section}] laddr in {home.comet_config_file}")
+    wanted = os.environ.get(VARIABLE, "")
+    if not wanted:
+        return None
+    if not genesis.is_development_chain(chain_id):
+        raise NodeError(f"{VARIABLE} is set, but {chain_id} is no development chain; unset it")
+    return Fault.parse(wanted)
+
+
+def chosen_peers(home: Home) -> frozenset[str]:
+    """The node ids that this operator chose as peers; the peer filter always admits them."""
+    listed = str(cometbft.read_config(home)["p2p"].get("persistent_peers", ""))
+    return frozenset(peer.split("@")[0].strip().lower() for peer in listed.split(",") if "@" in peer)
+
+
+@contextmanager
+def open_store(home: Home, settings: Settings) -> Iterator[LevelDBStore]:
+    """The application's state on disk, closed at the end."""
+    home.store_folder.mkdir(parents=True, exist_ok=True)
+    store = LevelDBStore.open(
+        home.store_folder,
+        history_heights=settings.history_heights,
+        cache_bytes=settings.cache_mebibytes * 1024 * 1024,
+    )
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _serve(home: Home, server: AbciServer, supervisor: Supervisor, ending: Ending) -> None:
+    """From a bound socket to everything stopped."""
+    server.start()
+    try:
+        supervisor.start()
+        _LOG.info("node started: RPC at %s, home %s, logs in %s", cometbft.rpc_url(home), home.folder, home.log_folder)
+        ending.event.wait()
+        _LOG.info("stopping")
+    finally:
+        supervisor.stop()
+        server.stop()
+
+
+@contextmanager
+def _signals(event: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set the event; a second one ends the process the usual way."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        event.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _set_up_logging(home: Home, settings: Settings) -> None:
+    """Everything to logs/node.log; the same lines, without the time, to the console."""
+    home.log_folder.mkdir(exist_ok=True)
+    file = logging.handlers.RotatingFileHandler(home.log_folder / "node.log", maxBytes=_MAX_LOG_BYTES, backupCount=1)
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    console = logging.StreamHandler(sys.stderr)
+    console.setFormatter(_FirstLine())
+    logger = logging.getLogger("openledger")
+    logger.setLevel(settings.log_level.upper())
+    logger.handlers[:] = [file, console]
+    logger.propagate = False
+
+
+class _FirstLine(logging.Formatter):
+    """The console gets one line a message; tracebacks stand in the file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        first = record.getMessage().splitlines()[0]
+        return first if record.levelno == logging.INFO else f"{record.levelname.lower()}: {first}"
+
+
+def _calm_collector() -> None:
+    """What exists now stays; a full collection of it at every few hundred transactions costs more than it frees."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+
+
+def main() -> int:
+    """`python -m node.run --home FOLDER`, as devnets start their nodes."""
+    parser = argparse.ArgumentParser(description="run one node")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--until-input-ends", action="store_true", help="stop when standard input is closed")
+    arguments = parser.parse_args()
+    ending = Ending()
+    if arguments.until_input_ends:
+        threading.Thread(target=_wait_for_end_of_input, args=(ending,), daemon=True).start()
+    try:
+        return start(arguments.home, ending)
+    except NodeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _wait_for_end_of_input(ending: Ending) -> None:
+    """Whoever started this node and then died without stopping it has closed our standard input."""
+    while os.read(0, 1024):
+        pass
+    ending.event.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""The socket server and the supervisor with the real CometBFT binary and a small application."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node import cometbft, rpc
+from node.abci_server import AbciServer, Address, Halt
+from node.home import Home
+from node.ports import free_ports
+from node.supervisor import BackOff, Supervisor
+from tests.node.fake_comet import wait_until
+from tests.node.small_application import SmallApplication
+
+pytestmark = pytest.mark.integration
+
+
+class RealNode:
+    """One CometBFT validator with the small application in this process."""
+
+    def __init__(self, folder: Path) -> None:
+        ports = free_ports()
+        self.home = Home(folder / "home")
+        self.home.folder.mkdir()
+        binary = cometbft.find_binary()
+        changes: dict[tuple[str, str], cometbft.Value] = {
+            ("rpc", "laddr"): f"tcp://127.0.0.1:{next(ports)}",
+            ("p2p", "laddr"): f"tcp://127.0.0.1:{next(ports)}",
+            ("consensus", "timeout_commit"): "100ms",
+            ("", "filter_peers"): False,
+        }
+        cometbft.make_files(binary, self.home, changes)
+        document = json.loads(self.home.genesis_file.read_text())
+        document["consensus_params"]["version"]["app"] = "1"
+        self.home.genesis_file.write_text(json.dumps(document))
+        self.url = cometbft.rpc_url(self.home)
+        self.application = SmallApplication()
+        self.halts: list[Halt] = []
+        socket_path = folder / "abci.sock"
+        self.server = AbciServer(self.application, Address(socket_path), on_halt=self.halts.append)
+        command = [str(binary), "start", "--home", str(self.home.folder), "--proxy_app", f"unix://{socket_path}"]
+        self.supervisor = Supervisor(
+            command, log_file=folder / "cometbft.log", pid_file=self.home.pid_file,
+            environment=cometbft.environment(), back_off=BackOff(first_seconds=0.1, longest_seconds=0.5),
+        )  # fmt: skip
+
+    def height(self) -> int:
+        try:
+            return int(rpc.call(self.url, "status")["sync_info"]["latest_block_height"])
+        except (rpc.NoAnswer, rpc.RpcError):
+            return 0
+
+    def wait_for_blocks(self, count: int) -> None:
+        target = self.height() + count
+        wait_until(lambda: self.height() >= target, 30.0)
+
+    def broadcast(self, tx: bytes) -> dict[str, object]:
+        return rpc.call(self.url, "broadcast_tx_sync", tx=base64.b64encode(tx).decode())
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[RealNode]:
+    node = RealNode(tmp_path)
+    node.server.start()
+    node.supervisor.start()
+    try:
+        wait_until(lambda: node.height() >= 1, 30.0)
+        yield node
+    finally:
+        node.supervisor.stop()
+        node.server.stop()
+
+
+def test_one_node_makes_blocks_with_transactions(node: RealNode) -> None:
+    refused = node.broadcast(b"bad one")
+    assert (refused["code"], refused["log"], refused["codespace"]) == (7, "refused: begins with bad", "small")
+    accepted = node.broadcast(b"good one")
+    assert accepted["code"] == 0
+    wait_until(lambda: "result" in _transaction(node, str(accepted["hash"])), 20.0)
+    assert _transaction(node, str(accepted["hash"]))["result"]["tx"] == base64.b64encode(b"good one").decode()
+    assert node.halts == []
+
+
+def _transaction(node: RealNode, digest: str) -> dict[str, dict[str, str]]:
+    try:
+        return {"result": rpc.call(node.url, "tx", hash=base64.b64encode(bytes.fromhex(digest)).decode())}
+    except rpc.RpcError:
+        return {}
+
+
+def test_a_killed_cometbft_is_started_again_and_the_application_discards_once_a_generation(node: RealNode) -> None:
+    node.wait_for_blocks(2)
+    before = node.application.height
+    pid = node.supervisor.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: node.application.discarded == 2, 30.0)
+    wait_until(lambda: node.application.height >= before + 2, 30.0)
+    assert node.supervisor.restarts == 1
+    assert node.halts == []
+
+
+def test_a_closed_socket_ends_cometbft_and_the_supervisor_starts_it_again(node: RealNode) -> None:
+    before = node.application.height
+    node.server._end_generation(5.0)
+    wait_until(lambda: node.application.discarded == 2, 30.0)
+    wait_until(lambda: node.application.height >= before + 2, 30.0)
+    assert node.supervisor.restarts >= 1
+
+
+def test_an_exception_in_a_block_ends_cometbft_and_is_reported_once(node: RealNode) -> None:
+    node.broadcast(b"poison")
+    wait_until(lambda: bool(node.halts), 30.0)
+    wait_until(lambda: node.supervisor.restarts >= 1, 30.0)
+    assert [(halt.method, halt.detail) for halt in node.halts] == [
+        ("finalize_block", "ValueError: a bug in a handler; transaction 0")
+    ]
+
+
+def test_thousands_of_batched_transactions_are_admitted_and_committed(node: RealNode) -> None:
+    import http.client
+    from urllib.parse import urlsplit
+
+    texts = [base64.b64encode(b"tx %d" % n).decode() for n in range(1000)]
+    calls = [
+        {"jsonrpc": "2.0", "id": n, "method": "broadcast_tx_async", "params": {"tx": text}}
+        for n, text in enumerate(texts)
+    ]
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(node.url).port, timeout=30)
+    connection.request("POST", "/", json.dumps(calls), {"Content-Type": "application/json"})
+    answers = json.loads(connection.getresponse().read())
+    connection.close()
+    assert len(answers) == 1000
+    assert all("result" in answer for answer in answers)
+    wait_until(lambda: rpc.call(node.url, "num_unconfirmed_txs")["n_txs"] == "0", 30.0)
+    start, end = 1, node.height()
+    blocks = [
+        rpc.call(node.url, "block", height=str(height))["block"]["data"]["txs"] for height in range(start, end + 1)
+    ]
+    found = sorted(base64.b64decode(tx) for block in blocks for tx in block)
+    assert found == sorted(b"tx %d" % n for n in range(1000))
