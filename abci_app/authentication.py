@@ -14,10 +14,9 @@ from abci_app.errors import Code, Rejected
 from abci_app.module import BlockContext
 from abci_app.policy import (
     DelegatedKey,
-    Policy,
     address_of,
     check_indices,
-    decode_policy,
+    decode_stored_policy,
     signature_is_valid,
 )
 from abci_app.registry import TAG_OF
@@ -63,34 +62,31 @@ def fee_nopen(transaction: Transaction, block: BlockContext) -> int:
 
 def authenticate(view: StateView, transaction: Transaction, height: int) -> Agreed:
     """Check the policies and signatures of sender and sponsor; returns the sender's side."""
-    sender = check_auth(view, transaction, transaction.auths[0], height)
+    sender = check_auth(view, transaction, 0, height)
     if transaction.body.sponsor:
-        sponsor = check_auth(view, transaction, transaction.auths[1], height)
+        sponsor = check_auth(view, transaction, 1, height)
         if sponsor.delegation is not None:
             raise Rejected(Code.DELEGATION, "a delegated key cannot sponsor: the sponsor's own policy must sign")
     return sender
 
 
-def check_auth(view: StateView, transaction: Transaction, auth: Auth, height: int) -> Agreed:
+def check_auth(view: StateView, transaction: Transaction, position: int, height: int) -> Agreed:
     """Check one account's policy and signatures against the state; a stored policy wins over a presented one."""
+    auth, presented = transaction.auths[position], transaction.presented[position]
     account = get_account(view, auth.account)
-    presented = decode_policy(auth.policy) if auth.policy else None
     if isinstance(presented, DelegatedKey):
         return _check_delegated(view, transaction, auth, presented, account, height)
     if auth.policy and address_of(auth.policy) != auth.account:
         raise Rejected(Code.BAD_POLICY, f"the presented policy is not the first policy of {show_address(auth.account)}")
-    stored = account.policy or auth.policy
-    if not stored:
+    policy = decode_stored_policy(account.policy) if account.policy else presented
+    if policy is None:
         raise Rejected(
             Code.BAD_POLICY, f"{show_address(auth.account)} has sent nothing yet: its first transaction brings its policy"
         )
-    policy = decode_policy(stored)
-    if not isinstance(policy, Policy):
-        raise Rejected(Code.BAD_POLICY, "an account's policy cannot be a delegated key")
     check_indices(policy, [signature.key_index for signature in auth.signatures])
     for signature in auth.signatures:
         _check_signature(transaction, policy.keys[signature.key_index].public_key, signature.signature)
-    return Agreed(account, stored, None)
+    return Agreed(account, account.policy or auth.policy, None)
 
 
 def _check_signature(transaction: Transaction, public_key: bytes, signature: bytes) -> None:

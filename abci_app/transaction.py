@@ -18,7 +18,7 @@ from abci_app.accounts import MAX_POLICY_BYTES
 from abci_app.errors import Code, Rejected
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Message
-from abci_app.policy import MAX_POLICY_KEYS, SIGNATURE_BYTES
+from abci_app.policy import MAX_POLICY_KEYS, SIGNATURE_BYTES, DelegatedKey, Policy, decode_policy
 from abci_app.registry import MESSAGE_TYPES
 from abci_app.state.codec import CodecError, Record, decode, encode
 from abci_app.types import U8, Bytes32, ChainId, Height, Integer, Nopen, OptionalBytes32
@@ -81,6 +81,8 @@ class Transaction:
     size_bytes: int
     body: Body
     auths: tuple[Auth, ...]
+    # The policy that each auth presents, decoded and checked; None where it presents none.
+    presented: tuple[Policy | DelegatedKey | None, ...]
     signed_digest: bytes
     verified: set[tuple[bytes, bytes]] = field(default_factory=set)
 
@@ -117,7 +119,8 @@ def decode_transaction(raw: bytes) -> Transaction:
     _check_auths(body, envelope.auths)
     for message in body.messages:
         message.validate()
-    return Transaction(len(raw), body, envelope.auths, signed_digest(envelope.body))
+    presented = tuple([decode_policy(auth.policy) if auth.policy else None for auth in envelope.auths])
+    return Transaction(len(raw), body, envelope.auths, presented, signed_digest(envelope.body))
 
 
 def _check_body(body: Body) -> None:
