@@ -1,0 +1,233 @@
+"""Committed signed transfers per second against real CometBFT nodes on this machine.
+
+    python -m benchmarks.throughput --accounts 100000                      batched broadcast_tx_async, one validator
+    python -m benchmarks.throughput --mode sync --connections 8            one broadcast_tx_sync a request
+    python -m benchmarks.throughput --validators 4
+    python -m benchmarks.throughput --mode latency                         broadcast to committed at half load
+
+Signing happens before the clock. Load generator, CometBFT and node share the cores. Rate = committed transactions
+between the first and the last filled block, by header time, first and last filled block left out; every transaction is
+checked against the blocks' results: missing or failed ones are printed.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from abci_app.genesis import GenesisState
+from benchmarks.load import GENESIS_BALANCE_NOPEN, LoadAccount, accounts, broadcast_body, transfers
+from benchmarks.report import peak_resident_mib, print_table, resident_mib, spread
+from node.devnet import Devnet
+
+CHAIN_ID = "openledger-dev-benchmark"
+BATCH_TRANSACTIONS = 100
+LOAD_CONFIG: dict[tuple[str, str], Any] = {
+    ("mempool", "size"): 50_000,
+    ("mempool", "cache_size"): 200_000,
+    ("tx_index", "indexer"): "null",
+    ("consensus", "timeout_commit"): "500ms",
+    ("rpc", "max_request_batch_size"): 1_000,
+    ("rpc", "max_body_bytes"): 16_000_000,
+}
+
+
+@dataclass(slots=True)
+class Run:
+    """One measured load."""
+
+    rates: list[float] = field(default_factory=list)
+    failed: int = 0
+    missing: int = 0
+    node_mib: float = 0.0
+    node_peak_mib: float = 0.0
+    latencies_seconds: list[float] = field(default_factory=list)
+
+
+async def rpc(client: httpx.AsyncClient, url: str, method: str, **params: object) -> Any:
+    """One JSON-RPC call; raises for an error answer."""
+    answer = (await client.post(url, json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params})).json()
+    if "error" in answer:
+        raise RuntimeError(f"{method}: {answer['error']}")
+    return answer["result"]
+
+
+async def send(urls: list[str], bodies: list[bytes], connections: int, pause_seconds: float = 0.0) -> list[float]:
+    """Post all bodies over some connections; returns when each was sent (monotonic seconds)."""
+    sent = [0.0] * len(bodies)
+    queue = iter(range(len(bodies)))
+
+    async def worker(number: int) -> None:
+        async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=1)) as client:
+            for index in queue:
+                sent[index] = time.time()
+                response = await client.post(urls[number % len(urls)], content=bodies[index])
+                if b'"error"' in response.content:
+                    text = response.content.decode()
+                    if "mempool is full" not in text:
+                        raise RuntimeError(text[:300])
+                    await asyncio.sleep(0.2)
+                    await client.post(urls[number % len(urls)], content=bodies[index])
+                if pause_seconds:
+                    await asyncio.sleep(pause_seconds)
+
+    await asyncio.gather(*[worker(number) for number in range(connections)])
+    return sent
+
+
+@dataclass(slots=True)
+class Block:
+    """What the measurement needs of one block."""
+
+    height: int
+    time_seconds: float
+    codes: list[int]
+
+
+async def blocks_until(url: str, first: int, transactions: int, seconds: float) -> list[Block]:
+    """Blocks from `first` on until they hold this many transactions or nothing comes for some seconds."""
+    found: list[Block] = []
+    height, deadline = first, time.monotonic() + seconds
+    async with httpx.AsyncClient(timeout=60) as client:
+        while sum([len(block.codes) for block in found]) < transactions and time.monotonic() < deadline:
+            latest = int((await rpc(client, url, "status"))["sync_info"]["latest_block_height"])
+            if height > latest - 1:
+                await asyncio.sleep(0.1)
+                continue
+            header = (await rpc(client, url, "header", height=str(height)))["header"]
+            results = await rpc(client, url, "block_results", height=str(height))
+            codes = [int(result.get("code", 0)) for result in results["txs_results"] or []]
+            found.append(Block(height, _seconds(header["time"]), codes))
+            if codes:
+                deadline = time.monotonic() + seconds
+            height += 1
+    return found
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00").timestamp()
+
+
+def rate(blocks: list[Block]) -> float:
+    """Transactions per second between the first and last filled block, both left out."""
+    filled = [block for block in blocks if block.codes]
+    if len(filled) < 4:
+        return 0.0
+    inner = filled[1:-1]
+    return sum([len(block.codes) for block in inner]) / (inner[-1].time_seconds - filled[0].time_seconds)
+
+
+async def warm_up(net: Devnet, senders: list[LoadAccount]) -> None:
+    """One committed transaction of every sender, so that the measured ones are the steady state: policy stored."""
+    url = net.nodes[0].rpc_url
+    first = net.height() + 1
+    raw = transfers(CHAIN_ID, senders, [account.address for account in senders], len(senders))
+    bodies = [broadcast_body(raw[i : i + BATCH_TRANSACTIONS]) for i in range(0, len(raw), BATCH_TRANSACTIONS)]
+    await send([url], bodies, 4)
+    blocks = await blocks_until(url, first, len(raw), 20)
+    codes = [code for block in blocks for code in block.codes]
+    if len(codes) != len(raw) or any(codes):
+        raise RuntimeError(f"warm-up: {len(codes)} of {len(raw)} committed, {sum(map(bool, codes))} failed")
+    for account in senders:
+        account.policy_is_stored = True
+
+
+async def measure(net: Devnet, senders: list[LoadAccount], everybody: list[bytes], options: argparse.Namespace) -> Run:
+    """All repeats of one kind of load."""
+    run = Run()
+    urls = [node.rpc_url for node in net.nodes]
+    await warm_up(net, senders)
+    for _ in range(options.repeats):
+        first = net.height() + 1
+        raw = transfers(CHAIN_ID, senders, everybody, options.transactions)
+        single = options.mode != "batched"
+        size = 1 if single else BATCH_TRANSACTIONS
+        method = "broadcast_tx_sync" if single else "broadcast_tx_async"
+        bodies = [broadcast_body(raw[i : i + size], method) for i in range(0, len(raw), size)]
+        watching = asyncio.create_task(blocks_until(urls[0], first, len(raw), 20))
+        pause = options.connections / options.half_load_rate if options.mode == "latency" else 0.0
+        sent = await send(urls[:1], bodies, options.connections if single else 4, pause)
+        blocks = await watching
+        codes = [code for block in blocks for code in block.codes]
+        run.rates.append(rate(blocks))
+        run.failed += sum(map(bool, codes))
+        run.missing += len(raw) - len(codes)
+        if options.mode == "latency":
+            run.latencies_seconds += await _latencies(urls[0], blocks, raw, sent)
+    pid = net.nodes[0].process.pid if net.nodes[0].process else 0
+    run.node_mib, run.node_peak_mib = resident_mib(pid), peak_resident_mib(pid)
+    return run
+
+
+async def _latencies(url: str, blocks: list[Block], raw: list[bytes], sent: list[float]) -> list[float]:
+    """Seconds from broadcast to the next block's header time (the moment the transaction's block was committed)."""
+    import base64
+
+    sent_at = dict(zip(raw, sent, strict=True))
+    latencies = []
+    async with httpx.AsyncClient(timeout=60) as client:
+        times = {block.height: block.time_seconds for block in blocks}
+        for block in blocks:
+            if not block.codes or block.height + 1 not in times:
+                continue
+            content = await rpc(client, url, "block", height=str(block.height))
+            for text in content["block"]["data"]["txs"]:
+                started = sent_at.get(base64.b64decode(text))
+                if started is not None:
+                    latencies.append(times[block.height + 1] - started)
+    return latencies
+
+
+def main() -> None:
+    """Run one configuration and print its row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--validators", type=int, default=1)
+    parser.add_argument("--accounts", type=int, default=100_000, help="accounts in the state; all are recipients")
+    parser.add_argument("--senders", type=int, default=10_000)
+    parser.add_argument("--transactions", type=int, default=60_000, help="per repeat")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--mode", choices=("batched", "sync", "latency"), default="batched")
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--half-load-rate", type=float, default=1_500, help="transactions/s of --mode latency")
+    options = parser.parse_args()
+    started = time.monotonic()
+    everybody = accounts(options.accounts)
+    senders = everybody[: min(options.senders, options.accounts)]
+    balances = tuple([(account.address.hex(), GENESIS_BALANCE_NOPEN) for account in everybody])
+    addresses = [account.address for account in everybody]
+    print(f"made {options.accounts:,} accounts in {time.monotonic() - started:.0f} s", flush=True)
+    with tempfile.TemporaryDirectory(prefix="openledger-benchmark-") as folder:
+        net = Devnet.create(
+            Path(folder) / "net",
+            validators=options.validators,
+            chain_id=CHAIN_ID,
+            app_state=GenesisState(balances=balances),
+            comet=LOAD_CONFIG,
+        )
+        started = time.monotonic()
+        with net:
+            print(f"network up after {time.monotonic() - started:.0f} s", flush=True)
+            genesis_peak_mib = peak_resident_mib(net.nodes[0].process.pid) if net.nodes[0].process else 0.0
+            run = asyncio.run(measure(net, senders, addresses, options))
+    row = [options.mode, options.validators, f"{options.accounts:,}", spread(run.rates), run.failed, run.missing]
+    row += [f"{run.node_mib:.0f}", f"{run.node_peak_mib:.0f}", f"{genesis_peak_mib:.0f}"]
+    columns = ["mode", "validators", "accounts", "tx/s median (range)", "failed", "missing"]
+    columns += ["node MiB", "node peak MiB", "peak in genesis MiB"]
+    if run.latencies_seconds:
+        ordered = sorted(run.latencies_seconds)
+        row += [f"{statistics.median(ordered):.2f}", f"{ordered[int(len(ordered) * 0.99)]:.2f}"]
+        columns += ["p50 s", "p99 s"]
+    print_table(f"Committed transfers, {options.transactions:,} a repeat", columns, [row])
+    print(json.dumps({"rates": run.rates, "failed": run.failed, "missing": run.missing}))
+
+
+if __name__ == "__main__":
+    main()
