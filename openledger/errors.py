@@ -1,0 +1,105 @@
+"""Errors of the SDK. Each prints as one line: what happened, why, and what to do.
+
+OpenLedgerError
+├── UsageError            what was asked for cannot be (an unknown field, a bad amount, a wrong chain id)
+├── KeyFailure            no such key, a damaged key file, a bad recovery phrase
+│   └── WrongPassphrase
+├── NodeUnreachable       nobody answers at the node's address
+├── NodeFailure           the node answered with an error of its own
+├── Refused               the chain's rules say no; has `code`, `codespace`, `text`, `hint`
+│   ├── TransactionFailed a transaction was refused, or was committed and failed
+│   └── QueryFailed       a query has no answer
+├── NotVerified           an answer does not carry the proof that it must
+└── TimedOut              not (yet) in a block
+"""
+
+from abci_app.errors import Code
+from openledger.exit_codes import ExitCode
+
+
+class OpenLedgerError(Exception):
+    """Base of all errors that a user can be shown; `str(error)` is one clear line."""
+
+    exit_code = ExitCode.FAILURE
+
+
+class UsageError(OpenLedgerError):
+    """What was asked for cannot be."""
+
+    exit_code = ExitCode.USAGE
+
+
+class KeyFailure(OpenLedgerError):
+    """A key is missing, damaged or may not be used here."""
+
+    exit_code = ExitCode.KEYS
+
+
+class WrongPassphrase(KeyFailure):
+    """The passphrase does not open the key file."""
+
+
+class NodeUnreachable(OpenLedgerError):
+    """Nobody answers at the node's address."""
+
+    exit_code = ExitCode.NODE
+
+
+class NodeFailure(OpenLedgerError):
+    """The node answered with an error of its own."""
+
+    exit_code = ExitCode.NODE
+
+
+class NotVerified(OpenLedgerError):
+    """An answer does not carry the proof that it must: do not act on it."""
+
+    exit_code = ExitCode.NOT_VERIFIED
+
+
+class TimedOut(OpenLedgerError):
+    """A transaction was not seen in a block in time; it may still get into one."""
+
+    exit_code = ExitCode.TIMED_OUT
+
+
+class Refused(OpenLedgerError):
+    """The chain's rules say no: `code` and `codespace` are stable, `text` explains, `hint` says what to do."""
+
+    exit_code = ExitCode.REFUSED
+
+    def __init__(self, code: int, codespace: str, text: str) -> None:
+        self.code = int(code)
+        self.codespace = codespace or "openledger"
+        self.text = text
+        self.hint = HINTS.get(self.code, "")
+        hint = f"; {self.hint}" if self.hint else ""
+        super().__init__(f"{text} ({self.codespace} code {self.code}){hint}")
+
+
+class TransactionFailed(Refused):
+    """A transaction was refused, or was committed and failed (its fee is then gone and `height` is set)."""
+
+    def __init__(self, code: int, codespace: str, text: str, height: int = 0) -> None:
+        super().__init__(code, codespace, text)
+        self.height = height
+
+
+class QueryFailed(Refused):
+    """A query has no answer."""
+
+    exit_code = ExitCode.NOT_FOUND
+
+
+# What to do, where the chain's own text does not say it already.
+HINTS: dict[int, str] = {
+    Code.MALFORMED: "build the transaction with this version of openledger",
+    Code.TOO_LARGE: "split the messages over several transactions",
+    Code.WRONG_CHAIN: "pass the chain's own id with --chain-id, see `openledger status`",
+    Code.WRONG_SEQUENCE: "leave --sequence out to take the right one",
+    Code.BAD_SIGNATURE: "sign with the keys of the account's policy, see `openledger query account`",
+    Code.INSUFFICIENT_FEE: "leave --fee-limit out to take the estimate",
+    Code.UNKNOWN_QUERY: "node and client may differ in version",
+    Code.NOT_YET_PROVABLE: "wait for two blocks, or pass --unverified",
+    Code.HEIGHT_UNAVAILABLE: "ask for a recent height",
+}

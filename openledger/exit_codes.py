@@ -1,0 +1,34 @@
+"""Exit codes of the `openledger` command: stable, so that scripts can rely on them."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """0 is success; a number never changes its meaning."""
+
+    OK = 0
+    FAILURE = 1
+    USAGE = 2
+    NODE = 3
+    REFUSED = 4
+    NOT_FOUND = 5
+    KEYS = 6
+    NOT_VERIFIED = 7
+    NOT_ANCHORED = 8
+    TIMED_OUT = 9
+    INTERRUPTED = 130
+
+
+MEANINGS: dict[ExitCode, str] = {
+    ExitCode.OK: "done; every check held",
+    ExitCode.FAILURE: "something else went wrong, see the message",
+    ExitCode.USAGE: "the command line, a file or a value in it is wrong",
+    ExitCode.NODE: "no node answers, or it answers with an error of its own",
+    ExitCode.REFUSED: "the chain refused the transaction, or it failed in its block",
+    ExitCode.NOT_FOUND: "what the query asks for does not exist",
+    ExitCode.KEYS: "no such key, wrong passphrase, damaged key file",
+    ExitCode.NOT_VERIFIED: "an answer or a bundle failed verification",
+    ExitCode.NOT_ANCHORED: "consistent, but nothing trusted vouches for it",
+    ExitCode.TIMED_OUT: "not in a block in time; it may still come",
+    ExitCode.INTERRUPTED: "stopped by the user",
+}
