@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from abci_app.hashing import TAGS, tagged_hash, uvarint
 from openledger.content import CHUNK_BYTES, ContentStore, file_digest
+from openledger.errors import UsageError
 
 # What the model-signing tool leaves out by default: its signature and git's own files, at the top of the folder.
 IGNORED_NAMES = frozenset((".git", ".gitattributes", ".github", ".gitignore", "model.sig"))
@@ -29,7 +30,7 @@ _DTYPE_BITS = {
 }  # fmt: skip
 
 
-class ArtefactError(ValueError):
+class ArtefactError(UsageError, ValueError):
     """A folder or file is no artefact that can be recorded; the text names the file."""
 
 
@@ -117,7 +118,12 @@ def _tensor_items(file_name: str, source: BinaryIO) -> Iterator[tuple[bytes, byt
     try:
         header = json.loads(source.read(header_size))
         described = [
-            (name.encode(), str(value["dtype"]), [int(size) for size in value["shape"]], *map(int, value["data_offsets"]))
+            (
+                name.encode(),
+                str(value["dtype"]),
+                [int(size) for size in value["shape"]],
+                *map(int, value["data_offsets"]),
+            )
             for name, value in header.items()
             if name != "__metadata__"
         ]

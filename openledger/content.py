@@ -13,13 +13,16 @@ trusted: whoever runs it can withhold content, not change it.
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+
+from openledger.errors import OpenLedgerError
+from openledger.exit_codes import ExitCode
 
 # One object that is held in memory as a whole: manifests, recipes and row batches are far smaller.
 MAX_MEMORY_BYTES = 256 * 2**20
@@ -29,7 +32,7 @@ CHUNK_BYTES = 2**20
 ENVIRONMENT_VARIABLE = "OPENLEDGER_CONTENT"
 
 
-class ContentError(Exception):
+class ContentError(OpenLedgerError):
     """Content could not be stored or read; `digest` names which (32 bytes, empty when not known yet)."""
 
     def __init__(self, text: str, digest: bytes = b"") -> None:
@@ -40,9 +43,13 @@ class ContentError(Exception):
 class ContentMissing(ContentError):
     """The store does not have the object."""
 
+    exit_code = ExitCode.NOT_FOUND
+
 
 class ContentCorrupt(ContentError):
     """The stored bytes do not hash to the name that they are stored under; `found` holds them when in memory."""
+
+    exit_code = ExitCode.NOT_VERIFIED
 
     def __init__(self, text: str, digest: bytes, found: bytes = b"") -> None:
         super().__init__(text, digest)
@@ -89,7 +96,7 @@ class ContentStore:
 
     @classmethod
     def open(cls, url: str | Path | None = None) -> "ContentStore":
-        """Open a store by folder path or fsspec URL (`s3://bucket/prefix`, `memory://name`); default `default_url()`."""
+        """Open a store by folder path or fsspec URL (`s3://bucket/prefix`, `memory://name`)."""
         text = str(url) if url is not None else default_url()
         try:
             filesystem, root = fsspec.core.url_to_fs(text)
@@ -186,7 +193,7 @@ class ContentStore:
     def _read(self, place: str, digest: bytes, max_bytes: int) -> bytes:
         try:
             with self._filesystem.open(place, "rb") as source:
-                data = cast(bytes, source.read(max_bytes + 1))
+                data = cast("bytes", source.read(max_bytes + 1))
         except FileNotFoundError:
             raise self._missing(digest, place) from None
         if len(data) > max_bytes:
@@ -239,9 +246,8 @@ def _replacing(target: Path) -> Iterator[IO[bytes]]:
             yield sink
             sink.flush()
             os.fsync(sink.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(target)
     except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
+        Path(temporary).unlink(missing_ok=True)
         raise

@@ -22,6 +22,7 @@ Parts that the trainer and `openledger record` write (`/0000` counts the inputs 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -29,6 +30,7 @@ from msgspec import Meta
 from abci_app.hashing import HASH_BYTES, sha256, uvarint
 from abci_app.state.codec import CodecError, Record, decode, encode
 from openledger.content import ContentStore
+from openledger.errors import UsageError
 
 # Twelve fixed parts and one for every input of the largest mix, with room for later parts (attribution).
 MAX_PARTS = 256
@@ -43,7 +45,7 @@ PartValue = Annotated[bytes, Meta(min_length=1, max_length=MAX_PART_BYTES)]
 Side = Literal["left", "right"]
 
 
-class ManifestError(ValueError):
+class ManifestError(UsageError, ValueError):
     """A manifest is malformed, or a part or proof does not belong to it."""
 
 
@@ -163,7 +165,9 @@ def _check_json(value: Any, place: str) -> None:
         for index, item in enumerate(value):
             _check_json(item, f"{place}[{index}]")
     elif not isinstance(value, str | int):
-        raise ManifestError(f"{place} is a {type(value).__name__}; a manifest holds strings, integers and booleans only")
+        raise ManifestError(
+            f"{place} is a {type(value).__name__}; a manifest holds strings, integers and booleans only"
+        )
 
 
 def _decode_record(data: bytes) -> _ManifestRecord:
@@ -174,7 +178,7 @@ def _decode_record(data: bytes) -> _ManifestRecord:
     except CodecError as error:
         raise ManifestError(f"malformed manifest: {error}") from error
     names = [name for name, _ in record.parts]
-    for name, following in zip(names, names[1:], strict=False):
+    for name, following in pairwise(names):
         if name >= following or following.startswith(name):
             raise ManifestError(f"part names must increase and not begin one another: {name!r}, {following!r}")
     return record

@@ -21,6 +21,7 @@ from functools import cached_property
 
 from abci_app.hashing import SALT_BYTES, list_root, row_leaf, sha256
 from openledger.content import ContentCorrupt, ContentStore
+from openledger.errors import NotVerified, UsageError
 
 MAGIC = b"openledger-rows/1 "
 # A training example of the longest contexts in use; larger documents are split by whoever contributes them.
@@ -40,11 +41,11 @@ _EMPTY_BUCKET = 2**32 - 1
 _LINE = re.compile(rb"([0-9a-f]{32}) ([0-9a-f]{64}) (.*)", re.DOTALL)
 
 
-class RowError(ValueError):
+class RowError(UsageError, ValueError):
     """Rows cannot be committed or a batch file is malformed."""
 
 
-class TamperedRows(Exception):
+class TamperedRows(NotVerified):
     """Stored rows contradict the chain's record; `contribution` and `row_index` (None: not one row) say which."""
 
     def __init__(self, text: str, contribution: bytes, row_index: int | None) -> None:
@@ -84,7 +85,9 @@ class RowBatch:
         """Check every row (`RowError` names it) and take fresh random salts unless some are given."""
         checked = tuple(rows)
         if not 0 < len(checked) <= MAX_ROWS:
-            raise RowError(f"a batch holds 1 to {MAX_ROWS} rows, not {len(checked)}; split it into several contributions")
+            raise RowError(
+                f"a batch holds 1 to {MAX_ROWS} rows, not {len(checked)}; split it into several contributions"
+            )
         for index, row in enumerate(checked):
             _check_row(index, row)
         if sum(map(len, checked)) > MAX_BATCH_BYTES:

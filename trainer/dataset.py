@@ -1,0 +1,73 @@
+"""Rows of a DataNet version: fetched through the content store, every digest and root checked against the chain."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from abci_app.hashing import list_root
+from openledger.content import ContentStore
+from openledger.rows import RowCommitment, TamperedRows, load_batch
+
+# Rows are held in memory while a run is prepared; a larger mix needs `sampling.max_rows` and its own loader.
+MAX_ROWS_PER_VERSION = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ContributionRecord:
+    """The chain's record of one contribution."""
+
+    contribution_id: bytes
+    contributor: bytes
+    commitment: RowCommitment
+
+
+@dataclass(frozen=True, slots=True)
+class DatanetVersion:
+    """The chain's record of one version: root over its contribution ids, ascending, and their records."""
+
+    datanet_id: bytes
+    version: int
+    root: bytes
+    contributions: tuple[ContributionRecord, ...]
+
+    @classmethod
+    def of(cls, datanet_id: bytes, version: int, contributions: tuple[ContributionRecord, ...]) -> "DatanetVersion":
+        """A version over these contributions, with its root computed."""
+        ordered = tuple(sorted(contributions, key=lambda record: record.contribution_id))
+        return cls(datanet_id, version, _version_root(ordered), ordered)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a version: where it comes from, its bytes and its salted leaf."""
+
+    contribution_id: bytes
+    index: int
+    data: bytes
+    leaf: bytes = field(repr=False)
+
+    def fields(self) -> dict[str, str]:
+        """The row's JSON object with every value as text (numbers and nested values as JSON)."""
+        value = json.loads(self.data)
+        return {key: item if isinstance(item, str) else json.dumps(item) for key, item in value.items()}
+
+
+def load_rows(store: ContentStore, version: DatanetVersion) -> Iterator[Row]:
+    """All rows, contributions ascending by id, rows in their order.
+
+    Raises `TamperedRows` naming contribution and row, `ContentMissing` naming the digest that the store lacks.
+    """
+    if _version_root(version.contributions) != version.root:
+        text = f"version {version.version}: its contributions do not hash to its root {version.root.hex()}"
+        raise TamperedRows(text, b"", None)
+    total = sum(record.commitment.row_count for record in version.contributions)
+    if total > MAX_ROWS_PER_VERSION:
+        raise ValueError(f"version {version.version} has {total} rows, more than {MAX_ROWS_PER_VERSION}")
+    for record in version.contributions:
+        batch = load_batch(store, record.contribution_id, record.commitment)
+        for index, (data, leaf) in enumerate(zip(batch.rows, batch.leaves, strict=True)):
+            yield Row(record.contribution_id, index, data, leaf)
+
+
+def _version_root(contributions: tuple[ContributionRecord, ...]) -> bytes:
+    return list_root("contributions", [record.contribution_id for record in contributions])

@@ -1,0 +1,101 @@
+"""Deterministic settings of the numeric libraries, and a description of where a run takes place.
+
+`prepare` must run before torch is imported: some settings are read once, at import. Nothing here imports torch at
+module level, so the command line starts without it.
+"""
+
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from openledger.artefact import ArtefactFile, model_signing_root
+from openledger.content import file_digest
+from openledger.errors import UsageError
+
+# Same sums in the same order on every run; no look-ups on the network; no thread pools of the tokenizer.
+_VARIABLES = {
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+LIBRARIES = ("torch", "transformers", "peft", "safetensors", "tokenizers", "numpy")
+# The source files whose change can change a result; the code digest covers exactly these.
+_CODE_FILES = (
+    "dataset.py", "environment.py", "evaluate.py", "examples.py", "partition.py", "recipe.py",
+    "steps.py", "train.py",
+)  # fmt: skip
+
+
+class MissingLibraries(UsageError):
+    """The machine-learning extra is not installed."""
+
+
+def prepare() -> None:
+    """Set environment variables for determinism; raises `MissingLibraries` when torch or transformers are absent."""
+    for name in LIBRARIES:
+        try:
+            metadata.version(name)
+        except metadata.PackageNotFoundError:
+            raise MissingLibraries(f"training needs {name}; install it with: pip install 'openledger[ml]'") from None
+    if "torch" not in sys.modules:
+        # A user's own value of the first wins only if it is deterministic as well, so all are set outright.
+        os.environ.update(_VARIABLES)
+
+
+def make_deterministic(seed: int, threads: int) -> None:
+    """Fix threads, algorithms and seeds of torch; call before the first random number (adapter initialisation)."""
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.manual_seed(seed)
+
+
+def code_description() -> dict[str, object]:
+    """Digest of the training code (model-signing root over its source files) and versions of the libraries."""
+    folder = Path(__file__).parent
+    files = [
+        ArtefactFile(name, file_digest(folder / name), (folder / name).stat().st_size)
+        for name in _CODE_FILES
+        if (folder / name).is_file()
+    ]
+    return {
+        "digest": model_signing_root(files).hex(),
+        "files": [{"name": file.name, "sha256": file.digest.hex()} for file in files],
+        "libraries": {name: _version(name) for name in LIBRARIES},
+    }
+
+
+def environment_line() -> str:
+    """Machine and libraries in one printable line of at most 256 characters, for the run event."""
+    processor = platform.machine()
+    line = (
+        f"Python {platform.python_version()}, torch {_version('torch')}, transformers {_version('transformers')}, "
+        f"peft {_version('peft')}, {platform.system()} {processor}, {os.cpu_count()} CPUs, {_processor_name()}"
+    )
+    return "".join(character if " " <= character <= "~" else "?" for character in line)[:256]
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return platform.processor() or "unknown processor"
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else "unknown processor"

@@ -1,0 +1,164 @@
+"""From rows to training examples: steps, filters, split, and the recorded order in which a run consumes them.
+
+Everything here depends on recipe and row bytes alone, in integers and hashes, so that it gives the same examples on
+every machine. Salts play no part: the same text registered twice with other salts trains the same model.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from abci_app.hashing import TAGS, list_root, tagged_hash, uvarint
+from abci_app.types import PPB
+from openledger.errors import UsageError
+from trainer.dataset import Row
+from trainer.recipe import Dataset, Recipe, Split
+from trainer.steps import Fields, StepError
+
+
+class PartitionError(UsageError, ValueError):
+    """A recipe leaves nothing to train on, or a step does not fit the rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One training example: the row that it comes from and what the model sees; loss counts on the completion only."""
+
+    input_index: int
+    row: Row
+    prompt: str
+    completion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """What became of the rows of one input; counts follow the order of the steps."""
+
+    row_count: int
+    kept_by_filter: tuple[int, ...]
+    training: tuple[Example, ...]
+    held_out: tuple[Example, ...]
+
+
+def make_partition(dataset: Dataset, input_index: int, rows: Iterable[Row]) -> Partition:
+    """Apply preprocessing, filters and split of one input, in the order of the recipe."""
+    kept = [0] * len(dataset.filters)
+    seen: list[set[bytes]] = [set() for _ in dataset.filters]
+    training: list[Example] = []
+    held_out: list[Example] = []
+    row_count = 0
+    place = f"datasets[{input_index}]"
+    for row in rows:
+        row_count += 1
+        try:
+            fields = _preprocess(dataset, row.fields())
+            passed = True
+            for at, step in enumerate(dataset.filters):
+                passed = step.keeps(fields, seen[at])
+                if not passed:
+                    break
+                kept[at] += 1
+        except StepError as error:
+            raise PartitionError(
+                f"{place}: contribution {row.contribution_id.hex()[:16]}… row {row.index}: {error}"
+            ) from error
+        if passed and fields["completion"]:
+            example = Example(input_index, row, fields["prompt"], fields["completion"])
+            (held_out if is_held_out(dataset.split, row.data) else training).append(example)
+    if not training:
+        raise PartitionError(
+            f"{place}: no row of {row_count} is left to train on after filters "
+            f"{', '.join(step.words for step in dataset.filters) or '(none)'} and the split; loosen them"
+        )
+    limit = dataset.sampling.max_rows
+    return Partition(row_count, tuple(kept), tuple(training[:limit] if limit else training), tuple(held_out))
+
+
+def _preprocess(dataset: Dataset, fields: Fields) -> Fields:
+    for step in dataset.preprocess:
+        fields = step.apply(fields)
+    if "completion" not in fields:
+        if "text" not in fields:
+            raise StepError(
+                f"rows have neither 'completion' nor 'text' but {', '.join(sorted(fields))}; add a template step"
+            )
+        fields = fields | {"completion": fields["text"]}
+    return {"prompt": ""} | fields
+
+
+def is_held_out(split: Split, row: bytes) -> bool:
+    """Whether a row is kept for evaluation: first 8 bytes of H(row-split tag, name || 0 || row) as a share of 2^64."""
+    digest = tagged_hash(TAGS["row_split"], split.name.encode() + b"\0" + row)
+    return int.from_bytes(digest[:8], "big") * PPB < split.held_out_ppb << 64
+
+
+def data_order(recipe: Recipe, partitions: Sequence[Partition]) -> tuple[Example, ...]:
+    """The examples of all steps in the order in which the run consumes them.
+
+    Position n goes to the input that is furthest behind its share (weight x (n + 1) - 10^9 x already taken, ties to
+    the first), so after every batch the mix is as close to the weights as whole rows allow.
+    """
+    total = recipe.train.steps * recipe.train.batch_size
+    streams = [_Stream(recipe, index, partition.training) for index, partition in enumerate(partitions)]
+    order: list[Example] = []
+    for position in range(total):
+        stream = max(
+            streams,
+            key=lambda item: recipe.datasets[item.index].weight_ppb * (position + 1) - PPB * item.taken,
+        )
+        order.append(stream.next())
+    return tuple(order)
+
+
+class _Stream:
+    """One input's examples, pass after pass; each pass in its own order when shuffled."""
+
+    def __init__(self, recipe: Recipe, index: int, examples: Sequence[Example]) -> None:
+        self.index = index
+        self.taken = 0
+        self._examples = list(examples)
+        self._shuffled = recipe.datasets[index].sampling.order == "shuffled"
+        self._seed = recipe.train.seed
+        self._passes = count()
+        self._current: Iterator[Example] = iter(())
+
+    def next(self) -> Example:
+        self.taken += 1
+        example = next(self._current, None)
+        if example is None:
+            self._current = iter(self._pass(next(self._passes)))
+            example = next(self._current)
+        return example
+
+    def _pass(self, number: int) -> list[Example]:
+        if not self._shuffled:
+            return self._examples
+        place = self._seed.to_bytes(4, "big") + number.to_bytes(4, "big")
+        return sorted(self._examples, key=lambda item: tagged_hash(TAGS["row_order"], place + item.row.data))
+
+
+def data_order_root(order: Sequence[Example]) -> bytes:
+    """List root over uvarint(input index) || row leaf, one item an example in order."""
+    return list_root("data-order", [uvarint(example.input_index) + example.row.leaf for example in order])
+
+
+def rows_used(order: Sequence[Example], input_index: int) -> tuple[bytes, ...]:
+    """Leaves of the different rows of one input that a run consumed, in the order of the version."""
+    places = {
+        (example.row.contribution_id, example.row.index): example.row.leaf
+        for example in order
+        if example.input_index == input_index
+    }
+    return tuple(places[place] for place in sorted(places))
+
+
+def held_out_rows(partitions: Sequence[Partition], limit: int) -> tuple[Example, ...]:
+    """At most `limit` held-out examples, taken from the inputs in turn, each input in hash order."""
+    queues = [
+        sorted(partition.held_out, key=lambda item: tagged_hash(TAGS["row_order"], b"held-out" + item.row.data))
+        for partition in partitions
+    ]
+    chosen: list[Example] = []
+    for turn in range(max(map(len, queues), default=0)):
+        chosen += [queue[turn] for queue in queues if turn < len(queue)]
+    return tuple(chosen[:limit])

@@ -1,0 +1,334 @@
+"""From a run to what the chain records: manifest, entry, run event, evaluations. Pure but for the content store.
+
+The dataclasses here are framework-neutral; `publish` turns them into messages. Everything that decides or describes
+the run lies in the manifest and is bound by its root; what differs between repetitions (operator, times, machine,
+measured quality) lies in the run event.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from abci_app.hashing import list_root
+from abci_app.types import MAX_TEXT_LENGTH, PPB
+from openledger.artefact import Artefact, ArtefactFile, artefact_files, put_artefact
+from openledger.content import ContentStore
+from openledger.manifest import Manifest, ManifestError, put_manifest, to_json
+from trainer.base_model import BaseModel
+from trainer.environment import code_description, environment_line
+from trainer.evaluate import METRIC, Evaluation, Measurement
+from trainer.partition import Partition, data_order_root, rows_used
+from trainer.recipe import Dataset
+from trainer.train import TrainedRun
+
+MANIFEST_FORMAT = 1
+KINDS = ("pretrain", "lora", "full", "merge", "distil", "quantise", "prompt", "retrieval", "import")
+TOKENIZER_FILES = frozenset(
+    ("chat_template.jinja", "merges.txt", "special_tokens_map.json", "tokenizer.json", "tokenizer.model",
+     "tokenizer_config.json", "vocab.json")
+)  # fmt: skip
+NO_DIGEST = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ParentRecord:
+    """An entry that the run started from; shares of all parents sum to 10^9."""
+
+    entry_id: bytes
+    role: str
+    share_ppb: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputRecord:
+    """One DataNet version of the mix; root and count of the different rows that the run consumed."""
+
+    datanet_id: bytes
+    version: int
+    weight_ppb: int
+    rows_used: int
+    rows_used_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRecord:
+    """What an entry says about a run: the same run gives the same record, whoever writes it down."""
+
+    kind: str
+    parents: tuple[ParentRecord, ...]
+    inputs: tuple[InputRecord, ...]
+    manifest_root: bytes
+    artefact_digest: bytes
+    tensor_digest: bytes
+    byte_count: int
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEventRecord:
+    """What differs between repetitions of a run; times are Unix seconds, quality is a loss in micronats or 0."""
+
+    started_seconds: int
+    finished_seconds: int
+    environment: str
+    quality_metric: str
+    quality_value: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRecord:
+    """One measurement on held-out rows of a DataNet version; `of_parent` = of the model that training started from."""
+
+    datanet_id: bytes
+    version: int
+    metric: str
+    value: int
+    sample_size: int
+    interval: int
+    of_parent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """All that is published about one run."""
+
+    model_name: str
+    manifest: Manifest
+    entry: EntryRecord
+    event: RunEventRecord
+    evaluations: tuple[EvaluationRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredInput:
+    """An input of a run that some other framework did: what its owner says about it, with its steps in words."""
+
+    datanet_id: bytes
+    version: int
+    weight_ppb: int
+    rows_used: int = 0
+    rows_used_root: bytes = NO_DIGEST
+    steps: tuple[str, ...] = ()
+
+
+def record_training(run: TrainedRun, base: Artefact, parents: Sequence[ParentRecord], store: ContentStore) -> RunRecord:
+    """Record a run of our own trainer; stores recipe, manifest and adapter."""
+    prepared = run.prepared
+    recipe = prepared.recipe
+    inputs = tuple(_input_record(run, index, dataset) for index, dataset in enumerate(recipe.datasets))
+    tokenizer = tuple(file for file in base.files if file.name in TOKENIZER_FILES)
+    parts = {
+        "about": _about("lora", "openledger trainer", True),
+        "base": to_json(_base_part(base, recipe.model.base, recipe.model.adapter)),
+        "code": to_json(code_description()),
+        "data-order": to_json({"root": data_order_root(prepared.order).hex(), "examples": len(prepared.order)}),
+        "loss-trace": to_json({"unit": "micronats", "losses": list(run.loss_trace_micronats)}),
+        "output": _files_part(run.artefact.files),
+        "recipe": recipe.canonical(),
+        "seed": to_json({"seed": recipe.train.seed, "threads": recipe.train.threads}),
+        "tokenizer": _files_part(tokenizer),
+    }
+    for index, dataset in enumerate(recipe.datasets):
+        parts[f"input/{index:04}"] = to_json(
+            _partition_part(dataset, inputs[index], prepared.partitions[index], run.prepared.versions[index].root)
+        )
+    manifest = Manifest(parts)
+    store.put(recipe.canonical())
+    put_manifest(store, manifest)
+    put_artefact(store, run.folder, run.artefact)
+    entry = _entry("lora", parents, inputs, manifest, run.artefact)
+    quality = run.after.overall.loss_micronats if run.after else 0
+    event = RunEventRecord(
+        run.started_seconds, run.finished_seconds, environment_line(), METRIC if run.after else "", quality
+    )
+    return RunRecord(recipe.output.model, manifest, entry, event, _evaluations(run, inputs))
+
+
+def record_import(base: BaseModel, store: ContentStore, now_seconds: int) -> RunRecord:
+    """Record a model that came from outside: what it was trained on is unknown, and the manifest says so."""
+    tokenizer = tuple(file for file in base.artefact.files if file.name in TOKENIZER_FILES)
+    source = {
+        "source": base.source,
+        "source_sha256": base.source_digest.hex(),
+        "licence": base.licence,
+        "conversion": "4-bit GGUF weights de-quantised to float32 safetensors",
+        "training_data": "unknown: not declared on this chain",
+    }
+    manifest = Manifest(
+        {
+            "about": _about("import", "openledger trainer", False),
+            "code": to_json(code_description()),
+            "output": _files_part(base.artefact.files),
+            "source": to_json(source),
+            "tokenizer": _files_part(tokenizer),
+        }
+    )
+    put_manifest(store, manifest)
+    entry = _entry("import", (), (), manifest, base.artefact)
+    return RunRecord(base.name, manifest, entry, RunEventRecord(now_seconds, now_seconds, environment_line(), "", 0))
+
+
+def record_external(
+    *,
+    model_name: str,
+    kind: str,
+    framework: str,
+    recipe: bytes,
+    parents: Sequence[ParentRecord],
+    inputs: Sequence[DeclaredInput],
+    folder: Path,
+    artefact: Artefact,
+    store: ContentStore,
+    event: RunEventRecord,
+    loss_trace_micronats: Sequence[int] = (),
+) -> RunRecord:
+    """Record a run of any framework from its output folder, its recipe or configuration as text, and its inputs."""
+    if kind not in KINDS:
+        raise ManifestError(f"kind of run {kind!r} is unknown; use one of {', '.join(KINDS)}")
+    if inputs and sum(item.weight_ppb for item in inputs) != PPB:
+        raise ManifestError(f"weights of the inputs sum to {sum(item.weight_ppb for item in inputs)}, must be {PPB}")
+    parts = {
+        "about": _about(kind, framework, False),
+        "output": _files_part(artefact.files),
+        "recipe": recipe,
+    }
+    if loss_trace_micronats:
+        parts["loss-trace"] = to_json({"unit": "micronats", "losses": list(loss_trace_micronats)})
+    records = []
+    for index, item in enumerate(inputs):
+        root = item.rows_used_root or list_root("rows-used", ())
+        records.append(InputRecord(item.datanet_id, item.version, item.weight_ppb, item.rows_used, root))
+        parts[f"input/{index:04}"] = to_json(_input_head(records[-1]) | {"declared_steps": list(item.steps)})
+    manifest = Manifest(parts)
+    store.put(recipe)
+    put_manifest(store, manifest)
+    put_artefact(store, folder, artefact)
+    return RunRecord(model_name, manifest, _entry(kind, parents, tuple(records), manifest, artefact), event)
+
+
+def describe_folder(folder: Path) -> Artefact:
+    """Digests of an output folder; without safetensors (GGUF, an index) the artefact digest stands for both."""
+    from openledger.artefact import ArtefactError, describe_artefact, model_signing_root
+
+    try:
+        return describe_artefact(folder)
+    except ArtefactError:
+        files = tuple(artefact_files(folder))
+        root = model_signing_root(files)
+        return Artefact(files, root, root, sum(file.byte_count for file in files))
+
+
+def _entry(
+    kind: str,
+    parents: Sequence[ParentRecord],
+    inputs: Sequence[InputRecord],
+    manifest: Manifest,
+    artefact: Artefact,
+) -> EntryRecord:
+    if parents and sum(parent.share_ppb for parent in parents) != PPB:
+        raise ManifestError(f"shares of the parents sum to {sum(p.share_ppb for p in parents)}, must be {PPB}")
+    return EntryRecord(
+        kind,
+        tuple(parents),
+        tuple(inputs),
+        manifest.root,
+        artefact.artefact_digest,
+        artefact.tensor_digest,
+        artefact.byte_count,
+        "safetensors" if any(file.name.endswith(".safetensors") for file in artefact.files) else "files",
+    )
+
+
+def _about(kind: str, framework: str, data_checked: bool) -> bytes:
+    text = framework[:MAX_TEXT_LENGTH]
+    return to_json({"format": MANIFEST_FORMAT, "kind": kind, "framework": text, "data_checked": data_checked})
+
+
+def _base_part(base: Artefact, base_entry: str, adapter_entry: str) -> dict[str, Any]:
+    part = {
+        "entry": base_entry,
+        "artefact_digest": base.artefact_digest.hex(),
+        "tensor_digest": base.tensor_digest.hex(),
+    }
+    return part | ({"adapter": adapter_entry} if adapter_entry else {})
+
+
+def _files_part(files: Sequence[ArtefactFile]) -> bytes:
+    return to_json(
+        {"files": [{"name": file.name, "sha256": file.digest.hex(), "bytes": file.byte_count} for file in files]}
+    )
+
+
+def files_of(manifest: Manifest, part: str = "output") -> tuple[ArtefactFile, ...]:
+    """The files that a part lists; raises `ManifestError` when it does not."""
+    try:
+        return tuple(
+            ArtefactFile(str(file["name"]), bytes.fromhex(file["sha256"]), int(file["bytes"]))
+            for file in manifest.json(part)["files"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ManifestError(f"part {part!r} does not list files: {error}") from error
+
+
+def _input_record(run: TrainedRun, index: int, dataset: Dataset) -> InputRecord:
+    version = run.prepared.versions[index]
+    leaves = rows_used(run.prepared.order, index)
+    root = list_root("rows-used", leaves)
+    return InputRecord(version.datanet_id, version.version, dataset.weight_ppb, len(leaves), root)
+
+
+def _input_head(record: InputRecord) -> dict[str, Any]:
+    return {
+        "datanet": record.datanet_id.hex(),
+        "version": record.version,
+        "weight_ppb": record.weight_ppb,
+        "rows_used": record.rows_used,
+        "rows_used_root": record.rows_used_root.hex(),
+    }
+
+
+def _partition_part(dataset: Dataset, record: InputRecord, partition: Partition, version_root: bytes) -> dict[str, Any]:
+    """What became of the rows of one input, step by step."""
+    described = msgspec.to_builtins(dataset)
+    return _input_head(record) | {
+        "version_root": version_root.hex(),
+        "preprocess": described["preprocess"],
+        "filters": described["filters"],
+        "split": described["split"],
+        "sampling": described["sampling"],
+        "rows": partition.row_count,
+        "kept_by_filter": list(partition.kept_by_filter),
+        "rows_held_out": len(partition.held_out),
+        "rows_for_training": len(partition.training),
+    }
+
+
+def _evaluations(run: TrainedRun, inputs: Sequence[InputRecord]) -> tuple[EvaluationRecord, ...]:
+    measured: list[EvaluationRecord] = []
+    sides: tuple[tuple[Evaluation | None, bool], ...] = ((run.before, True), (run.after, False))
+    for evaluation, of_parent in sides:
+        for record, measurement in zip(inputs, evaluation.by_input if evaluation else (), strict=False):
+            if measurement is not None:
+                measured.append(_evaluation(record, measurement, of_parent))
+    return tuple(measured)
+
+
+def _evaluation(record: InputRecord, measurement: Measurement, of_parent: bool) -> EvaluationRecord:
+    return EvaluationRecord(
+        record.datanet_id,
+        record.version,
+        METRIC,
+        measurement.loss_micronats,
+        measurement.sample_size,
+        measurement.interval_micronats,
+        of_parent,
+    )
+
+
+def with_times(record: RunRecord, started_seconds: int, finished_seconds: int) -> RunRecord:
+    """The record with other times in its run event (for a run that took place earlier)."""
+    event = replace(record.event, started_seconds=started_seconds, finished_seconds=finished_seconds)
+    return replace(record, event=event)

@@ -1,0 +1,290 @@
+"""Deterministic LoRA fine-tuning: the same recipe on the same machine gives the same bytes.
+
+`prepare_run` turns a recipe and DataNet versions into examples in order; `train` runs the optimisation and writes the
+adapter. What makes it repeatable: settings before torch is imported, seed before the adapter is initialised, a fixed
+number of threads, the data order fixed beforehand, files written by us (no paths, no times, sorted keys). A checkpoint
+holds everything that the next step depends on, so an interrupted run ends with the same bytes as an uninterrupted one.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from openledger.artefact import Artefact, describe_artefact
+from openledger.content import ContentStore
+from openledger.errors import OpenLedgerError
+from trainer.dataset import DatanetVersion, load_rows
+from trainer.environment import make_deterministic, prepare
+from trainer.evaluate import Evaluation, evaluate, to_micronats
+from trainer.examples import Tokens, example_losses, make_batch, tokenise
+from trainer.partition import Example, Partition, data_order, data_order_root, held_out_rows, make_partition
+from trainer.recipe import Recipe
+
+ADAPTER_FILE = "adapter_model.safetensors"
+CONFIG_FILE = "adapter_config.json"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+
+# step (1-based), steps, loss in nats
+Progress = Callable[[int, int, float], None]
+
+
+class TrainingError(OpenLedgerError):
+    """A run cannot start or go on; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRun:
+    """A recipe with its data: what happened to every input's rows, the order of consumption, the rows to measure on."""
+
+    recipe: Recipe
+    versions: tuple[DatanetVersion, ...]
+    partitions: tuple[Partition, ...]
+    order: tuple[Example, ...]
+    held_out: tuple[Example, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRun:
+    """What a run produced; times are Unix seconds, losses micronats."""
+
+    prepared: PreparedRun
+    folder: Path
+    artefact: Artefact
+    loss_trace_micronats: tuple[int, ...]
+    before: Evaluation | None
+    after: Evaluation | None
+    trained_tokens: int
+    started_seconds: int
+    finished_seconds: int
+
+
+def prepare_run(recipe: Recipe, versions: Sequence[DatanetVersion], store: ContentStore) -> PreparedRun:
+    """Fetch and check all rows and work out partitions and order; `versions` stand in the order of the recipe."""
+    if len(versions) != len(recipe.datasets):
+        raise TrainingError(f"the recipe has {len(recipe.datasets)} datasets but {len(versions)} versions were given")
+    partitions = tuple(
+        make_partition(dataset, index, load_rows(store, version))
+        for index, (dataset, version) in enumerate(zip(recipe.datasets, versions, strict=True))
+    )
+    order = data_order(recipe, partitions)
+    held_out = held_out_rows(partitions, recipe.evaluate.rows)
+    return PreparedRun(recipe, tuple(versions), partitions, order, held_out)
+
+
+def train(
+    prepared: PreparedRun,
+    base_folder: Path,
+    output_folder: Path,
+    *,
+    base_label: str,
+    adapter_folder: Path | None = None,
+    work_folder: Path | None = None,
+    progress: Progress | None = None,
+    now: Callable[[], float] = time.time,
+) -> TrainedRun:
+    """Fine-tune and write the adapter into `output_folder` (files of the same names are replaced).
+
+    `base_label` goes into the adapter's configuration as the name of its base (an entry id, not a path).
+    `adapter_folder` continues an adapter; `work_folder` keeps a checkpoint from which the same call resumes.
+    """
+    prepare()
+    recipe = prepared.recipe
+    make_deterministic(recipe.train.seed, recipe.train.threads)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    started = int(now())
+    tokenizer = AutoTokenizer.from_pretrained(str(base_folder), local_files_only=True)
+    base = AutoModelForCausalLM.from_pretrained(
+        str(base_folder), local_files_only=True, dtype="float32", attn_implementation="eager"
+    )
+    padding_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
+    # Again: loading drew random numbers. From here to the adapter's initialisation nothing else does.
+    make_deterministic(recipe.train.seed, recipe.train.threads)
+    model = _with_adapter(base, recipe, adapter_folder)
+    limit = recipe.train.sequence_tokens
+    held_out = [(example.input_index, tokenise(tokenizer, example, limit)) for example in prepared.held_out]
+    inputs = len(recipe.datasets)
+    ordered = [tokenise(tokenizer, example, limit) for example in prepared.order]
+    before = evaluate(model, held_out, inputs, padding_id) if held_out else None
+    make_deterministic(recipe.train.seed, recipe.train.threads)
+    identity = _run_identity(prepared, base_label, adapter_folder)
+    trace = _optimise(model, recipe, ordered, padding_id, _Checkpoint.of(work_folder, identity), progress)
+    after = evaluate(model, held_out, inputs, padding_id) if held_out else None
+    _write_adapter(model, output_folder, base_label)
+    if work_folder is not None:
+        (work_folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+    return TrainedRun(
+        prepared,
+        output_folder,
+        describe_artefact(output_folder),
+        tuple(trace),
+        before,
+        after,
+        sum(len(tokens.ids) for tokens in ordered),
+        started,
+        max(started, int(now())),
+    )
+
+
+def _with_adapter(base: Any, recipe: Recipe, adapter_folder: Path | None) -> Any:
+    """The base with a fresh or continued adapter; only the adapter's numbers can change."""
+    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    method = recipe.method
+    config = LoraConfig(
+        r=method.rank,
+        lora_alpha=method.alpha,
+        lora_dropout=float(method.dropout),
+        target_modules=list(method.target_modules),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    try:
+        model = get_peft_model(base, config)
+    except ValueError as error:
+        raise TrainingError(
+            f"method.target_modules {method.target_modules} do not fit the base model: {error}"
+        ) from error
+    if adapter_folder is not None:
+        described = json.loads((adapter_folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        expected = (method.rank, method.alpha, sorted(method.target_modules))
+        found = (described.get("r"), described.get("lora_alpha"), sorted(described.get("target_modules", [])))
+        if found != expected:
+            raise TrainingError(
+                f"the adapter to continue has rank, alpha, target_modules {found}, the recipe says {expected}; "
+                "write the adapter's values into the recipe's method"
+            )
+        set_peft_model_state_dict(model, load_file(adapter_folder / ADAPTER_FILE))
+    return model
+
+
+def _optimise(
+    model: Any,
+    recipe: Recipe,
+    ordered: Sequence[Tokens],
+    padding_id: int,
+    checkpoint: "_Checkpoint | None",
+    progress: Progress | None,
+) -> list[int]:
+    """Run all steps, return the loss of each in micronats."""
+    import torch
+
+    settings = recipe.train
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=float(settings.learning_rate), weight_decay=float(settings.weight_decay), foreach=False
+    )
+    model.train()
+    trace = checkpoint.restore(model, optimizer) if checkpoint else []
+    for step in range(len(trace), settings.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = _learning_rate(recipe, step)
+        batch = make_batch(ordered[step * settings.batch_size : (step + 1) * settings.batch_size], padding_id)
+        loss = example_losses(model, batch).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, float(settings.max_gradient_norm), foreach=False)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        value = float(loss.detach())
+        if value != value or value in (float("inf"), float("-inf")):
+            raise TrainingError(f"the loss of step {step + 1} is {value}; lower train.learning_rate")
+        trace.append(to_micronats(value))
+        if progress:
+            progress(step + 1, settings.steps, value)
+        if checkpoint and settings.checkpoint_steps and (step + 1) % settings.checkpoint_steps == 0:
+            checkpoint.save(model, optimizer, trace)
+    return trace
+
+
+def _learning_rate(recipe: Recipe, step: int) -> float:
+    """Linear warm-up, then constant or linearly falling to zero after the last step."""
+    settings = recipe.train
+    rate = float(settings.learning_rate)
+    if step < settings.warmup_steps:
+        return rate * (step + 1) / settings.warmup_steps
+    if settings.schedule == "constant":
+        return rate
+    return rate * (settings.steps - step) / max(1, settings.steps - settings.warmup_steps)
+
+
+def _write_adapter(model: Any, folder: Path, base_label: str) -> None:
+    """Adapter tensors and peft's configuration, in a form that depends on their content only."""
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().contiguous() for name, tensor in get_peft_model_state_dict(model).items()}
+    # One metadata key: safetensors writes several in an order that differs from run to run.
+    save_file(dict(sorted(tensors.items())), folder / ADAPTER_FILE, metadata={"format": "pt"})
+    config = model.peft_config["default"].to_dict() | {"base_model_name_or_path": base_label, "inference_mode": True}
+    text = json.dumps(config, sort_keys=True, indent=2, default=_plain)
+    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: object) -> object:
+    """JSON form of what peft keeps as sets and enumerations."""
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)
+
+
+def _run_identity(prepared: PreparedRun, base_label: str, adapter_folder: Path | None) -> str:
+    """Digest of what a checkpoint belongs to."""
+    adapter = describe_artefact(adapter_folder).tensor_digest if adapter_folder else b""
+    parts = (prepared.recipe.digest(), data_order_root(prepared.order), base_label.encode(), adapter)
+    return sha256(b"\0".join(parts)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    """One safetensors file: adapter, optimizer moments, random state, loss trace; named for its run by metadata."""
+
+    path: Path
+    identity: str
+
+    @classmethod
+    def of(cls, folder: Path | None, identity: str) -> "_Checkpoint | None":
+        if folder is None:
+            return None
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder / CHECKPOINT_FILE, identity)
+
+    def save(self, model: Any, optimizer: Any, trace: Sequence[int]) -> None:
+        import torch
+        from safetensors.torch import save_file
+
+        tensors = {"random": torch.get_rng_state(), "trace": torch.tensor(trace, dtype=torch.int64)}
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                tensors[f"parameter/{name}"] = parameter.detach().contiguous()
+                for key, value in optimizer.state[parameter].items():
+                    tensors[f"{key}/{name}"] = value.contiguous()
+        incoming = self.path.with_suffix(".incoming")
+        save_file(tensors, incoming, metadata={"run": self.identity})
+        incoming.replace(self.path)
+
+    def restore(self, model: Any, optimizer: Any) -> list[int]:
+        """Load the state if it belongs to this run; returns the losses of the steps done."""
+        if not self.path.is_file():
+            return []
+        import torch
+        from safetensors import safe_open
+
+        with safe_open(self.path, framework="pt") as stored:
+            if (stored.metadata() or {}).get("run") != self.identity:
+                return []
+            keys = set(stored.keys())
+            with torch.no_grad():
+                for name, parameter in model.named_parameters():
+                    if parameter.requires_grad:
+                        parameter.copy_(stored.get_tensor(f"parameter/{name}"))
+                        optimizer.state[parameter] = {
+                            key: stored.get_tensor(f"{key}/{name}")
+                            for key in ("step", "exp_avg", "exp_avg_sq")
+                            if f"{key}/{name}" in keys
+                        }
+            torch.set_rng_state(stored.get_tensor("random"))
+            return [int(loss) for loss in stored.get_tensor("trace").tolist()]

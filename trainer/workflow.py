@@ -1,0 +1,149 @@
+"""From a recipe to a recorded run, against a narrow view of the chain; what `openledger train` does.
+
+`ChainReader` is all that training needs to know about the chain. The SDK's client fulfils it through
+`trainer.publish.ClientLedger`; tests use a dictionary.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+from abci_app.types import PPB
+from openledger.artefact import Artefact, describe_artefact, get_artefact, model_signing_root
+from openledger.content import ContentStore
+from openledger.errors import NotVerified
+from openledger.manifest import Manifest, get_manifest
+from trainer.base_model import BaseModelError, cache_home, import_base_model
+from trainer.dataset import DatanetVersion
+from trainer.recipe import Recipe
+from trainer.record import EntryRecord, ParentRecord, RunRecord, files_of, record_training
+from trainer.train import Progress, TrainedRun, prepare_run, train
+from trainer.verify import Verdict, grade, retrain
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEntry:
+    """An entry as the chain has it."""
+
+    entry_id: bytes
+    record: EntryRecord
+
+
+class ChainReader(Protocol):
+    """What training asks the chain; references are ids as text, or names that the chain resolves."""
+
+    def datanet_version(self, reference: str, version: int) -> DatanetVersion:
+        """Record of one DataNet version with its contributions."""
+
+    def entry(self, reference: str) -> KnownEntry:
+        """One provenance entry."""
+
+
+def train_recipe(
+    recipe: Recipe,
+    chain: ChainReader,
+    store: ContentStore,
+    output_folder: Path,
+    *,
+    progress: Progress | None = None,
+    say: Say = lambda _: None,
+) -> tuple[TrainedRun, RunRecord]:
+    """Fetch, check, train and record (not yet publish); everything is named by digests that the chain knows."""
+    versions = [chain.datanet_version(dataset.datanet, dataset.version) for dataset in recipe.datasets]
+    say(f"fetching and checking {len(versions)} DataNet versions")
+    prepared = prepare_run(recipe, versions, store)
+    base = chain.entry(recipe.model.base)
+    adapter = chain.entry(recipe.model.adapter) if recipe.model.adapter else None
+    base_folder, base_artefact = artefact_folder(base, store)
+    adapter_folder = artefact_folder(adapter, store)[0] if adapter else None
+    say(f"training {recipe.train.steps} steps on {len({example.row.leaf for example in prepared.order})} rows")
+    run = train(
+        prepared,
+        base_folder,
+        output_folder,
+        base_label=recipe.model.base,
+        adapter_folder=adapter_folder,
+        work_folder=cache_home() / "runs" / recipe.digest().hex(),
+        progress=progress,
+    )
+    return run, record_training(run, base_artefact, parents_of(recipe, base, adapter), store)
+
+
+def parents_of(recipe: Recipe, base: KnownEntry, adapter: KnownEntry | None) -> tuple[ParentRecord, ...]:
+    """The entries that a recipe builds on, with their shares."""
+    if adapter is None:
+        return (ParentRecord(base.entry_id, "base", PPB),)
+    share_ppb = recipe.model.adapter_share_ppb
+    return (
+        ParentRecord(base.entry_id, "base", PPB - share_ppb),
+        ParentRecord(adapter.entry_id, "adapter", share_ppb),
+    )
+
+
+def verify_entry(
+    known: KnownEntry, chain: ChainReader, store: ContentStore, *, progress: Progress | None = None
+) -> tuple[Verdict, TrainedRun]:
+    """Retrain an entry and grade the result. Raises `NotVerified` when manifest and entry contradict each other."""
+    manifest = get_manifest(store, known.record.manifest_root)
+    versions = _versions_of(known.record, manifest, chain)
+    by_role = {parent.role: parent.entry_id for parent in known.record.parents}
+    base_folder = artefact_folder(chain.entry(by_role["base"].hex()), store)[0]
+    adapter_folder = artefact_folder(chain.entry(by_role["adapter"].hex()), store)[0] if "adapter" in by_role else None
+    with _output(known) as folder:
+        run = retrain(manifest, versions, store, base_folder, folder, adapter_folder=adapter_folder, progress=progress)
+        return grade(known.record, manifest, run), run
+
+
+@contextmanager
+def _output(known: KnownEntry) -> Iterator[Path]:
+    with TemporaryDirectory(prefix=f"openledger-verify-{known.entry_id.hex()[:8]}-") as folder:
+        yield Path(folder)
+
+
+def _versions_of(record: EntryRecord, manifest: Manifest, chain: ChainReader) -> Sequence[DatanetVersion]:
+    """The inputs' versions, after a check that entry and manifest name the same ones."""
+    declared = [
+        (part["datanet"], part["version"], part["weight_ppb"], part["rows_used_root"]) for part in manifest.inputs
+    ]
+    recorded = [
+        (item.datanet_id.hex(), item.version, item.weight_ppb, item.rows_used_root.hex()) for item in record.inputs
+    ]
+    if declared != recorded:
+        raise NotVerified("the entry's inputs are not those of its manifest; do not rely on this entry")
+    return [chain.datanet_version(item.datanet_id.hex(), item.version) for item in record.inputs]
+
+
+def artefact_folder(known: KnownEntry, store: ContentStore) -> tuple[Path, Artefact]:
+    """A folder with the entry's output files, each checked: the converted base model, or fetched from the store."""
+    record = known.record
+    if record.kind == "import":
+        try:
+            base = import_base_model()
+        except BaseModelError:
+            base = None
+        if base is not None and base.artefact.artefact_digest == record.artefact_digest:
+            return base.folder, base.artefact
+    files = files_of(get_manifest(store, record.manifest_root))
+    if model_signing_root(files) != record.artefact_digest:
+        raise NotVerified(
+            f"the manifest of entry {known.entry_id.hex()[:16]}… lists other files than the entry records"
+        )
+    folder = cache_home() / "artefacts" / record.artefact_digest.hex()
+    get_artefact(store, files, folder)
+    artefact = describe_artefact(folder)
+    if (artefact.artefact_digest, artefact.tensor_digest) != (record.artefact_digest, record.tensor_digest):
+        raise NotVerified(
+            f"files fetched for entry {known.entry_id.hex()[:16]}… do not have its digests; empty {folder}"
+        )
+    return folder, artefact
+
+
+def now_seconds() -> int:
+    """Unix time in whole seconds."""
+    return int(time.time())
