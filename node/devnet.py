@@ -24,7 +24,7 @@ from typing import Any, Self
 
 from abci_app.genesis import GenesisState
 from node import cometbft, genesis, rpc
-from node.errors import NodeError
+from node.errors import NoAnswer, NodeError, RpcError
 from node.faults import VARIABLE
 from node.home import Home, Settings
 from node.ports import free_ports, require_free
@@ -127,14 +127,14 @@ class DevnetNode:
         self.start(fault)
 
     def call(self, method: str, **parameters: str | bool) -> dict[str, Any]:
-        """One RPC call. Raises `rpc.NoAnswer` or `rpc.RpcError`."""
+        """One RPC call. Raises NoAnswer or RpcError."""
         return rpc.call(self.rpc_url, method, **parameters)
 
     def height(self) -> int:
         """The last block's height; 0 when there is none or the node does not answer."""
         try:
             return int(self.call("status")["sync_info"]["latest_block_height"])
-        except (rpc.NoAnswer, rpc.RpcError):
+        except (NoAnswer, RpcError):
             return 0
 
     def app_hash_at(self, height: int) -> str:

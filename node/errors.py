@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+from openledger.errors import OpenLedgerError
+from openledger.exit_codes import ExitCode
 
-class NodeError(Exception):
+
+class NodeError(OpenLedgerError):
     """What went wrong, why, and what to do, in one line."""
+
+
+class NoAnswer(NodeError):
+    """Nobody answers at a node's address."""
+
+    exit_code = ExitCode.NODE
+
+
+class RpcError(NodeError):
+    """The RPC answered with an error."""
+
+    exit_code = ExitCode.NODE

@@ -211,6 +211,18 @@ def write_declaration(path: Path, declaration: Declaration) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(declaration), indent=2) + b"\n")
 
 
+def add_declarations(home: Home, declarations: Iterable[Declaration]) -> Document:
+    """Keep these beside the ones the home already has, one a node, and `collect` them all. Raises NodeError."""
+    folder = home.config_folder / "declarations"
+    known = {each.node_id: each for each in map(read_declaration, sorted(folder.glob("*.json")))}
+    added = {each.node_id: each for each in declarations}
+    document = collect(home, {**known, **added}.values())
+    folder.mkdir(exist_ok=True)
+    for declaration in added.values():
+        write_declaration(folder / f"{declaration.node_id}.json", declaration)
+    return document
+
+
 def collect(home: Home, declarations: Iterable[Declaration]) -> Document:
     """Set the home's validators to these, and its persistent peers to their nodes. Raises NodeError."""
     chosen = sorted(declarations, key=lambda declaration: validator_address(declaration.public_key))

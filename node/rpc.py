@@ -7,17 +7,9 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from node.errors import NodeError
+from node.errors import NoAnswer, RpcError
 
 _SECONDS = 10.0
-
-
-class RpcError(NodeError):
-    """The RPC answered with an error."""
-
-
-class NoAnswer(NodeError):
-    """Nobody answers at this address."""
 
 
 def call(url: str, method: str, **parameters: str | bool) -> dict[str, Any]:

@@ -13,8 +13,11 @@ import pytest
 
 from node import cometbft, rpc
 from node.abci_server import AbciServer, Address, Halt
+from node.comet_heights import comet_heights
+from node.errors import NoAnswer, RpcError
 from node.home import Home
 from node.ports import free_ports
+from node.status import Status, status
 from node.supervisor import BackOff, Supervisor
 from tests.node.fake_comet import wait_until
 from tests.node.small_application import SmallApplication
@@ -54,7 +57,7 @@ class RealNode:
     def height(self) -> int:
         try:
             return int(rpc.call(self.url, "status")["sync_info"]["latest_block_height"])
-        except (rpc.NoAnswer, rpc.RpcError):
+        except (NoAnswer, RpcError):
             return 0
 
     def wait_for_blocks(self, count: int) -> None:
@@ -91,7 +94,7 @@ def test_one_node_makes_blocks_with_transactions(node: RealNode) -> None:
 def _transaction(node: RealNode, digest: str) -> dict[str, dict[str, str]]:
     try:
         return {"result": rpc.call(node.url, "tx", hash=base64.b64encode(bytes.fromhex(digest)).decode())}
-    except rpc.RpcError:
+    except RpcError:
         return {}
 
 
@@ -124,6 +127,41 @@ def test_an_exception_in_a_block_ends_cometbft_and_is_reported_once(node: RealNo
     ]
 
 
+def test_status_says_what_the_node_says(node: RealNode) -> None:
+    found = status(node.url)
+    key = json.loads(node.home.validator_key_file.read_text())
+    assert found.height >= 1
+    assert found == Status(
+        chain_id=json.loads(node.home.genesis_file.read_text())["chain_id"],
+        moniker=str(cometbft.read_config(node.home)[""]["moniker"]),
+        node_id=cometbft.node_id(node.home),
+        cometbft_version="0.38.25",
+        rpc_url=node.url,
+        height=found.height,
+        block_time=found.block_time,
+        app_hash=node.application.app_hash.hex().upper(),
+        application_height=found.application_height,
+        catching_up=False,
+        peers=0,
+        validator_address=key["address"],
+        voting_power=10,
+    )
+
+
+def test_the_heights_of_a_stopped_cometbft_are_read_without_changing_its_databases(node: RealNode) -> None:
+    node.wait_for_blocks(2)
+    node.supervisor.stop()
+    folders = [node.home.data_folder / name for name in ("state.db", "blockstore.db")]
+    before = [sorted((path.name, path.stat().st_size) for path in folder.iterdir()) for folder in folders]
+    assert comet_heights(node.home) == (node.application.height, node.application.height)
+    assert [sorted((path.name, path.stat().st_size) for path in folder.iterdir()) for folder in folders] == before
+    assert sorted(path.name for path in node.home.data_folder.iterdir() if path.name.startswith("openledger-")) == []
+
+
+def test_an_empty_home_has_height_zero(tmp_path: Path) -> None:
+    assert comet_heights(Home(tmp_path)) == (0, 0)
+
+
 def test_thousands_of_batched_transactions_are_admitted_and_committed(node: RealNode) -> None:
     import http.client
     from urllib.parse import urlsplit
@@ -139,10 +177,11 @@ def test_thousands_of_batched_transactions_are_admitted_and_committed(node: Real
     connection.close()
     assert len(answers) == 1000
     assert all("result" in answer for answer in answers)
-    wait_until(lambda: rpc.call(node.url, "num_unconfirmed_txs")["n_txs"] == "0", 30.0)
-    start, end = 1, node.height()
-    blocks = [
-        rpc.call(node.url, "block", height=str(height))["block"]["data"]["txs"] for height in range(start, end + 1)
-    ]
-    found = sorted(base64.b64decode(tx) for block in blocks for tx in block)
-    assert found == sorted(b"tx %d" % n for n in range(1000))
+    wait_until(lambda: len(_committed(node)) >= 1000, 30.0)
+    assert sorted(_committed(node)) == sorted(b"tx %d" % n for n in range(1000))
+
+
+def _committed(node: RealNode) -> list[bytes]:
+    """All transactions of all blocks."""
+    blocks = [rpc.call(node.url, "block", height=str(height)) for height in range(1, node.height() + 1)]
+    return [base64.b64decode(tx) for block in blocks for tx in block["block"]["data"]["txs"]]

@@ -1,0 +1,37 @@
+"""Reads the heights of a stopped CometBFT from its databases: they are LevelDB's, like ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import plyvel
+
+from abci_app.pb import storage_pb2
+from node.home import Home
+
+
+def comet_heights(home: Home) -> tuple[int, int]:
+    """(state, blocks): the heights in CometBFT's databases, 0 for one that is empty. The node must be stopped."""
+    state = storage_pb2.State.FromString(_read(home.data_folder / "state.db", b"stateKey"))
+    blocks = storage_pb2.BlockStoreState.FromString(_read(home.data_folder / "blockstore.db", b"blockStore"))
+    return state.last_block_height, blocks.height
+
+
+def _read(folder: Path, key: bytes) -> bytes:
+    """One value of a goleveldb database, read from a copy so that the original is not changed by opening it."""
+    if not folder.is_dir():
+        return b""
+    with tempfile.TemporaryDirectory(prefix="openledger-", dir=folder.parent) as copy:
+        for path in folder.iterdir():
+            if path.suffix == ".ldb":
+                os.link(path, Path(copy) / path.name)  # immutable once written
+            elif path.name != "LOCK":
+                shutil.copyfile(path, Path(copy) / path.name)
+        database = plyvel.DB(copy)
+        try:
+            return bytes(database.get(key) or b"")
+        finally:
+            database.close()

@@ -1,0 +1,40 @@
+"""`openledger node init`: a new home with keys, settings and a genesis document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from node import cometbft, genesis
+from node.errors import NodeError
+from node.home import Home, Settings
+
+
+def initialise(
+    folder: Path,
+    chain_id: str,
+    *,
+    moniker: str = "",
+    rpc_port: int = 26657,
+    p2p_port: int = 26656,
+    settings: Settings | None = None,
+) -> Home:
+    """Make a home that is complete but for validators (`genesis.add_declarations`). Raises NodeError."""
+    home = Home(folder.resolve())
+    if home.initialised():
+        raise NodeError(f"{folder} is a node's home already; delete it, or give another --home")
+    for name, port in (("rpc", rpc_port), ("p2p", p2p_port)):
+        if not 1 <= port <= 65535:
+            raise NodeError(f"--{name}-port is {port}; give 1 to 65535")
+    settings = settings or Settings()
+    document = genesis.skeleton(chain_id)
+    binary = cometbft.find_binary(settings.cometbft_binary)
+    home.folder.mkdir(parents=True, exist_ok=True)
+    changes: dict[tuple[str, str], cometbft.Value] = {
+        ("", "moniker"): moniker or folder.name,
+        ("rpc", "laddr"): f"tcp://127.0.0.1:{rpc_port}",
+        ("p2p", "laddr"): f"tcp://127.0.0.1:{p2p_port}",
+    }
+    cometbft.make_files(binary, home, changes)
+    home.write_settings(settings)
+    genesis.write(home.genesis_file, document)
+    return home
