@@ -1,0 +1,77 @@
+"""`openledger devnet`: several validators on this machine, started and stopped as one."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from abci_app.genesis import GenesisState
+
+_EXAMPLES = """\
+examples:
+  openledger devnet                                          one validator
+  openledger devnet --validators 4 --home ./net              four, kept in ./net; run it again to go on
+  openledger devnet --home ./net --account open1...=1000open  a new network in which that account has money
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "devnet",
+        help="several validators on this machine",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--validators", type=int, default=1, help="how many (default: 1)")
+    parser.add_argument("--home", type=Path, default=Path("~/.openledger/devnet"), help="folder of all nodes")
+    parser.add_argument("--chain-id", default="dev-1", help="of a new network (default: dev-1)")
+    parser.add_argument("--base-port", type=int, default=26656, help="node i takes this + 10 i and the next one")
+    parser.add_argument(
+        "--account", action="append", default=[], metavar="ADDRESS=AMOUNT", help="of a new network (repeatable)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the network until Ctrl-C or SIGTERM."""
+    from node.devnet import Devnet, run_until
+
+    folder = args.home.expanduser()
+    if any(folder.glob("node*/config/genesis.json")):
+        net = Devnet.open(folder)
+        print(f"going on with the {len(net.nodes)} nodes in {folder}")
+    else:
+        net = Devnet.create(
+            folder,
+            validators=args.validators,
+            chain_id=args.chain_id,
+            app_state=_accounts(args.account),
+            base_port=args.base_port,
+        )
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with net:
+        for node in net.nodes:
+            print(f"node {node.index}: RPC {node.rpc_url}, home {node.home.folder}")
+        print("running; Ctrl-C stops all nodes", flush=True)
+        run_until(ended.is_set, net)
+    return 0
+
+
+def _accounts(texts: list[str]) -> GenesisState:
+    """The genesis state in which these accounts have these balances. Raises NodeError."""
+    from abci_app.genesis import GenesisState
+    from node.errors import NodeError
+    from openledger.cli.genesis import parse_amount
+
+    pairs = [text.partition("=") for text in texts]
+    for address, sign, amount in pairs:
+        if not address or not sign or not amount:
+            raise NodeError(f"--account {address}{sign}{amount}: give ADDRESS=AMOUNT, such as open1...=1000open")
+    return GenesisState(balances=tuple((address, parse_amount(amount)) for address, _, amount in pairs))

@@ -1,0 +1,79 @@
+"""Printing results: tables and trees for people, JSON for programs. Only results go to standard output."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from openledger.documents import to_document
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One call's way of printing."""
+
+    as_json: bool = False
+
+    def show(self, value: Any, people: "Callable[[Console, Any], None] | None" = None) -> None:
+        """Print a result: as JSON, or through `people(console, document)`, or as name and value lines."""
+        document = to_document(value)
+        if self.as_json:
+            self.json(document)
+            return
+        console = _console()
+        if people is not None:
+            people(console, document)
+        else:
+            print_fields(console, document)
+
+    def rows(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], document: Any) -> None:
+        """Print a list: `document` as JSON, or `rows` as a table."""
+        if self.as_json:
+            self.json(to_document(document))
+            return
+        from rich import box
+        from rich.table import Table
+
+        table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*[str(cell) for cell in row])
+        _console().print(table, markup=False) if rows else print("none")
+
+    @staticmethod
+    def json(document: Any) -> None:
+        """One JSON document on standard output."""
+        json.dump(document, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+
+
+def print_fields(console: "Console", document: Any, indent: int = 0) -> None:
+    """Name and value lines, nested ones indented."""
+    space = "  " * indent
+    if not isinstance(document, dict):
+        console.print(f"{space}{document}", markup=False, highlight=False, soft_wrap=True)
+        return
+    width = max([len(str(name)) for name in document], default=0)
+    for name, value in document.items():
+        if isinstance(value, dict) and value:
+            console.print(f"{space}{name}", markup=False, highlight=False)
+            print_fields(console, value, indent + 1)
+        elif isinstance(value, list) and value and isinstance(value[0], dict | list):
+            console.print(f"{space}{name}", markup=False, highlight=False)
+            for item in value:
+                console.print(f"{space}  -", markup=False, highlight=False)
+                print_fields(console, item, indent + 2)
+        else:
+            shown = ", ".join([str(item) for item in value]) if isinstance(value, list) else value
+            console.print(f"{space}{str(name).ljust(width)}  {shown}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, emoji=False)
