@@ -1,4 +1,7 @@
-"""`openledger devnet`: several validators on this machine, started and stopped as one."""
+"""`openledger devnet`: several validators on this machine, started and stopped as one.
+
+A new network is made for --chain-id (default dev-1); an existing folder goes on as it is.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
 examples:
   openledger devnet                                          one validator
-  openledger devnet --validators 4 --home ./net              four, kept in ./net; run it again to go on
-  openledger devnet --home ./net --account open1...=1000open  a new network in which that account has money
+  openledger devnet --validators 4 --folder ./net              four, kept in ./net; run it again to go on
+  openledger devnet --folder ./net --account open1...=1000OPEN  a new network in which that account has money
 """
 
 
@@ -28,8 +31,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--validators", type=int, default=1, help="how many (default: 1)")
-    parser.add_argument("--home", type=Path, default=Path("~/.openledger/devnet"), help="folder of all nodes")
-    parser.add_argument("--chain-id", default="dev-1", help="of a new network (default: dev-1)")
+    parser.add_argument("--folder", type=Path, help="folder of all nodes (default: devnet in --home)")
     parser.add_argument("--base-port", type=int, default=26656, help="node i takes this + 10 i and the next one")
     parser.add_argument(
         "--account", action="append", default=[], metavar="ADDRESS=AMOUNT", help="of a new network (repeatable)"
@@ -39,9 +41,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the network until Ctrl-C or SIGTERM."""
-    from node.devnet import Devnet, run_until
+    from node.devnet import DEFAULT_CHAIN_ID, Devnet, run_until
 
-    folder = args.home.expanduser()
+    folder = args.folder or args.context.home / "devnet"
     if any(folder.glob("node*/config/genesis.json")):
         net = Devnet.open(folder)
         print(f"going on with the {len(net.nodes)} nodes in {folder}")
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         net = Devnet.create(
             folder,
             validators=args.validators,
-            chain_id=args.chain_id,
+            chain_id=args.context.settings.chain_id or DEFAULT_CHAIN_ID,
             app_state=_accounts(args.account),
             base_port=args.base_port,
         )
@@ -68,10 +70,10 @@ def _accounts(texts: list[str]) -> GenesisState:
     """The genesis state in which these accounts have these balances. Raises NodeError."""
     from abci_app.genesis import GenesisState
     from node.errors import NodeError
-    from openledger.cli.genesis import parse_amount
+    from openledger.amounts import parse_amount
 
     pairs = [text.partition("=") for text in texts]
     for address, sign, amount in pairs:
         if not address or not sign or not amount:
-            raise NodeError(f"--account {address}{sign}{amount}: give ADDRESS=AMOUNT, such as open1...=1000open")
+            raise NodeError(f"--account {address}{sign}{amount}: give ADDRESS=AMOUNT, such as open1...=1000OPEN")
     return GenesisState(balances=tuple((address, parse_amount(amount)) for address, _, amount in pairs))

@@ -1,0 +1,191 @@
+"""Nodes killed at every point of a block's life recover, catch up, and agree; nothing is lost, nothing is doubled.
+
+The kills are exact (`node.faults`). While one node is down the others go on with transfers under way, so the killed
+block is never empty and the node that comes back has blocks to catch up with.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from abci_app.accounts import ACCOUNTS
+from abci_app.transaction import decode_transaction
+from node import cometbft
+from node.comet_heights import comet_heights
+from node.devnet import Devnet, DevnetNode
+from node.run import open_store
+from tests.integration.load import AMOUNT_NOPEN, SINK, Load
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+
+QUICK: cometbft.Changes = {
+    ("consensus", "timeout_commit"): "150ms",
+    ("consensus", "timeout_propose"): "500ms",
+    ("tx_index", "indexer"): "null",
+}
+
+KILLS = [
+    "before_finalize_block",
+    "before_finalize_block_answer",
+    "after_finalize_block_answer",
+    "before_store_write",
+    "after_store_write",
+    "after_commit_answer",
+]
+CHAIN_ID = "dev-crash"
+# Blocks between the start of a node with a fault and the fault: it must have caught up by then.
+_AHEAD = 6
+
+
+class Network:
+    """A devnet under load."""
+
+    def __init__(self, folder: Path, validators: int) -> None:
+        self.load = Load(CHAIN_ID)
+        self.net = Devnet.create(
+            folder, validators=validators, chain_id=CHAIN_ID, app_state=self.load.genesis(), comet=QUICK
+        )
+
+    def crash(self, node: DevnetNode, point: str, who: str) -> int:
+        """Restart the node with a fault some blocks ahead, wait for the fault; the height of the killed block."""
+        node.stop()
+        height = max(self.net.height(), _stored_height(node)) + _AHEAD
+        logged = _log(node)
+        node.start(fault=f"{point}:{height}:{who}")
+        if who == "cometbft":
+            self.wait_for_another_cometbft(node, len(logged))
+        else:
+            assert node.wait(60) == -9
+            node.start()
+        return height
+
+    def wait_for_another_cometbft(self, node: DevnetNode, logged_before: int) -> None:
+        """The application stays; its supervisor starts CometBFT again."""
+        deadline = time.monotonic() + 60
+        text = "cometbft ended; starting it again"
+        while text not in _log(node)[logged_before:]:
+            assert time.monotonic() < deadline, node.log_tail()
+            time.sleep(0.05)
+        assert node.running
+
+    def recovered(self, node: DevnetNode, height: int) -> None:
+        """All nodes have gone beyond the killed block, and agree on every block since the first."""
+        self.net.wait_for_height(height + 3, 90.0)
+        hashes = [[each.app_hash_at(at) for at in range(height - 2, height + 2)] for each in self.net.nodes]
+        assert hashes == [hashes[0]] * len(hashes)
+
+    def settle(self, *, all_sent: bool) -> None:
+        """Stop the load, then the nodes; then every node's state must hold exactly what the blocks say.
+
+        `all_sent`: the node that the load went to was never killed, so everything it admitted is in a block. (A killed
+        CometBFT forgets its mempool; those transactions never were in a block.)
+        """
+        self.load.stop()
+        committed = self._committed()
+        assert len(set(committed)) == len(committed)
+        assert set(committed) <= set(self.load.sent)
+        if all_sent:
+            assert len(committed) == len(self.load.sent)
+        last = self.net.height()
+        self.net.wait_for_height(last + 1)
+        every = [[each.app_hash_at(height) for height in range(1, last)] for each in self.net.nodes]
+        assert every == [every[0]] * len(every)
+        self.net.stop()
+        for node in self.net.nodes:
+            self._count_exactly(node, committed)
+
+    def _committed(self) -> list[bytes]:
+        """All transactions of all blocks, once nothing is pending."""
+        first = self.net.nodes[0]
+        deadline = time.monotonic() + 30
+        while first.call("num_unconfirmed_txs")["n_txs"] != "0":
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        return _transactions(first)
+
+    def _count_exactly(self, node: DevnetNode, committed: list[bytes]) -> None:
+        with open_store(node.home, node.home.settings()) as store:
+            sink = ACCOUNTS.get(store, SINK.address)
+            accounts = [ACCOUNTS.get(store, sender.address) for sender in self.load.senders]
+            assert (store.height, store.height) == comet_heights(node.home)
+        assert sink is not None
+        assert sink.balance_nopen == 1 + len(committed) * AMOUNT_NOPEN
+        paid = Counter(decode_transaction(raw).body.sender for raw in committed)
+        assert [account.sequence for account in accounts if account] == [
+            paid[sender.address] for sender in self.load.senders
+        ]
+
+
+def _transactions(node: DevnetNode) -> list[bytes]:
+    """Every transaction of every block; each must have succeeded."""
+    found = []
+    for height in range(1, node.height() + 1):
+        texts = node.call("block", height=str(height))["block"]["data"]["txs"]
+        results = node.call("block_results", height=str(height))["txs_results"] or []
+        assert [result["code"] for result in results] == [0] * len(texts)
+        found += [base64.b64decode(text) for text in texts]
+    return found
+
+
+def _log(node: DevnetNode) -> str:
+    return (node.home.log_folder / "node.log").read_text()
+
+
+def _stored_height(node: DevnetNode) -> int:
+    return comet_heights(node.home)[1]
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    network = Network(tmp_path_factory.mktemp("four") / "net", 4)
+    with network.net:
+        network.load.start(network.net.nodes[0].rpc_url)
+        yield network
+
+
+CASES = [
+    *[(point, "application") for point in KILLS],
+    ("before_finalize_block_answer", "both"),
+    ("after_store_write", "both"),
+    ("after_commit_answer", "both"),
+    ("before_finalize_block_answer", "cometbft"),
+    ("after_store_write", "cometbft"),  # the application has committed, CometBFT's state is not saved
+]
+
+
+@pytest.mark.parametrize(("point", "who"), CASES)
+def test_one_of_four_validators_killed_recovers_and_agrees(four: Network, point: str, who: str) -> None:
+    victim = four.net.nodes[1 + CASES.index((point, who)) % 3]
+    height = four.crash(victim, point, who)
+    four.recovered(victim, height)
+
+
+def test_after_all_kills_every_transfer_has_happened_once_on_all_four(four: Network) -> None:
+    four.settle(all_sent=True)
+
+
+@pytest.mark.parametrize(("point", "who"), CASES)
+def test_a_single_validator_killed_replays_and_goes_on(tmp_path: Path, point: str, who: str) -> None:
+    network = Network(tmp_path / "net", 1)
+    with network.net:
+        node = network.net.nodes[0]
+        network.net.wait_for_height(2)
+        node.stop()
+        height = _stored_height(node) + _AHEAD
+        node.start(fault=f"{point}:{height}:{who}")
+        network.load.start(node.rpc_url)
+        if who == "cometbft":
+            network.wait_for_another_cometbft(node, 0)
+        else:
+            assert node.wait(60) == -9
+            node.start()
+        network.load.stop()
+        network.recovered(node, height)
+        assert node.call("block", height=str(height))["block"]["data"]["txs"] != []
+        network.settle(all_sent=False)
