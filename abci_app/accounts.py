@@ -15,7 +15,7 @@ from abci_app.errors import Code, Rejected
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import HASHED, Map, MutableState
-from abci_app.types import MAX_INTEGER, U16, Address, Bytes32, Height, Integer, Nopen
+from abci_app.types import MAX_INTEGER, U16, Bytes32, Height, Integer, Nopen
 
 # A canonical policy of ten keys takes under 450 bytes.
 MAX_POLICY_BYTES = 512
@@ -31,7 +31,7 @@ class Account(Record, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class Delegation(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """A key that may act for an account: only these message types, up to a total spend (fees included), until a height."""
+    """A key that may act for an account: these message types, a total spend (fees included), up to a height."""
 
     public_key: Bytes32
     message_types: Annotated[tuple[U16, ...], Meta(min_length=1, max_length=MAX_DELEGATED_TYPES)]

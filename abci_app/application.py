@@ -123,7 +123,7 @@ class Application:
         except TransactionFailure as failure:
             self.mempool.exclude(failure.raw)
             return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.REJECT)
-        if not all([one.paid for one in result.results]):
+        if not all(one.paid for one in result.results):
             return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.REJECT)
         return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.ACCEPT)
 

@@ -80,9 +80,7 @@ def check_auth(view: StateView, transaction: Transaction, position: int, height:
         raise Rejected(Code.BAD_POLICY, f"the presented policy is not the first policy of {show_address(auth.account)}")
     policy = decode_stored_policy(account.policy) if account.policy else presented
     if policy is None:
-        raise Rejected(
-            Code.BAD_POLICY, f"{show_address(auth.account)} has sent nothing yet: its first transaction brings its policy"
-        )
+        raise Rejected(Code.BAD_POLICY, f"{show_address(auth.account)} is new: its first transaction brings its policy")
     check_indices(policy, [signature.key_index for signature in auth.signatures])
     for signature in auth.signatures:
         _check_signature(transaction, policy.keys[signature.key_index].public_key, signature.signature)
@@ -138,9 +136,7 @@ def take_fee_and_sequence(state: Overlay, transaction: Transaction, block: Block
         _charge_sponsor(state, transaction, fee)
     if delegation is not None:
         DELEGATIONS.set(state, body.sender, delegation.public_key, delegation)
-    ACCOUNTS.set(
-        state, body.sender, Account(account.sequence + 1, account.balance_nopen - own_fee, sender.policy)
-    )
+    ACCOUNTS.set(state, body.sender, Account(account.sequence + 1, account.balance_nopen - own_fee, sender.policy))
     return fee
 
 

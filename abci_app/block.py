@@ -116,14 +116,13 @@ def execute_block(
     return execution.finish()
 
 
-def execute_messages(
-    state: Overlay, transaction: Transaction, block: BlockContext, fee: int
-) -> TransactionResult:
+def execute_messages(state: Overlay, transaction: Transaction, block: BlockContext, fee: int) -> TransactionResult:
     """Execute the messages, all or nothing; the transaction's own event names every account involved."""
     body = transaction.body
     overlay = Overlay(state)
     context = Context(overlay, block, Address(body.sender), body.sequence)
-    own_event = ("tx", [("account", body.sender.hex(), True), ("sequence", f"{body.sender.hex()}/{body.sequence}", True)])
+    sender = body.sender.hex()
+    own_event = ("tx", [("account", sender, True), ("sequence", f"{sender}/{body.sequence}", True)])
     result = TransactionResult(events=[own_event], fee_nopen=fee)
     try:
         for index, message in enumerate(body.messages):

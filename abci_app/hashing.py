@@ -72,9 +72,7 @@ def merkle_root(items: Sequence[bytes]) -> bytes:
         return EMPTY_HASH
     level = [_sha256(b"\x00" + item).digest() for item in items]
     while len(level) > 1:
-        paired = [
-            _sha256(b"\x01" + level[index] + level[index + 1]).digest() for index in range(0, len(level) - 1, 2)
-        ]
+        paired = [_sha256(b"\x01" + level[index] + level[index + 1]).digest() for index in range(0, len(level) - 1, 2)]
         if len(level) % 2:
             paired.append(level[-1])
         level = paired

@@ -71,7 +71,7 @@ class Mempool:
         """CheckTx of a new transaction for the block after `block.height - 1`; raises `Rejected`."""
         digest = sha256(raw)
         if digest in self._excluded:
-            raise Rejected(Code.EXCLUDED, "this transaction made the node fail when it was tried; it is not taken again")
+            raise Rejected(Code.EXCLUDED, "this transaction made a rule of the node fail: it is not taken again")
         if digest in self._by_digest:
             self._by_digest[digest].seen_height = block.height
             return
@@ -177,7 +177,7 @@ class Mempool:
                     f"{show_address(payer)} has {max(available, 0)} nopen left beside its pending transactions, "
                     f"needs {cost}: fund the account first",
                 )
-        changes_keys = any([TAG_OF[type(message)] < FIRST_DELEGABLE_TYPE for message in body.messages])
+        changes_keys = any(TAG_OF[type(message)] < FIRST_DELEGABLE_TYPE for message in body.messages)
         return Pending(body.sender, body.sequence, body.expiry_height, digest, costs, changes_keys, block.height)
 
     def _plan_delegated(self, pending: Pending, delegation: Delegation) -> None:

@@ -9,6 +9,7 @@ libraries, so one library is pinned and `assert_signature_edge_cases` refuses to
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 from msgspec import Meta
@@ -84,7 +85,7 @@ def decode_stored_policy(data: bytes) -> Policy:
 def check_policy(policy: Policy) -> None:
     """Raises `Rejected(BAD_POLICY)` unless keys are sorted, unique and valid points and the threshold is reachable."""
     places = [(key.scheme, key.public_key) for key in policy.keys]
-    if any(left >= right for left, right in zip(places, places[1:], strict=False)):
+    if any(left >= right for left, right in pairwise(places)):
         raise Rejected(Code.BAD_POLICY, "policy keys must be unique and sorted by scheme and key")
     for key in policy.keys:
         if key.scheme != SCHEME_ED25519:
@@ -102,7 +103,7 @@ def check_indices(policy: Policy, indices: Sequence[int]) -> None:
 
     Minimality makes the set of signatures unique for its signers: nobody can add, drop or reorder one in transit.
     """
-    if any(left >= right for left, right in zip(indices, indices[1:], strict=False)):
+    if any(left >= right for left, right in pairwise(indices)):
         raise Rejected(Code.BAD_SIGNATURE, "signature key indices must increase strictly")
     if not indices or indices[-1] >= len(policy.keys):
         raise Rejected(Code.BAD_SIGNATURE, f"signature key index outside the policy's {len(policy.keys)} keys")

@@ -198,7 +198,8 @@ def _answer_simulation(version: Version, raw: bytes) -> pb.ResponseQuery:
 def _bounded(response: pb.ResponseQuery) -> pb.ResponseQuery:
     if len(response.value) > MAX_ANSWER_BYTES:
         raise Rejected(
-            Code.QUERY_TOO_LARGE, f"the answer has {len(response.value)} bytes, at most {MAX_ANSWER_BYTES}: ask for less"
+            Code.QUERY_TOO_LARGE,
+            f"the answer has {len(response.value)} bytes, at most {MAX_ANSWER_BYTES}: ask for less",
         )
     return response
 

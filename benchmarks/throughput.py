@@ -12,12 +12,13 @@ checked against the blocks' results: missing or failed ones are printed.
 
 import argparse
 import asyncio
+import base64
 import json
 import statistics
 import tempfile
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,8 @@ async def blocks_until(url: str, first: int, transactions: int, seconds: float) 
 
 
 def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00").timestamp()
+    whole = datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp()
+    return whole + float("0" + text[19:].rstrip("Z"))
 
 
 def rate(blocks: list[Block]) -> float:
@@ -169,8 +171,6 @@ async def measure(net: Devnet, senders: list[LoadAccount], everybody: list[bytes
 
 async def _latencies(url: str, blocks: list[Block], raw: list[bytes], sent: list[float]) -> list[float]:
     """Seconds from broadcast to the next block's header time (the moment the transaction's block was committed)."""
-    import base64
-
     sent_at = dict(zip(raw, sent, strict=True))
     latencies = []
     async with httpx.AsyncClient(timeout=60) as client:

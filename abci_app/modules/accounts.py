@@ -20,6 +20,7 @@ from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.types import U16, Bytes32, Height, Nopen
 
+
 class AccountsCode(IntEnum):
     """Codes of the accounts module."""
 

@@ -23,6 +23,7 @@ from abci_app.types import Address, Bytes32, Nopen
 
 # --- Tables
 
+
 class Supply(Record, frozen=True, array_like=True, tag=1, gc=False):
     """What genesis minted and what was burned since."""
 
@@ -35,6 +36,7 @@ SUPPLY = Item("bank/supply/", Supply)
 
 # --- Error codes
 
+
 class BankCode(IntEnum):
     """Codes of the bank module."""
 
@@ -43,6 +45,7 @@ class BankCode(IntEnum):
 
 
 # --- Messages
+
 
 class Transfer(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0101):
     """Move `amount_nopen` from the sender to `recipient`."""
@@ -77,6 +80,7 @@ class Burn(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc
 
 # --- Handlers
 
+
 def execute_transfer(context: Context, message: Transfer) -> None:
     """A transfer has no event of its own: the transaction's event names both accounts."""
     if message.recipient == context.sender:
@@ -92,6 +96,7 @@ def execute_burn(context: Context, message: Burn) -> None:
 
 # --- For other modules
 
+
 def move(state: MutableState, source: bytes, destination: bytes, amount_nopen: int) -> None:
     """Move an amount between two accounts; raises `Rejected(INSUFFICIENT_FUNDS)`."""
     accounts.debit(state, source, amount_nopen)
@@ -106,6 +111,7 @@ def burn(state: MutableState, source: bytes, amount_nopen: int) -> None:
 
 
 # --- Queries
+
 
 class AccountQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
     """Which account."""
@@ -140,6 +146,7 @@ def query_supply(view: StateView, args: SupplyQuery) -> Supply:
 
 
 # --- Invariants
+
 
 def supply_equals_balances(view: StateView) -> list[str]:
     """minted - burned = sum of all balances."""

@@ -6,7 +6,6 @@ re-encode to itself is rejected, and so are trailing bytes. Every exception that
 (`DecodeError`, `ValidationError`, `UnicodeDecodeError`, `OverflowError`) becomes one `CodecError`.
 """
 
-from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +14,7 @@ from msgspec import msgpack
 T = TypeVar("T")
 _encoder = msgpack.Encoder()
 encode = _encoder.encode
+_decoders: dict[Any, "msgpack.Decoder[Any]"] = {}
 
 
 class CodecError(ValueError):
@@ -25,10 +25,12 @@ class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     """Base of every message, record and state value: a frozen array; subclasses give `tag=<version or type tag>`."""
 
 
-@cache
-def decoder_of(type_: Any) -> "msgpack.Decoder[Any]":
+def decoder_of(type_: type[T]) -> "msgpack.Decoder[T]":
     """The decoder for a type, made once."""
-    return msgpack.Decoder(type_)
+    decoder = _decoders.get(type_)
+    if decoder is None:
+        decoder = _decoders.setdefault(type_, msgpack.Decoder(type_))
+    return decoder
 
 
 def decode(type_: type[T], data: bytes) -> T:

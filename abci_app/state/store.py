@@ -13,7 +13,17 @@ from abci_app.state.proof import ProofTooDeep, SimpleProof
 HISTORY_HEIGHTS = 128
 Change = tuple[bytes, bytes | None]
 
-__all__ = ["HISTORY_HEIGHTS", "Change", "ProofTooDeep", "SimpleProof", "Staged", "StateView", "Store", "UnknownHeight", "Version"]
+__all__ = [
+    "HISTORY_HEIGHTS",
+    "Change",
+    "ProofTooDeep",
+    "SimpleProof",
+    "Staged",
+    "StateView",
+    "Store",
+    "UnknownHeight",
+    "Version",
+]
 
 
 class UnknownHeight(LookupError):

@@ -32,7 +32,7 @@ class LyingNode:
         self.lie = lie
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(handler) -> None:  # noqa: N802, N805 - the name that http.server calls
+            def do_POST(handler) -> None:  # noqa: N805 - the name that http.server calls
                 body = handler.rfile.read(int(handler.headers["Content-Length"]))
                 request = urllib.request.Request(target, body, {"Content-Type": "application/json"})
                 with urllib.request.urlopen(request, timeout=30) as answer:

@@ -28,9 +28,7 @@ BALANCE_NOPEN = 12_345
 
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    state = GenesisState(
-        balances=((ADDRESS.hex(), BALANCE_NOPEN), *[(bytes([n] * 32).hex(), 5) for n in range(1, 40)])
-    )
+    state = GenesisState(balances=((ADDRESS.hex(), BALANCE_NOPEN), *[(bytes([n] * 32).hex(), 5) for n in range(1, 40)]))
     with Devnet.create(tmp_path_factory.mktemp("light") / "net", app_state=state) as net:
         net.wait_for_height(4)
         yield net
@@ -83,15 +81,21 @@ def test_it_accepts_the_value_of_an_existing_key(net: Devnet, tmp_path: Path) ->
 
 
 def test_it_refuses_when_the_node_lies(net: Devnet, tmp_path: Path) -> None:
-    with LyingNode(net.nodes[0].rpc_url, flip_value) as node, light_proxy(net, node.url, tmp_path) as url:
-        with pytest.raises(RpcError, match="leaf hash"):
-            ask(url, ACCOUNTS.key(ADDRESS))
+    with (
+        LyingNode(net.nodes[0].rpc_url, flip_value) as node,
+        light_proxy(net, node.url, tmp_path) as url,
+        pytest.raises(RpcError, match="leaf hash"),
+    ):
+        ask(url, ACCOUNTS.key(ADDRESS))
 
 
 def test_it_refuses_a_true_proof_for_another_height(net: Devnet, tmp_path: Path) -> None:
     def older(response: dict[str, Any]) -> None:
         response["height"] = str(int(response["height"]) + 1000)
 
-    with LyingNode(net.nodes[0].rpc_url, older) as node, light_proxy(net, node.url, tmp_path) as url:
-        with pytest.raises(RpcError):
-            ask(url, ACCOUNTS.key(ADDRESS))
+    with (
+        LyingNode(net.nodes[0].rpc_url, older) as node,
+        light_proxy(net, node.url, tmp_path) as url,
+        pytest.raises(RpcError),
+    ):
+        ask(url, ACCOUNTS.key(ADDRESS))
