@@ -50,7 +50,9 @@ def prepare() -> None:
 def make_deterministic(seed: int, threads: int) -> None:
     """Fix threads, algorithms and seeds of torch; call before the first random number (adapter initialisation)."""
     import torch
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # ours is the only one
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -1,0 +1,75 @@
+"""The canonical loss and its measurement: padding and batches change nothing, prompts do not count."""
+
+import pytest
+import torch
+
+from tests.trainer.tiny import tiny_model
+from trainer.dataset import Row
+from trainer.evaluate import Measurement, evaluate, summarise
+from trainer.examples import IGNORED_LABEL, Tokens, example_losses, make_batch, tokenise
+from trainer.partition import Example
+
+pytestmark = pytest.mark.ml
+ROW = Row(bytes(32), 0, b"{}", bytes(32))
+
+
+@pytest.fixture(scope="module")
+def model() -> object:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(tiny_model(), dtype="float32", attn_implementation="eager").eval()
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> object:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tiny_model())
+
+
+def test_an_example_is_prompt_completion_and_end_cut_to_the_limit(tokenizer: object) -> None:
+    example = Example(0, ROW, "chain block state proof", "model data tree")
+    assert tokenise(tokenizer, example, 16) == Tokens((2, 3, 4, 5, 6, 7, 8, 1), 4)
+    assert tokenise(tokenizer, example, 7) == Tokens((3, 4, 5, 6, 7, 8, 1), 3)  # at most half for the prompt's end
+    assert tokenise(tokenizer, Example(0, ROW, "", "model data tree"), 2) == Tokens((6, 7), 0)
+
+
+def test_labels_cover_the_completion_only() -> None:
+    ids, mask, labels = make_batch([Tokens((2, 3, 4), 1), Tokens((5, 6), 0)], 1)
+    assert ids.tolist() == [[2, 3, 4], [5, 6, 1]]
+    assert mask.tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert labels.tolist() == [[IGNORED_LABEL, 3, 4], [5, 6, IGNORED_LABEL]]
+
+
+def test_the_loss_is_the_mean_cross_entropy_of_the_completion(model: object) -> None:
+    tokens = Tokens((2, 3, 4, 5, 6, 1), 3)
+    (loss,) = example_losses(model, make_batch([tokens], 1)).tolist()
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([tokens.ids])).logits[0, 2:5].double()  # type: ignore[operator]
+    expected = torch.nn.functional.cross_entropy(logits, torch.tensor(tokens.ids[3:])).item()
+    # Same operations in float64 on the same float32 logits.
+    assert loss == pytest.approx(expected, abs=1e-12)
+
+
+def test_padding_and_batching_do_not_change_the_loss(model: object) -> None:
+    rows = [Tokens((2, 3, 4, 5, 6, 1), 3), Tokens((7, 8), 0), Tokens((9, 10, 11, 1), 1)]
+    together = example_losses(model, make_batch(rows, 1)).tolist()
+    alone = [example_losses(model, make_batch([row], 1)).item() for row in rows]
+    # float32 matrix products of another shape differ in the last bits.
+    assert together == pytest.approx(alone, abs=1e-5)
+
+
+def test_measurements_are_integers_by_input(model: object) -> None:
+    rows = [(0, Tokens((2, 3, 4, 1), 0)), (2, Tokens((5, 6, 1), 0)), (0, Tokens((7, 8, 9), 0))]
+    result = evaluate(model, rows, 3, 1)
+    alone = [evaluate(model, [row], 3, 1).overall.loss_micronats for row in rows]
+    assert result.by_input[1] is None
+    assert [item.sample_size if item else 0 for item in result.by_input] == [2, 0, 1]
+    assert abs(result.overall.loss_micronats - sum(alone) // 3) <= 10
+
+
+def test_the_interval_is_1_96_standard_errors() -> None:
+    assert summarise([1_000_000, 2_000_000, 3_000_000, 4_000_000]) == Measurement(2_500_000, 4, 1_265_174)
+    assert summarise([7]) == Measurement(7, 1, 0)
+    with pytest.raises(ValueError, match="no held-out rows"):
+        summarise([])

@@ -1,0 +1,87 @@
+"""Recipes: one digest for one meaning, and errors that name the field and what to write."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.tiny import RECIPE
+from trainer.recipe import RecipeError, load_recipe, parse_recipe
+
+
+def test_the_canonical_form_is_a_recipe_again_and_has_every_default() -> None:
+    recipe = parse_recipe(RECIPE)
+    canonical = recipe.canonical()
+    assert parse_recipe(canonical) == recipe
+    assert parse_recipe(canonical).canonical() == canonical
+    assert b'"weight_decay":"0"' in canonical
+    assert b'{"characters":10,"field":"completion","step":"min_chars"}' in canonical
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("learning_rate: 0.05", "learning_rate: 5e-2"),
+        ("learning_rate: 0.05", "learning_rate: '0.0500'"),
+        ("[strip]", "[{strip: {field: text}}]"),
+        ("{min_chars: 10}", "{step: min_chars, characters: 10, field: completion}"),
+        ("evaluate: {rows: 6}", "evaluate:\n  rows: 6  # a comment"),
+    ],
+)
+def test_other_spellings_have_the_same_digest(old: str, new: str) -> None:
+    assert old in RECIPE
+    assert parse_recipe(RECIPE.replace(old, new)).digest() == parse_recipe(RECIPE).digest()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("steps: 6", "steps: 0", "train.steps: Expected `int` >= 1; write number of optimizer steps, 1 to 1000000"),
+        ("steps: 6", "stepz: 6", "train: unknown field 'stepz'; did you mean 'steps'?"),
+        ("steps: 6, ", "", "train.steps: is missing; write number of optimizer steps, 1 to 1000000"),
+        (
+            "weight_ppb: 250000000",
+            "weight_ppb: 250000001",
+            "datasets: weight_ppb sum to 1000000001, must be 1000000000",
+        ),
+        ("datanet: questions", "datanet: facts", "one DataNet version is listed twice"),
+        (
+            "min_chars: 10",
+            "min_char: 10",
+            "datasets[0].filters[0].step: unknown step 'min_char' (did you mean 'min_chars'?)",
+        ),
+        ("[strip]", "[deduplicate]", "step 'deduplicate' belongs into the other list"),
+        ("min_chars: 10", "min_chars: ten", "datasets[0].filters[0].characters: Expected `int`, got `str`"),
+        ("deduplicate", "{regex_exclude: '('}", "pattern '(' is no regular expression"),
+        ("{answer}", "{answer.__class__}", "a placeholder is a field name in braces"),
+        ("learning_rate: 0.05", "learning_rate: 2", "learning_rate is 2; it must lie between 0.000000001 and 1"),
+        ("learning_rate: 0.05", "learning_rate: fast", "train.learning_rate: Invalid decimal string; write a decimal"),
+        ("learning_rate: 0.05", "learning_rate: .nan", "learning_rate"),
+        ("model: {base: base}", "model: {}", "model.base: is missing; write the entry id (olrun1…)"),
+        ("name: tiny-run", "name: Tiny Run", "name: Expected `str` matching regex"),
+        ("name: tiny-run", "name: a\nname: b", "'name' is given twice"),
+        ("evaluate: {rows: 6}", "evaluate: &a {rows: 6}\nmethod: *a", "aliases are not allowed"),
+        ("output: {model: tiny}", "output: [", "not valid YAML"),
+        ("version: 1\nname", "version: 2\nname", "version: Invalid enum value 2; write the recipe format: 1"),
+        ("[q_proj, v_proj]", "[q_proj, q_proj]", "target_modules names a layer twice"),
+        (RECIPE, "- a list", "a recipe is a mapping with version, name"),
+        (RECIPE, "x: " + "y" * 70_000, "a recipe holds no data"),
+        (RECIPE, "!!python/object/apply:os.system ['true']", "not valid YAML"),
+    ],
+)
+def test_a_wrong_recipe_gives_one_line_with_field_and_remedy(old: str, new: str, text: str) -> None:
+    assert old in RECIPE
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(RECIPE.replace(old, new), "my.yaml")
+    assert str(caught.value).startswith("my.yaml: ")
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"missing\.yaml: no such file; give the path of a recipe"):
+        load_recipe(tmp_path / "missing.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe(tmp_path / "binary.yaml")
+    (tmp_path / "good.yaml").write_text(RECIPE)
+    assert load_recipe(tmp_path / "good.yaml") == parse_recipe(RECIPE)

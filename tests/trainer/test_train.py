@@ -1,0 +1,203 @@
+"""Determinism, resuming, continuing and grading of runs, on a tiny random model."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from openledger.manifest import Manifest, get_manifest, verify_part
+from openledger.rows import TamperedRows
+from tests.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
+from trainer.describe import describe
+from trainer.partition import data_order_root
+from trainer.recipe import Recipe, parse_recipe
+from trainer.record import ParentRecord, RunRecord, files_of
+from trainer.train import CHECKPOINT_FILE, TrainedRun, TrainingError, prepare_run, train
+from trainer.verify import Grade, grade
+from trainer.workflow import train_recipe, verify_entry
+
+pytestmark = pytest.mark.ml
+
+
+@pytest.fixture
+def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyChain:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tiny_chain(tmp_path)
+
+
+def run(chain: TinyChain, folder: Path, recipe: Recipe | None = None) -> tuple[TrainedRun, RunRecord]:
+    return train_recipe(recipe or tiny_recipe(), chain, chain.store, folder)
+
+
+def test_the_same_recipe_gives_the_same_bytes_trace_and_manifest(chain: TinyChain, tmp_path: Path) -> None:
+    first, first_record = run(chain, tmp_path / "one")
+    second, second_record = run(chain, tmp_path / "two")
+    assert first.artefact == second.artefact
+    assert first.loss_trace_micronats == second.loss_trace_micronats
+    assert first_record.manifest == second_record.manifest
+    assert first_record.entry == second_record.entry
+    assert first_record.evaluations == second_record.evaluations
+
+
+def test_another_seed_or_another_weight_gives_another_adapter(chain: TinyChain, tmp_path: Path) -> None:
+    first, _ = run(chain, tmp_path / "one")
+    seeded, _ = run(chain, tmp_path / "two", tiny_recipe(("seed: 3", "seed: 4")))
+    weighed, _ = run(
+        chain,
+        tmp_path / "three",
+        tiny_recipe(
+            ("weight_ppb: 750000000", "weight_ppb: 500000000"), ("weight_ppb: 250000000", "weight_ppb: 500000000")
+        ),
+    )
+    assert len({item.artefact.tensor_digest for item in (first, seeded, weighed)}) == 3
+
+
+def test_training_lowers_the_loss_on_held_out_rows_and_every_measurement_is_recorded(
+    chain: TinyChain, tmp_path: Path
+) -> None:
+    trained, record = run(chain, tmp_path / "out", tiny_recipe(("steps: 6", "steps: 30")))
+    assert trained.before is not None
+    assert trained.after is not None
+    assert trained.after.overall.loss_micronats < trained.before.overall.loss_micronats
+    assert [(item.of_parent, item.version, item.sample_size > 0) for item in record.evaluations] == [
+        (True, 1, True), (True, 1, True), (False, 1, True), (False, 1, True),
+    ]  # fmt: skip
+    assert record.event.quality_value == trained.after.overall.loss_micronats
+
+
+def test_an_interrupted_run_resumes_to_the_same_bytes(chain: TinyChain, tmp_path: Path) -> None:
+    prepared = prepare_run(tiny_recipe(), [chain.versions["facts", 1], chain.versions["questions", 1]], chain.store)
+    whole = train(prepared, tiny_model(), tmp_path / "whole", base_label="base")
+    work = tmp_path / "work"
+
+    def interrupt(step: int, steps: int, loss: float) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(prepared, tiny_model(), tmp_path / "part", base_label="base", work_folder=work, progress=interrupt)
+    assert (work / CHECKPOINT_FILE).is_file()
+    steps: list[int] = []
+    resumed = train(
+        prepared, tiny_model(), tmp_path / "part", base_label="base", work_folder=work,
+        progress=lambda step, total, loss: steps.append(step),
+    )  # fmt: skip
+    assert steps == [5, 6]
+    assert resumed.artefact == whole.artefact
+    assert resumed.loss_trace_micronats == whole.loss_trace_micronats
+    assert not (work / CHECKPOINT_FILE).exists()
+
+
+def test_a_checkpoint_of_another_run_is_not_used(chain: TinyChain, tmp_path: Path) -> None:
+    versions = [chain.versions["facts", 1], chain.versions["questions", 1]]
+    work = tmp_path / "work"
+
+    def interrupt(step: int, steps: int, loss: float) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    other = prepare_run(tiny_recipe(("seed: 3", "seed: 9")), versions, chain.store)
+    with pytest.raises(KeyboardInterrupt):
+        train(other, tiny_model(), tmp_path / "other", base_label="base", work_folder=work, progress=interrupt)
+    prepared = prepare_run(tiny_recipe(), versions, chain.store)
+    whole = train(prepared, tiny_model(), tmp_path / "whole", base_label="base")
+    fresh = train(prepared, tiny_model(), tmp_path / "fresh", base_label="base", work_folder=work)
+    assert fresh.artefact == whole.artefact
+
+
+def test_a_second_run_continues_the_first_adapter(chain: TinyChain, tmp_path: Path) -> None:
+    first, first_record = run(chain, tmp_path / "one")
+    adapter = chain.add_entry("first", first_record.entry)
+    recipe = tiny_recipe(("{base: base}", "{base: base, adapter: first, adapter_share_ppb: 400000000}"))
+    second, second_record = run(chain, tmp_path / "two", recipe)
+    assert second.before == first.after  # it starts where the first one ended
+    base = chain.entries["base"]
+    assert second_record.entry.parents == (
+        ParentRecord(base.entry_id, "base", 600_000_000),
+        ParentRecord(adapter.entry_id, "adapter", 400_000_000),
+    )
+    with pytest.raises(TrainingError, match="write the adapter's values into the recipe's method"):
+        run(
+            chain,
+            tmp_path / "three",
+            tiny_recipe(("{base: base}", "{base: base, adapter: first}"), ("rank: 2", "rank: 4")),
+        )
+
+
+def test_retraining_an_entry_is_graded_bit_exact(chain: TinyChain, tmp_path: Path) -> None:
+    _, record = run(chain, tmp_path / "out")
+    verdict, _ = verify_entry(chain.add_entry("entry", record.entry), chain, chain.store)
+    assert (verdict.grade, verdict.findings) == (
+        Grade.BIT_EXACT,
+        ("output files and tensors are equal byte for byte",),
+    )
+
+
+def test_retraining_an_adapter_on_an_adapter_is_graded_bit_exact(chain: TinyChain, tmp_path: Path) -> None:
+    chain.add_entry("first", run(chain, tmp_path / "one")[1].entry)
+    _, record = run(chain, tmp_path / "two", tiny_recipe(("{base: base}", "{base: base, adapter: first}")))
+    verdict, _ = verify_entry(chain.add_entry("second", record.entry), chain, chain.store)
+    assert verdict.grade == Grade.BIT_EXACT
+
+
+def test_other_numbers_with_the_same_trace_are_a_trace_match_and_another_trace_differs(
+    chain: TinyChain, tmp_path: Path
+) -> None:
+    trained, record = run(chain, tmp_path / "out")
+    other_entry = replace(record.entry, tensor_digest=b"\1" * 32, artefact_digest=b"\2" * 32)
+    near = replace(trained, loss_trace_micronats=tuple(loss + 3 for loss in trained.loss_trace_micronats))
+    far = replace(trained, loss_trace_micronats=tuple(loss + 30_000 for loss in trained.loss_trace_micronats))
+    assert grade(other_entry, record.manifest, near).grade == Grade.TRACE_MATCH
+    assert grade(other_entry, record.manifest, far).grade == Grade.DIFFERS
+    assert "allowed 5000" in grade(other_entry, record.manifest, far).findings[0]
+
+
+def test_a_run_on_other_rows_differs_and_says_so(chain: TinyChain, tmp_path: Path) -> None:
+    _, record = run(chain, tmp_path / "one")
+    other, _ = run(
+        chain, tmp_path / "two", tiny_recipe(("held_out_ppb: 200000000", "held_out_ppb: 200000000, name: other"))
+    )
+    verdict = grade(record.entry, record.manifest, other)
+    assert verdict.grade == Grade.DIFFERS
+    assert "the examples or their order differ from the record" in verdict.findings
+
+
+def test_a_tampered_row_stops_training_and_is_named(chain: TinyChain, tmp_path: Path) -> None:
+    contribution = chain.versions["facts", 1].contributions[1]
+    path = Path(chain.store.path_of(contribution.commitment.content_digest))
+    lines = path.read_bytes().split(b"\n")
+    lines[8] = lines[8].replace(b"text", b"tExt")
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(TamperedRows, match="row 7 was changed after it was registered") as caught:
+        run(chain, tmp_path / "out")
+    assert (caught.value.contribution, caught.value.row_index) == (contribution.contribution_id, 7)
+
+
+def test_the_record_holds_every_part_provable_alone_and_reads_in_words(chain: TinyChain, tmp_path: Path) -> None:
+    trained, record = run(chain, tmp_path / "out")
+    stored = get_manifest(chain.store, record.entry.manifest_root)
+    assert stored == record.manifest
+    assert list(stored.parts) == [
+        "about", "base", "code", "data-order", "input/0000", "input/0001", "loss-trace", "output", "recipe", "seed",
+        "tokenizer",
+    ]  # fmt: skip
+    for name in stored.parts:
+        verify_part(stored.prove(name), record.entry.manifest_root)
+    assert parse_recipe(stored.parts["recipe"]) == tiny_recipe()
+    assert files_of(stored) == trained.artefact.files
+    assert stored.json("data-order") == {"examples": 12, "root": data_order_root(trained.prepared.order).hex()}
+    text = "\n".join(describe(Manifest.decode(stored.encode())))
+    assert "75 % of the mix" in text
+    assert "prepare: remove white space at both ends of text" in text
+    assert "filter: keep rows whose completion has at least 10 characters (40 left)" in text
+    assert "build prompt '{question} ' and completion '{answer}' from the row's fields" in text
+    assert "20 % held out by hash of the row under 'held-out'" in text
+
+
+def test_the_adapter_file_has_one_metadata_key_and_no_path(chain: TinyChain, tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    trained, _ = run(chain, tmp_path / "out")
+    with safe_open(trained.folder / "adapter_model.safetensors", framework="pt") as stored:
+        assert stored.metadata() == {"format": "pt"}
+    assert str(tmp_path) not in (trained.folder / "adapter_config.json").read_text()

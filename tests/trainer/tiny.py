@@ -1,0 +1,123 @@
+"""A random Llama of a few thousand numbers, two small DataNets and a chain in a dictionary: runs take a second."""
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from openledger.artefact import describe_artefact, put_artefact
+from openledger.content import ContentStore
+from openledger.rows import RowBatch, put_batch
+from trainer.dataset import ContributionRecord, DatanetVersion
+from trainer.environment import prepare
+from trainer.recipe import Recipe, parse_recipe
+from trainer.record import EntryRecord, RunEventRecord, record_external
+from trainer.workflow import KnownEntry
+
+WORDS = ("chain", "block", "state", "proof", "model", "data", "tree", "leaf", "root", "node", "key", "value")
+RECIPE = """
+version: 1
+name: tiny-run
+model: {base: base}
+method: {rank: 2, alpha: 4, dropout: 0.1, target_modules: [q_proj, v_proj]}
+datasets:
+  - datanet: facts
+    version: 1
+    weight_ppb: 750000000
+    preprocess: [strip]
+    filters: [{min_chars: 10}]
+    split: {held_out_ppb: 200000000}
+  - datanet: questions
+    version: 1
+    weight_ppb: 250000000
+    preprocess: [{template: {prompt: "{question} ", completion: "{answer}"}}]
+    filters: [deduplicate]
+train: {steps: 6, batch_size: 2, sequence_tokens: 16, learning_rate: 0.05, seed: 3, threads: 1, checkpoint_steps: 2}
+evaluate: {rows: 6}
+output: {model: tiny}
+"""
+
+
+@cache
+def tiny_model() -> Path:
+    """Folder with a random two-layer Llama and a word tokenizer, in transformers' layout."""
+    prepare()
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = Path(mkdtemp(prefix="tiny-model-"))
+    vocabulary = {word: index for index, word in enumerate(("<unk>", "<eos>", *WORDS))}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    wrapped: Any = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<eos>")
+    wrapped.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(vocabulary), hidden_size=16, intermediate_size=32, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=64, bos_token_id=None, eos_token_id=1,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@dataclass
+class TinyChain:
+    """A chain reader over dictionaries; ids are found by name and by hex."""
+
+    store: ContentStore
+    versions: dict[tuple[str, int], DatanetVersion] = field(default_factory=dict)
+    entries: dict[str, KnownEntry] = field(default_factory=dict)
+
+    def datanet_version(self, reference: str, version: int) -> DatanetVersion:
+        return self.versions[reference, version]
+
+    def entry(self, reference: str) -> KnownEntry:
+        return self.entries[reference]
+
+    def add_version(self, name: str, objects: list[list[dict[str, str]]]) -> DatanetVersion:
+        records = []
+        for number, rows in enumerate(objects):
+            salts = [bytes([number, index]) * 8 for index in range(len(rows))]
+            commitment = put_batch(self.store, RowBatch.from_objects(rows, salts))
+            records.append(ContributionRecord(commitment.content_digest, bytes([number]) * 32, commitment))
+        version = DatanetVersion.of(name.encode().ljust(32, b"."), 1, tuple(records))
+        self.versions[name, 1] = self.versions[version.datanet_id.hex(), 1] = version
+        return version
+
+    def add_entry(self, name: str, record: EntryRecord) -> KnownEntry:
+        known = KnownEntry(record.manifest_root, record)
+        self.entries[name] = self.entries[known.entry_id.hex()] = known
+        return known
+
+
+def sentence(number: int, length: int = 8) -> str:
+    """A fixed sentence over the tokenizer's words."""
+    return " ".join(WORDS[(number * 7 + place * (number % 5 + 1)) % len(WORDS)] for place in range(length))
+
+
+def tiny_chain(folder: Path) -> TinyChain:
+    """A chain with the DataNets `facts` and `questions` and the base model `base`."""
+    chain = TinyChain(ContentStore.open(folder / "content"))
+    chain.add_version("facts", [[{"text": f" {sentence(c * 20 + i)} "} for i in range(20)] for c in range(2)])
+    chain.add_version("questions", [[{"question": sentence(i, 3), "answer": sentence(i + 3, 4)} for i in range(20)]])
+    model = tiny_model()
+    artefact = describe_artefact(model)
+    put_artefact(chain.store, model, artefact)
+    event = RunEventRecord(1, 2, "test", "", 0)
+    record = record_external(
+        model_name="base", kind="pretrain", framework="test", recipe=b"random", parents=(), inputs=(),
+        folder=model, artefact=artefact, store=chain.store, event=event,
+    )  # fmt: skip
+    chain.add_entry("base", record.entry)
+    return chain
+
+
+def tiny_recipe(*replacements: tuple[str, str]) -> Recipe:
+    """The recipe above with pieces of its text replaced."""
+    text = RECIPE
+    for old, new in replacements:
+        assert old in text, old
+        text = text.replace(old, new)
+    return parse_recipe(text)
