@@ -5,6 +5,7 @@ the field's name says which kind, other bytes are hex, integers stay integers. R
 ids in bech32m or hex, amounts like `1.5OPEN`, shares like `12.5%`, names that a `Resolver` knows.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -110,13 +111,27 @@ def from_document(struct: type[Any], document: Any, resolve: Resolver | None = N
     try:
         return decode(struct, encode(value))
     except CodecError as error:
-        raise UsageError(f"{place or struct.__name__}: {error}") from None
+        raise UsageError(f"{place or struct.__name__}: {_name_fields(str(error), struct)}") from None
 
 
-@cache
+def _name_fields(text: str, struct: type[Any]) -> str:
+    """Array positions in a codec's text as field names: `$[3]` -> `name` (element 0 is the type tag)."""
+    names = [field.name for field in type_info(struct).fields]
+    first = 0 if struct.__struct_config__.tag is None else 1
+
+    def name(found: re.Match[str]) -> str:
+        place = int(found.group(1)) - first
+        return names[place] if 0 <= place < len(names) else found.group(0)
+
+    return re.sub(r"\$\[([0-9]+)\]", name, text)
+
+
+_type_info = cache(inspect.type_info)
+
+
 def type_info(struct: Any) -> Any:
     """msgspec's description of a struct type."""
-    return inspect.type_info(struct)
+    return _type_info(struct)
 
 
 def _read_struct(info: Any, document: Any, resolve: Resolver | None, place: str) -> Any:
@@ -206,6 +221,8 @@ def _read_integer(value: Any, field: str) -> int:
         return parse_share(text)
     if field == "roles":
         return _read_roles(text)
+    if field in ("message_type", "message_types") and text in MESSAGE_NAMES:
+        return MESSAGE_NAMES[text]
     if text.lower() in ("yes", "true", "no", "false"):
         return int(text.lower() in ("yes", "true"))
     try:
