@@ -210,7 +210,7 @@ def verify_first(genesis: Genesis, block: LightBlock, rules: TrustRules, now_ns:
         raise VerificationFailed(f"the first block's time is not genesis time {format_time(genesis.time_ns)}")
     if header.last_block_id != EMPTY_BLOCK_ID:
         raise VerificationFailed("the first block names a block before it")
-    _check_not_ahead(header, rules, now_ns)
+    check_not_ahead(header, rules, now_ns)
     check_not_expired(header, rules, now_ns)
     check_own_power(block)
 
@@ -237,10 +237,11 @@ def check_not_expired(header: Header, rules: TrustRules, now_ns: int) -> None:
 def _check_times(trusted_time_ns: int, header: Header, rules: TrustRules, now_ns: int) -> None:
     if header.time_ns <= trusted_time_ns:
         raise VerificationFailed(f"header {header.height} is not later than the trusted header")
-    _check_not_ahead(header, rules, now_ns)
+    check_not_ahead(header, rules, now_ns)
 
 
-def _check_not_ahead(header: Header, rules: TrustRules, now_ns: int) -> None:
+def check_not_ahead(header: Header, rules: TrustRules, now_ns: int) -> None:
+    """Raises `FromTheFuture` when the header is ahead of our clock by the drift or more."""
     if header.time_ns >= now_ns + rules.clock_drift_seconds * NANOSECONDS_PER_SECOND:
         raise FromTheFuture(
             f"header {header.height} is of {format_time(header.time_ns)}, ahead of this machine's clock: set the clock"

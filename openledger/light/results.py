@@ -1,0 +1,74 @@
+"""What a session demands and what it answers."""
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from openledger.light.blocks import Header, LightBlock
+from openledger.light.query import Question
+from openledger.light.verifier import DEFAULT_RULES, TrustRules
+
+T = TypeVar("T")
+AGREES, BEHIND, UNREACHABLE, FAULTY = "agrees", "behind", "unreachable", "faulty"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the caller demands."""
+
+    rules: TrustRules = DEFAULT_RULES
+    chain_id: str = ""
+    without_witness: bool = False
+    allow_stale: bool = False
+    max_age_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessReport:
+    """What one witness said about the header: agrees, behind, unreachable or faulty."""
+
+    name: str
+    verdict: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """What survives between sessions: the anchor in words and the verified blocks, by height."""
+
+    anchor: str = ""
+    blocks: tuple[LightBlock, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedHeader:
+    """A header with how it was verified. `blocks` is the way to it; `headers` the way back down, newest first."""
+
+    header: Header
+    blocks: tuple[LightBlock, ...]
+    headers: tuple[Header, ...]
+    anchor: str
+    latest_height: int
+    witnesses: tuple[WitnessReport, ...]
+
+    @property
+    def path(self) -> tuple[int, ...]:
+        """Heights from the block that was trusted to the header."""
+        return tuple([block.height for block in self.blocks] + [header.height for header in self.headers[1:]])
+
+
+@dataclass(frozen=True, slots=True)
+class Verified(Generic[T]):
+    """A verified answer about the state after block `height`, whose app hash stands in `header` (height + 1)."""
+
+    value: T
+    height: int
+    chain_id: str
+    header: Header
+    anchor: str
+    path: tuple[int, ...]
+    age_seconds: int
+    latest_height: int
+    stale: bool
+    witnesses: tuple[WitnessReport, ...]
+    question: Question
+    proof: bytes = field(repr=False)

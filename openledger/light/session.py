@@ -1,0 +1,277 @@
+"""One light client's trust: anchor, verified blocks, witnesses, freshness. Generators, so it opens nothing itself.
+
+Rules: a header is accepted when it follows from the anchor by `verifier` rules and at least one witness shows the same
+header (no witness only if the caller said so). Two signed histories are an attack: `Divergence`, with both attached.
+An answer for "now" must not be older than the highest header that primary and witnesses can prove, less two.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from openledger.light.anchors import Anchor, FirstUseAnchor, GenesisAnchor, HashAnchor
+from openledger.light.blocks import Header, LightBlock
+from openledger.light.errors import (
+    LightError,
+    NoAnchor,
+    QueryRejected,
+    StaleAnswer,
+    TrustExpired,
+    VerificationFailed,
+    WrongChain,
+)
+from openledger.light.path import (
+    BlockFetcher,
+    Exchange,
+    Steps,
+    bisect,
+    walk_back,
+)
+from openledger.light.query import Question, prove_answer
+from openledger.light.results import Settings, Trusted, Verified, VerifiedHeader
+from openledger.light.verifier import (
+    check_light_block,
+    check_not_expired,
+    check_own_power,
+    verify_first,
+)
+from openledger.light.wire import NANOSECONDS_PER_SECOND
+from openledger.light.witnesses import Witnesses
+from openledger.rpc_calls import QueryAnswer, RpcRejected, abci_query
+
+# An answer proves the state before the newest header, and a block or two may be made while we ask.
+STALE_AFTER_HEIGHTS = 2
+# The anchor and the newest blocks are kept: enough to go on from, and to start a path for a bundle.
+MAX_TRUSTED_BLOCKS = 50
+# A slow client sees a few blocks pass between its question and its look at the newest block.
+_ATTEMPTS = 3
+
+
+class Session:
+    """The verified blocks of one chain, and the steps that add to them."""
+
+    def __init__(
+        self,
+        anchor: Anchor | None,
+        providers: Sequence[str],
+        clock: Callable[[], int],
+        settings: Settings | None = None,
+        trusted: Trusted | None = None,
+    ) -> None:
+        """`providers` are names for reports, the primary first; `clock` gives nanoseconds since 1970."""
+        self.settings = settings or Settings()
+        self._anchor = anchor
+        self._providers = tuple(providers)
+        self._clock = clock
+        self._fetcher = BlockFetcher()
+        self._witnesses = Witnesses(self._providers, self._fetcher, self.settings, clock)
+        self._anchored = False
+        self._origin = ""
+        self._blocks: dict[int, LightBlock] = {}
+        if trusted is not None:
+            self._origin = trusted.anchor
+            self._keep(trusted.blocks)
+
+    @property
+    def trusted(self) -> Trusted:
+        """To be stored."""
+        return Trusted(self._origin, tuple([self._blocks[height] for height in sorted(self._blocks)]))
+
+    def header_at(self, height: int) -> Steps[VerifiedHeader]:
+        """A verified header; 0 means the newest of the primary."""
+        yield from self._ensure_anchored()
+        if not height:
+            newest = yield from self._fetcher.fetch(0, None)
+            height = newest.height
+        base = self._base_below(height)
+        if base is None:
+            return (yield from self._header_below(height))
+        offers = yield from self._witnesses.offers(height)
+        target = offers[0].block
+        if target is None:
+            raise offers[0].failure or LightError("the primary has no answer")
+        path = yield from self._path(base, target)
+        witnesses = yield from self._witnesses.confirm(self._strictly_below(height), path, offers)
+        self._keep(path)
+        latest = yield from self._witnesses.latest(target, max(self._blocks), offers)
+        return VerifiedHeader(target.header, path, (), self._origin, latest, witnesses)
+
+    def _path(self, base: LightBlock, target: LightBlock) -> Steps[tuple[LightBlock, ...]]:
+        if base.height == target.height:
+            if base.hash != target.hash:
+                raise VerificationFailed(
+                    f"{self._providers[0]} shows another block of height {base.height} than the one verified earlier"
+                )
+            return (base,)
+        return (yield from bisect(self._fetcher, 0, base, target, self.settings.rules, self._clock()))
+
+    def ask(self, question: Question, height: int = 0) -> Steps[Verified[Any]]:
+        """A verified answer; height 0 asks for the newest provable state."""
+        yield from self._ensure_anchored()
+        attempts = 0
+        while True:
+            attempts += 1
+            answer = yield from self._query(question, height)
+            verified = yield from self.header_at(answer.height + 1)
+            stale = height == 0 and answer.height < verified.latest_height - STALE_AFTER_HEIGHTS
+            if not stale or attempts == _ATTEMPTS:
+                break
+        header = verified.header
+        age_seconds = max(0, (self._clock() - header.time_ns) // NANOSECONDS_PER_SECOND)
+        self._check_fresh(answer.height, verified.latest_height, stale, age_seconds)
+        value, _ = prove_answer(question, answer.value, header.app_hash, answer.height)
+        return Verified(
+            value=value,
+            height=answer.height,
+            chain_id=header.chain_id,
+            header=header,
+            anchor=self._origin,
+            path=verified.path,
+            age_seconds=age_seconds,
+            latest_height=verified.latest_height,
+            stale=stale,
+            witnesses=verified.witnesses,
+            question=question,
+            proof=answer.value,
+        )
+
+    def full_path(self, height: int) -> Steps[tuple[tuple[LightBlock, ...], tuple[Header, ...]]]:
+        """The way to a height from the oldest block that may still vouch for it: what a bundle carries.
+
+        Blocks up and, when the height lies below what is trusted, headers down from the last of them.
+        """
+        verified = yield from self.header_at(height)
+        top = verified.blocks[-1]
+        for trusted_height in sorted(self._blocks):
+            base = self._blocks[trusted_height]
+            if trusted_height < top.height and not self._is_expired(base.header):
+                return (yield from self._path(base, top)), verified.headers
+        return (top,), verified.headers
+
+    def headers_down(self, top: int, height: int) -> Steps[tuple[Header, ...]]:
+        """Headers from a verified `top` down to `height`: what a bundle needs for an anchor above its height."""
+        verified = yield from self.header_at(top)
+        return (yield from walk_back(0, verified.header, height))
+
+    def _check_fresh(self, height: int, latest: int, stale: bool, age_seconds: int) -> None:
+        if stale and not self.settings.allow_stale:
+            raise StaleAnswer(
+                f"{self._providers[0]} answered for height {height}, but height {latest} is verified: "
+                "it lags or hides blocks; ask another node, or pass --allow-stale"
+            )
+        limit = self.settings.max_age_seconds
+        if limit is not None and age_seconds > limit:
+            raise StaleAnswer(f"the newest verified header is {age_seconds} s old, more than the allowed {limit} s")
+
+    def _query(self, question: Question, height: int) -> Steps[QueryAnswer]:
+        (answer,) = yield Exchange(0, (abci_query(question.path, question.data, height, True),))
+        if isinstance(answer, RpcRejected):
+            raise answer
+        if answer.code:
+            raise QueryRejected(answer.code, answer.codespace, answer.log)
+        if answer.height < 1 or (height and answer.height != height):
+            raise VerificationFailed(f"asked for height {height}, the node answered for height {answer.height}")
+        return answer  # type: ignore[no-any-return]
+
+    # Anchors
+
+    def _ensure_anchored(self) -> Steps[None]:
+        """Make sure that some block is trusted, and that what is trusted agrees with the anchor."""
+        if self._anchored:
+            return
+        if isinstance(self._anchor, HashAnchor):
+            yield from self._start_from_hash(self._anchor)
+        elif isinstance(self._anchor, GenesisAnchor):
+            yield from self._start_from_genesis(self._anchor)
+        elif isinstance(self._anchor, FirstUseAnchor):
+            yield from self._start_from_first_use(self._anchor)
+        elif not self._blocks:
+            raise NoAnchor(
+                "nothing to start trusting from: pass the genesis file (--genesis), HEIGHT:HASH from somebody you "
+                "trust (--trust), or --trust-on-first-use"
+            )
+        self._anchored = True
+
+    def _start_from_hash(self, anchor: HashAnchor) -> Steps[None]:
+        known = self._blocks.get(anchor.height)
+        block = known or (yield from self._fetcher.fetch(0, anchor.height))
+        if block.hash != anchor.hash:
+            source = "the trust store has" if known else "the node gives"
+            raise VerificationFailed(
+                f"{source} {block.hash.hex().upper()} for height {anchor.height}, not the hash given: "
+                "check the hash, or whether somebody is deceiving you"
+            )
+        if known is None:
+            check_light_block(block, self._chain_id(block))
+            check_own_power(block)
+            self._blocks.clear()
+            self._keep((block,))
+        self._origin = str(anchor)
+
+    def _start_from_genesis(self, anchor: GenesisAnchor) -> Steps[None]:
+        genesis = anchor.genesis
+        if self.settings.chain_id not in ("", genesis.chain_id):
+            raise WrongChain(f"the genesis file is of {genesis.chain_id!r}, expected {self.settings.chain_id!r}")
+        first = self._blocks.get(genesis.initial_height)
+        if first is not None and first.header.validators_hash != genesis.validators.hash:
+            raise VerificationFailed("the trust store is of another chain than the genesis file: use another folder")
+        if self._blocks and self._origin and not all(self._is_expired(each.header) for each in self._blocks.values()):
+            return
+        block = yield from self._fetcher.fetch(0, genesis.initial_height)
+        verify_first(genesis, block, self.settings.rules, self._clock())
+        self._keep((block,))
+        self._origin = str(anchor)
+
+    def _start_from_first_use(self, anchor: FirstUseAnchor) -> Steps[None]:
+        if self._blocks:
+            return
+        block = yield from self._fetcher.fetch(0, None)
+        check_light_block(block, self._chain_id(block))
+        check_own_power(block)
+        check_not_expired(block.header, self.settings.rules, self._clock())
+        self._keep((block,))
+        self._origin = f"{anchor} ({self._providers[0]} at height {block.height})"
+
+    def _chain_id(self, block: LightBlock) -> str:
+        return self.settings.chain_id or block.header.chain_id
+
+    # Blocks
+
+    def _keep(self, blocks: Iterable[LightBlock]) -> None:
+        for block in blocks:
+            self._blocks[block.height] = block
+            self._fetcher.remember(block.validators)
+        heights = sorted(self._blocks)
+        for height in heights[1 : len(heights) - MAX_TRUSTED_BLOCKS + 1]:
+            del self._blocks[height]
+
+    def _is_expired(self, header: Header) -> bool:
+        try:
+            check_not_expired(header, self.settings.rules, self._clock())
+        except TrustExpired:
+            return True
+        return False
+
+    def _base_below(self, height: int) -> LightBlock | None:
+        """The nearest trusted block at or below that may vouch for `height`; None when only one above can."""
+        below = [each for each in self._blocks if each <= height]
+        above = [each for each in self._blocks if each > height]
+        if below:
+            base = self._blocks[max(below)]
+            if base.height == height or not self._is_expired(base.header):
+                return base
+        if above:
+            return None
+        check_not_expired(self._blocks[max(below)].header, self.settings.rules, self._clock())
+        raise NoAnchor("nothing is trusted")
+
+    def _strictly_below(self, height: int) -> LightBlock | None:
+        below = [each for each in self._blocks if each < height]
+        return self._blocks[max(below)] if below else None
+
+    def _header_below(self, height: int) -> Steps[VerifiedHeader]:
+        """Walk back from the nearest trusted block above."""
+        top = self._blocks[min(each for each in self._blocks if each > height)]
+        headers = yield from walk_back(0, top.header, height)
+        target = headers[-1]
+        witnesses = yield from self._witnesses.confirm_hash(target)
+        return VerifiedHeader(target, (top,), headers, self._origin, max(self._blocks), witnesses)
