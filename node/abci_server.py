@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from google.protobuf.message import DecodeError, Message
 
@@ -126,7 +126,7 @@ class _Connection:
 
     def __init__(self, server: AbciServer, stream: socket.socket, number: int) -> None:
         self._server = server
-        self._application: Any = server.application
+        self._application = server.application
         self._stream = stream
         self._decoder = FrameDecoder(server.max_frame_bytes)
         self._answers: list[bytes] = []

@@ -2,7 +2,7 @@
 
     OPENLEDGER_FAULT=POINT:HEIGHT[:WHO]    WHO = application (the default), cometbft, or both: gets SIGKILL
 
-Honoured only on development chains (`genesis.is_development_chain`); anywhere else the node refuses to start with it.
+Honoured only on development chains (`openledger.wallet.is_development_chain`); elsewhere the node refuses to start.
 """
 
 from __future__ import annotations

@@ -77,11 +77,6 @@ class Declaration:
         return _DECLARATION_TAG + json.dumps(values, sort_keys=True).encode()
 
 
-def is_development_chain(chain_id: str) -> bool:
-    """Chains named dev... are for trying things out: test keys and fault injection are honoured only there."""
-    return chain_id.startswith("dev")
-
-
 def skeleton(chain_id: str, app_state: GenesisState | None = None, time: datetime | None = None) -> Document:
     """A document without validators. Raises NodeError for a chain id that CometBFT would not take."""
     if not re.fullmatch(rf"[a-z0-9][a-z0-9-]{{0,{_MAX_CHAIN_ID - 1}}}", chain_id):

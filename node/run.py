@@ -32,6 +32,7 @@ from node.home import Home, Settings
 from node.leveldb_store import LevelDBStore
 from node.ports import require_free
 from node.supervisor import Supervisor
+from openledger.wallet import is_development_chain
 
 _LOG = logging.getLogger("openledger.node")
 
@@ -113,7 +114,7 @@ def check(home: Home) -> Fault | None:
     wanted = os.environ.get(VARIABLE, "")
     if not wanted:
         return None
-    if not genesis.is_development_chain(chain_id):
+    if not is_development_chain(chain_id):
         raise NodeError(f"{VARIABLE} is set, but {chain_id} is no development chain; unset it")
     return Fault.parse(wanted)
 

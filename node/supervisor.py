@@ -23,6 +23,7 @@ MAX_LOG_BYTES = 64 * 1024 * 1024
 # CometBFT answers SIGTERM within a second; a flush of a large database may take longer.
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.2
+_LAST_LINE_BYTES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,9 @@ class Supervisor:
                 return
             delay = self._back_off.after(delay, time.monotonic() - started)
             self.restarts += 1
-            _LOG.warning("%s ended; starting it again in %.1f s (its log: %s)", self._name, delay, self._log_file)
+            _LOG.warning(
+                "%s ended; starting it again in %.1f s. It said last: %s", self._name, delay, self._last_line()
+            )
             self._stopping.wait(delay)
 
     @property
@@ -115,6 +118,16 @@ class Supervisor:
                 _terminate(process)
             _LOG.info("%s ended with code %s", self._name, process.returncode)
             self._pid_file.unlink(missing_ok=True)
+
+    def _last_line(self) -> str:
+        """The end of the child's log, for whoever looks at the console."""
+        try:
+            with self._log_file.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _LAST_LINE_BYTES))
+                lines = log.read().decode(errors="replace").strip().splitlines()
+        except OSError:
+            return "nothing"
+        return lines[-1] if lines else "nothing"
 
     def _bound_log(self) -> None:
         """Move a full log aside; the child goes on appending to the emptied file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from openledger.amounts import parse_amount, show_amount
@@ -11,7 +12,7 @@ from openledger.cli.node import home_of
 _EXAMPLES = """\
 alone:
   openledger node init --chain-id dev-1
-  openledger genesis add-account open1... 1000OPEN
+  openledger genesis add-account alice 1000OPEN
   openledger genesis add-validator --name me
   openledger node start
 
@@ -35,7 +36,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     commands = group.add_subparsers(dest="genesis_command", required=True, metavar="COMMAND")
 
     account = commands.add_parser("add-account", help="give an account a balance")
-    account.add_argument("address", help="open1... or 64 hex digits")
+    account.add_argument("account", help="open1..., 64 hex digits, or the name of one of your keys")
     account.add_argument("amount", help="such as 1000OPEN or 5000nopen")
     account.add_argument(
         "--role", action="append", default=[], help="also make it a member with this role (repeatable)"
@@ -63,10 +64,13 @@ def _add_account(args: argparse.Namespace) -> int:
 
     amount_nopen = parse_amount(args.amount)
     path = home_of(args).genesis_file
-    genesis.add_account(path, args.address, amount_nopen)
+    address = args.account
+    if not re.fullmatch(r"open1\w+|[0-9a-fA-F]{64}", address):
+        address = args.context.wallet(genesis.chain_id(path)).get(address).address
+    genesis.add_account(path, address, amount_nopen)
     if args.role or args.name:
-        genesis.add_member(path, args.address, args.role, args.name)
-    print(f"{args.address} starts with {show_amount(amount_nopen)}")
+        genesis.add_member(path, address, args.role, args.name)
+    print(f"{address} starts with {show_amount(amount_nopen)}")
     return 0
 
 

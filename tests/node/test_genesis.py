@@ -246,11 +246,6 @@ def test_a_missing_document_says_how_to_make_one(tmp_path: Path) -> None:
         genesis.read(tmp_path / "genesis.json")
 
 
-def test_only_chains_named_dev_are_development_chains() -> None:
-    found = {name: genesis.is_development_chain(name) for name in ("dev-1", "devnet-7", "openledger-1", "mydev")}
-    assert found == {"dev-1": True, "devnet-7": True, "openledger-1": False, "mydev": False}
-
-
 def test_a_declaration_signs_every_field(home: Home) -> None:
     declaration = genesis.declare_validator(home, "alice", 10)
     signed = json.loads(declaration.signed_bytes().split(b"\n", 1)[1])
