@@ -6,7 +6,7 @@
 What the callback cannot know, which DataNet versions the data came from and what was done to them, its caller says.
 """
 
-# ruff: noqa: ARG002 - the signatures are those of transformers' callback interface
+
 
 import json
 import time

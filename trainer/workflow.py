@@ -19,6 +19,8 @@ from openledger.errors import NotVerified
 from openledger.manifest import Manifest, get_manifest
 from trainer.base_model import BaseModelError, cache_home, import_base_model
 from trainer.dataset import DatanetVersion
+from trainer.describe import share
+from trainer.partition import rows_used
 from trainer.recipe import Recipe
 from trainer.record import EntryRecord, ParentRecord, RunRecord, files_of, record_training
 from trainer.train import Progress, TrainedRun, prepare_run, train
@@ -35,6 +37,14 @@ class KnownEntry:
     record: EntryRecord
 
 
+@dataclass(frozen=True, slots=True)
+class LicenceVerdict:
+    """What the chain would say about the terms of a run, in lines for people."""
+
+    lines: tuple[str, ...]
+    conflict: bool
+
+
 class ChainReader(Protocol):
     """What training asks the chain; references are ids as text, or names that the chain resolves."""
 
@@ -43,6 +53,11 @@ class ChainReader(Protocol):
 
     def entry(self, reference: str) -> KnownEntry:
         """One provenance entry."""
+
+    def licence_verdict(
+        self, kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tuple[bytes, int]]
+    ) -> "LicenceVerdict":
+        """Dry run of the licence join over parents and inputs (DataNet id, version)."""
 
 
 def train_recipe(
@@ -73,6 +88,26 @@ def train_recipe(
         progress=progress,
     )
     return run, record_training(run, base_artefact, parents_of(recipe, base, adapter), store)
+
+
+def check_recipe(recipe: Recipe, chain: ChainReader, store: ContentStore) -> tuple[tuple[str, ...], LicenceVerdict]:
+    """What a recipe would do, before any compute is spent: rows of every input, and the verdict on their terms.
+
+    Checks all rows against the chain, as training itself does.
+    """
+    versions = [chain.datanet_version(dataset.datanet, dataset.version) for dataset in recipe.datasets]
+    prepared = prepare_run(recipe, versions, store)
+    base = chain.entry(recipe.model.base)
+    adapter = chain.entry(recipe.model.adapter) if recipe.model.adapter else None
+    lines = []
+    for index, (dataset, partition) in enumerate(zip(recipe.datasets, prepared.partitions, strict=True)):
+        lines.append(
+            f"{dataset.datanet} version {dataset.version}: {share(dataset.weight_ppb)} of the mix, "
+            f"{partition.row_count} rows, {len(partition.training)} for training, {len(partition.held_out)} held out, "
+            f"{len(rows_used(prepared.order, index))} used"
+        )
+    inputs = [(version.datanet_id, version.version) for version in versions]
+    return tuple(lines), chain.licence_verdict("lora", parents_of(recipe, base, adapter), inputs)
 
 
 def parents_of(recipe: Recipe, base: KnownEntry, adapter: KnownEntry | None) -> tuple[ParentRecord, ...]:

@@ -6,7 +6,7 @@ import torch
 from tests.trainer.tiny import tiny_model
 from trainer.dataset import Row
 from trainer.evaluate import Measurement, evaluate, summarise
-from trainer.examples import IGNORED_LABEL, Tokens, example_losses, make_batch, tokenise
+from trainer.examples import IGNORED_LABEL, Tokens, example_losses, make_batch, token_losses, tokenise
 from trainer.partition import Example
 
 pytestmark = pytest.mark.ml
@@ -49,6 +49,23 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_completion(model: object) -> 
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor(tokens.ids[3:])).item()
     # Same operations in float64 on the same float32 logits.
     assert loss == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_gradient_is_that_of_the_plain_expression_in_float64() -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(150, 40, generator=generator) * 5
+    targets = torch.randint(0, 40, (150,), generator=generator)
+    weights = torch.rand(150, generator=generator, dtype=torch.float64)
+    ours = logits.clone().requires_grad_()
+    (token_losses()(ours, targets) * weights).sum().backward()  # type: ignore[no-untyped-call]
+    plain = logits.double().requires_grad_()
+    losses = torch.nn.functional.cross_entropy(plain, targets, reduction="none")
+    (losses * weights).sum().backward()  # type: ignore[no-untyped-call]
+    assert ours.grad is not None
+    assert plain.grad is not None
+    # One rounding of the gradient and one of the weight to float32.
+    assert torch.allclose(ours.grad.double(), plain.grad, rtol=3e-7, atol=1e-12)
+    assert torch.equal(token_losses()(logits, targets), losses.detach())
 
 
 def test_padding_and_batching_do_not_change_the_loss(model: object) -> None:

@@ -1,0 +1,136 @@
+"""`openledger train`: fine-tune from a recipe and record the run, or retrain a recorded run and grade it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openledger.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from trainer.train import TrainedRun
+
+_EXAMPLES = """\
+examples:
+  openledger train recipe.yaml --from alice            train, store, record
+  openledger train recipe.yaml --check                 check recipe, data and licence terms, train nothing
+  openledger train recipe.yaml --local                 train and write the manifest, record nothing on the chain
+  openledger train --verify olrun1...                  train it again: bit-exact, trace match or differs
+
+exit status of --verify: 0 for bit-exact and trace match, 7 when the result differs
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "train",
+        help="fine-tune from a recipe and record the run, or retrain to verify one",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("recipe", nargs="?", type=Path, metavar="RECIPE", help="recipe file (YAML)")
+    what.add_argument("--verify", metavar="ENTRY", help="retrain this entry and compare")
+    parser.add_argument("--from", dest="signer", metavar="KEY", help="key that records the run")
+    parser.add_argument("--folder", type=Path, help="where the adapter goes (default: <recipe name>-adapter)")
+    parser.add_argument("--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--check", action="store_true", help="check recipe, data and terms only")
+    how.add_argument("--local", action="store_true", help="train but record nothing on the chain")
+    parser.add_argument("--unverified", action="store_true", help="believe the node instead of checking its proofs")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Dispatch."""
+    return _verify(args) if args.verify else _train(args)
+
+
+def _train(args: argparse.Namespace) -> int:
+    from trainer.publish import open_ledger
+
+    from openledger.content import ContentStore
+    from openledger.errors import UsageError
+    from trainer.recipe import load_recipe
+    from trainer.workflow import check_recipe, train_recipe
+
+    recipe = load_recipe(args.recipe)
+    if not (args.check or args.local or args.signer):
+        raise UsageError("which key records the run? pass --from KEY, or --local to record nothing")
+    store = ContentStore.open(args.content)
+    with open_ledger(args.context, args.signer, prove=not args.unverified) as ledger:
+        summary, verdict = check_recipe(recipe, ledger, store)
+        for line in (*summary, *verdict.lines):
+            _say(line)
+        if verdict.conflict:
+            return ExitCode.REFUSED
+        if args.check:
+            return ExitCode.OK
+        folder = args.folder or Path(f"{recipe.name.replace('/', '-')}-adapter")
+        trained, record = train_recipe(recipe, ledger, store, folder, progress=Bar(), say=_say)
+        result = {"adapter": str(folder), "tensors": trained.artefact.tensor_digest.hex(), **_losses(trained)}
+        result["manifest_root"] = record.entry.manifest_root.hex()
+        if not args.local:
+            published = ledger.publish(record)
+            result |= {"entry": published.entry, "model": record.model_name, "height": published.height}
+        args.context.output.show(result)
+    return ExitCode.OK
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from trainer.publish import open_ledger
+
+    from openledger.content import ContentStore
+    from trainer.verify import Grade
+    from trainer.workflow import verify_entry
+
+    with open_ledger(args.context, None, prove=not args.unverified) as ledger:
+        known = ledger.entry(args.verify)
+        verdict, _ = verify_entry(known, ledger, ContentStore.open(args.content), progress=Bar())
+    args.context.output.show({"grade": str(verdict.grade), "findings": list(verdict.findings)})
+    return ExitCode.NOT_VERIFIED if verdict.grade == Grade.DIFFERS else ExitCode.OK
+
+
+def _losses(trained: TrainedRun) -> dict[str, str]:
+    """Losses of the summary, in nats."""
+    from trainer.describe import loss
+
+    losses = {"training_loss": f"{loss(trained.loss_trace_micronats[0])} to {loss(trained.loss_trace_micronats[-1])}"}
+    if trained.before and trained.after:
+        before, after = trained.before.overall, trained.after.overall
+        losses["held_out_loss"] = (
+            f"{loss(before.loss_micronats)} to {loss(after.loss_micronats)} "
+            f"(± {loss(after.interval_micronats)}, {after.sample_size} rows)"
+        )
+    return losses
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+class Bar:
+    """Progress on standard error: one line that is rewritten on a terminal, every fifth step elsewhere."""
+
+    def __init__(self) -> None:
+        self._started = 0.0
+
+    def __call__(self, step: int, steps: int, loss_nats: float) -> None:
+        """Show a finished step."""
+        now = time.monotonic()
+        self._started = self._started or now
+        seconds = (now - self._started) / max(1, step - 1) * (steps - step)
+        left = f", {seconds:.0f} s left" if 1 < step < steps else ""
+        filled = 24 * step // steps
+        text = (
+            f"step {step:>{len(str(steps))}}/{steps} [{'#' * filled}{'.' * (24 - filled)}] loss {loss_nats:.4f}{left}"
+        )
+        if sys.stderr.isatty():
+            end = "\n" if step == steps else ""
+            print(f"\r{text:<78}", end=end, file=sys.stderr, flush=True)
+        elif step in (1, steps) or step % 5 == 0:
+            print(text, file=sys.stderr, flush=True)
