@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from abci_app.bech32 import encode_id
+from abci_app.bech32 import decode_id, encode_id
 from abci_app.errors import Rejected
 from abci_app.policy import Policy, address_of, check_policy, decode_policy, encode_policy
 from openledger.errors import KeyFailure
@@ -33,11 +33,15 @@ class KeyInfo:
     name: str
     kind: str
     address: str
-    address_bytes: bytes
     policy: bytes
     public_keys: tuple[bytes, ...]
     threshold: int
     path: str
+
+    @property
+    def address_bytes(self) -> bytes:
+        """The address as 32 bytes."""
+        return decode_id(self.address, "open")[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +172,12 @@ def _info(record: KeyRecord) -> KeyInfo:
         policy = _as_policy(record.name, policy_bytes)
     except (ValueError, Rejected) as error:
         raise KeyFailure(f"key file of {record.name!r} is damaged ({error}): recover the key") from None
-    address = address_of(policy_bytes)
-    if encode_id("open", address) != record.address:
+    if encode_id("open", address_of(policy_bytes)) != record.address:
         raise KeyFailure(f"key file of {record.name!r} is damaged (address and policy differ): recover the key")
     return KeyInfo(
         record.name,
         record.kind,
-        encode_id("open", address),
-        address,
+        record.address,
         policy_bytes,
         tuple([key.public_key for key in policy.keys]),
         policy.threshold,

@@ -27,6 +27,10 @@ class Settings:
     chain_id: str = ""
     output: str = "table"
     keys: str = "file"
+    # Only in the environment or the file: RPC addresses to compare headers with, comma-separated, or "none".
+    witnesses: str = ""
+    # Only in the environment or the file: the chain's genesis document.
+    genesis: str = ""
 
 
 @dataclass(frozen=True, slots=True)

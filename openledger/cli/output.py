@@ -11,6 +11,8 @@ from openledger.documents import to_document
 if TYPE_CHECKING:
     from rich.console import Console
 
+PIPED_WIDTH = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -76,4 +78,5 @@ def print_fields(console: "Console", document: Any, indent: int = 0) -> None:
 def _console() -> "Console":
     from rich.console import Console
 
-    return Console(highlight=False, emoji=False)
+    # Piped output has no width of its own: wide enough for two ids on a line.
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
