@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from abci_app.state.pages import CorruptPage
+from abci_app.state.store import UnknownHeight
 from node import cometbft
 from node.comet_heights import comet_heights
 from node.errors import NodeError
@@ -45,7 +47,10 @@ def rollback(home: Home) -> int:
                 )
             if heights.application < 2:
                 raise NodeError(f"height {heights.application} cannot be rolled back: nothing is below it")
-            store.rollback()
+            try:
+                store.rollback()
+            except UnknownHeight as error:
+                raise NodeError(f"cannot roll back: {error}") from error
         cometbft.command(binary, home, "rollback")
     return heights.application - 1
 
@@ -57,5 +62,8 @@ def check(home: Home) -> int:
     """
     home.require_initialised()
     with home.lock(), open_store(home, home.settings()) as store:
-        store.check()
+        try:
+            store.check()
+        except CorruptPage as error:
+            raise NodeError(f"the state of height {store.height} is damaged: {error}") from error
         return store.height
