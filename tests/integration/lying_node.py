@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import select
+import socket
 import threading
 import urllib.request
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 Lie = Callable[[dict[str, Any]], None]
 
@@ -23,6 +26,19 @@ def flip_value(response: dict[str, Any]) -> None:
 
 def tell_the_truth(response: dict[str, Any]) -> None:
     """Change nothing."""
+
+
+def splice(client: socket.socket, target: str, first: bytes) -> None:
+    """Copy bytes between a client and the target until either ends."""
+    parts = urlsplit(target)
+    with socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 80)) as server:
+        server.sendall(first.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+        while True:
+            for source in select.select([client, server], [], [], 60)[0]:
+                data = source.recv(65_536)
+                if not data:
+                    return
+                (server if source is client else client).sendall(data)
 
 
 class LyingNode:
@@ -46,6 +62,11 @@ class LyingNode:
                 handler.send_header("Content-Length", str(len(content)))
                 handler.end_headers()
                 handler.wfile.write(content)
+
+            def do_GET(handler) -> None:  # noqa: N802, N805
+                """A web socket, which the light proxy keeps open for events: passed through as it is."""
+                splice(handler.connection, target, handler.raw_requestline + bytes(str(handler.headers), "latin-1"))
+                handler.close_connection = True
 
             def log_message(handler, *arguments: object) -> None:  # noqa: N805
                 """Quiet."""

@@ -45,7 +45,9 @@ def light_proxy(net: Devnet, primary: str, folder: Path) -> Iterator[str]:
         str(cometbft.find_binary()), "light", chain_id, "--primary", primary, "--witnesses", node.rpc_url,
         "--height", "2", "--hash", trusted, "--home-dir", str(folder), "--laddr", f"tcp://127.0.0.1:{port}",
     ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log = folder / "light.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 30
@@ -54,8 +56,8 @@ def light_proxy(net: Devnet, primary: str, folder: Path) -> Iterator[str]:
                 rpc.call(url, "status")
                 break
             except (NoAnswer, RpcError):
-                if time.monotonic() > deadline:
-                    raise
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise AssertionError(f"the light client does not answer:\n{log.read_text()[-2000:]}") from None
                 time.sleep(0.1)
         yield url
     finally:
