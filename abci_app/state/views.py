@@ -1,0 +1,88 @@
+"""A view that records what a query reads, so that the same reads can be proven (see queries.py)."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+
+from abci_app.state.proof_build import merge_ranges
+from abci_app.state.store import StateView
+
+
+class QueryBudgetExceeded(Exception):
+    """A query visited more keys than it may; the text says how many."""
+
+
+class EmptyView:
+    """A state without keys."""
+
+    def get(self, key: bytes) -> bytes | None:  # the protocol's name
+        """Always None."""
+        return None
+
+    def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Nothing."""
+        return iter(())
+
+
+class RecordingView:
+    """Reads of `base`, counted against a budget of keys and recorded.
+
+    An iteration records the range that was really walked: after key k was handed out, [start, k || 00) forwards or
+    [k, end) backwards, and all of [start, end) once it ran to its end. So a reader that stops early is proven exactly
+    as far as it looked.
+    """
+
+    def __init__(self, base: StateView, budget_nodes: int) -> None:
+        self._base = base
+        self._budget_nodes = budget_nodes
+        self._left_nodes = budget_nodes
+        self._keys: dict[bytes, None] = {}
+        # Start and end of each walk so far; an iteration updates its own entry.
+        self._walks: list[tuple[bytes, bytes]] = []
+
+    def _spend(self) -> None:
+        if self._left_nodes <= 0:
+            raise QueryBudgetExceeded(f"the query reads more than {self._budget_nodes} keys: ask for less")
+        self._left_nodes -= 1
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None; either is recorded."""
+        self._spend()
+        self._keys[key] = None
+        return self._base.get(key)
+
+    def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """[start, end) in key order."""
+        if start >= end:
+            return
+        walk = -1
+        for key, value in self._base.iterate(start, end, reverse=reverse):
+            self._spend()
+            walked = (key, end) if reverse else (start, key + b"\x00")
+            if walk < 0:
+                walk = len(self._walks)
+                self._walks.append(walked)
+            else:
+                self._walks[walk] = walked
+            yield key, value
+        self._spend()
+        if walk < 0:
+            self._walks.append((start, end))
+        else:
+            self._walks[walk] = (start, end)
+
+    @property
+    def ranges(self) -> list[tuple[bytes, bytes]]:
+        """Ranges walked, merged and in order."""
+        return merge_ranges(self._walks)
+
+    @property
+    def keys(self) -> list[bytes]:
+        """Keys read one by one, in order, without those that a walked range covers."""
+        ranges = self.ranges
+        starts = [start for start, _ in ranges]
+        kept: list[bytes] = []
+        for key in sorted(self._keys):
+            index = bisect_right(starts, key) - 1
+            if index < 0 or key >= ranges[index][1]:
+                kept.append(key)
+        return kept

@@ -1,0 +1,206 @@
+"""Reading one committed height from a LevelDB snapshot, and the page cache that all versions share."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from abci_app.state import proof_build
+from abci_app.state.pages import LeafPage, Page
+from abci_app.state.proof import SimpleProof
+from abci_app.state.trie import ReadPage, app_hash_of
+from node.leveldb_records import (
+    Commit,
+    decode_stored_page,
+    history_key,
+    history_prefix,
+    page_key,
+    scan,
+    split_history_key,
+)
+
+
+class PageCache:
+    """Pages by number, at most about `limit_bytes`. Two halves: a page used again moves to the young one; when that
+    is full the old half is dropped. No order is kept, so reads from several threads need no lock."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._half_bytes = limit_bytes // 2
+        self._young: dict[int, Page] = {}
+        self._old: dict[int, Page] = {}
+        self._young_bytes = 0
+
+    def get(self, number: int) -> Page | None:
+        """The page, if it is here."""
+        page = self._young.get(number)
+        if page is None:
+            page = self._old.get(number)
+            if page is not None:
+                self.put(number, page)
+        return page
+
+    def put(self, number: int, page: Page) -> None:
+        """Keep a page."""
+        # About what CPython takes for the page, its number and its place in the dictionary.
+        size = len(page.data) + 190 if isinstance(page, LeafPage) else 600 + 260 * len(page.keys)
+        if self._young_bytes + size > self._half_bytes:
+            self._old, self._young, self._young_bytes = self._young, {}, 0
+        self._young[number] = page
+        self._young_bytes += size
+
+    def clear(self) -> None:
+        """Forget all: after a rollback numbers are used again."""
+        self._old, self._young, self._young_bytes = {}, {}, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Old values of one block."""
+
+    height: int
+    keys: list[bytes]  # in order
+    old_values: dict[bytes, bytes | None]
+
+    def keys_between(self, start: bytes, end: bytes) -> list[bytes]:
+        """Changed keys in [start, end)."""
+        return self.keys[bisect_left(self.keys, start) : bisect_left(self.keys, end)]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Everything that a version needs of one moment; replaced as a whole by a commit."""
+
+    commit: Commit
+    earliest_height: int
+    snapshot: Any
+    recent: tuple[Undo, ...]
+
+
+def page_reader(source: Any, cache: PageCache) -> ReadPage:
+    """Read pages through the cache from a database or snapshot."""
+
+    def read(number: int) -> Page:
+        page = cache.get(number)
+        if page is None:
+            page = decode_stored_page(number, source.get(page_key(number), verify_checksums=True))
+            cache.put(number, page)
+        return page
+
+    return read
+
+
+class LevelDBVersion:
+    """One committed height, read from a snapshot: usable from any thread while blocks go on. See `store.Version`."""
+
+    def __init__(self, head: Head, commit: Commit, cache: PageCache) -> None:
+        self._head: Head | None = head
+        self._root = commit.root
+        self._read = page_reader(head.snapshot, cache)
+        self.height = commit.height
+        self.app_hash = app_hash_of(commit.root_hash)
+        later = [undo for undo in head.recent if undo.height > commit.height]
+        # None: some later block is no longer in memory, look in the history table.
+        self._undo = later if len(later) == head.commit.height - commit.height else None
+
+    @property
+    def _open_head(self) -> Head:
+        if self._head is None:
+            raise ValueError(f"version {self.height} is closed")
+        return self._head
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        snapshot = self._open_head.snapshot
+        if self._undo is None:
+            start = history_key(key, self.height + 1)
+            with snapshot.iterator(start=start, stop=start[:-8] + b"\xff" * 8, include_key=False) as found:
+                for stored in found:
+                    return stored[1:] if stored[0] else None
+        else:
+            for undo in self._undo:
+                if key in undo.old_values:
+                    return undo.old_values[key]
+        return snapshot.get(b"k" + key, verify_checksums=True)
+
+    def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """[start, end) in key order."""
+        snapshot = self._open_head.snapshot
+        if start >= end:
+            return
+        if self._undo is None:
+            changed = self._changed_from_history(start, end, reverse)
+        else:
+            changed = self._changed_recently(start, end, reverse)
+        old = next(changed, None)
+        for stored, value in scan(snapshot, b"k", start, end, reverse=reverse):
+            key = stored[1:]
+            while old is not None and (old[0] > key if reverse else old[0] < key):
+                if old[1] is not None:
+                    yield old[0], old[1]
+                old = next(changed, None)
+            if old is not None and old[0] == key:
+                if old[1] is not None:
+                    yield key, old[1]
+                old = next(changed, None)
+            else:
+                yield key, value
+        while old is not None:
+            if old[1] is not None:
+                yield old[0], old[1]
+            old = next(changed, None)
+
+    def _changed_recently(self, start: bytes, end: bytes, reverse: bool) -> Iterator[tuple[bytes, bytes | None]]:
+        merged: dict[bytes, bytes | None] = {}
+        for undo in self._undo or ():
+            for key in undo.keys_between(start, end):
+                merged.setdefault(key, undo.old_values[key])
+        return iter(sorted(merged.items(), reverse=reverse))
+
+    def _changed_from_history(self, start: bytes, end: bytes, reverse: bool) -> Iterator[tuple[bytes, bytes | None]]:
+        """The oldest entry above this height, for every key that has one."""
+        low, high = history_prefix(start), history_prefix(end)
+        current: tuple[bytes, bytes | None] | None = None
+        for stored, data in scan(self._open_head.snapshot, b"o", low, high, reverse=reverse):
+            key, height = split_history_key(stored)
+            if height <= self.height:
+                continue
+            if current is not None and current[0] != key:
+                yield current
+                current = None
+            if current is None or reverse:
+                current = key, data[1:] if data[0] else None
+        if current is not None:
+            yield current
+
+    def prove(self, keys: Sequence[bytes], ranges: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Native proof."""
+        return proof_build.prove(self._read, self._root, self, self.height, keys, ranges)
+
+    def prove_simple(self, key: bytes) -> SimpleProof:
+        """`simple:v` path; raises `KeyError` or `ProofTooDeep`."""
+        return proof_build.prove_simple(self._read, self._root, key)
+
+    def neighbours(self, key: bytes) -> tuple[bytes | None, bytes | None]:
+        """Nearest existing keys below and above an absent one."""
+        return proof_build.neighbours(self._read, self._root, key, key)
+
+    def path(self, key: bytes) -> tuple[bytes, list[tuple[bytes, bool]]] | None:
+        """(leaf hash, siblings bottom-up with True for a left one), or None."""
+        return proof_build.path(self._read, self._root, key)
+
+    def root_hash(self) -> bytes:
+        """Root of the tree below the upper leaf."""
+        return self._root.hash
+
+    def close(self) -> None:
+        """Let go of the snapshot."""
+        self._head = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
