@@ -113,7 +113,9 @@ def _stored_blocks(args: argparse.Namespace, data: bytes) -> BundleAnchor | None
 
     folder = args.trust_store or args.context.home / "light"
     trusted = FileTrustStore(folder).load(parse_bundle(data).target.chain_id)
-    return trusted and [BlockAnchor(block, trusted.anchor) for block in trusted.blocks]
+    if trusted is None:
+        return None
+    return [BlockAnchor(block, trusted.anchor) for block in trusted.blocks]
 
 
 def _read(path: Path, what: str) -> bytes:
