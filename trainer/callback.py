@@ -6,8 +6,6 @@
 What the callback cannot know, which DataNet versions the data came from and what was done to them, its caller says.
 """
 
-
-
 import json
 import time
 from collections.abc import Callable, Sequence

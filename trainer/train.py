@@ -8,6 +8,7 @@ holds everything that the next step depends on, so an interrupted run ends with 
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -145,7 +146,9 @@ def _with_adapter(base: Any, recipe: Recipe, adapter_folder: Path | None) -> Any
         task_type="CAUSAL_LM",
     )
     try:
-        model = get_peft_model(base, config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft uses a name that transformers will rename
+            model = get_peft_model(base, config)
     except ValueError as error:
         raise TrainingError(
             f"method.target_modules {method.target_modules} do not fit the base model: {error}"

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openledger.cli.secrets import add_passphrase_option
+from openledger.cli.trust import add_trust_options
 from openledger.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -50,14 +52,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--environment", default="", metavar="TEXT", help="machine and libraries of the run")
     parser.add_argument("--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)")
     parser.add_argument("--from", dest="signer", required=True, metavar="KEY", help="key that records the run")
-    parser.add_argument("--unverified", action="store_true", help="believe the node instead of checking its proofs")
+    add_trust_options(parser)
+    add_passphrase_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the files, store, record."""
-    from trainer.publish import open_ledger
 
+    from openledger.cli.train import open_ledger
     from openledger.content import ContentStore
     from openledger.errors import UsageError
     from trainer.record import RunEventRecord, describe_folder, record_external
@@ -73,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     started = min(int(args.recipe.stat().st_mtime), finished) if args.started is None else args.started
     if not 0 <= started <= finished <= int(time.time()) + 60:
         raise UsageError(f"the run started at {started} and finished at {finished}: pass --started and --finished")
-    with open_ledger(args.context, args.signer, prove=not args.unverified) as ledger:
+    with open_ledger(args) as ledger:
         record = record_external(
             model_name=args.model,
             kind=args.kind,
@@ -128,7 +131,7 @@ def parse_inputs(ledger: ClientLedger, texts: list[str], steps: tuple[str, ...])
 
 
 def divide(texts: list[str], option: str) -> list[int]:
-    """Shares in parts per billion from texts such as `60%`; empty ones share the rest, the first takes the remainder."""
+    """Shares in parts per billion from texts such as `60%`; empty ones divide the rest, most to the first."""
     from abci_app.types import PPB
     from openledger.amounts import parse_share
     from openledger.errors import UsageError
@@ -139,7 +142,7 @@ def divide(texts: list[str], option: str) -> list[int]:
     if not texts:
         return []
     if rest < 0 or (open_places == 0 and rest != 0):
-        raise UsageError(f"the shares of {option} sum to {(PPB - rest) / PPB:.4%}, must be 100%")
+        raise UsageError(f"the shares of {option} sum to {PPB - rest} parts per billion; they must sum to {PPB} (100%)")
     each, remainder = divmod(rest, open_places) if open_places else (0, 0)
     shares = []
     for share in given:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openledger.cli.secrets import add_passphrase_option
+from openledger.cli.trust import add_trust_options
 from openledger.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from trainer.publish import ClientLedger
+
     from trainer.train import TrainedRun
 
 _EXAMPLES = """\
@@ -41,7 +47,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--check", action="store_true", help="check recipe, data and terms only")
     how.add_argument("--local", action="store_true", help="train but record nothing on the chain")
-    parser.add_argument("--unverified", action="store_true", help="believe the node instead of checking its proofs")
+    add_trust_options(parser)
+    add_passphrase_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -51,7 +58,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from trainer.publish import open_ledger
 
     from openledger.content import ContentStore
     from openledger.errors import UsageError
@@ -62,7 +68,7 @@ def _train(args: argparse.Namespace) -> int:
     if not (args.check or args.local or args.signer):
         raise UsageError("which key records the run? pass --from KEY, or --local to record nothing")
     store = ContentStore.open(args.content)
-    with open_ledger(args.context, args.signer, prove=not args.unverified) as ledger:
+    with open_ledger(args) as ledger:
         summary, verdict = check_recipe(recipe, ledger, store)
         for line in (*summary, *verdict.lines):
             _say(line)
@@ -82,17 +88,29 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from trainer.publish import open_ledger
 
     from openledger.content import ContentStore
     from trainer.verify import Grade
     from trainer.workflow import verify_entry
 
-    with open_ledger(args.context, None, prove=not args.unverified) as ledger:
+    with open_ledger(args) as ledger:
         known = ledger.entry(args.verify)
         verdict, _ = verify_entry(known, ledger, ContentStore.open(args.content), progress=Bar())
     args.context.output.show({"grade": str(verdict.grade), "findings": list(verdict.findings)})
     return ExitCode.NOT_VERIFIED if verdict.grade == Grade.DIFFERS else ExitCode.OK
+
+
+@contextmanager
+def open_ledger(args: argparse.Namespace) -> Iterator[ClientLedger]:
+    """The chain as trainer and recorder see it; verified unless --unverified, with the key of --from when given."""
+    from trainer.publish import ClientLedger
+
+    from openledger.cli.signing import open_signer
+    from openledger.cli.trust import open_client
+
+    with open_client(args.context, args) as client:
+        signer = open_signer(args.context, args, args.signer, client.chain_id) if args.signer else None
+        yield ClientLedger(client, signer, prove=not args.unverified)
 
 
 def _losses(trained: TrainedRun) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """A random Llama of a few thousand numbers, two small DataNets and a chain in a dictionary: runs take a second."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -12,8 +13,8 @@ from openledger.rows import RowBatch, put_batch
 from trainer.dataset import ContributionRecord, DatanetVersion
 from trainer.environment import prepare
 from trainer.recipe import Recipe, parse_recipe
-from trainer.record import EntryRecord, RunEventRecord, record_external
-from trainer.workflow import KnownEntry
+from trainer.record import EntryRecord, ParentRecord, RunEventRecord, record_external
+from trainer.workflow import KnownEntry, LicenceVerdict
 
 WORDS = ("chain", "block", "state", "proof", "model", "data", "tree", "leaf", "root", "node", "key", "value")
 RECIPE = """
@@ -76,10 +77,15 @@ class TinyChain:
     def entry(self, reference: str) -> KnownEntry:
         return self.entries[reference]
 
+    def licence_verdict(
+        self, kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tuple[bytes, int]]
+    ) -> LicenceVerdict:
+        return LicenceVerdict(("terms: compatible",), conflict=False)
+
     def add_version(self, name: str, objects: list[list[dict[str, str]]]) -> DatanetVersion:
         records = []
         for number, rows in enumerate(objects):
-            salts = [bytes([number, index]) * 8 for index in range(len(rows))]
+            salts = [(number * 100_000 + index).to_bytes(16, "big") for index in range(len(rows))]
             commitment = put_batch(self.store, RowBatch.from_objects(rows, salts))
             records.append(ContributionRecord(commitment.content_digest, bytes([number]) * 32, commitment))
         version = DatanetVersion.of(name.encode().ljust(32, b"."), 1, tuple(records))
