@@ -100,8 +100,8 @@ class AsyncClient:
 
     async def simulate(self, party: Party, *messages: Message, **options: Unpack[SendOptions]) -> Simulation:
         """What the messages would do now: code, fee, effects. Needs no signature."""
-        draft = await self.prepare(party, *messages, **options)
-        return await self.run(flows.simulate(draft.unsigned_envelope()))
+        async with self._turn:
+            return await self.run(self._core.rehearse(party, messages, options))
 
     async def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
         """A module's query; verified by the light client unless `prove` is false."""

@@ -117,7 +117,8 @@ class Client:
 
     def simulate(self, party: Party, *messages: Message, **options: Unpack[SendOptions]) -> Simulation:
         """What the messages would do now: code, fee, effects. Needs no signature."""
-        return self.simulate_draft(self.prepare(party, *messages, **options))
+        with self._turn:
+            return self.run(self._core.rehearse(party, messages, options))
 
     def simulate_draft(self, draft: Draft) -> Simulation:
         """Dry run of a draft, signed or not."""

@@ -11,9 +11,10 @@ from typing import Protocol, TypedDict
 from abci_app.errors import Code
 from abci_app.module import Message
 from abci_app.parameters import ChainParameters
+from abci_app.simulation import Simulation
 from openledger import flows, transactions
 from openledger import rpc_calls as calls
-from openledger.errors import QueryFailed, TransactionFailed, UsageError
+from openledger.errors import NodeFailure, NodeUnreachable, QueryFailed, TimedOut, TransactionFailed, UsageError
 from openledger.flows import BatchFailed, Clock, Flow
 from openledger.results import Sent
 from openledger.transactions import CanSign, Draft, Slot
@@ -119,6 +120,19 @@ class Core:
         parameters = yield from self.fees()
         return transactions.with_fee(chain_id, slots, sequence, messages, parameters, expiry_height, memo_digest)
 
+    def rehearse(self, party: Party, messages: Sequence[Message], options: SendOptions) -> Flow[Simulation]:
+        """Dry run on the latest committed state, hence with the committed sequence (again if a block came between)."""
+        sender = options.get("account", party).address
+        for attempt in range(_ATTEMPTS):
+            sequence = options.get("sequence")
+            if sequence is None:
+                sequence = (yield from flows.account(sender)).sequence
+            draft = yield from self.prepare(party, messages, {**options, "sequence": sequence})
+            simulation = yield from flows.simulate(draft.unsigned_envelope())
+            if simulation.code != Code.WRONG_SEQUENCE or "sequence" in options or attempt + 1 == _ATTEMPTS:
+                return simulation
+        raise AssertionError("the loop returns")
+
     def send(
         self, signers: Sequence[SigningParty], messages: Sequence[Message], options: SendOptions, mode: str = "sync"
     ) -> Flow[Sent]:
@@ -126,7 +140,10 @@ class Core:
         for attempt in range(_ATTEMPTS):
             draft = yield from self.prepare(signers[0], messages, options)
             try:
-                sent = yield from flows.broadcast(draft.sign(*signers).envelope(), mode)
+                sent = yield from flows.broadcast(draft.sign(*signers).envelope(), mode, known_is_fine=False)
+            except (NodeFailure, NodeUnreachable, TimedOut):
+                self.forget(draft.body.sender)
+                raise
             except TransactionFailed as failure:
                 self.forget(draft.body.sender)
                 if attempt + 1 == _ATTEMPTS or not _may_retry(failure.code, options):
@@ -157,7 +174,7 @@ class Core:
                 raws.append(draft.sign(signer).envelope())
                 self._sequences[sender] = draft.body.sequence + 1
             try:
-                return (yield from flows.broadcast_many(raws, clock, timeout_seconds, mode))
+                return (yield from flows.broadcast_many(raws, clock, timeout_seconds, mode, known_is_fine=False))
             except BatchFailed as failure:
                 self.forget(sender)
                 if failure.sent or attempt + 1 == _ATTEMPTS or not _may_retry(failure.code, options):

@@ -146,20 +146,32 @@ def describe_sent(raw: bytes) -> Sent:
     )
 
 
-def broadcast(raw: bytes, mode: str = "sync") -> Flow[Sent]:
-    """Hand one transaction to the node; raises `TransactionFailed` when CheckTx refuses it (mode sync)."""
+def broadcast(raw: bytes, mode: str = "sync", *, known_is_fine: bool = True) -> Flow[Sent]:
+    """Hand one transaction to the node; raises `TransactionFailed` when CheckTx refuses it (mode sync).
+
+    A transaction that the node knows already counts as sent, unless `known_is_fine` is false: then it counts as a used
+    sequence, since another client of the account may have sent the very same one.
+    """
     sent = _described(raw)
     try:
         answer = yield _broadcast_call(raw, mode)
+    except calls.RpcTimeout as error:
+        raise TimedOut(
+            f"{error}; transaction {sent.hash} may have been taken: look with `openledger query tx {sent.hash}`"
+        ) from error
     except calls.RpcRejected as rejection:
-        _raise_unless_known(rejection)
+        failure = _failure_of(rejection, known_is_fine)
+        if failure is not None:
+            raise failure from rejection
         return sent
     if answer.code:
         raise TransactionFailed(answer.code, answer.codespace, answer.log)
     return sent
 
 
-def broadcast_many(raws: Sequence[bytes], clock: Clock, timeout_seconds: float, mode: str = "sync") -> Flow[list[Sent]]:
+def broadcast_many(
+    raws: Sequence[bytes], clock: Clock, timeout_seconds: float, mode: str = "sync", *, known_is_fine: bool = True
+) -> Flow[list[Sent]]:
     """Hand over many, in order; waits while the node's pool or the account's queue is full.
 
     Raises `BatchFailed` at the first that is refused, with those before it in `sent`.
@@ -171,7 +183,7 @@ def broadcast_many(raws: Sequence[bytes], clock: Clock, timeout_seconds: float, 
         answers = yield Batch([_broadcast_call(raw, mode) for raw in part])
         failure: TransactionFailed | None = None
         for raw, answer in zip(part, answers, strict=True):
-            failure = _failure_of(answer)
+            failure = _failure_of(answer, known_is_fine)
             if failure is not None:
                 break
             sent.append(_described(raw))
@@ -183,14 +195,18 @@ def broadcast_many(raws: Sequence[bytes], clock: Clock, timeout_seconds: float, 
     return sent
 
 
-def _failure_of(answer: object) -> TransactionFailed | None:
-    if isinstance(answer, calls.RpcRejected):
-        if _is_full(answer):
-            return TransactionFailed(Code.TOO_MANY_PENDING, "openledger", "the node's pool is full: wait for a block")
-        _raise_unless_known(answer)
-        return None
-    assert isinstance(answer, calls.BroadcastAnswer)
-    return TransactionFailed(answer.code, answer.codespace, answer.log) if answer.code else None
+def _failure_of(answer: object, known_is_fine: bool = True) -> TransactionFailed | None:
+    """Why the node did not take a transaction; None when it did. Raises `NodeFailure` for reasons of its own."""
+    if isinstance(answer, calls.BroadcastAnswer):
+        return TransactionFailed(answer.code, answer.codespace, answer.log) if answer.code else None
+    text = str(answer)
+    if "already exists in cache" in text:
+        # CometBFT remembers what it has seen: sending the same bytes again is no failure in itself.
+        taken = TransactionFailed(Code.WRONG_SEQUENCE, "openledger", "the node knows this very transaction already")
+        return None if known_is_fine else taken
+    if "mempool is full" in text:
+        return TransactionFailed(Code.TOO_MANY_PENDING, "openledger", "the node's pool is full: wait for a block")
+    raise NodeFailure(f"the node did not take the transaction ({text}): check it and send it again")
 
 
 def _broadcast_call(raw: bytes, mode: str) -> calls.Call[calls.BroadcastAnswer]:
@@ -202,19 +218,6 @@ def _described(raw: bytes) -> Sent:
         return describe_sent(raw)
     except Rejected as rejection:
         raise TransactionFailed(rejection.code, "openledger", rejection.text) from None
-
-
-def _is_full(rejection: calls.RpcRejected) -> bool:
-    return "mempool is full" in str(rejection)
-
-
-def _raise_unless_known(rejection: calls.RpcRejected) -> None:
-    """CometBFT remembers what it has seen: sending the same bytes again is no failure."""
-    if "already exists in cache" in str(rejection):
-        return
-    if _is_full(rejection):
-        raise NodeFailure("the node's pool of pending transactions is full: try again after the next block")
-    raise NodeFailure(f"the node did not take the transaction ({rejection}): check it and send it again")
 
 
 # --- Waiting

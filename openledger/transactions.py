@@ -141,8 +141,11 @@ def with_fee(
     memo_digest: bytes = b"",
 ) -> Draft:
     """A draft whose fee limit is the estimate."""
-    widest = build(chain_id, slots, sequence, messages, MAX_INTEGER, expiry_height, memo_digest)
-    fee_limit_nopen = _fee(len(widest.unsigned_envelope()), messages, parameters)
+    fee_limit_nopen = MAX_INTEGER
+    # The limit itself takes bytes: each round is at most the one before, and the second is exact.
+    for _ in range(2):
+        draft = build(chain_id, slots, sequence, messages, fee_limit_nopen, expiry_height, memo_digest)
+        fee_limit_nopen = _fee(len(draft.unsigned_envelope()), messages, parameters)
     return build(chain_id, slots, sequence, messages, fee_limit_nopen, expiry_height, memo_digest)
 
 
