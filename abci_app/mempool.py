@@ -6,16 +6,19 @@ was included. Recheck looks a transaction up by its hash and never verifies a si
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from abci_app.accounts import ACCOUNTS, Account, Delegation, get_account, show_address
+from msgspec import structs
+
+from abci_app.accounts import ACCOUNTS, DELEGATIONS, Account, Delegation, get_account, show_address
 from abci_app.authentication import authenticate, check_chain_and_expiry, fee_nopen
 from abci_app.block import Decoder
 from abci_app.errors import Code, Rejected
 from abci_app.hashing import sha256
 from abci_app.module import BlockContext
 from abci_app.modules.accounts import FIRST_DELEGABLE_TYPE
+from abci_app.policy import address_of
 from abci_app.registry import TAG_OF
 from abci_app.state.store import StateView
 from abci_app.transaction import Transaction
@@ -41,6 +44,10 @@ class Pending:
     # The delegated key that signed, or empty: its limit counts pending spends too.
     delegated_key: bytes = b""
 
+    def own_cost_nopen(self) -> int:
+        """What it may cost its sender."""
+        return sum([cost for payer, cost in self.costs if payer == self.sender])
+
 
 @dataclass(slots=True)
 class PendingAccount:
@@ -50,10 +57,24 @@ class PendingAccount:
     account: Account
     pending: dict[int, Pending] = field(default_factory=dict)
     reserved_nopen: int = 0
+    # Transactions that this account sends or pays for; some may cost nothing.
+    waiting: int = 0
+    # One above the last pending sequence. A number of its own, because queries read it from another thread.
+    next_pending: int = 0
 
     def next_sequence(self) -> int:
         """The sequence that the next transaction must have."""
-        return max(self.account.sequence, next(reversed(self.pending)) + 1 if self.pending else 0)
+        return max(self.account.sequence, self.next_pending)
+
+
+@dataclass(slots=True)
+class PendingKey:
+    """A delegated key with pending transactions: its bounds as last read, and what may be spent of its limit."""
+
+    key: bytes
+    delegation: Delegation
+    reserved_nopen: int = 0
+    waiting: int = 0
 
 
 class Mempool:
@@ -64,7 +85,7 @@ class Mempool:
         self._decode = decode
         self._accounts: dict[bytes, PendingAccount] = {}
         self._by_digest: dict[bytes, Pending] = {}
-        self._delegated: dict[tuple[bytes, bytes], int] = {}
+        self._delegated: dict[tuple[bytes, bytes], PendingKey] = {}
         self._excluded: OrderedDict[bytes, None] = OrderedDict()
 
     def admit(self, raw: bytes, block: BlockContext) -> None:
@@ -82,7 +103,7 @@ class Mempool:
         agreed = authenticate(self._view, transaction, block.height)
         if agreed.delegation is not None:
             self._plan_delegated(pending, agreed.delegation)
-        self._insert(pending)
+        self._insert(pending, agreed.delegation)
 
     def recheck(self, raw: bytes, block: BlockContext) -> None:
         """CheckTx of a waiting transaction after a commit; raises `Rejected` and forgets it if it can no longer pay."""
@@ -112,10 +133,14 @@ class Mempool:
         for digest in [digest for digest in self._excluded if digest in self._by_digest]:
             if digest in self._by_digest:
                 self._drop_from(self._by_digest[digest].sender, self._by_digest[digest].sequence)
+        rekeyed: list[bytes] = []
         for address, entry in list(self._accounts.items()):
             written = writes.get(entry.key)
             if written is not None:
-                entry.account = ACCOUNTS.decode_value(written)
+                account = ACCOUNTS.decode_value(written)
+                if _keys_changed(address, entry.account.policy, account.policy):
+                    rekeyed.append(address)
+                entry.account = account
             for sequence in list(entry.pending):
                 if sequence >= entry.account.sequence:
                     break
@@ -123,9 +148,29 @@ class Mempool:
             first = next(iter(entry.pending.values()), None)
             if first is not None and first.seen_height + FORGOTTEN_AFTER_BLOCKS < height:
                 self._drop_from(address, first.sequence)
-        self._accounts = {
-            address: entry for address, entry in self._accounts.items() if entry.pending or entry.reserved_nopen
-        }
+        self._drop_signed_by_former_keys(rekeyed, writes)
+        self._accounts = {address: entry for address, entry in self._accounts.items() if entry.waiting}
+
+    def _drop_signed_by_former_keys(self, rekeyed: Sequence[bytes], writes: Mapping[bytes, bytes | None]) -> None:
+        """Drop what lost its permission: recheck would keep it for ever, and its place in the sender's queue."""
+        for address in rekeyed:
+            for pending in [pending for pending in self._by_digest.values() if address in dict(pending.costs)]:
+                self._drop_from(pending.sender, pending.sequence)
+        for (sender, public_key), entry in list(self._delegated.items()):
+            if entry.key not in writes or not entry.waiting:
+                continue
+            written = writes[entry.key]
+            after = DELEGATIONS.decode_value(written) if written is not None else None
+            if (
+                after is not None
+                and structs.replace(after, spent_nopen=entry.delegation.spent_nopen) == entry.delegation
+            ):
+                entry.delegation = after
+                continue
+            sent = [
+                item.sequence for item in self._accounts[sender].pending.values() if item.delegated_key == public_key
+            ]
+            self._drop_from(sender, sent[0])
 
     def exclude(self, raw: bytes) -> None:
         """Remember a transaction that made a handler raise; the next commit drops it and what its sender built on it.
@@ -162,14 +207,15 @@ class Mempool:
             raise Rejected(
                 Code.TOO_MANY_PENDING, f"{MAX_PENDING_PER_ACCOUNT} transactions are pending: wait for the next block"
             )
-        if any([pending.changes_keys for pending in reversed(sender.pending.values())][:1]):
-            raise Rejected(
-                Code.PENDING_POLICY_CHANGE, "a change of keys is pending for this account: wait until it is committed"
-            )
         spend = transaction.maximum_spend_nopen()
         costs = ((body.sponsor, fee), (body.sender, spend)) if body.sponsor else ((body.sender, fee + spend),)
         for payer, cost in costs:
             entry = self._account(payer)
+            if _key_change_waits(entry):
+                raise Rejected(
+                    Code.PENDING_POLICY_CHANGE,
+                    f"a change of keys is pending for {show_address(payer)}: wait until it is committed",
+                )
             available = entry.account.balance_nopen - entry.reserved_nopen
             if cost > available:
                 raise Rejected(
@@ -181,9 +227,9 @@ class Mempool:
         return Pending(body.sender, body.sequence, body.expiry_height, digest, costs, changes_keys, block.height)
 
     def _plan_delegated(self, pending: Pending, delegation: Delegation) -> None:
-        place = (pending.sender, delegation.public_key)
-        cost = sum([cost for payer, cost in pending.costs if payer == pending.sender])
-        spent = delegation.spent_nopen + self._delegated.get(place, 0) + cost
+        entry = self._delegated.get((pending.sender, delegation.public_key))
+        reserved_nopen = entry.reserved_nopen if entry else 0
+        spent = delegation.spent_nopen + reserved_nopen + pending.own_cost_nopen()
         if spent > delegation.spend_limit_nopen:
             raise Rejected(
                 Code.DELEGATION,
@@ -191,6 +237,8 @@ class Mempool:
                 f"spend {spent} (pending ones counted)",
             )
         pending.delegated_key = delegation.public_key
+        # The delegation's last height is the transaction's too.
+        pending.expiry_height = min(pending.expiry_height or delegation.expiry_height, delegation.expiry_height)
 
     def _account(self, address: bytes) -> PendingAccount:
         entry = self._accounts.get(address)
@@ -199,33 +247,48 @@ class Mempool:
             return entry
         return PendingAccount(ACCOUNTS.key(address), get_account(self._view, address))
 
-    def _insert(self, pending: Pending) -> None:
+    def _insert(self, pending: Pending, delegation: Delegation | None) -> None:
         for payer, cost in pending.costs:
             entry = self._accounts.setdefault(payer, self._account(payer))
             entry.reserved_nopen += cost
-        self._accounts[pending.sender].pending[pending.sequence] = pending
+            entry.waiting += 1
+        sender = self._accounts[pending.sender]
+        sender.pending[pending.sequence] = pending
+        sender.next_pending = pending.sequence + 1
         self._by_digest[pending.digest] = pending
-        if pending.delegated_key:
-            self._reserve_delegated(pending, 1)
+        if delegation is not None:
+            place = (pending.sender, delegation.public_key)
+            key = self._delegated.setdefault(place, PendingKey(DELEGATIONS.key(*place), delegation))
+            key.reserved_nopen += pending.own_cost_nopen()
+            key.waiting += 1
 
     def _remove(self, pending: Pending) -> None:
         del self._accounts[pending.sender].pending[pending.sequence]
         del self._by_digest[pending.digest]
         for payer, cost in pending.costs:
             self._accounts[payer].reserved_nopen -= cost
+            self._accounts[payer].waiting -= 1
         if pending.delegated_key:
-            self._reserve_delegated(pending, -1)
-
-    def _reserve_delegated(self, pending: Pending, sign: int) -> None:
-        place = (pending.sender, pending.delegated_key)
-        cost = sum([cost for payer, cost in pending.costs if payer == pending.sender])
-        reserved = self._delegated.get(place, 0) + sign * cost
-        if reserved:
-            self._delegated[place] = reserved
-        else:
-            self._delegated.pop(place, None)
+            key = self._delegated[pending.sender, pending.delegated_key]
+            key.reserved_nopen -= pending.own_cost_nopen()
+            key.waiting -= 1
+            if not key.waiting:
+                del self._delegated[pending.sender, pending.delegated_key]
 
     def _drop_from(self, sender: bytes, sequence: int) -> None:
         """Forget a transaction and all later ones of its sender, which can no longer come in order."""
-        for later in [number for number in self._accounts[sender].pending if number >= sequence]:
-            self._remove(self._accounts[sender].pending[later])
+        entry = self._accounts[sender]
+        for later in [number for number in entry.pending if number >= sequence]:
+            self._remove(entry.pending[later])
+        entry.next_pending = min(entry.next_pending, sequence)
+
+
+def _keys_changed(address: bytes, before: bytes, after: bytes) -> bool:
+    """Whether other keys act for the account now; storing the first policy, the address's own, changes nothing."""
+    return before != after and (bool(before) or address_of(after) != address)
+
+
+def _key_change_waits(entry: PendingAccount) -> bool:
+    """Nothing is admitted behind a change of keys, so only the last pending transaction can be one."""
+    last = next(reversed(entry.pending.values()), None)
+    return last is not None and last.changes_keys
