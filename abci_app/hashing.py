@@ -27,6 +27,7 @@ TAGS: dict[str, str] = {
     "datanet_id": "openledger/datanet-id/v1",
     "model_id": "openledger/model-id/v1",
     "terms_id": "openledger/terms-id/v1",
+    "joined_terms_id": "openledger/joined-terms-id/v1",
     "contribution_id": "openledger/contribution-id/v1",
     "entry_id": "openledger/entry/v1",
 }

@@ -43,4 +43,10 @@ Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 OptionalBytes32 = Annotated[bytes, Meta(max_length=32)]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, pattern=NAME_PATTERN)]
 Text = Annotated[str, Meta(max_length=MAX_TEXT_LENGTH, pattern=PRINTABLE)]
+# A word out of a vocabulary: role of a parent, field of use, metric, file format.
+Label = Annotated[str, Meta(min_length=1, max_length=32, pattern=NAME_PATTERN)]
+# Where a query takes an id or a name: empty means "not this one".
+OptionalName = Annotated[str, Meta(max_length=MAX_NAME_LENGTH, pattern=PRINTABLE)]
+# Measured values may be negative; they stay inside the range that CometBFT's JSON and any language hold.
+SignedInteger = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 ChainId = Annotated[str, Meta(min_length=1, max_length=MAX_CHAIN_ID_LENGTH, pattern=PRINTABLE)]

@@ -1,0 +1,332 @@
+"""Records, tables, codes, messages and events of the datanets module; `datanets.py` has the rules and the spec."""
+
+from enum import IntEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from abci_app.errors import Rejected
+from abci_app.module import Event, Message
+from abci_app.state.codec import Record
+from abci_app.state.table import HASHED, ID, Map
+from abci_app.state.table import U32 as U32_PART
+from abci_app.types import (
+    U8,
+    U16,
+    U32,
+    Bytes32,
+    Height,
+    Integer,
+    Name,
+    OptionalBytes32,
+    Seconds,
+    Text,
+)
+
+# Reviewers are named one by one here; larger juries come with drawn panels.
+MAX_REVIEWERS = 16
+# Accepted contributions of one DataNet over its life. Making a version reads and hashes all of them (about 15 ms of
+# block time at the bound), and a version's contributions fit into one proven answer.
+MAX_ACCEPTED = 4_096
+# 64 buckets of 32 bits (openledger/rows.py); empty = none given.
+MAX_SKETCH_BYTES = 256
+
+
+class DatanetsCode(IntEnum):
+    """Codes of the datanets module."""
+
+    NAME_TAKEN = 500
+    UNKNOWN_DATANET = 501
+    UNKNOWN_TERMS = 502
+    BAD_REVIEWERS = 503
+    EMPTY_CONTRIBUTION = 504
+    DUPLICATE = 505
+    UNKNOWN_CONTRIBUTION = 506
+    NOT_REVIEWER = 507
+    ALREADY_REVIEWED = 508
+    NOT_PENDING = 509
+    OWN_CONTRIBUTION = 510
+    NOT_OWNER = 511
+    NOTHING_NEW = 512
+    TOO_MANY_ACCEPTED = 513
+    UNKNOWN_VERSION = 514
+    REVOKED = 515
+    NOT_PERMITTED = 516
+    TERMS_CLASH = 517
+    BAD_FIELD = 518
+    TOO_SOON = 519
+
+
+class Status(IntEnum):
+    """Where a contribution stands."""
+
+    PENDING = 1
+    ACCEPTED = 2
+    REJECTED = 3
+    REVOKED = 4
+
+
+class Decision(IntEnum):
+    """What a reviewer says."""
+
+    ACCEPT = 1
+    REJECT = 2
+
+
+class Reason(IntEnum):
+    """Why; reviewers of a rejection choose the one that fits best."""
+
+    NONE = 0
+    QUALITY = 1
+    OFF_TOPIC = 2
+    SPAM = 3
+    PLAGIARISM = 4
+    LICENCE = 5
+    PERSONAL_DATA = 6
+    OTHER = 7
+
+
+class Datanet(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """What a DataNet is; fixed when it is created."""
+
+    name: Name
+    owner: Bytes32
+    description: Text
+    # Terms of contributions that name none.
+    default_terms_id: Bytes32
+    # Who may review beside the owner, sorted.
+    reviewers: Annotated[tuple[Bytes32, ...], Meta(max_length=MAX_REVIEWERS)]
+    # Equal verdicts that decide a contribution.
+    quorum: Annotated[int, Meta(ge=1, le=MAX_REVIEWERS + 1)]
+    height: Height
+    time_seconds: Seconds
+
+
+class DatanetCounts(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """What changes with every contribution. `revoked` counts contributions that were accepted before."""
+
+    submitted: U32
+    accepted: U32
+    revoked: U32
+    versions: U32
+    # Versions below this one hold a contribution that was revoked since: no new training on them.
+    usable_from_version: U32
+
+
+class NameOwner(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """The object that a name stands for."""
+
+    object_id: Bytes32
+
+
+class Contribution(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """A batch of rows, immutable; contribution id = H('openledger/contribution-id/v1', this record)."""
+
+    datanet_id: Bytes32
+    contributor: Bytes32
+    # Who is paid for it.
+    payee: Bytes32
+    # List root over the salted row leaves, in the batch's order.
+    rows_root: Bytes32
+    row_count: Annotated[int, Meta(ge=1, le=2**32 - 1)]
+    byte_count: Integer
+    # SHA-256 of the batch file in the content store.
+    content_digest: Bytes32
+    # Similarity sketch, empty or 64 x 32 bits.
+    sketch: Annotated[bytes, Meta(max_length=MAX_SKETCH_BYTES)]
+    terms_id: Bytes32
+
+
+class StoredContribution(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """A contribution and where it stands."""
+
+    contribution: Contribution
+    status: Annotated[int, Meta(ge=1, le=4)]
+    # Place among the DataNet's submissions, and among its accepted contributions (0 = never accepted), from 1.
+    submitted_number: U32
+    accepted_number: U32
+    accept_votes: U8
+    reject_votes: U8
+    # Reason of the deciding review or of the revocation.
+    reason: U16
+    height: Height
+    time_seconds: Seconds
+    # When it was decided or revoked; 0 while pending.
+    decided_height: Height
+
+
+class Submitted(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """Listing entry of a submission."""
+
+    contribution_id: Bytes32
+
+
+class Accepted(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """Listing entry of an accepted contribution: all that a version and a lineage say about it.
+
+    It belongs to version v iff `after_version` < v and (`revoked_after_version` = 0 or v <= `revoked_after_version` - 1).
+    """
+
+    contribution_id: Bytes32
+    contributor: Bytes32
+    terms_id: Bytes32
+    row_count: U32
+    byte_count: Integer
+    # The newest version when it was accepted (0 = none yet).
+    after_version: U32
+    # One more than the newest version when it was revoked; 0 = not revoked.
+    revoked_after_version: U32
+
+
+class Review(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """One reviewer's verdict."""
+
+    reviewer: Bytes32
+    decision: Annotated[int, Meta(ge=1, le=2)]
+    reason: U16
+    height: Height
+
+
+class DatanetVersion(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """One version, immutable. Root = list root 'contributions' over its contribution ids, ascending."""
+
+    contributions_root: Bytes32
+    contribution_count: U32
+    row_count: Integer
+    byte_count: Integer
+    # Accepted contributions numbered 1 to this are candidates (see `Accepted`).
+    accepted_through: U32
+    # Joined terms of its contributions (licences/joined).
+    joined_terms_id: Bytes32
+    height: Height
+    time_seconds: Seconds
+    note: Text
+
+
+# --- Tables
+
+DATANETS = Map("datanets/datanet/", (ID,), Datanet)
+COUNTS = Map("datanets/counts/", (ID,), DatanetCounts)
+NAMES = Map("datanets/name/", (HASHED,), NameOwner)
+CONTRIBUTIONS = Map("datanets/contribution/", (ID,), StoredContribution)
+SUBMITTED = Map("datanets/submitted/", (ID, U32_PART), Submitted)
+ACCEPTED = Map("datanets/accepted/", (ID, U32_PART), Accepted)
+ROWS = Map("datanets/rows/", (ID, HASHED), Submitted)
+CONTENT = Map("datanets/content/", (ID, HASHED), Submitted)
+REVIEWS = Map("datanets/review/", (ID, HASHED), Review)
+VERSIONS = Map("datanets/version/", (ID, U32_PART), DatanetVersion)
+
+
+# --- Messages
+
+
+class CreateDatanet(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0501):
+    """Create a DataNet owned by the sender; contributions are decided by `quorum` equal verdicts."""
+
+    name: Name
+    description: Text
+    default_terms_id: Bytes32
+    reviewers: Annotated[tuple[Bytes32, ...], Meta(max_length=MAX_REVIEWERS)]
+    quorum: Annotated[int, Meta(ge=1, le=MAX_REVIEWERS + 1)]
+
+    def validate(self) -> None:
+        """Reviewers sorted and unique, the quorum reachable by them and the owner."""
+        if list(self.reviewers) != sorted(frozenset(self.reviewers)):
+            raise Rejected(DatanetsCode.BAD_REVIEWERS, "reviewers must be sorted and unique")
+        if self.quorum > len(self.reviewers) + 1:
+            raise Rejected(
+                DatanetsCode.BAD_REVIEWERS,
+                f"quorum {self.quorum} cannot be reached by the owner and {len(self.reviewers)} reviewers",
+            )
+
+
+class Contribute(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0502):
+    """Register a batch of rows. Empty `terms_id` = the DataNet's default terms, empty `payee` = the sender."""
+
+    datanet_id: Bytes32
+    rows_root: Bytes32
+    row_count: U32
+    byte_count: Integer
+    content_digest: Bytes32
+    sketch: Annotated[bytes, Meta(max_length=MAX_SKETCH_BYTES)]
+    terms_id: OptionalBytes32
+    payee: OptionalBytes32
+
+    def validate(self) -> None:
+        """At least one row and one byte a row; optional fields empty or whole."""
+        if not self.row_count or self.byte_count < self.row_count:
+            raise Rejected(
+                DatanetsCode.EMPTY_CONTRIBUTION,
+                f"a contribution of {self.row_count} rows and {self.byte_count} bytes: give at least one non-empty row",
+            )
+        for field, value in (("terms_id", self.terms_id), ("payee", self.payee)):
+            if len(value) not in (0, 32):
+                raise Rejected(DatanetsCode.BAD_FIELD, f"{field} must be empty or 32 bytes")
+        if len(self.sketch) not in (0, MAX_SKETCH_BYTES):
+            raise Rejected(DatanetsCode.BAD_FIELD, f"sketch must be empty or {MAX_SKETCH_BYTES} bytes")
+
+
+class ReviewContribution(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0503):
+    """Owner or named reviewer: accept (1) or reject (2) a pending contribution."""
+
+    contribution_id: Bytes32
+    decision: Annotated[int, Meta(ge=1, le=2)]
+    reason: Annotated[int, Meta(ge=0, le=7)]
+
+    def validate(self) -> None:
+        """A rejection gives its reason."""
+        if self.decision == Decision.REJECT and not self.reason:
+            raise Rejected(DatanetsCode.BAD_FIELD, "a rejection needs a reason (1 to 7)")
+
+
+class CreateVersion(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0504):
+    """Owner: freeze all accepted, not revoked contributions as the next version."""
+
+    datanet_id: Bytes32
+    note: Text
+
+
+class RevokeContribution(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0505):
+    """Contributor or owner: no new version and no new training with this contribution; what exists stays visible."""
+
+    contribution_id: Bytes32
+    reason: Annotated[int, Meta(ge=1, le=7)]
+
+
+# --- Events
+
+
+class DatanetCreated(Event, frozen=True, gc=False):
+    """A DataNet exists."""
+
+    datanet_id: bytes
+    name: str
+
+
+class ContributionRegistered(Event, frozen=True, gc=False):
+    """A contribution waits for review."""
+
+    contribution_id: bytes
+    datanet_id: bytes
+
+
+class ContributionReviewed(Event, frozen=True, gc=False):
+    """A verdict was given; `status` is what the contribution has now."""
+
+    contribution_id: bytes
+    datanet_id: bytes
+    status: int
+
+
+class VersionCreated(Event, frozen=True, gc=False):
+    """A version was frozen."""
+
+    datanet_id: bytes
+    version: int
+
+
+class ContributionRevoked(Event, frozen=True, gc=False):
+    """A contribution was revoked."""
+
+    contribution_id: bytes
+    datanet_id: bytes
