@@ -27,8 +27,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from abci_app.hashing import HASH_BYTES, sha256, uvarint
+from abci_app.hashing import HASH_BYTES
 from abci_app.state.codec import CodecError, Record, decode, encode
+from abci_app.state.pages import inner_hash, leaf_hash
+from abci_app.state.trie import root_of
 from openledger.content import ContentStore
 from openledger.errors import UsageError
 
@@ -107,16 +109,16 @@ class Manifest:
         """One part with the path to the root."""
         if name not in self.parts:
             raise ManifestError(f"the manifest has no part {name!r}; it has {', '.join(self.parts)}")
-        leaves = [(key.encode(), _leaf(key, value)) for key, value in self.parts.items()]
+        leaves = _leaves(self.parts)
         path: list[tuple[Side, bytes]] = []
         while len(leaves) > 1:
             split = _split(leaves)
             left, right = leaves[:split], leaves[split:]
             if name.encode() < right[0][0]:
-                path.append(("right", _root(right)))
+                path.append(("right", root_of(right)))
                 leaves = left
             else:
-                path.append(("left", _root(left)))
+                path.append(("left", root_of(left)))
                 leaves = right
         return PartProof(name, self.parts[name], tuple(reversed(path)))
 
@@ -125,16 +127,16 @@ def verify_part(proof: PartProof, root: bytes) -> None:
     """Check that a part belongs to the manifest with this root; raises `ManifestError`."""
     if len(proof.path) > MAX_PROOF_STEPS or any(len(sibling) != HASH_BYTES for _, sibling in proof.path):
         raise ManifestError(f"proof of part {proof.name!r} is malformed")
-    node = _leaf(proof.name, proof.value)
+    node = leaf_hash(proof.name.encode(), proof.value)
     for side, sibling in proof.path:
-        node = sha256(b"\x01" + (sibling + node if side == "left" else node + sibling))
+        node = inner_hash(sibling, node) if side == "left" else inner_hash(node, sibling)
     if node != root:
         raise ManifestError(f"part {proof.name!r} does not belong to the manifest with root {root.hex()}")
 
 
 def named_parts_root(parts: Mapping[str, bytes]) -> bytes:
     """Named-parts root: the state tree's trie over (name, value), without its upper leaf."""
-    return _root([(name.encode(), _leaf(name, parts[name])) for name in sorted(parts)])
+    return root_of(_leaves(parts))
 
 
 def put_manifest(store: ContentStore, manifest: Manifest) -> bytes:
@@ -184,19 +186,9 @@ def _decode_record(data: bytes) -> _ManifestRecord:
     return record
 
 
-def _leaf(name: str, value: bytes) -> bytes:
-    key = name.encode()
-    return sha256(b"\x00" + uvarint(len(key)) + key + b"\x20" + sha256(value))
-
-
-def _root(leaves: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Root of sorted (name, leaf hash) pairs; depth is bounded by `MAX_PARTS`."""
-    if not leaves:
-        return sha256(b"")
-    if len(leaves) == 1:
-        return leaves[0][1]
-    split = _split(leaves)
-    return sha256(b"\x01" + _root(leaves[:split]) + _root(leaves[split:]))
+def _leaves(parts: Mapping[str, bytes]) -> list[tuple[bytes, bytes]]:
+    """Sorted (name, leaf hash) pairs."""
+    return [(name.encode(), leaf_hash(name.encode(), parts[name])) for name in sorted(parts)]
 
 
 def _split(leaves: Sequence[tuple[bytes, bytes]]) -> int:
