@@ -91,7 +91,8 @@ class _Wire:
 
     def _read_batch(self, data: bytes, calls: Sequence[Call[Any]]) -> list[Any]:
         try:
-            envelopes = _many.decode(data)
+            # CometBFT answers a batch of one with an object, not with a list.
+            envelopes = [_one.decode(data)] if len(calls) == 1 else _many.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             # A batch that is refused as a whole comes back as one error.
             self._read_one(data, calls[0])
