@@ -31,7 +31,7 @@ from node.faults import VARIABLE, Fault, FaultyApplication
 from node.home import Home, Settings
 from node.leveldb_store import LevelDBStore
 from node.ports import require_free
-from node.supervisor import Supervisor
+from node.supervisor import Supervisor, end_left_over
 from openledger.wallet import is_development_chain
 
 _LOG = logging.getLogger("openledger.node")
@@ -75,9 +75,11 @@ def start(folder: Path, ending: Ending | None = None) -> int:
     settings = home.settings()
     with home.lock(), home.socket_path() as socket_path:
         _set_up_logging(home, settings)
-        fault = check(home)
         binary = cometbft.find_binary(settings.cometbft_binary)
-        command = [str(binary), "start", "--home", str(home.folder), "--proxy_app", f"unix://{socket_path}"]
+        own = [str(binary), "start", "--home", str(home.folder)]
+        end_left_over(home.pid_file, own)  # a killed node's CometBFT may still hold the ports that are checked next
+        fault = check(home)
+        command = [*own, "--proxy_app", f"unix://{socket_path}"]
         supervisor = Supervisor(
             command,
             log_file=home.log_folder / "cometbft.log",

@@ -70,8 +70,7 @@ class Supervisor:
         return process.pid if process is not None and process.returncode is None else None
 
     def start(self) -> None:
-        """End a child that a killed supervisor left behind, then keep the command running."""
-        end_left_over(self._pid_file, self._command)
+        """Keep the command running from now on."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -149,7 +148,7 @@ def _terminate(process: subprocess.Popen[bytes]) -> None:
 
 
 def end_left_over(pid_file: Path, command: Sequence[str]) -> None:
-    """End the child of a supervisor that was killed, if it still runs this very command; removes the pid file."""
+    """End the child of a supervisor that was killed, if its command begins like this; removes the pid file."""
     try:
         pid = int(pid_file.read_text())
     except (OSError, ValueError):
@@ -164,9 +163,9 @@ def end_left_over(pid_file: Path, command: Sequence[str]) -> None:
 
 
 def _runs(pid: int, command: Sequence[str]) -> bool:
-    """Whether this process is alive and was started by exactly this command (known only where /proc is)."""
+    """Whether this process is alive and its command begins like this (known only where /proc is)."""
     try:
         running = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
     except OSError:
         return False
-    return running == [os.fsencode(argument) for argument in command]
+    return running[: len(command)] == [os.fsencode(argument) for argument in command]
