@@ -328,16 +328,15 @@ def test_delegated_message_types_are_sorted_and_unique(chain: Chain, alice: Sign
 def test_a_delegated_key_cannot_spend_beyond_its_limit(chain: Chain, alice: Signer, bob: Signer) -> None:
     delegate(chain, alice, limit=10_000)
     raw = alice.delegated_transaction(AGENT, Transfer(bob.address, 10_001))
-    would_spend = 10_001 + fee_of(raw)
+    spend = 10_001 + fee_of(raw)
     assert chain.check(raw) == (
         Code.DELEGATION,
-        f"the delegated key may spend 10000 nopen in total, with this it would spend {would_spend} "
-        + "(pending ones counted)",
+        f"the delegated key may spend 10000 nopen in total, with this it would spend {spend} (pending ones counted)",
     )
     before = chain.state()
     (result,) = chain.block(raw)
     assert (result.code, result.log) == (
-        Code.DELEGATION, f"the delegated key may spend 10000 nopen in total, this would make {would_spend}",
+        Code.DELEGATION, f"the delegated key may spend 10000 nopen in total, this would make {spend}",
     )  # fmt: skip
     assert changed(before, chain.state()) == {}
 
