@@ -93,7 +93,7 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
                 self._started_seconds,
                 max(self._started_seconds, int(time.time())),
                 environment_line(),
-                "evaluation loss, micronats" if self._quality is not None else "",
+                "evaluation-loss-micronats" if self._quality is not None else "",
                 self._quality or 0,
             ),
             loss_trace_micronats=self._losses,

@@ -21,6 +21,8 @@ _VARIABLES = {
     "TRANSFORMERS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    # Threads sleep at barriers: spinning ones stall each other as soon as a node runs on the same cores.
+    "OMP_WAIT_POLICY": "PASSIVE",
     "TRANSFORMERS_VERBOSITY": "error",
 }
 LIBRARIES = ("torch", "transformers", "peft", "safetensors", "tokenizers", "numpy")

@@ -67,7 +67,7 @@ def example_losses(model: Any, batch: "tuple[torch.Tensor, torch.Tensor, torch.T
     logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
     targets = labels[:, 1:]
     counted = targets != IGNORED_LABEL
-    losses = token_losses()(logits[counted], targets[counted])
+    losses: torch.Tensor = token_losses()(logits[counted], targets[counted])
     rows = torch.arange(len(ids)).unsqueeze(1).expand_as(targets)[counted]
     # A one-hot product instead of index_add: sums in a fixed order with deterministic algorithms on any device.
     membership = torch.nn.functional.one_hot(rows, len(ids)).to(losses.dtype)

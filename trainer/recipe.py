@@ -40,8 +40,8 @@ from trainer.steps import STEPS_BY_NAME, FilterStep, PreprocessStep, expand_step
 
 # A recipe is read by people; data belongs into DataNets.
 MAX_RECIPE_BYTES = 64 * 2**10
-# Inputs of one entry on the chain (one part of the manifest each).
-MAX_DATASETS = 64
+# Inputs of one entry on the chain (abci_app.modules.models_records.MAX_INPUTS).
+MAX_DATASETS = 32
 MAX_STEPS_PER_DATASET = 32
 
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -61,7 +61,7 @@ FIELD_HELP = {
     "method.alpha": "scale of the LoRA update: 1 to 1024, usually twice the rank",
     "method.dropout": "share of adapter inputs dropped in training: 0 up to below 1",
     "method.target_modules": "names of linear layers, for example [q_proj, v_proj]",
-    "datasets": "1 to 64 inputs, each with datanet, version and weight_ppb",
+    "datasets": "1 to 32 inputs, each with datanet, version and weight_ppb",
     "datasets.datanet": "a DataNet id (oldata1…), see 'openledger query datanets'",
     "datasets.version": "the number of a published version, 1 or more",
     "datasets.weight_ppb": "share of the mix in parts per billion; all shares together are 1000000000",

@@ -65,6 +65,8 @@ class EntryRecord:
     tensor_digest: bytes
     byte_count: int
     format: str
+    # Terms that the entry itself brings in: those under which an import was received, else empty.
+    terms_id: bytes = NO_DIGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +149,8 @@ def record_training(run: TrainedRun, base: Artefact, parents: Sequence[ParentRec
     return RunRecord(recipe.output.model, manifest, entry, event, _evaluations(run, inputs))
 
 
-def record_import(base: BaseModel, store: ContentStore, now_seconds: int) -> RunRecord:
-    """Record a model that came from outside: what it was trained on is unknown, and the manifest says so."""
+def record_import(base: BaseModel, terms_id: bytes, store: ContentStore, now_seconds: int) -> RunRecord:
+    """Record a model that came from outside under some terms; the manifest says that its training data are unknown."""
     tokenizer = tuple(file for file in base.artefact.files if file.name in TOKENIZER_FILES)
     source = {
         "source": base.source,
@@ -167,7 +169,7 @@ def record_import(base: BaseModel, store: ContentStore, now_seconds: int) -> Run
         }
     )
     put_manifest(store, manifest)
-    entry = _entry("import", (), (), manifest, base.artefact)
+    entry = replace(_entry("import", (), (), manifest, base.artefact), terms_id=terms_id)
     return RunRecord(base.name, manifest, entry, RunEventRecord(now_seconds, now_seconds, environment_line(), "", 0))
 
 

@@ -39,7 +39,7 @@ def test_the_model_is_converted_once_and_recorded_as_an_import(tmp_path: Path) -
     assert import_base_model() == model
     # The numbers in the wheel, de-quantised: the same wherever they are converted.
     assert model.artefact.tensor_digest.hex() == "718008cbff88edd78a43b690536c08a95093dc9e8eb53e53fb56d91de0ef7223"
-    record = record_import(model, ContentStore.open(tmp_path), 1_800_000_000)
+    record = record_import(model, bytes(32), ContentStore.open(tmp_path), 1_800_000_000)
     assert (record.entry.kind, record.entry.parents, record.entry.inputs) == ("import", (), ())
     assert files_of(record.manifest) == model.artefact.files
     assert "training data: unknown: not declared on this chain" in describe(record.manifest)
