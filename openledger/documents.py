@@ -205,8 +205,9 @@ def _read_bytes(info: Any, value: Any, resolve: Resolver | None, field: str) -> 
         return found
     if "1" in text and not _is_hex(text):
         return decode_id(text, prefix or None)[1]
-    expected = f"a {prefix}1... id, its name or 64 hex digits" if prefix else "hex digits or @FILE"
-    raise UsageError(f"{text!r} is not {expected}")
+    if prefix:
+        raise UsageError(f"{text!r} is neither an id ({prefix}1...), nor 64 hex digits, nor a name that is known here")
+    raise UsageError(f"{text!r} is neither hex digits of the right number nor @FILE")
 
 
 def _read_integer(value: Any, field: str) -> int:

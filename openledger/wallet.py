@@ -50,6 +50,7 @@ class Wallet:
 
     folder: Path
     backend: str
+    chain_id: str
     cost: Cost = field(default_factory=Cost)
 
     @classmethod
@@ -57,13 +58,10 @@ class Wallet:
         """The wallet under `home`; the folder is made when the first key is. Raises `KeyFailure`."""
         if backend not in BACKENDS:
             raise KeyFailure(f"no key backend {backend!r}: use one of {', '.join(BACKENDS)}")
-        if backend == "test" and not is_development_chain(chain_id):
-            named = f"chain {chain_id!r} is not one" if chain_id else "no chain id is given"
-            raise KeyFailure(
-                f"the test backend keeps keys unencrypted and is for chains named dev... only; {named}: use --keys file"
-            )
+        if backend == "test" and chain_id and not is_development_chain(chain_id):
+            raise _refuse_plain(chain_id)
         folder = Path(home) / ("keys" if backend == "file" else "keys-test")
-        return cls(folder, backend, cost or Cost())
+        return cls(folder, backend, chain_id, cost or Cost())
 
     def create(self, name: str, passphrase: str = "") -> tuple[KeyInfo, str]:
         """A new key and the 24 words that bring it back; show them once and never store them."""
@@ -85,6 +83,7 @@ class Wallet:
         record = KeyRecord(name, "local", address, signer.policy.hex(), signer.public_key.hex(), path)
         self._check_new(name)
         if self.backend == "test":
+            self._check_plain_allowed()
             return self._store(replace(record, secret=seed.hex()))
         if len(passphrase) < MIN_PASSPHRASE_CHARACTERS:
             raise KeyFailure(f"the passphrase must have at least {MIN_PASSPHRASE_CHARACTERS} characters")
@@ -126,12 +125,18 @@ class Wallet:
             return decrypt_seed(record, passphrase)
         if self.backend != "test":
             raise KeyFailure(f"key {name!r} lies unencrypted among the encrypted ones: import it again")
+        self._check_plain_allowed()
         return bytes.fromhex(record.secret)
 
     def delete(self, name: str) -> None:
         """Remove the key file; without its phrase the account is lost."""
         self._read(name)
         self._path(name).unlink()
+
+    def _check_plain_allowed(self) -> None:
+        """Plain secrets are made and used for a chain that is known to be for development."""
+        if not is_development_chain(self.chain_id):
+            raise _refuse_plain(self.chain_id)
 
     def _add_policy(self, name: str, kind: str, policy: bytes) -> KeyInfo:
         self._check_new(name)
@@ -156,6 +161,13 @@ class Wallet:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_key_file(self._path(record.name), record)
         return _info(record)
+
+
+def _refuse_plain(chain_id: str) -> KeyFailure:
+    named = f"chain {chain_id!r} is not one" if chain_id else "no chain id is given, pass --chain-id"
+    return KeyFailure(
+        f"the test backend keeps keys unencrypted and is for chains named dev... only; {named}: or use --keys file"
+    )
 
 
 def _as_policy(name: str, data: bytes) -> Policy:

@@ -102,13 +102,19 @@ def test_a_damaged_file_is_said_to_be_damaged(wallet: Wallet, data: bytes) -> No
 
 
 def test_plain_keys_are_for_development_chains_only(tmp_path: Path) -> None:
-    for chain_id in ("", "openledger-1", "mainnet-dev"):
-        with pytest.raises(KeyFailure, match=r"for chains named dev\.\.\. only"):
+    for chain_id in ("openledger-1", "mainnet-dev"):
+        with pytest.raises(KeyFailure, match=rf"for chains named dev\.\.\. only; chain '{chain_id}' is not one"):
             Wallet.open(tmp_path, "test", chain_id)
+    unnamed = Wallet.open(tmp_path, "test")
+    with pytest.raises(KeyFailure, match="no chain id is given"):
+        unnamed.create("alice")
     wallet = Wallet.open(tmp_path, "test", "dev-1")
     info, _ = wallet.create("alice")
     assert wallet.signer("alice").address == info.address_bytes
     assert not wallet.needs_passphrase("alice")
+    assert unnamed.get("alice") == info
+    with pytest.raises(KeyFailure, match="no chain id is given"):
+        unnamed.signer("alice")
 
 
 def test_a_plain_key_moved_among_encrypted_ones_does_not_sign(tmp_path: Path, wallet: Wallet) -> None:
