@@ -25,6 +25,7 @@ from typing import Any
 import httpx
 
 from abci_app.genesis import GenesisState
+from benchmarks.http_load import send
 from benchmarks.load import GENESIS_BALANCE_NOPEN, LoadAccount, accounts, broadcast_body, transfers
 from benchmarks.report import peak_resident_mib, print_table, resident_mib, spread
 from node.devnet import Devnet
@@ -59,29 +60,6 @@ async def rpc(client: httpx.AsyncClient, url: str, method: str, **params: object
     if "error" in answer:
         raise RuntimeError(f"{method}: {answer['error']}")
     return answer["result"]
-
-
-async def send(urls: list[str], bodies: list[bytes], connections: int, pause_seconds: float = 0.0) -> list[float]:
-    """Post all bodies over some connections; returns when each was sent (monotonic seconds)."""
-    sent = [0.0] * len(bodies)
-    queue = iter(range(len(bodies)))
-
-    async def worker(number: int) -> None:
-        async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=1)) as client:
-            for index in queue:
-                sent[index] = time.time()
-                response = await client.post(urls[number % len(urls)], content=bodies[index])
-                if b'"error"' in response.content:
-                    text = response.content.decode()
-                    if "mempool is full" not in text:
-                        raise RuntimeError(text[:300])
-                    await asyncio.sleep(0.2)
-                    await client.post(urls[number % len(urls)], content=bodies[index])
-                if pause_seconds:
-                    await asyncio.sleep(pause_seconds)
-
-    await asyncio.gather(*[worker(number) for number in range(connections)])
-    return sent
 
 
 @dataclass(slots=True)
@@ -133,7 +111,7 @@ async def warm_up(net: Devnet, senders: list[LoadAccount]) -> None:
     first = net.height() + 1
     raw = transfers(CHAIN_ID, senders, [account.address for account in senders], len(senders))
     bodies = [broadcast_body(raw[i : i + BATCH_TRANSACTIONS]) for i in range(0, len(raw), BATCH_TRANSACTIONS)]
-    await send([url], bodies, 4)
+    await send(url, bodies, 4)
     blocks = await blocks_until(url, first, len(raw), 20)
     codes = [code for block in blocks for code in block.codes]
     if len(codes) != len(raw) or any(codes):
@@ -155,8 +133,8 @@ async def measure(net: Devnet, senders: list[LoadAccount], everybody: list[bytes
         method = "broadcast_tx_sync" if single else "broadcast_tx_async"
         bodies = [broadcast_body(raw[i : i + size], method) for i in range(0, len(raw), size)]
         watching = asyncio.create_task(blocks_until(urls[0], first, len(raw), 20))
-        pause = options.connections / options.half_load_rate if options.mode == "latency" else 0.0
-        sent = await send(urls[:1], bodies, options.connections if single else 4, pause)
+        rate_per_second = options.half_load_rate if options.mode == "latency" else 0.0
+        sent = await send(urls[0], bodies, options.connections if single else 4, rate_per_second=rate_per_second)
         blocks = await watching
         codes = [code for block in blocks for code in block.codes]
         run.rates.append(rate(blocks))
