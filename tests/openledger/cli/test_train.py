@@ -16,7 +16,7 @@ from openledger.errors import UsageError
 from openledger.exit_codes import ExitCode
 from openledger.manifest import get_manifest
 from tests.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_model
-from trainer.record import InputRecord, ParentRecord, RunRecord
+from trainer.record import ParentRecord, RunRecord
 from trainer.workflow import LicenceVerdict
 
 pytestmark = pytest.mark.ml
@@ -138,7 +138,7 @@ def test_record_takes_a_run_of_any_framework(ledger: FakeLedger, capsys: pytest.
     assert json.loads(capsys.readouterr().out)["manifest_root"] == record.entry.manifest_root.hex()
     assert record.entry.parents == (ParentRecord(ledger.chain.entries["base"].entry_id, "base", PPB),)
     assert [(item.version, item.weight_ppb) for item in record.entry.inputs] == [(1, PPB // 4), (1, PPB // 4 * 3)]
-    assert all(isinstance(item, InputRecord) and item.rows_used == 0 for item in record.entry.inputs)
+    assert [item.rows_used for item in record.entry.inputs] == [0, 0]
     assert (record.event.started_seconds, record.event.finished_seconds, record.event.environment) == (
         100, 200, "eight GPUs",
     )  # fmt: skip
