@@ -52,7 +52,7 @@ _many = msgspec.json.Decoder(list[_Envelope])
 
 def node_url(text: str) -> str:
     """`host:port`, `tcp://host:port` or a URL as an http URL; raises `ValueError`."""
-    text = text.strip().rstrip("/")
+    text = text.strip()
     if text.startswith("tcp://"):
         text = text.removeprefix("tcp://")
     if "://" not in text:
@@ -63,7 +63,7 @@ def node_url(text: str) -> str:
         raise ValueError(f"node address {text!r}: {error}; give http://HOST:PORT") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError(f"node address {text!r}: give http://HOST:PORT")
-    return text
+    return text.rstrip("/")
 
 
 class _Wire:

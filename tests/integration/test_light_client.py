@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_a_real_answer_is_verified_and_bundled(net: Devnet, client: LightClient,
     assert (code, document["outcome"]) == (ExitCode.NOT_ANCHORED, "consistent, not anchored")
 
 
-def _verify_offline(path: Path, home: Path, *options: str) -> tuple[int, dict[str, object]]:
+def _verify_offline(path: Path, home: Path, *options: str) -> tuple[int, dict[str, Any]]:
     """`openledger verify` in a process of its own in which opening a socket is an error."""
     program = (
         "import socket, sys\n"
