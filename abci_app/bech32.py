@@ -48,7 +48,9 @@ def decode_id(text: str, expected_prefix: str | None = None) -> tuple[str, bytes
         raise IdError(f"{text!r} has the unknown prefix {prefix!r}: expected {expected_prefix or ', '.join(PREFIXES)}")
     if expected_prefix is not None and prefix != expected_prefix:
         wanted = PREFIXES.get(expected_prefix, expected_prefix)
-        raise IdError(f"{text!r} is the id of a {PREFIXES[prefix]}, not of a {wanted} ({expected_prefix}1...)")
+        raise IdError(
+            f"{text!r} is an id of kind {PREFIXES[prefix]}, here one of kind {wanted} is needed ({expected_prefix}1...)"
+        )
     id_bytes = bytes(_regroup(words, 5, 8, pad=False))
     if len(id_bytes) != ID_BYTES:
         raise IdError(f"{text!r} holds {len(id_bytes)} bytes, an id has {ID_BYTES}")

@@ -65,7 +65,7 @@ def test_one_changed_character_is_always_found(id_bytes: bytes, place: int, char
 
 def test_an_id_of_one_kind_never_passes_for_another() -> None:
     text = encode_id("oldata", bytes(32))
-    with pytest.raises(IdError, match=r"is the id of a DataNet, not of a model \(olmodel1\.\.\.\)"):
+    with pytest.raises(IdError, match=r"is an id of kind DataNet, here one of kind model is needed \(olmodel1\.\.\.\)"):
         decode_id(text, "olmodel")
     with pytest.raises(IdError, match="wrong checksum"):
         decode_id("olmodel" + text.removeprefix("oldata"))

@@ -1,0 +1,130 @@
+"""Messages as JSON documents: what goes out comes back, and each mistake names its field."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from abci_app.bech32 import encode_id
+from abci_app.modules.accounts import SetDelegation
+from abci_app.modules.bank import Transfer
+from abci_app.modules.members import Role, SetMember
+from abci_app.registry import MESSAGE_NAMES, MESSAGES_BY_TAG
+from openledger.documents import (
+    describe_type,
+    from_document,
+    id_prefix,
+    message_from_document,
+    read_value,
+    to_document,
+    type_info,
+)
+from openledger.errors import UsageError
+from openledger.keys.signer import Signer
+
+BOB = b"\x0b" * 32
+BOB_TEXT = encode_id("open", BOB)
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(1, 2**63 - 1))
+def test_a_message_comes_back_from_its_document(recipient: bytes, amount_nopen: int) -> None:
+    message = Transfer(recipient, amount_nopen)
+    document = to_document(message)
+    assert document == {
+        "type": "bank.transfer",
+        "recipient": encode_id("open", recipient),
+        "amount_nopen": amount_nopen,
+    }
+    assert message_from_document(document) == message
+
+
+def test_people_may_write_names_hex_amounts_roles_and_message_names() -> None:
+    def resolve(prefix: str, text: str) -> bytes | None:
+        return BOB if (prefix, text) == ("open", "bob") else None
+
+    for recipient in ("bob", BOB_TEXT, BOB_TEXT.upper(), BOB.hex()):
+        document = {"type": "bank.transfer", "recipient": recipient, "amount_nopen": "1.5OPEN"}
+        assert message_from_document(document, resolve) == Transfer(BOB, 1_500_000_000)
+    member = {"type": "members.set_member", "member": BOB_TEXT, "roles": "builder, reviewer", "name": "Bob"}
+    assert message_from_document(member) == SetMember(BOB, Role.BUILDER | Role.REVIEWER, "Bob")
+    key = Signer.from_seed(b"\x01" * 32).public_key
+    delegation = {
+        "type": "accounts.set_delegation",
+        "public_key": key.hex(),
+        "message_types": "bank.transfer,258",
+        "spend_limit_nopen": 5,
+        "expiry_height": "1_000",
+    }
+    assert message_from_document(delegation) == SetDelegation(key, (0x0101, 0x0102), 5, 1000)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (3, 'a message is an object with a "type"'),
+        ({"type": "bank.mint"}, "no message 'bank.mint'; known: accounts.revoke_delegation"),
+        ({"type": "bank.burn"}, r"bank\.burn: field 'amount_nopen' is missing \(amount such as 1\.5OPEN or nopen\)"),
+        ({"type": "bank.burn", "amount_nopen": 1, "x": 2}, r"bank\.burn: no field 'x'; fields: amount_nopen"),
+        ({"type": "bank.burn", "amount_nopen": "much"}, r"bank\.burn\.amount_nopen: amount 'much': write 1\.5OPEN"),
+        ({"type": "bank.burn", "amount_nopen": -1}, r"bank\.burn: Expected `int` >= 0 - at `amount_nopen`"),
+        (
+            {"type": "bank.transfer", "recipient": encode_id("olmodel", BOB), "amount_nopen": 1},
+            r"bank\.transfer\.recipient: .* is an id of kind model, here one of kind address is needed",
+        ),
+        (
+            {"type": "bank.transfer", "recipient": "nobody", "amount_nopen": 1},
+            r"bank\.transfer\.recipient: 'nobody' is neither an id \(open1\.\.\.\), nor 64 hex digits, nor a name",
+        ),
+        (
+            {"type": "members.set_member", "member": BOB_TEXT, "roles": "king", "name": ""},
+            r"members\.set_member\.roles: no role 'king'; known: validator",
+        ),
+        (
+            {"type": "members.set_member", "member": BOB_TEXT, "roles": 1, "name": "é"},
+            r"members\.set_member: Expected `str` matching .* at `name`",
+        ),
+    ],
+)
+def test_a_mistake_names_its_field(document: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        message_from_document(document)
+
+
+def test_fields_tell_which_kind_of_id_they_hold() -> None:
+    fields = (
+        "recipient",
+        "benchmark_datanet_id",
+        "parents",
+        "entry",
+        "model",
+        "terms_id",
+        "public_key",
+        "manifest_root",
+    )
+    assert [id_prefix(field) for field in fields] == ["open", "oldata", "olrun", "olrun", "olmodel", "olterms", "", ""]
+    assert id_prefix("id", "DatanetView") == "oldata"
+
+
+def test_every_field_of_every_message_is_described_and_readable() -> None:
+    for tag in MESSAGE_NAMES.values():
+        for field in type_info(MESSAGES_BY_TAG[tag]).fields:
+            text = describe_type(field.type, field.name)
+            assert text
+            assert "Type" not in text, f"{MESSAGES_BY_TAG[tag].__name__}.{field.name} has no words: {text}"
+
+
+@given(st.text(max_size=80))
+def test_no_text_makes_reading_fail_in_another_way(text: str) -> None:
+    if text.strip().startswith("@"):
+        return
+    for field in type_info(SetDelegation).fields + type_info(Transfer).fields:
+        try:
+            read_value(field.type, text, None, field.name, field.name)
+        except UsageError:
+            continue
+
+
+def test_structs_outside_the_registry_can_be_read_too() -> None:
+    with pytest.raises(UsageError, match="Transfer: field 'amount_nopen' is missing"):
+        from_document(Transfer, {"recipient": BOB_TEXT})
