@@ -16,6 +16,7 @@ from abci_app.pb import abci_pb2 as pb
 from abci_app.queries import LocalNode, answer_query
 from abci_app.state.overlay import Overlay
 from abci_app.state.store import Staged, Store
+from abci_app.state.views import EmptyView
 from abci_app.transaction_cache import TransactionCache
 
 SOFTWARE_VERSION = "0.1.0"
@@ -55,7 +56,7 @@ class Application:
     def init_chain(self, request: pb.RequestInitChain) -> pb.ResponseInitChain:
         """Build the genesis state; may be repeated until the first Commit. Raises `GenesisError` naming the field."""
         document = genesis.decode_genesis(request.app_state_bytes)
-        chain = ChainInfo(request.chain_id, request.initial_height or 1, max(request.time.seconds, 0))
+        chain = genesis.chain_info(request.chain_id, request.initial_height or 1, max(request.time.seconds, 0))
         context = BlockContext(
             chain.chain_id,
             chain.initial_height,
@@ -63,7 +64,7 @@ class Application:
             genesis.chain_parameters(document.parameters),
         )
         self.discard_uncommitted()
-        overlay = Overlay(self.store)
+        overlay = Overlay(EmptyView())  # nothing of an earlier InitChain may show through
         CHAIN.set(overlay, chain)
         genesis.write_genesis(overlay, document, context)
         staged = self.store.stage_genesis(chain.initial_height, overlay.changes())

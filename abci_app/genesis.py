@@ -11,6 +11,7 @@ Supply is 10^18 nopen, minted here once; what the balances leave goes to the `tr
 Every error names the field.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -25,17 +26,20 @@ from abci_app.modules.members import GenesisMember, GenesisPeer, Member, Peer, R
 from abci_app.parameters import (
     DEFAULT_PARAMETERS,
     PARAMETERS,
+    ChainInfo,
     ChainParameters,
     MessageFee,
     MessageRole,
 )
 from abci_app.registry import MESSAGE_NAMES, MODULES
+from abci_app.state.codec import CodecError, decode, encode
 from abci_app.state.table import MutableState
-from abci_app.types import SUPPLY_NOPEN, Nopen
+from abci_app.types import MAX_CHAIN_ID_LENGTH, MAX_TEXT_LENGTH, SUPPLY_NOPEN, Nopen
 
 TREASURY_ACCOUNT = module_account("treasury")
 # CometBFT reads the whole document into memory; 256 MiB hold three million accounts.
 MAX_GENESIS_BYTES = 256 * 1024 * 1024
+HEX_ADDRESS = re.compile(r"\A[0-9a-fA-F]{64}\Z")
 LICENCE_POLICIES = ("conservative", "permissive")
 
 
@@ -76,12 +80,24 @@ def decode_genesis(data: bytes) -> GenesisState:
         raise GenesisError(f"app_state: {error}") from error
     chain_parameters(state.parameters)
     _check_members(state)
+    _check_peers(state)
     return state
 
 
 def encode_genesis(state: GenesisState) -> bytes:
     """JSON of a document."""
     return msgspec.json.encode(state)
+
+
+def chain_info(chain_id: str, initial_height: int, time_seconds: int) -> ChainInfo:
+    """What never changes; raises `GenesisError` for a chain id that no transaction could carry."""
+    info = ChainInfo(chain_id, initial_height, time_seconds)
+    try:
+        return decode(ChainInfo, encode(info))
+    except CodecError as error:
+        raise GenesisError(
+            f"chain_id {chain_id!r} must be 1 to {MAX_CHAIN_ID_LENGTH} printable ASCII characters: {error}"
+        ) from error
 
 
 def write_genesis(state: MutableState, genesis: GenesisState, block: BlockContext) -> None:
@@ -144,7 +160,7 @@ def _role_bits(field: str, names: tuple[str, ...]) -> int:
 def genesis_address(field: str, text: str) -> bytes:
     """An address given in bech32m or as 64 hex digits."""
     try:
-        if len(text) == 64:
+        if HEX_ADDRESS.match(text):
             return bytes.fromhex(text)
         return decode_id(text, "open")[1]
     except ValueError as error:
@@ -156,6 +172,8 @@ def genesis_balances(genesis: GenesisState) -> Iterator[tuple[bytes, int]]:
     seen: dict[bytes, None] = {}
     for index, (text, balance_nopen) in enumerate(genesis.balances):
         address = genesis_address(f"balances[{index}]", text)
+        if address == TREASURY_ACCOUNT:
+            raise GenesisError(f"app_state.balances[{index}]: the treasury gets what the others leave, leave it out")
         if address in seen:
             raise GenesisError(f"app_state.balances[{index}]: {text} is listed twice")
         if not balance_nopen:
@@ -183,5 +201,19 @@ def _check_members(genesis: GenesisState) -> None:
     if len(frozenset(addresses)) != len(addresses):
         raise GenesisError("app_state.members: an address is listed twice")
     for index, member in enumerate(genesis.members):
-        if len(member.name) > 256 or not member.name.isascii() or not member.name.isprintable():
-            raise GenesisError(f"app_state.members[{index}].name must be at most 256 printable ASCII characters")
+        _check_name(f"members[{index}]", member.name)
+        if not member.roles:
+            raise GenesisError(f"app_state.members[{index}].roles is empty: a member has at least one role")
+
+
+def _check_peers(genesis: GenesisState) -> None:
+    node_ids = [peer.node_id for peer in genesis.peers]
+    for index, peer in enumerate(genesis.peers):
+        _check_name(f"peers[{index}]", peer.name)
+        if peer.node_id in node_ids[:index]:
+            raise GenesisError(f"app_state.peers[{index}]: {peer.node_id} is listed twice")
+
+
+def _check_name(field: str, name: str) -> None:
+    if len(name) > MAX_TEXT_LENGTH or not name.isascii() or not name.isprintable():
+        raise GenesisError(f"app_state.{field}.name must be at most {MAX_TEXT_LENGTH} printable ASCII characters")
