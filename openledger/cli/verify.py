@@ -12,6 +12,7 @@ from openledger.errors import UsageError
 if TYPE_CHECKING:
     from openledger.bundle import BundleAnchor, Verdict
     from openledger.light.anchors import GenesisAnchor, HashAnchor
+    from openledger.light.query import Question
     from openledger.light.verifier import TrustRules
 
 _EXAMPLES = """\
@@ -99,10 +100,20 @@ def describe(verdict: Verdict) -> dict[str, Any]:
         "age_seconds": verdict.age_seconds,
         "anchor": verdict.anchor,
         "path": " -> ".join([str(height) for height in verdict.path]) or "none",
-        "question": str(verdict.question),
+        "question": _question(verdict.question),
         "attachments": [f"{each.name} {each.digest.hex()} (named by {each.named_by})" for each in verdict.attachments],
         "answer": to_document(verdict.value),
     }
+
+
+def _question(question: Question) -> Any:
+    """What was asked, with the arguments by name."""
+    from openledger.documents import to_document
+    from openledger.light.query import QueryQuestion
+
+    if not isinstance(question, QueryQuestion):
+        return str(question)
+    return {"query": f"{question.module}/{question.name}", **to_document(question.arguments())}
 
 
 def _stored_blocks(args: argparse.Namespace, data: bytes) -> BundleAnchor | None:

@@ -13,6 +13,8 @@ from openledger.light.verifier import Genesis, check_validator_set
 
 # Three million accounts (abci_app/genesis.py); only the head of the document is kept.
 MAX_GENESIS_BYTES = 256 * 1024 * 1024
+# How a stored origin shows that the user named a hash.
+HASH_ANCHOR_WORDS = "given hash"
 _TRUST = re.compile(r"([1-9][0-9]{0,18}):([0-9a-fA-F]{64})")
 
 
@@ -35,7 +37,7 @@ class HashAnchor:
     hash: bytes
 
     def __str__(self) -> str:
-        return f"given hash {self.height}:{self.hash.hex().upper()}"
+        return f"{HASH_ANCHOR_WORDS} {self.height}:{self.hash.hex().upper()}"
 
 
 @dataclass(frozen=True, slots=True)

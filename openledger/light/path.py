@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, NoReturn, TypeVar, cast
 
 from openledger.light.blocks import Commit, Header, LightBlock, Validator, ValidatorSet
-from openledger.light.errors import LightError, MalformedAnswer, NotEnoughTrust, ProviderFailed
+from openledger.light.errors import MalformedAnswer, NotEnoughTrust, ProviderFailed
 from openledger.light.parse import (
     MAX_VALIDATORS,
     ValidatorsPage,
@@ -58,8 +58,8 @@ Ask = Exchange | Together | Pause
 Steps = Generator[Ask, Any, T]
 
 
-class NotThereYet(LightError):
-    """The node does not have this height (not yet, or no longer)."""
+class NotThereYet(ProviderFailed):
+    """The node does not have this height yet."""
 
 
 def commit_call(height: int | None = None) -> Call[tuple[Header, Commit]]:
@@ -112,8 +112,8 @@ class BlockFetcher:
 def raise_rejection(rejection: RpcRejected) -> NoReturn:
     """Turn a node's refusal of a height into ours."""
     text = f"{rejection.message} {rejection.data}"
-    if "must be less than or equal to the current blockchain height" in text or "is not available" in text:
-        raise NotThereYet(f"the node does not have that height: {rejection}") from rejection
+    if "must be less than or equal to the current blockchain height" in text:
+        raise NotThereYet(f"the node does not have that height yet: {rejection}") from rejection
     raise ProviderFailed(f"the node refused: {rejection}") from rejection
 
 

@@ -8,7 +8,7 @@ An answer for "now" must not be older than the highest header that primary and w
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from openledger.light.anchors import Anchor, FirstUseAnchor, GenesisAnchor, HashAnchor
+from openledger.light.anchors import HASH_ANCHOR_WORDS, Anchor, FirstUseAnchor, GenesisAnchor, HashAnchor
 from openledger.light.blocks import Header, LightBlock
 from openledger.light.errors import (
     LightError,
@@ -41,7 +41,7 @@ from openledger.rpc_calls import QueryAnswer, RpcRejected, abci_query
 # An answer proves the state before the newest header, and a block or two may be made while we ask.
 STALE_AFTER_HEIGHTS = 2
 # The anchor and the newest blocks are kept: enough to go on from, and to start a path for a bundle.
-MAX_TRUSTED_BLOCKS = 50
+MAX_TRUSTED_BLOCKS = 16
 # A slow client sees a few blocks pass between its question and its look at the newest block.
 _ATTEMPTS = 3
 
@@ -193,6 +193,9 @@ class Session:
 
     def _start_from_hash(self, anchor: HashAnchor) -> Steps[None]:
         known = self._blocks.get(anchor.height)
+        if self._origin != str(anchor):
+            # What was verified from elsewhere does not rest on this anchor.
+            self._blocks = {} if known is None else {anchor.height: known}
         block = known or (yield from self._fetcher.fetch(0, anchor.height))
         if block.hash != anchor.hash:
             source = "the trust store has" if known else "the node gives"
@@ -203,7 +206,6 @@ class Session:
         if known is None:
             check_light_block(block, self._chain_id(block))
             check_own_power(block)
-            self._blocks.clear()
             self._keep((block,))
         self._origin = str(anchor)
 
@@ -211,10 +213,13 @@ class Session:
         genesis = anchor.genesis
         if self.settings.chain_id not in ("", genesis.chain_id):
             raise WrongChain(f"the genesis file is of {genesis.chain_id!r}, expected {self.settings.chain_id!r}")
+        if not self._origin.startswith((str(anchor), HASH_ANCHOR_WORDS)):
+            # First use of a node, or another document: not what the caller trusts now.
+            self._blocks.clear()
         first = self._blocks.get(genesis.initial_height)
         if first is not None and first.header.validators_hash != genesis.validators.hash:
             raise VerificationFailed("the trust store is of another chain than the genesis file: use another folder")
-        if self._blocks and self._origin and not all(self._is_expired(each.header) for each in self._blocks.values()):
+        if self._blocks and not all(self._is_expired(each.header) for each in self._blocks.values()):
             return
         block = yield from self._fetcher.fetch(0, genesis.initial_height)
         verify_first(genesis, block, self.settings.rules, self._clock())
@@ -241,7 +246,7 @@ class Session:
             self._blocks[block.height] = block
             self._fetcher.remember(block.validators)
         heights = sorted(self._blocks)
-        for height in heights[1 : len(heights) - MAX_TRUSTED_BLOCKS + 1]:
+        for height in heights[1 : max(1, len(heights) - MAX_TRUSTED_BLOCKS + 1)]:
             del self._blocks[height]
 
     def _is_expired(self, header: Header) -> bool:

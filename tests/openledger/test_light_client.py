@@ -28,7 +28,7 @@ from openledger.light.errors import (
     WrongChain,
 )
 from openledger.light.query import ReadAnswer
-from openledger.light.results import Settings, WitnessReport
+from openledger.light.results import Settings, Trusted, WitnessReport
 from openledger.light.verifier import TrustRules
 from openledger.light.wire import NANOSECONDS_PER_SECOND as SECOND
 from openledger.light_client import AsyncLightClient, LightClient
@@ -116,7 +116,7 @@ def test_a_past_height_is_read_as_it_was(chain: SimulatedChain) -> None:
 
 def test_the_newest_height_can_be_asked_once_its_header_exists(chain: SimulatedChain) -> None:
     primary = SimulatedNode(chain, "primary")
-    with pytest.raises(LightError, match="the node does not have that height"):
+    with pytest.raises(LightError, match="the node does not have that height yet"):
         _client(chain, primary).read([b"number/now"], height=30)
     chain.make_blocks(1)
     assert _client(chain, primary).read([b"number/now"], height=30).value.values == (b"30",)
@@ -197,6 +197,31 @@ def test_what_was_verified_is_remembered_on_disk(chain: SimulatedChain, tmp_path
     chain.make_blocks(5)
     answer = later.read([b"number/now"])
     assert (answer.anchor, answer.path) == (str(chain.genesis), (30, 35))
+
+
+def test_the_store_stays_small_and_keeps_the_first_block(chain: SimulatedChain) -> None:
+    store = MemoryTrustStore()
+    client = _client(chain, store=store)
+    for height in range(2, 11):
+        client.header(height)
+    assert [block.height for block in store.chains[chain.chain_id].blocks] == list(range(1, 11))
+    for height in range(11, 31):
+        client.header(height)
+    assert [block.height for block in store.chains[chain.chain_id].blocks] == [1, *range(16, 31)]
+
+
+def test_what_a_first_use_left_behind_does_not_survive_a_real_anchor(chain: SimulatedChain) -> None:
+    liars = SimulatedChain(validators("eve"))
+    liars.make_blocks(30)
+    store = MemoryTrustStore()
+    deceived = _client(liars, anchor=FirstUseAnchor(), store=store)
+    assert deceived.header(30).header == liars.blocks[30].header
+    for anchor in (chain.genesis, _trust(chain, 5)):
+        client = _client(chain, anchor=anchor, store=store)
+        assert client.header(30).header == chain.blocks[30].header
+        assert store.chains[chain.chain_id].anchor == str(anchor)
+        assert liars.blocks[30] not in store.chains[chain.chain_id].blocks
+        store.save(chain.chain_id, Trusted("first use: the queried node itself, unchecked", (liars.blocks[30],)))
 
 
 def test_a_store_of_another_history_contradicts_the_hash_given(chain: SimulatedChain) -> None:
