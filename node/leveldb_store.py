@@ -34,7 +34,7 @@ from node.leveldb_records import (
 )
 from node.leveldb_version import Head, LevelDBVersion, PageCache, Undo, page_reader
 
-DEFAULT_CACHE_BYTES: Final = 96 * 2**20
+DEFAULT_CACHE_BYTES: Final = 192 * 2**20
 # LevelDB's own block cache and write buffer (two of them at worst), stated because they are part of the node's memory.
 _BLOCK_CACHE_BYTES: Final = 32 * 2**20
 _WRITE_BUFFER_BYTES: Final = 32 * 2**20
@@ -46,7 +46,7 @@ _NOTHING: Final = Commit(0, 1, 1, EMPTY_ROOT.number, EMPTY_ROOT.hash)
 
 
 class LevelDBStore:
-    """See `store.Store`. One thread stages and commits; `get`, `iterate`, `latest` and `version` may be called from any."""
+    """See `store.Store`. One thread stages and commits; all reads may be called from any."""
 
     def __init__(self, database: Any, history_heights: int, cache_bytes: int, commit: Commit) -> None:
         self.history_heights = history_heights
@@ -167,7 +167,7 @@ class LevelDBStore:
         """Build the genesis state on disk, in pieces; repeatable until the first commit adopts it."""
         if self.height:
             raise ValueError(f"genesis cannot be staged: height {self.height} is committed")
-        if initial_height < 1 or any([value is None for _, value in changes]):
+        if initial_height < 1 or any(value is None for _, value in changes):
             raise ValueError("genesis needs an initial height of at least 1 and no removals")
         check_changes(changes)
         self._wipe()
@@ -254,8 +254,12 @@ class LevelDBStore:
         batch.write()
         for number, page in update.pages:
             self._cache.put(number, page)
-        undo = Undo(staged.height, staged.keys, dict(zip(staged.keys, staged.old_values, strict=True)))
+        undo = Undo(
+            staged.height, staged.keys, dict(zip(staged.keys, staged.old_values, strict=True)), update.superseded
+        )
         recent = (*self._head.recent, undo)[-_RECENT_BLOCKS:]
+        if len(recent) > 2:  # the last height but one is read by most proofs
+            self._cache.drop(recent[-3].superseded)
         self._head = Head(commit, earliest, self._database.snapshot(), recent)
 
     def _prune(self, batch: Any, height: int) -> int:
@@ -304,7 +308,10 @@ class LevelDBStore:
     # --- Maintenance
 
     def check(self) -> int:
-        """Recompute the tree from keys and values alone and walk all pages; the number of keys. Raises `CorruptPage`."""
+        """Recompute the tree from keys and values alone, and walk all pages; the number of keys.
+
+        Raises `CorruptPage` when they do not agree with each other or with the root of the last commit.
+        """
         head = self._head
         leaves: list[tuple[bytes, bytes]] = []
         with head.snapshot.iterator(start=b"k", stop=b"l", verify_checksums=True) as rows:

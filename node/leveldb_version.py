@@ -10,6 +10,7 @@ from abci_app.state import proof_build
 from abci_app.state.pages import LeafPage, Page
 from abci_app.state.proof import SimpleProof
 from abci_app.state.trie import ReadPage, app_hash_of
+from abci_app.state.trie_read import path
 from node.leveldb_records import (
     Commit,
     decode_stored_page,
@@ -19,6 +20,13 @@ from node.leveldb_records import (
     scan,
     split_history_key,
 )
+
+
+def _size_of(page: Page) -> int:
+    """About what CPython takes for the page, its number and its place in a dictionary."""
+    if isinstance(page, LeafPage):
+        return len(page.data) + len(page.inner) + 260
+    return 700 + 350 * len(page.keys)
 
 
 class PageCache:
@@ -42,12 +50,19 @@ class PageCache:
 
     def put(self, number: int, page: Page) -> None:
         """Keep a page."""
-        # About what CPython takes for the page, its number and its place in the dictionary.
-        size = len(page.data) + 190 if isinstance(page, LeafPage) else 600 + 260 * len(page.keys)
+        size = _size_of(page)
         if self._young_bytes + size > self._half_bytes:
             self._old, self._young, self._young_bytes = self._young, {}, 0
         self._young[number] = page
         self._young_bytes += size
+
+    def drop(self, numbers: Sequence[int]) -> None:
+        """Forget pages that only older heights read."""
+        for number in numbers:
+            page = self._young.pop(number, None)
+            if page is not None:
+                self._young_bytes -= _size_of(page)
+            self._old.pop(number, None)
 
     def clear(self) -> None:
         """Forget all: after a rollback numbers are used again."""
@@ -61,6 +76,7 @@ class Undo:
     height: int
     keys: list[bytes]  # in order
     old_values: dict[bytes, bytes | None]
+    superseded: list[int]
 
     def keys_between(self, start: bytes, end: bytes) -> list[bytes]:
         """Changed keys in [start, end)."""
@@ -121,7 +137,8 @@ class LevelDBVersion:
             for undo in self._undo:
                 if key in undo.old_values:
                     return undo.old_values[key]
-        return snapshot.get(b"k" + key, verify_checksums=True)
+        value: bytes | None = snapshot.get(b"k" + key, verify_checksums=True)
+        return value
 
     def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """[start, end) in key order."""
@@ -187,7 +204,7 @@ class LevelDBVersion:
 
     def path(self, key: bytes) -> tuple[bytes, list[tuple[bytes, bool]]] | None:
         """(leaf hash, siblings bottom-up with True for a left one), or None."""
-        return proof_build.path(self._read, self._root, key)
+        return path(self._read, self._root, key)
 
     def root_hash(self) -> bytes:
         """Root of the tree below the upper leaf."""

@@ -16,7 +16,7 @@ from abci_app.state.proof import SimpleProof
 from abci_app.state.staging import Change, StagedBlock, check_changes, stage_changes
 from abci_app.state.store import HISTORY_HEIGHTS, UnknownHeight
 from abci_app.state.trie import EMPTY_ROOT, Root, TreeUpdate, app_hash_of, build
-from abci_app.state.trie_read import find, walk
+from abci_app.state.trie_read import find, path, walk
 
 
 class MemoryVersion:
@@ -52,7 +52,7 @@ class MemoryVersion:
 
     def path(self, key: bytes) -> tuple[bytes, list[tuple[bytes, bool]]] | None:
         """(leaf hash, siblings bottom-up with True for a left one), or None."""
-        return proof_build.path(self._store.read_page, self._root, key)
+        return path(self._store.read_page, self._root, key)
 
     def root_hash(self) -> bytes:
         """Root of the tree below the upper leaf."""
@@ -133,7 +133,7 @@ class MemoryStore:
         """Build the genesis state; repeatable until the first commit."""
         if self.height:
             raise ValueError(f"genesis cannot be staged: height {self.height} is committed")
-        if initial_height < 1 or any([value is None for _, value in changes]):
+        if initial_height < 1 or any(value is None for _, value in changes):
             raise ValueError("genesis needs an initial height of at least 1 and no removals")
         check_changes(changes)
         history = self.history_heights

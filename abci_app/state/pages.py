@@ -10,8 +10,8 @@ Branch position of two keys: the first bit in which they differ, every byte coun
 says that there is a byte. So the end of a key sorts before every byte and any set of keys has a tree.
 
 Leaf page   = 01 | n | prefix size | suffix size or ff | prefix | position u16 * (n-1) | hash * n | sizes | suffixes
-Branch page = 02 | n | prefix size | suffix size or ff | prefix | position u16 * (n-1) | size code * n | sizes | suffixes
-              | hash * n | page number u64 * n
+Branch page = 02 | n | prefix size | suffix size or ff | prefix | position u16 * (n-1) | size code * n
+              | sizes | suffixes | hash * n | page number u64 * n
 Keys are the prefix and a suffix; `sizes` (one byte a suffix) are there when suffixes differ in size. The key of a
 child is one that all keys of that child are not below. Size code of a child: leaves of a leaf page, BRANCH + children
 of a branch page. Integers are big-endian.
@@ -19,8 +19,8 @@ of a branch page. Integers are big-endian.
 
 from collections.abc import Sequence
 from hashlib import sha256 as _sha256
-from struct import Struct  # an exception type
-from struct import error as StructError
+from struct import Struct
+from struct import error as StructError  # noqa: N812  # an exception type under a lower-case name
 from typing import Final
 
 from abci_app.hashing import uvarint
@@ -32,6 +32,9 @@ SMALL_BRANCH: Final = 2
 BRANCH: Final = 128
 HASH_BYTES: Final = 32
 MAX_KEY_BYTES: Final = 127
+
+# Hashing so many single paths costs as much as hashing the whole page.
+_PATHS_WORTH: Final = 2
 
 _LEAF_KIND, _BRANCH_KIND, _MIXED = 1, 2, 255
 _POSITIONS = [Struct(f">{max(n - 1, 0)}H") for n in range(MAX_ITEMS + 1)]
@@ -94,13 +97,65 @@ def fold(hashes: Sequence[bytes], positions: Sequence[int]) -> bytes:
     return top
 
 
+def fold_all(hashes: Sequence[bytes], positions: Sequence[int]) -> list[bytes]:
+    """Hash of every inner node, by the index of its position in `positions`."""
+    inner = [b""] * len(positions)
+    top = hashes[0]
+    lefts: list[bytes] = []
+    pending: list[int] = []
+    for index, position in enumerate(positions):
+        while pending and positions[pending[-1]] > position:
+            inner[pending.pop()] = top = inner_hash(lefts.pop(), top)
+        lefts.append(top)
+        pending.append(index)
+        top = hashes[index + 1]
+    while pending:
+        inner[pending.pop()] = top = inner_hash(lefts.pop(), top)
+    return inner
+
+
+def _siblings(positions: Sequence[int], left: int, right: int) -> list[tuple[int, int]]:
+    """From a leaf (between positions `left` and `right`) up: (inner node, sibling) pairs.
+
+    Both are indexes of positions; a sibling that is an item, not an inner node, is given as -1 - item.
+    """
+    steps: list[tuple[int, int]] = []
+    last = len(positions)
+    before = positions[left] if left >= 0 else -1
+    after = positions[right] if right < last else -1
+    while before != after:
+        best, lowest = -1, 1 << 16
+        if before > after:
+            branch, left = left, left - 1
+            while left >= 0 and positions[left] > before:
+                if positions[left] < lowest:
+                    best, lowest = left, positions[left]
+                left -= 1
+            steps.append((branch, best if best >= 0 else -1 - branch))
+            before = positions[left] if left >= 0 else -1
+        else:
+            branch, right = right, right + 1
+            while right < last and positions[right] > after:
+                if positions[right] < lowest:
+                    best, lowest = right, positions[right]
+                right += 1
+            steps.append((branch, best if best >= 0 else -2 - branch))
+            after = positions[right] if right < last else -1
+    return steps
+
+
 class LeafPage:
-    """1 to 16 leaves, kept packed: most of the tree's memory is here."""
+    """1 to 16 leaves, kept packed: most of the tree's memory is here.
 
-    __slots__ = ("data",)
+    `inner` keeps the inner hashes of a page that was updated, in the order of positions, so that the next update
+    hashes one path only; it is not stored.
+    """
 
-    def __init__(self, data: bytes) -> None:
+    __slots__ = ("data", "inner")
+
+    def __init__(self, data: bytes, inner: bytes = b"") -> None:
         self.data = data
+        self.inner = inner
 
     @classmethod
     def pack(cls, keys: Sequence[bytes], positions: Sequence[int], hashes: Sequence[bytes]) -> "LeafPage":
@@ -158,8 +213,25 @@ class LeafPage:
         first_hash = at + 2 * (n - 1)
         start = first_hash + HASH_BYTES * index
         data = data[:start] + new_hash + data[start + HASH_BYTES :]
-        hashes = [data[i : i + HASH_BYTES] for i in range(first_hash, first_hash + HASH_BYTES * n, HASH_BYTES)]
-        return LeafPage(data), fold(hashes, _POSITIONS[n].unpack_from(data, at))
+        positions = _POSITIONS[n].unpack_from(data, at)
+        if not self.inner:
+            hashes = [data[i : i + HASH_BYTES] for i in range(first_hash, first_hash + HASH_BYTES * n, HASH_BYTES)]
+            inner_hashes = fold_all(hashes, positions)
+            root = inner_hashes[positions.index(min(positions))] if inner_hashes else new_hash
+            return LeafPage(data, b"".join(inner_hashes)), root
+        inner = bytearray(self.inner)
+        node, left, right = new_hash, index - 1, index
+        for branch, sibling in _siblings(positions, left, right):
+            if sibling >= 0:
+                beside = bytes(inner[HASH_BYTES * sibling : HASH_BYTES * sibling + HASH_BYTES])
+            else:
+                offset = first_hash - HASH_BYTES * (sibling + 1)
+                beside = data[offset : offset + HASH_BYTES]
+            context = _copy_inner()
+            context.update(beside + node if branch < index else node + beside)
+            node = context.digest()
+            inner[HASH_BYTES * branch : HASH_BYTES * branch + HASH_BYTES] = node
+        return LeafPage(data, bytes(inner)), node
 
     def root(self) -> bytes:
         """Root hash of this subtree."""
@@ -174,7 +246,7 @@ class LeafPage:
 class BranchPage:
     """2 to 16 child pages, kept unpacked: few pages, read at every update. The lists are never changed."""
 
-    __slots__ = ("_head", "hashes", "keys", "numbers", "positions", "sizes")
+    __slots__ = ("_head", "_inner", "hashes", "keys", "numbers", "positions", "sizes")
 
     def __init__(
         self,
@@ -191,6 +263,7 @@ class BranchPage:
         self.hashes = hashes
         self.numbers = numbers
         self._head = head
+        self._inner: list[bytes] | None = None
 
     @property
     def size_code(self) -> int:
@@ -201,9 +274,25 @@ class BranchPage:
         """Root hash of this subtree."""
         return fold(self.hashes, self.positions)
 
-    def with_children(self, hashes: list[bytes], numbers: list[int]) -> "BranchPage":
-        """The same keys and shape over new contents."""
-        return BranchPage(self.keys, self.positions, self.sizes, hashes, numbers, self._packed_head())
+    def with_children(
+        self, hashes: list[bytes], numbers: list[int], slots: Sequence[int]
+    ) -> "tuple[BranchPage, bytes]":
+        """The same keys and shape over new contents in `slots`, and the root."""
+        positions = self.positions
+        page = BranchPage(self.keys, positions, self.sizes, hashes, numbers, self._packed_head())
+        if self._inner is None or len(slots) > _PATHS_WORTH:
+            page._inner = inner = fold_all(hashes, positions)
+            return page, inner[positions.index(min(positions))]
+        page._inner = inner = self._inner.copy()
+        node = b""
+        for slot in slots:
+            node = hashes[slot]
+            for branch, sibling in _siblings(positions, slot - 1, slot):
+                beside = inner[sibling] if sibling >= 0 else hashes[-1 - sibling]
+                context = _copy_inner()
+                context.update(beside + node if branch < slot else node + beside)
+                inner[branch] = node = context.digest()
+        return page, node
 
     def _packed_head(self) -> bytes:
         if self._head is None:
@@ -256,7 +345,7 @@ def _pack_keys(keys: Sequence[bytes]) -> tuple[bytes, bytes]:
         prefix_size = branch_position(first, last) // 9
     suffixes = [key[prefix_size:] for key in keys]
     size = len(suffixes[0])
-    same = all([len(suffix) == size for suffix in suffixes])
+    same = all(len(suffix) == size for suffix in suffixes)
     head = bytes((prefix_size, size if same else _MIXED)) + first[:prefix_size]
     body = b"".join(suffixes)
     return head, body if same else bytes([len(suffix) for suffix in suffixes]) + body

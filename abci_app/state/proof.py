@@ -176,7 +176,7 @@ def _check_entries(keys: Sequence[bytes], values: Sequence[bytes]) -> None:
 
 
 def _root(keys: Sequence[bytes], values: Sequence[bytes], tokens: bytes, hashes: bytes) -> bytes:
-    """Root of the shown tree. Backwards through the pre-order, so both children of a node are on the stack before it."""
+    """Root of the shown tree: backwards through the pre-order, so that both children of a node stand before it."""
     if tokens.count(LEAF) != len(keys) or len(hashes) != HASH_BYTES * tokens.count(HIDDEN):
         raise ProofError("tokens do not match the number of keys or hashes")
     if not tokens:
@@ -250,7 +250,7 @@ class SimpleProof:
         """Root that the path leads to, by CometBFT's rules; raises `ProofError`."""
         if not 1 <= self.total < 2**63 or not 0 <= self.index < self.total:
             raise ProofError(f"index {self.index} of {self.total} is not a place in a tree")
-        if len(self.aunts) > MAX_AUNTS or any([len(h) != HASH_BYTES for h in (self.leaf_hash, *self.aunts)]):
+        if len(self.aunts) > MAX_AUNTS or any(len(h) != HASH_BYTES for h in (self.leaf_hash, *self.aunts)):
             raise ProofError(f"more than {MAX_AUNTS} aunts, or a hash that has not {HASH_BYTES} bytes")
         sides: list[bool] = []  # top-down, True: the leaf is in the right half
         index, total = self.index, self.total

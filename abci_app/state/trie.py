@@ -329,7 +329,8 @@ class TreeWriter:
                 numbers[slot] = child.number
                 reshaped |= child.size != page.sizes[slot] or child.key != page.keys[slot]
             if not reshaped:
-                self._hand_up(visit, page.with_children(hashes, numbers))
+                replaced, root = page.with_children(hashes, numbers, [slot for slot, _ in visit.replaced])
+                self._hand_up(visit, replaced, root)
                 return
             keys, sizes = page.keys.copy(), page.sizes.copy()
             small = False
@@ -338,7 +339,9 @@ class TreeWriter:
                 keys[slot] = child.key
                 sizes[slot] = child.size
             if not small:
-                self._hand_up(visit, BranchPage(keys, page.positions, sizes, hashes, numbers))
+                self._hand_up(
+                    visit, BranchPage(keys, page.positions, sizes, hashes, numbers), fold(hashes, page.positions)
+                )
                 return
             children, positions = self._restructure(visit)
         if visit.parent is None:
@@ -348,8 +351,8 @@ class TreeWriter:
         else:
             visit.parent.fragments.append((visit.slot, *_pack_children(update, children, positions)))
 
-    def _hand_up(self, visit: _Visit, page: BranchPage) -> None:
-        root, number = fold(page.hashes, page.positions), self.update.add(page)
+    def _hand_up(self, visit: _Visit, page: BranchPage, root: bytes) -> None:
+        number = self.update.add(page)
         if visit.parent is None:
             self.update.root = Root(root, number)
         else:

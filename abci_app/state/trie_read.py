@@ -54,19 +54,19 @@ def show(read: ReadPage, root: Root, intervals: Sequence[tuple[bytes, bytes]]) -
         return None
     firsts = [first for first, _ in intervals]
     lasts = [last for _, last in intervals]
-    visits: list[tuple[list[Shown], Sequence[int], int, int]] = []
+    visits: list[tuple[list[Shown], Sequence[int], int, int]] = []  # (nodes, positions, parent visit, slot in it)
     # (page number, intervals [low, high) that touch it, where the result goes)
     todo = [(root.number, 0, len(intervals), -1, 0)]
     while todo:
         number, low, high, parent, slot = todo.pop()
         page = read(number)
         if isinstance(page, LeafPage):
-            keys, positions, hashes = page.unpack()
+            keys, between, hashes = page.unpack()
             nodes: list[Shown] = list(hashes)
             for i in range(low, high):
                 for j in range(bisect_left(keys, firsts[i]), bisect_right(keys, lasts[i])):
                     nodes[j] = [keys[j], hashes[j]]
-            visits.append((nodes, positions, parent, slot))
+            visits.append((nodes, between, parent, slot))
             continue
         visits.append((list(page.hashes), page.positions, parent, slot))
         here = len(visits) - 1
