@@ -2,7 +2,7 @@
 
 from abci_app.errors import Code, Rejected
 from abci_app.module import Handler, Message, Module, Query, snake_case
-from abci_app.modules import accounts, bank, members
+from abci_app.modules import accounts, bank, datanets, licences, members
 from abci_app.parameters import CHAIN, PARAMETERS
 from abci_app.state.table import Table
 
@@ -10,6 +10,8 @@ MODULES: tuple[Module, ...] = (
     accounts.MODULE,
     bank.MODULE,
     members.MODULE,
+    licences.MODULE,
+    datanets.MODULE,
 )
 
 HANDLERS: dict[type[Message], tuple[Module, Handler]] = {

@@ -6,8 +6,9 @@ from typing import Annotated
 from msgspec import Meta
 
 from abci_app.errors import Rejected
+from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Event, Message
-from abci_app.state.codec import Record
+from abci_app.state.codec import Record, encode
 from abci_app.state.table import HASHED, ID, Map
 from abci_app.state.table import U32 as U32_PART
 from abci_app.types import (
@@ -15,6 +16,7 @@ from abci_app.types import (
     U16,
     U32,
     Bytes32,
+    ContributionId,
     Height,
     Integer,
     Name,
@@ -52,9 +54,8 @@ class DatanetsCode(IntEnum):
     UNKNOWN_VERSION = 514
     REVOKED = 515
     NOT_PERMITTED = 516
-    TERMS_CLASH = 517
-    BAD_FIELD = 518
-    TOO_SOON = 519
+    BAD_FIELD = 517
+    TOO_SOON = 518
 
 
 class Status(IntEnum):
@@ -164,7 +165,7 @@ class Submitted(Record, frozen=True, array_like=True, tag=1, gc=False):
 class Accepted(Record, frozen=True, array_like=True, tag=1, gc=False):
     """Listing entry of an accepted contribution: all that a version and a lineage say about it.
 
-    It belongs to version v iff `after_version` < v and (`revoked_after_version` = 0 or v <= `revoked_after_version` - 1).
+    It belongs to version v iff `present_from_version` <= v and (`absent_from_version` = 0 or v < `absent_from_version`).
     """
 
     contribution_id: Bytes32
@@ -172,10 +173,14 @@ class Accepted(Record, frozen=True, array_like=True, tag=1, gc=False):
     terms_id: Bytes32
     row_count: U32
     byte_count: Integer
-    # The newest version when it was accepted (0 = none yet).
-    after_version: U32
-    # One more than the newest version when it was revoked; 0 = not revoked.
-    revoked_after_version: U32
+    # The version that came next when it was accepted.
+    present_from_version: U32
+    # The version that came next when it was revoked; 0 = not revoked.
+    absent_from_version: U32
+
+    def is_in(self, version: int) -> bool:
+        """Whether a version holds this contribution."""
+        return self.present_from_version <= version and not 0 < self.absent_from_version <= version
 
 
 class Review(Record, frozen=True, array_like=True, tag=1, gc=False):
@@ -205,6 +210,7 @@ class DatanetVersion(Record, frozen=True, array_like=True, tag=1, gc=False):
 
 # --- Tables
 
+# 1 to `DatanetCounts.submitted` and `.accepted`, in order.
 DATANETS = Map("datanets/datanet/", (ID,), Datanet)
 COUNTS = Map("datanets/counts/", (ID,), DatanetCounts)
 NAMES = Map("datanets/name/", (HASHED,), NameOwner)
@@ -215,6 +221,11 @@ ROWS = Map("datanets/rows/", (ID, HASHED), Submitted)
 CONTENT = Map("datanets/content/", (ID, HASHED), Submitted)
 REVIEWS = Map("datanets/review/", (ID, HASHED), Review)
 VERSIONS = Map("datanets/version/", (ID, U32_PART), DatanetVersion)
+
+
+def contribution_id_of(contribution: Contribution) -> ContributionId:
+    """Content-addressed id of a contribution."""
+    return ContributionId(tagged_hash(TAGS["contribution_id"], encode(contribution)))
 
 
 # --- Messages

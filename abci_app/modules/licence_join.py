@@ -18,29 +18,15 @@ says, under a policy profile and at a time, whether the whole is compatible, nee
 An advisory computation over declared terms, not legal advice.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, TypeVar
 
 from msgspec import Meta
 
-from abci_app.hashing import TAGS, tagged_hash
-from abci_app.state.codec import Record, encode
-from abci_app.types import (
-    MAX_TEXT_LENGTH,
-    PPB,
-    PRINTABLE,
-    U8,
-    U32,
-    Bytes32,
-    Flag,
-    Label,
-    OptionalBytes32,
-    Ppb,
-    Seconds,
-    TermsId,
-    Text,
-)
+from abci_app.state.codec import Record
+from abci_app.types import PPB, PRINTABLE, U32, Bytes32, Flag, Label, OptionalBytes32, Ppb, Seconds, Text
 
 # Fields and domains are a vocabulary, not prose: a list longer than this is a text and belongs behind its digest.
 MAX_LABELS = 16
@@ -51,7 +37,10 @@ MAX_JURISDICTION_LENGTH = 32
 MAX_SOURCES = 64
 # Outbound licences that one share-alike source admits: itself and what the one-way table adds.
 MAX_OUTBOUND = 8
+# Terms are few beside the runs that join them.
+LIFTED_TERMS_REMEMBERED = 4_096
 
+T = TypeVar("T")
 TriState = Annotated[int, Meta(ge=0, le=2)]
 Spdx = Annotated[str, Meta(max_length=MAX_SPDX_LENGTH, pattern=PRINTABLE)]
 Jurisdiction = Annotated[str, Meta(max_length=MAX_JURISDICTION_LENGTH, pattern=PRINTABLE)]
@@ -174,3 +163,216 @@ class Profile(IntEnum):
 
     CONSERVATIVE = 1
     PERMISSIVE = 2
+
+
+class TooManySources(ValueError):
+    """More than `MAX_SOURCES` different terms records under one thing."""
+
+
+# Licences under which a work built on share-alike material may be passed on, beside the material's own. One way only.
+# CC BY-SA 4.0: creativecommons.org/compatible-licenses (Free Art License 1.3 both ways, GPLv3 one way).
+# CC BY-SA 3.0 and BY-NC-SA 3.0, section 4(b): a later version with the same elements.
+# Free Art License 1.3, article 5: CC BY-SA 4.0 by the agreement on that list.
+# GPL "or later": any later version; GPLv3 section 13: combination with AGPLv3.
+# LGPL 2.1 section 3: GPL version 2 or newer; LGPL 3 section 2b: GPL version 3.
+# MPL 2.0 section 1.12: GPL 2.0, LGPL 2.1 and AGPL 3.0, each or later. EUPL 1.2: its appendix (some of it).
+_SHARE_ALIKE: Mapping[str, tuple[str, ...]] = {
+    "CC-BY-SA-3.0": ("CC-BY-SA-4.0",),
+    "CC-BY-SA-4.0": ("GPL-3.0-only", "LAL-1.3"),
+    "CC-BY-NC-SA-3.0": ("CC-BY-NC-SA-4.0",),
+    "CC-BY-NC-SA-4.0": (),
+    "LAL-1.3": ("CC-BY-SA-4.0",),
+    "GPL-2.0-only": (),
+    "GPL-2.0-or-later": ("AGPL-3.0-only", "GPL-2.0-only", "GPL-3.0-only", "GPL-3.0-or-later"),
+    "GPL-3.0-only": ("AGPL-3.0-only",),
+    "GPL-3.0-or-later": ("AGPL-3.0-only", "GPL-3.0-only"),
+    "AGPL-3.0-only": (),
+    "AGPL-3.0-or-later": ("AGPL-3.0-only",),
+    "LGPL-2.1-only": ("GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only", "GPL-3.0-or-later"),
+    "LGPL-3.0-only": ("AGPL-3.0-only", "GPL-3.0-only"),
+    "MPL-2.0": ("AGPL-3.0-only", "GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only", "GPL-3.0-or-later",
+                "LGPL-2.1-only"),
+    "EUPL-1.2": ("AGPL-3.0-only", "GPL-2.0-only", "GPL-3.0-only", "LGPL-2.1-only", "LGPL-3.0-only", "MPL-2.0"),
+    "ODbL-1.0": (),
+    "CDLA-Sharing-1.0": (),
+}  # fmt: skip
+_NON_COMMERCIAL = frozenset(("CC-BY-NC-SA-3.0", "CC-BY-NC-SA-4.0"))
+# Nobody can be let off these by silence: under the conservative profile an unstated one blocks.
+_CRITICAL = Point.NO_DERIVATIVES | Point.TRAINING_BANNED | Point.SHARE_ALIKE | Point.USE_CLASS
+_UNSTATED_WORDS = (
+    (Point.TRAINING_BANNED, "training is allowed"),
+    (Point.NO_DERIVATIVES, "derivatives are allowed"),
+    (Point.SHARE_ALIKE, "derivatives must carry the same licence"),
+    (Point.USE_CLASS, "commercial use is allowed"),
+)
+NOTHING_JOINED = JoinedTerms((), 0, 0, 0, 0, (), (), 0, (), ())
+
+
+@lru_cache(maxsize=LIFTED_TERMS_REMEMBERED)
+def lift(terms_id: bytes, terms: Terms) -> JoinedTerms:
+    """The joined form of one terms record."""
+    points = (
+        (Point.ATTRIBUTION, terms.attribution, Stated.YES),
+        (Point.SHARE_ALIKE, terms.share_alike, Stated.YES),
+        (Point.NO_DERIVATIVES, terms.no_derivatives, Stated.YES),
+        (Point.TRAINING_BANNED, terms.training, Stated.NO),
+        (Point.REDISTRIBUTION_BANNED, terms.redistribution, Stated.NO),
+        (Point.APPROVAL_REQUIRED, terms.approval_required, Stated.YES),
+        (Point.BEHAVIOURAL, terms.behavioural, Stated.YES),
+        (Point.PRIVATE, terms.private, Stated.YES),
+        (Point.OPT_OUT_RESERVED, terms.opt_out_reserved, Stated.YES),
+    )
+    demanded = sum([int(point) for point, stated, strict in points if stated == strict])
+    unstated = sum([int(point) for point, stated, _ in points if stated == Stated.UNKNOWN])
+    # A licence to train lifts the owner's own reservation.
+    if terms.training == Stated.YES:
+        demanded &= ~Point.OPT_OUT_RESERVED
+        unstated &= ~Point.OPT_OUT_RESERVED
+    if terms.use_class == UseClass.UNKNOWN:
+        unstated |= Point.USE_CLASS
+    return JoinedTerms(
+        (Source(terms_id, terms.revenue_share_ppb),),
+        terms.use_class,
+        demanded,
+        unstated,
+        int(bool(terms.fields_of_use)),
+        terms.fields_of_use,
+        terms.excluded_domains,
+        terms.expiry_seconds,
+        (terms.jurisdiction,) if terms.jurisdiction else (),
+        _outbound_of(terms) if demanded & Point.SHARE_ALIKE else (),
+    )
+
+
+def _outbound_of(terms: Terms) -> tuple[Outbound, ...]:
+    """Licences that share-alike terms admit for the result; unlisted ones admit only themselves, as declared."""
+    others = _SHARE_ALIKE.get(terms.spdx)
+    if others is None:
+        restricted = terms.behavioural == Stated.YES or terms.fields_of_use or terms.excluded_domains
+        return (Outbound(terms.spdx, terms.use_class, int(bool(restricted))),)
+    return tuple(
+        [
+            Outbound(spdx, UseClass.NON_COMMERCIAL if spdx in _NON_COMMERCIAL else UseClass.ANY, 0)
+            for spdx in sorted((terms.spdx, *others))
+        ]
+    )
+
+
+def join(left: JoinedTerms, right: JoinedTerms) -> JoinedTerms:
+    """Demands of both. Commutative, associative, idempotent. Raises `TooManySources`."""
+    if left == right:
+        return left
+    sources = _union(left.sources, right.sources)
+    if len(sources) > MAX_SOURCES:
+        raise TooManySources(f"{len(sources)} different terms records meet, at most {MAX_SOURCES} can be joined")
+    fields_of_use = right.fields_of_use if not left.limits_fields else left.fields_of_use
+    if left.limits_fields and right.limits_fields:
+        fields_of_use = tuple([field for field in left.fields_of_use if field in right.fields_of_use])
+    outbound = right.outbound if not left.demanded & Point.SHARE_ALIKE else left.outbound
+    if left.demanded & right.demanded & Point.SHARE_ALIKE:
+        outbound = tuple([licence for licence in left.outbound if licence in right.outbound])
+    expiries = [seconds for seconds in (left.expiry_seconds, right.expiry_seconds) if seconds]
+    return JoinedTerms(
+        sources,
+        max(left.use_class, right.use_class),
+        left.demanded | right.demanded,
+        left.unstated | right.unstated,
+        left.limits_fields | right.limits_fields,
+        fields_of_use,
+        _union(left.excluded_domains, right.excluded_domains),
+        min(expiries) if expiries else 0,
+        _union(left.jurisdictions, right.jurisdictions),
+        outbound,
+    )
+
+
+def _union(left: tuple[T, ...], right: tuple[T, ...]) -> tuple[T, ...]:
+    """Both, sorted, each once; inputs are sorted already, and mostly one holds the other."""
+    if left == right or not right:
+        return left
+    return tuple(sorted({**dict.fromkeys(left), **dict.fromkeys(right)}, key=_place)) if left else right
+
+
+def _place(item: object) -> bytes | str:
+    """Sort key: a source's terms id, a text itself."""
+    return item.terms_id if isinstance(item, Source) else str(item)
+
+
+def join_all(items: Sequence[JoinedTerms]) -> JoinedTerms:
+    """Demands of all; nothing for none."""
+    joined = NOTHING_JOINED
+    for item in items:
+        joined = join(joined, item)
+    return joined
+
+
+def admitted_outbound(joined: JoinedTerms) -> tuple[Outbound, ...]:
+    """Outbound licences that also leave room for what the other sources demand."""
+    restricts = bool(joined.limits_fields or joined.excluded_domains or joined.demanded & Point.BEHAVIOURAL)
+    return tuple(
+        [
+            licence
+            for licence in joined.outbound
+            if licence.use_class >= joined.use_class and (licence.admits_restrictions or not restricts)
+        ]
+    )
+
+
+def judge(joined: JoinedTerms, profile: int, time_seconds: int) -> tuple[Outcome, str]:
+    """Outcome and its reason in words. Adding a source never makes the outcome milder."""
+    reason = _conflict(joined, profile, time_seconds)
+    if reason:
+        return Outcome.CONFLICT, reason
+    wanting = joined.demanded | (joined.unstated if profile == Profile.CONSERVATIVE else 0)
+    if joined.demanded & Point.APPROVAL_REQUIRED:
+        return Outcome.NEEDS_APPROVAL, "an owner's approval is required"
+    if joined.demanded & Point.OPT_OUT_RESERVED:
+        return Outcome.NEEDS_APPROVAL, "an owner reserved text and data mining"
+    if wanting & (Point.APPROVAL_REQUIRED | Point.OPT_OUT_RESERVED):
+        return Outcome.NEEDS_APPROVAL, "terms do not say whether an owner's approval is needed"
+    return Outcome.COMPATIBLE, ""
+
+
+def _conflict(joined: JoinedTerms, profile: int, time_seconds: int) -> str:
+    """Why nothing may be made from all of these together; empty if something may."""
+    if joined.demanded & Point.NO_DERIVATIVES:
+        return "derivatives are not allowed"
+    if joined.demanded & Point.TRAINING_BANNED:
+        return "training is not allowed"
+    if joined.expiry_seconds and joined.expiry_seconds < time_seconds:
+        return f"terms expired at {joined.expiry_seconds}"
+    if joined.limits_fields and not joined.fields_of_use:
+        return "the permitted fields of use have nothing in common"
+    shares_ppb = sum([source.revenue_share_ppb for source in joined.sources])
+    if shares_ppb > PPB:
+        return f"revenue shares sum to {shares_ppb} of {PPB} parts"
+    if joined.demanded & Point.SHARE_ALIKE and not joined.outbound:
+        return "share-alike licences admit no common licence for the result"
+    if joined.demanded & Point.SHARE_ALIKE and not admitted_outbound(joined):
+        return f"a share-alike licence ({joined.outbound[0].spdx}) admits no further restrictions"
+    if profile == Profile.CONSERVATIVE and joined.unstated & _CRITICAL:
+        words = [text for point, text in _UNSTATED_WORDS if joined.unstated & point]
+        return f"terms do not say whether {words[0]}"
+    return ""
+
+
+def first_clash(items: Sequence[JoinedTerms], profile: int, time_seconds: int) -> tuple[int, int, str] | None:
+    """Positions of two items that clash, and why; the same position twice if one alone is the reason.
+
+    Where only three or more together clash (revenue shares), the last of them is named with the one before it.
+    """
+    joined = NOTHING_JOINED
+    for later, item in enumerate(items):
+        joined = join(joined, item)
+        outcome, reason = judge(joined, profile, time_seconds)
+        if outcome != Outcome.CONFLICT:
+            continue
+        alone, alone_reason = judge(item, profile, time_seconds)
+        if alone == Outcome.CONFLICT:
+            return later, later, alone_reason
+        for earlier in range(later):
+            pair, pair_reason = judge(join(items[earlier], item), profile, time_seconds)
+            if pair == Outcome.CONFLICT:
+                return earlier, later, pair_reason
+        return later - 1, later, reason
+    return None
