@@ -21,6 +21,7 @@ from abci_app.registry import MESSAGE_NAMES, MESSAGES_BY_TAG, TAG_OF
 from abci_app.state.codec import CodecError, decode, encode
 from openledger.amounts import parse_amount, parse_share
 from openledger.errors import UsageError
+from openledger.words import number_of, words_of
 
 # (id prefix, text) -> 32 bytes, or None when the text is no name that it knows.
 Resolver = Callable[[str, str], bytes | None]
@@ -37,6 +38,10 @@ _WORDS_OF_PREFIX: dict[str, tuple[str, ...]] = {
     "olcontrib": ("contribution",),
 }  # fmt: skip
 _PREFIX_OF_WORD = {word: prefix for prefix, words in _WORDS_OF_PREFIX.items() for word in words}
+# Joined terms are computed, not registered: their id must not pass for that of terms.
+_NOT_IDS = frozenset({"joined_terms"})
+# The chain wants these lists sorted and without repetition.
+_SORTED_FIELDS = frozenset({"reviewers", "message_types", "fields_of_use", "excluded_domains"})
 _ID_BYTES = 32
 NAME_OF_TAG: dict[int, str] = {tag: name for name, tag in MESSAGE_NAMES.items()}
 
@@ -49,6 +54,8 @@ def id_prefix(field: str, struct: str = "") -> str:
         for word in ("datanet", "contribution", "entry", "model", "terms"):
             if stem.startswith(word):
                 return _PREFIX_OF_WORD[word]
+        return ""
+    if stem in _NOT_IDS:
         return ""
     last = stem.rsplit("_", 1)[-1]
     return _PREFIX_OF_WORD.get(last) or _PREFIX_OF_WORD.get(last.removesuffix("s"), "")
@@ -162,10 +169,7 @@ def read_value(info: Any, value: Any, resolve: Resolver | None, field: str, plac
         if isinstance(info, inspect.StrType):
             return str(value)
         if isinstance(info, inspect.VarTupleType | inspect.ListType):
-            items = _items(info.item_type, value)
-            return tuple(
-                [read_value(info.item_type, item, resolve, field, f"{place}[{n}]") for n, item in enumerate(items)]
-            )
+            return _read_list(info.item_type, value, resolve, field, place)
         if isinstance(info, inspect.TupleType):
             items = _items(info.item_types[0], value)
             if len(items) != len(info.item_types):
@@ -186,6 +190,14 @@ def read_value(info: Any, value: Any, resolve: Resolver | None, field: str, plac
         text = str(error)
         raise UsageError(text if text.startswith(place) else f"{place}: {text}") from None
     raise UsageError(f"{place}: values of type {type(info).__name__} cannot be written here")
+
+
+def _read_list(item_type: Any, value: Any, resolve: Resolver | None, field: str, place: str) -> tuple[Any, ...]:
+    items = [
+        read_value(item_type, item, resolve, field, f"{place}[{number}]")
+        for number, item in enumerate(_items(item_type, value))
+    ]
+    return tuple(sorted(set(items)) if field in _SORTED_FIELDS else items)
 
 
 def _read_bytes(info: Any, value: Any, resolve: Resolver | None, field: str) -> bytes:
@@ -224,6 +236,9 @@ def _read_integer(value: Any, field: str) -> int:
         return _read_roles(text)
     if field in ("message_type", "message_types") and text in MESSAGE_NAMES:
         return MESSAGE_NAMES[text]
+    number = number_of(field, text)
+    if number is not None:
+        return number
     if text.lower() in ("yes", "true", "no", "false"):
         return int(text.lower() in ("yes", "true"))
     try:
@@ -326,6 +341,8 @@ def _describe_integer(info: Any, field: str) -> str:
         return "share such as 12.5% or parts per billion"
     if field == "roles":
         return "role names, comma-separated"
+    if words_of(field):
+        return " or ".join(words_of(field))
     if (info.ge, info.le) == (0, 1):
         return "yes or no"
     if info.le is None or info.le >= 2**63 - 1:

@@ -137,7 +137,10 @@ def show_answer(context: Context, answer: Answer[Any], people: Any = None) -> No
         context.output.show(document)
         return
     context.output.show(answer.value, people)
-    next_key = value.get("next_key") or value.get("next_cursor") if isinstance(value, dict) else ""
+    pages = (
+        {name: start for name, start in value.items() if name.startswith("next_")} if isinstance(value, dict) else {}
+    )
+    next_key = next(iter(pages.values()), "")
     if next_key:
         note(f"more: pass {next_key} as the page's start")
     note(f"\n{answer.note}" if answer.verified else f"\nNOT VERIFIED: {answer.note}")
