@@ -13,7 +13,9 @@ from abci_app.mempool import Mempool
 from abci_app.module import BlockContext
 from abci_app.parameters import CHAIN, PARAMETERS, ChainInfo
 from abci_app.pb import abci_pb2 as pb
+from abci_app.policy import check_signature_edge_cases
 from abci_app.queries import LocalNode, answer_query
+from abci_app.signature_cases import SIGNATURE_CASES
 from abci_app.state.overlay import Overlay
 from abci_app.state.store import Staged, Store
 from abci_app.state.views import EmptyView
@@ -30,6 +32,7 @@ class Application:
     """One chain's state machine over a `Store`."""
 
     def __init__(self, store: Store, local: LocalNode | None = None) -> None:
+        check_signature_edge_cases(SIGNATURE_CASES)  # refuses to start on a library that judges otherwise
         self.store = store
         self.local = local or LocalNode()
         self._cache = TransactionCache()

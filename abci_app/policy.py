@@ -5,7 +5,7 @@ threshold <= sum of weights. The address of an account is the tagged hash of its
 policy with threshold 1. A delegated key is presented in a policy's place as `[2, public key]`.
 
 Signatures are Ed25519 as libsodium verifies them (scheme 1). That choice is consensus: edge cases differ between
-libraries, so one library is pinned and `assert_signature_edge_cases` refuses to start on any other behaviour.
+libraries, so one library is pinned and `check_signature_edge_cases` refuses to start on any other behaviour.
 """
 
 from collections.abc import Sequence
