@@ -94,9 +94,14 @@ def option_of_argument(field: str) -> str:
 
 
 def _default(field: Any) -> str | None:
+    """What an argument is when it is left out: first page, latest version, or the other one of id and name."""
+    from msgspec import inspect
+
     if field.name == "limit":
         return str(DEFAULT_LIMIT)
-    return "" if field.name.startswith(_CURSORS) else None
+    if isinstance(field.type, inspect.IntType):
+        return "0" if field.name.startswith(_CURSORS) or field.name == "version" else None
+    return None if getattr(field.type, "min_length", None) else ""
 
 
 def _query(arguments: argparse.Namespace) -> None:

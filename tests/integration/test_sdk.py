@@ -1,0 +1,112 @@
+"""The SDK and the command against a real CometBFT node: pipelining, waiting, verified answers, history."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from abci_app.bech32 import encode_id
+from abci_app.genesis import GenesisState
+from abci_app.modules.bank import AccountQuery, BankCode, Transfer
+from node import cometbft
+from node.devnet import Devnet
+from openledger.async_client import AsyncClient
+from openledger.cli.main import main
+from openledger.client import Client
+from openledger.errors import NodeUnreachable, TransactionFailed
+from openledger.exit_codes import ExitCode
+from openledger.keys.signer import Signer
+from openledger.light.anchors import parse_genesis
+from openledger.light.results import Settings
+from openledger.light_client import LightClient
+from openledger.wallet import Wallet
+
+pytestmark = pytest.mark.integration
+
+ALICE, BOB, CAROL = [Signer.from_seed(bytes([number]) * 32) for number in (1, 2, 3)]
+OPEN = 10**9
+QUICK: cometbft.Changes = {("consensus", "timeout_commit"): "100ms", ("consensus", "timeout_propose"): "500ms"}
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
+    """One validator; Alice and Bob have money."""
+    state = GenesisState(balances=tuple([(encode_id("open", one.address), 1_000 * OPEN) for one in (ALICE, BOB)]))
+    with Devnet.create(tmp_path_factory.mktemp("sdk") / "net", app_state=state, comet=QUICK) as net:
+        yield net
+
+
+def _url(net: Devnet) -> str:
+    return net.nodes[0].rpc_url
+
+
+def _light(net: Devnet) -> LightClient:
+    anchor = parse_genesis(net.nodes[0].home.genesis_file.read_bytes())
+    return LightClient(_url(net), anchor=anchor, settings=Settings(without_witness=True))
+
+
+def test_a_transfer_is_committed_and_the_balance_is_proven(net: Devnet) -> None:
+    with Client(_url(net), chain_id="dev-1", light=_light(net)) as client:
+        committed = client.send(ALICE, Transfer(CAROL.address, 7)).wait()
+        net.wait_for_height(committed.height + 2)
+        answer = client.query("bank", "account", AccountQuery(CAROL.address))
+        assert (answer.verified, answer.value.balance_nopen) == (True, 7)
+        assert answer.height >= committed.height
+        assert client.transaction(committed.hash) == committed
+        assert [one.hash for one in client.history(CAROL.address).transactions] == [committed.hash]
+
+
+def test_a_failed_transaction_has_its_code_and_height(net: Devnet) -> None:
+    with Client(_url(net)) as client, pytest.raises(TransactionFailed) as caught:
+        client.send(ALICE, Transfer(ALICE.address, 7)).wait()
+    assert (caught.value.code, caught.value.codespace) == (BankCode.SELF_TRANSFER, "bank")
+    assert caught.value.height > 0
+
+
+def test_three_hundred_transactions_of_one_account_are_pipelined(net: Devnet) -> None:
+    with Client(_url(net)) as client:
+        sent = client.send_many(BOB, [[Transfer(CAROL.address, 1)] for _ in range(300)])
+        committed = client.wait_all(sent, 60.0)
+        assert [one.sequence for one in committed] == [one.sequence for one in sent]
+        assert len({one.hash for one in committed}) == 300
+
+
+def test_the_async_client_sends_side_by_side(net: Devnet) -> None:
+    async def story() -> None:
+        async with AsyncClient(_url(net)) as client:
+            sent = await asyncio.gather(*[client.send(ALICE, Transfer(CAROL.address, 1 + n)) for n in range(20)])
+            committed = await client.wait_all(sent)
+            assert {one.code for one in committed} == {0}
+
+    asyncio.run(story())
+
+
+def test_the_command_sends_and_verifies(
+    net: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Wallet.open(tmp_path, "test", "dev-1").import_seed("alice", bytes([1]) * 32)
+    for name, value in (("HOME", str(tmp_path)), ("KEYS", "test"), ("NODE", _url(net)), ("WITNESSES", "none")):
+        monkeypatch.setenv(f"OPENLEDGER_{name}", value)
+    monkeypatch.setenv("OPENLEDGER_GENESIS", str(net.nodes[0].home.genesis_file))
+    recipient = encode_id("open", b"\x09" * 32)
+    words = ["tx", "bank", "transfer", "--from", "alice", "--recipient", recipient, "--amount", "2OPEN"]
+    assert main([*words, "--output", "json"]) == 0
+    height = json.loads(capsys.readouterr().out)["height"]
+    net.wait_for_height(height + 2)
+    bundle = tmp_path / "bundle.json"
+    assert main(["query", "account", recipient, "--bundle", str(bundle), "--output", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["verified"], answer["result"]["balance_nopen"]) == (True, 2 * OPEN)
+    genesis = str(net.nodes[0].home.genesis_file)
+    assert main(["verify", str(bundle), "--genesis", genesis, "--node", "http://127.0.0.1:1"]) == 0
+    bundle.write_bytes(bundle.read_bytes().replace(b'"height"', b'"hight"', 1))
+    assert main(["verify", str(bundle), "--genesis", genesis]) == ExitCode.NOT_VERIFIED
+
+
+def test_nobody_at_the_address_is_said_so() -> None:
+    with Client("http://127.0.0.1:1") as client, pytest.raises(NodeUnreachable, match="no node answers at"):
+        client.status()
