@@ -9,7 +9,7 @@ from abci_app.registry import find_query
 from abci_app.state import proof as state_proof
 from abci_app.state.codec import CodecError, decode, encode
 from abci_app.state.store import StateView
-from openledger.light.errors import BadStateProof, QueryRejected
+from openledger.light.errors import BadStateProof, MalformedAnswer, QueryRejected
 
 MULTI_PATH = "/store/openledger/multi"
 # As the node's limit (abci_app/queries.py).
@@ -84,7 +84,9 @@ class ReadQuestion:
         return f"{len(self.keys)} keys and {len(self.ranges)} ranges of raw state"
 
     def answer(self, view: StateView) -> ReadAnswer:
-        """Read them."""
+        """Read them; raises `MalformedAnswer` for a range that cannot hold anything."""
+        if any(start >= end for start, end in self.ranges) or b"" in self.keys:
+            raise MalformedAnswer("a range must end above its start, and a key must not be empty")
         values = tuple([view.get(key) for key in self.keys])
         return ReadAnswer(values, tuple([tuple(view.iterate(start, end)) for start, end in self.ranges]))
 

@@ -149,6 +149,8 @@ class Session:
 
     def headers_down(self, top: int, height: int) -> Steps[tuple[Header, ...]]:
         """Headers from a verified `top` down to `height`: what a bundle needs for an anchor above its height."""
+        if top < height:
+            raise NoAnchor(f"an anchor above must be at height {height} or higher, {top} was given")
         verified = yield from self.header_at(top)
         return (yield from walk_back(0, verified.header, height))
 

@@ -16,8 +16,9 @@ from abci_app.state.codec import encode
 from openledger.bundle import Attachment, Verdict, _encode, _JsonBundle, parse_bundle, verify_bundle
 from openledger.exit_codes import ExitCode
 from openledger.light.anchors import BlockAnchor, HashAnchor
-from openledger.light.errors import LightError, MalformedAnswer, VerificationFailed
+from openledger.light.errors import BadStateProof, LightError, MalformedAnswer, NoAnchor, VerificationFailed
 from openledger.light.parse import decode_json
+from openledger.light.query import ReadQuestion, prove_answer
 from openledger.light.results import Settings
 from openledger.light.verifier import TrustRules
 from openledger.light.wire import NANOSECONDS_PER_SECOND as SECOND
@@ -138,6 +139,13 @@ def test_a_chain_of_headers_leads_down_from_a_hash_above(chain: SimulatedChain) 
         verify_bundle(data, HashAnchor(25, digest("other")), later_ns)
 
 
+def test_an_anchor_above_must_be_above(chain: SimulatedChain) -> None:
+    client = _client(chain)
+    answer = client.read([b"number/now"], height=9)
+    with pytest.raises(NoAnchor, match=r"^an anchor above must be at height 10 or higher, 9 was given$"):
+        client.bundle(answer, anchor_above=9)
+
+
 def test_an_answer_below_what_is_trusted_is_bundled_with_headers_down(chain: SimulatedChain) -> None:
     client = LightClient(
         SimulatedNode(chain, "primary"),
@@ -243,6 +251,57 @@ def test_a_liar_who_repairs_the_checksum_changes_nothing_that_is_claimed(chain: 
     assert {place[0::2][:2] for place in same} == {("blocks", "commit")}
     assert {place[3] for place in same} == {"signatures"}
     assert refused > 150
+
+
+_ODD: tuple[Any, ...] = (
+    "", 0, -1, 2**63, 2**70, None, [], {}, "AAAA", [[]], ["", ""], [["", ""]], [["YQ==", "YQ=="]], [["Yg==", "YQ=="]],
+    True, 1.5, "-1", "9" * 20, "\u00fc",
+)  # fmt: skip
+
+
+def test_nothing_that_a_liar_writes_does_more_than_be_refused(chain: SimulatedChain) -> None:
+    """Values of every kind anywhere, with a right checksum: never another exception, never another claim."""
+    chooser = random.Random(11)
+    client = _client(chain)
+    answer = client.read([b"number/now", b"number/none"], [(b"number/", b"number0")], height=9)
+    data = client.bundle(answer, anchor_above=13)
+    honest = verify_bundle(data, chain.genesis, chain.now_ns)
+    places = [*_leaves(json.loads(data)), ("blocks", 0), ("headers",), ("question", "ranges"), ("validator_sets", 0)]
+    for _ in range(1500):
+        changed = json.loads(data)
+        place = chooser.choice(places)
+        _at(changed, place[:-1])[place[-1]] = chooser.choice(_ODD)
+        try:
+            repaired = _encode(decode_json(_JsonBundle, json.dumps(changed).encode(), "test"))
+            verdict = verify_bundle(repaired, chain.genesis, chain.now_ns)
+        except LightError:
+            continue
+        # Another question in the bundle is shown as such, with its own true answer.
+        if verdict.question == honest.question:
+            assert (verdict.header, verdict.value) == (honest.header, honest.value), place
+        else:
+            assert place[0] == "question"
+
+
+def test_a_range_that_can_hold_nothing_proves_nothing(chain: SimulatedChain) -> None:
+    with pytest.raises(MalformedAnswer, match="a range must end above its start, and a key must not be empty"):
+        ReadQuestion((), ((b"b", b"a"),)).answer(chain.store.latest())
+
+
+def test_a_changed_proof_never_shows_another_answer(chain: SimulatedChain) -> None:
+    """The proof's own list of ranges is not hashed; a wider one may hold as well, the answer stays."""
+    chooser = random.Random(12)
+    client = _client(chain)
+    answer = client.read([b"number/now", b"number/none"], [(b"number/", b"number0")], height=9)
+    for _ in range(3000):
+        proof = bytearray(answer.proof)
+        for _ in range(chooser.choice((1, 2, 5))):
+            proof[chooser.randrange(len(proof))] = chooser.randrange(256)
+        try:
+            value, _values = prove_answer(answer.question, bytes(proof), answer.header.app_hash, 9)
+        except BadStateProof:
+            continue
+        assert value == answer.value
 
 
 def _at(document: Any, place: tuple[Any, ...]) -> Any:

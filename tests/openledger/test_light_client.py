@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -353,6 +354,39 @@ def test_malformed_answers_are_refused(chain: SimulatedChain, method: str, data:
     primary = SimulatedNode(chain, "primary", raw={method: data})
     with pytest.raises(OpenLedgerError, match="malformed"):
         _client(chain, primary).read([b"number/now"])
+
+
+def test_no_changed_byte_of_a_commit_makes_another_header_acceptable(chain: SimulatedChain) -> None:
+    from openledger.errors import OpenLedgerError
+    from openledger.light.path import commit_call
+
+    honest: list[bytes] = []
+    call = commit_call(30)
+    SimulatedNode(chain).send_batch([Call(call.method, call.params, honest.append)])
+    chooser = random.Random(3)
+    accepted = 0
+    for _ in range(300):
+        changed = bytearray(honest[0])
+        changed[chooser.randrange(len(changed))] ^= 1 << chooser.randrange(8)
+        primary = SimulatedNode(chain, "primary", raw={"commit": bytes(changed)})
+        try:
+            header = _client(chain, primary, anchor=_trust_known(chain), store=_store(chain)).header(30).header
+        except OpenLedgerError:
+            continue
+        assert header == chain.blocks[30].header
+        accepted += 1
+    # Flips in names of unread fields, or in one of four signatures.
+    assert accepted < 150
+
+
+def _store(chain: SimulatedChain) -> MemoryTrustStore:
+    store = MemoryTrustStore()
+    store.save(chain.chain_id, Trusted(str(_trust_known(chain)), (chain.blocks[20],)))
+    return store
+
+
+def _trust_known(chain: SimulatedChain) -> HashAnchor:
+    return _trust(chain, 20)
 
 
 # Witnesses
