@@ -56,14 +56,15 @@ def rollback(home: Home) -> int:
 
 
 def check(home: Home) -> int:
-    """Recompute the application's state tree and compare it with what is stored; the height that was checked.
+    """Recompute the application's state tree and compare it with what is stored; the height that was checked (0: empty).
 
     Raises NodeError, saying what differs.
     """
     home.require_initialised()
     with home.lock(), open_store(home, home.settings()) as store:
         try:
-            store.check()
+            if store.height:
+                store.check()
         except CorruptPage as error:
             raise NodeError(f"the state of height {store.height} is damaged: {error}") from error
         return store.height

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from node.errors import NoAnswer, RpcError
 
+__all__ = ["NoAnswer", "RpcError", "call"]
+
 _SECONDS = 10.0
 
 

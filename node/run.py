@@ -12,13 +12,14 @@ import gc
 import logging
 import logging.handlers
 import os
+import queue
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -41,16 +42,26 @@ EXIT_HALTED = 70
 _MAX_LOG_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(slots=True)
 class Ending:
-    """Why the node stops: asked to, or because the application failed."""
+    """Why the node stops: asked to, or because the application failed. Safe to use in a signal handler."""
 
-    event: threading.Event = field(default_factory=threading.Event)
-    halt: Halt | None = None
+    def __init__(self) -> None:
+        self.halt: Halt | None = None
+        # Not an Event: its lock would be taken twice when a second signal interrupts the handler of the first.
+        self._asked: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def ask(self) -> None:
+        """Ask the node to stop."""
+        self._asked.put(None)
 
     def halted(self, halt: Halt) -> None:
+        """The application failed."""
         self.halt = halt
-        self.event.set()
+        self.ask()
+
+    def wait(self) -> None:
+        """Return once somebody has asked."""
+        self._asked.get()
 
 
 @dataclass(slots=True)
@@ -87,7 +98,7 @@ def start(folder: Path, ending: Ending | None = None) -> int:
             environment=cometbft.environment(),
         )
         ending = ending or Ending()
-        with _signals(ending.event), open_store(home, settings) as store:
+        with _signals(ending), open_store(home, settings) as store:
             if store.height == 0:
                 genesis.validate(genesis.read(home.genesis_file))
             clock = _BlockClock()
@@ -148,7 +159,7 @@ def _serve(home: Home, server: AbciServer, supervisor: Supervisor, ending: Endin
     try:
         supervisor.start()
         _LOG.info("node started: RPC at %s, home %s, logs in %s", cometbft.rpc_url(home), home.folder, home.log_folder)
-        ending.event.wait()
+        ending.wait()
         _LOG.info("stopping")
     finally:
         supervisor.stop()
@@ -156,12 +167,11 @@ def _serve(home: Home, server: AbciServer, supervisor: Supervisor, ending: Endin
 
 
 @contextmanager
-def _signals(event: threading.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT set the event; a second one ends the process the usual way."""
+def _signals(ending: Ending) -> Iterator[None]:
+    """SIGTERM and SIGINT ask the node to stop."""
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        event.set()
-        signal.signal(number, signal.SIG_DFL)
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        ending.ask()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -219,7 +229,7 @@ def _wait_for_end_of_input(ending: Ending) -> None:
     """Whoever started this node and then died without stopping it has closed our standard input."""
     while os.read(0, 1024):
         pass
-    ending.event.set()
+    ending.ask()
 
 
 if __name__ == "__main__":

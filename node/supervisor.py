@@ -6,6 +6,7 @@ exit code says nothing: it is restarted always, after a delay that grows while i
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -22,6 +23,9 @@ _LOG = logging.getLogger("openledger.supervisor")
 MAX_LOG_BYTES = 64 * 1024 * 1024
 # CometBFT answers SIGTERM within a second; a flush of a large database may take longer.
 _STOP_SECONDS = 20.0
+# One whose application was killed has nothing to finish, and now and then never ends by itself (v0.38.25, when the
+# application goes between FinalizeBlock and Commit). Its databases survive SIGKILL.
+_LEFT_OVER_SECONDS = 3.0
 _POLL_SECONDS = 0.2
 _LAST_LINE_BYTES = 500
 
@@ -157,7 +161,8 @@ def end_left_over(pid_file: Path, command: Sequence[str]) -> None:
         _LOG.warning("ending process %d, left over from a node that was killed", pid)
     started = time.monotonic()
     while _runs(pid, command):  # a process id may be given to another program at any time
-        os.kill(pid, signal.SIGTERM if time.monotonic() - started < _STOP_SECONDS else signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM if time.monotonic() - started < _LEFT_OVER_SECONDS else signal.SIGKILL)
         time.sleep(0.05)
     pid_file.unlink(missing_ok=True)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,14 +54,14 @@ def run(args: argparse.Namespace) -> int:
             app_state=_accounts(args.account),
             base_port=args.base_port,
         )
-    ended = threading.Event()
+    signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda received, _frame: signals.append(received))
     with net:
         for node in net.nodes:
             print(f"node {node.index}: RPC {node.rpc_url}, home {node.home.folder}")
         print("running; Ctrl-C stops all nodes", flush=True)
-        run_until(ended.is_set, net)
+        run_until(lambda: bool(signals), net)
     return 0
 
 

@@ -19,8 +19,10 @@ from abci_app.transaction import decode_transaction
 from node import cometbft
 from node.comet_heights import comet_heights
 from node.devnet import Devnet, DevnetNode
+from node.maintenance import check
 from node.run import open_store
 from tests.integration.load import AMOUNT_NOPEN, SINK, Load
+from tests.integration.power_loss import lose_power
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -77,7 +79,7 @@ class Network:
     def recovered(self, node: DevnetNode, height: int) -> None:
         """All nodes have gone beyond the killed block, and agree on every block since the first."""
         self.net.wait_for_height(height + 3, 90.0)
-        hashes = [[each.app_hash_at(at) for at in range(height - 2, height + 2)] for each in self.net.nodes]
+        hashes = [[each.app_hash_at(at) for at in range(max(1, height - 2), height + 2)] for each in self.net.nodes]
         assert hashes == [hashes[0]] * len(hashes)
 
     def settle(self, *, all_sent: bool) -> None:
@@ -189,3 +191,36 @@ def test_a_single_validator_killed_replays_and_goes_on(tmp_path: Path, point: st
         network.recovered(node, height)
         assert node.call("block", height=str(height))["block"]["data"]["txs"] != []
         network.settle(all_sent=False)
+
+
+@pytest.mark.parametrize(
+    ("point", "at_start", "kept"),
+    [
+        ("before_store_write", _AHEAD, -1),  # nothing of the block was written
+        ("after_store_write", _AHEAD, 0),  # Commit is not answered, but what it wrote is on the disk
+        ("after_commit_answer", _AHEAD, 0),  # CometBFT may rely on it: it must be there
+        ("before_store_write", 0, -1),  # the very first block: genesis is staged, nothing is committed
+    ],
+)
+def test_power_lost_after_the_last_sync_loses_no_commit(tmp_path: Path, point: str, at_start: int, kept: int) -> None:
+    network = Network(tmp_path / "net", 1)
+    node = network.net.nodes[0]
+    try:
+        height = 1 + at_start
+        node.module = "tests.integration.power_loss"
+        node.start(fault=f"{point}:{height}:both")
+        if at_start:
+            network.net.wait_for_height(1)
+            network.load.start(node.rpc_url)
+        assert node.wait(60) == -9
+        network.load.stop()
+        lose_power(node.home.store_folder)
+        with open_store(node.home, node.home.settings()) as store:
+            assert store.height == height + kept
+        assert check(node.home) == height + kept
+        node.module = "node.run"
+        node.start()
+        network.recovered(node, height)
+        network.settle(all_sent=False)
+    finally:
+        network.net.stop()

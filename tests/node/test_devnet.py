@@ -252,3 +252,11 @@ def _wait_gone(pid: int | None) -> None:
         time.sleep(0.02)
     os.kill(pid, signal.SIGKILL)
     raise AssertionError(f"process {pid} did not end")
+
+
+def test_many_signals_at_once_stop_a_node_once(one: Devnet) -> None:
+    node = one.nodes[0]
+    assert node.process is not None
+    for _ in range(50):
+        node.process.terminate()
+    assert node.stop() == 0
