@@ -1,6 +1,7 @@
 """ABCI verbs: what a proposer leaves out, what the others refuse, what halts, and that nothing uncommitted remains."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from abci_app.application import APP_VERSION, MAX_CANDIDATES, SOFTWARE_VERSION, 
 from abci_app.block import FEES_ACCOUNT, TransactionFailure
 from abci_app.errors import Code, InvariantBroken
 from abci_app.genesis import TREASURY_ACCOUNT
-from abci_app.module import Context
+from abci_app.module import Context, Handler
 from abci_app.modules.bank import SUPPLY, Burn, Supply, Transfer
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.memory_store import MemoryStore
@@ -45,17 +46,22 @@ class Bug(Exception):
     """What a handler raises that is no rejection."""
 
 
+def handle_burn_with(monkeypatch: pytest.MonkeyPatch, handler: Handler) -> None:
+    handlers: dict[Any, Any] = registry.HANDLERS
+    monkeypatch.setitem(handlers, Burn, (handlers[Burn][0], handler))
+
+
 @pytest.fixture
 def poisoned_burns(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on the handler of Burn raises for one amount, after it has written."""
-    module, execute = registry.HANDLERS[Burn]
+    execute = registry.HANDLERS[Burn][1]
 
     def raise_for_one_amount(context: Context, message: Burn) -> None:
         execute(context, message)
         if message.amount_nopen == POISON_NOPEN:
             raise Bug("a bug in a handler")
 
-    monkeypatch.setitem(registry.HANDLERS, Burn, (module, raise_for_one_amount))
+    handle_burn_with(monkeypatch, raise_for_one_amount)
 
 
 # --- Multi-message transactions
@@ -203,7 +209,7 @@ def test_errors_of_the_machine_halt_in_every_phase(
     def fail(context: Context, message: Burn) -> None:
         raise error("the machine")
 
-    monkeypatch.setitem(registry.HANDLERS, Burn, (registry.HANDLERS[Burn][0], fail))
+    handle_burn_with(monkeypatch, fail)
     raw = alice.transaction(Burn(1))
     for phase in (chain.propose, chain.accepts, chain.finalize):
         with pytest.raises(error, match="the machine"):
@@ -218,13 +224,13 @@ def test_the_same_block_is_executed_once_in_proposal_and_finalize(
     chain: Chain, alice: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executed: list[int] = []
-    module, execute = registry.HANDLERS[Burn]
+    execute = registry.HANDLERS[Burn][1]
 
     def count(context: Context, message: Burn) -> None:
         executed.append(message.amount_nopen)
         execute(context, message)
 
-    monkeypatch.setitem(registry.HANDLERS, Burn, (module, count))
+    handle_burn_with(monkeypatch, count)
     raw = alice.transaction(Burn(4))
     assert chain.propose(raw) == [raw]
     assert chain.accepts(raw)

@@ -13,7 +13,7 @@ from abci_app.errors import Code
 from abci_app.mempool import FORGOTTEN_AFTER_BLOCKS, MAX_PENDING_PER_ACCOUNT
 from abci_app.modules.accounts import RevokeDelegation, SetDelegation, SetPolicy
 from abci_app.modules.bank import Burn, Transfer
-from abci_app.policy import encode_policy, single_key_policy
+from abci_app.policy import encode_policy, signature_is_valid, single_key_policy
 from abci_app.state.memory_store import MemoryStore
 from tests.abci_app.chain import Chain, accounts_with
 from tests.abci_app.signing import Key, Signer
@@ -268,12 +268,13 @@ def test_funds_that_a_failed_transfer_did_not_spend_are_free_again(chain: Chain,
 @contextmanager
 def counted_verifications(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     calls: list[bytes] = []
-    verify = authentication.signature_is_valid
+
+    def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
+        calls.append(public_key)
+        return signature_is_valid(public_key, signature, message)
+
     with monkeypatch.context() as patch:
-        patch.setattr(
-            authentication, "signature_is_valid",
-            lambda key, signature, message: (calls.append(key), verify(key, signature, message))[1],
-        )  # fmt: skip
+        patch.setattr(authentication, "signature_is_valid", verify)
         yield calls
 
 
