@@ -27,7 +27,7 @@ import httpx
 from abci_app.genesis import GenesisState
 from benchmarks.http_load import send
 from benchmarks.load import GENESIS_BALANCE_NOPEN, LoadAccount, accounts, broadcast_body, transfers
-from benchmarks.report import peak_resident_mib, print_table, resident_mib, spread
+from benchmarks.report import cpu_seconds, peak_resident_mib, print_table, resident_mib, spread
 from node.devnet import Devnet
 
 CHAIN_ID = "openledger-dev-benchmark"
@@ -49,6 +49,8 @@ class Run:
     rates: list[float] = field(default_factory=list)
     failed: int = 0
     missing: int = 0
+    node_microseconds: list[float] = field(default_factory=list)
+    comet_microseconds: list[float] = field(default_factory=list)
     node_mib: float = 0.0
     node_peak_mib: float = 0.0
     latencies_seconds: list[float] = field(default_factory=list)
@@ -132,19 +134,29 @@ async def measure(net: Devnet, senders: list[LoadAccount], everybody: list[bytes
         size = 1 if single else BATCH_TRANSACTIONS
         method = "broadcast_tx_sync" if single else "broadcast_tx_async"
         bodies = [broadcast_body(raw[i : i + size], method) for i in range(0, len(raw), size)]
+        node_pid, comet_pid = _pids(net)
+        node_before, comet_before = cpu_seconds(node_pid), cpu_seconds(comet_pid)
         watching = asyncio.create_task(blocks_until(urls[0], first, len(raw), 20))
         rate_per_second = options.half_load_rate if options.mode == "latency" else 0.0
         sent = await send(urls[0], bodies, options.connections if single else 4, rate_per_second=rate_per_second)
         blocks = await watching
         codes = [code for block in blocks for code in block.codes]
         run.rates.append(rate(blocks))
+        run.node_microseconds.append((cpu_seconds(node_pid) - node_before) * 1e6 / len(raw))
+        run.comet_microseconds.append((cpu_seconds(comet_pid) - comet_before) * 1e6 / len(raw))
         run.failed += sum(map(bool, codes))
         run.missing += len(raw) - len(codes)
         if options.mode == "latency":
             run.latencies_seconds += await _latencies(urls[0], blocks, raw, sent)
-    pid = net.nodes[0].process.pid if net.nodes[0].process else 0
+    pid = _pids(net)[0]
     run.node_mib, run.node_peak_mib = resident_mib(pid), peak_resident_mib(pid)
     return run
+
+
+def _pids(net: Devnet) -> tuple[int, int]:
+    """Process ids of the first node and of its CometBFT."""
+    node = net.nodes[0]
+    return (node.process.pid if node.process else 0), (node.comet_pid or 0)
 
 
 async def _latencies(url: str, blocks: list[Block], raw: list[bytes], sent: list[float]) -> list[float]:
@@ -196,8 +208,10 @@ def main() -> None:
             genesis_peak_mib = peak_resident_mib(net.nodes[0].process.pid) if net.nodes[0].process else 0.0
             run = asyncio.run(measure(net, senders, addresses, options))
     row = [options.mode, options.validators, f"{options.accounts:,}", spread(run.rates), run.failed, run.missing]
+    row += [spread(run.node_microseconds), spread(run.comet_microseconds)]
     row += [f"{run.node_mib:.0f}", f"{run.node_peak_mib:.0f}", f"{genesis_peak_mib:.0f}"]
     columns = ["mode", "validators", "accounts", "tx/s median (range)", "failed", "missing"]
+    columns += ["node CPU us/tx", "CometBFT CPU us/tx"]
     columns += ["node MiB", "node peak MiB", "peak in genesis MiB"]
     if run.latencies_seconds:
         ordered = sorted(run.latencies_seconds)
