@@ -91,6 +91,15 @@ class BlockExecution:
         self.results.append(result)
         return result
 
+    def execute_or_fail(self, raw: bytes) -> TransactionResult:
+        """Execute one transaction; a bug comes out as `TransactionFailure`, errors of the machine as they are."""
+        try:
+            return self.execute(raw)
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:  # determinism: rethrown with the place named, never turned into a result
+            raise TransactionFailure(self.context.height, len(self.results), raw) from error
+
     def finish(self) -> BlockResult:
         """Run the end hooks and hand out the changes."""
         if self._fees_nopen:
@@ -106,13 +115,8 @@ def execute_block(
 ) -> BlockResult:
     """Execute all transactions of a decided or proposed block; a bug comes out as `TransactionFailure`."""
     execution = BlockExecution(view, context, decode)
-    for position, raw in enumerate(transactions):
-        try:
-            execution.execute(raw)
-        except (MemoryError, OSError):
-            raise
-        except Exception as error:  # determinism: rethrown with the place named, never turned into a result
-            raise TransactionFailure(context.height, position, raw) from error
+    for raw in transactions:
+        execution.execute_or_fail(raw)
     return execution.finish()
 
 

@@ -14,6 +14,7 @@ The response's height is the height whose state is proven; header height + 1 hol
 height 0 the answer is for the last committed height - 1, whose header exists.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -21,6 +22,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from abci_app.block import TransactionFailure
 from abci_app.errors import Code, Rejected
 from abci_app.mempool import Mempool
 from abci_app.module import BlockContext
@@ -32,7 +34,8 @@ from abci_app.registry import find_query
 from abci_app.simulation import simulate
 from abci_app.state import ics23
 from abci_app.state.codec import CodecError, Record, decode
-from abci_app.state.store import ProofTooDeep, Store, UnknownHeight, Version
+from abci_app.state.store import ProofTooDeep, SimpleProof, Store, UnknownHeight, Version
+from abci_app.state.trie import app_hash_of
 from abci_app.state.views import QueryBudgetExceeded, RecordingView
 
 STORE_NAME = "openledger"
@@ -45,6 +48,9 @@ QUERY_BUDGET_NODES = 100_000
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 # A node this far behind admits every peer, so that a chain's peer list cannot lock out who is syncing.
 SYNCING_AFTER_SECONDS = 60
+
+# Only these are looked up: the path is free text from the network.
+NODE_ID = re.compile(r"\A[0-9a-f]{40}\Z")
 
 Key = Annotated[bytes, Meta(min_length=1, max_length=128)]
 
@@ -131,7 +137,7 @@ def _answer_key(version: Version, key: bytes, prove: bool) -> pb.ResponseQuery:
     return response
 
 
-def _simple_operator(key: bytes, path: "ics23.SimpleProof") -> crypto_pb2.ProofOp:
+def _simple_operator(key: bytes, path: SimpleProof) -> crypto_pb2.ProofOp:
     proof = crypto_pb2.Proof(total=path.total, index=path.index, leaf_hash=path.leaf_hash, aunts=path.aunts)
     return crypto_pb2.ProofOp(type="simple:v", key=key, data=crypto_pb2.ValueOp(proof=proof).SerializeToString())
 
@@ -139,7 +145,7 @@ def _simple_operator(key: bytes, path: "ics23.SimpleProof") -> crypto_pb2.ProofO
 def _upper_operator(root: bytes) -> crypto_pb2.ProofOp:
     """The one leaf above the root: total 1, index 0, no aunts."""
     name = STORE_NAME.encode("ascii")
-    proof = crypto_pb2.Proof(total=1, index=0, leaf_hash=ics23.upper_leaf(root), aunts=[])
+    proof = crypto_pb2.Proof(total=1, index=0, leaf_hash=app_hash_of(root), aunts=[])
     return crypto_pb2.ProofOp(type="simple:v", key=name, data=crypto_pb2.ValueOp(proof=proof).SerializeToString())
 
 
@@ -192,7 +198,14 @@ def _answer_simulation(version: Version, raw: bytes) -> pb.ResponseQuery:
         raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet")
     # Header time of the next block is unknown; terms that expire by then are judged by the genesis time at least.
     context = BlockContext(chain.chain_id, version.height + 1, chain.genesis_time_seconds, parameters)
-    return pb.ResponseQuery(value=msgspec.msgpack.encode(simulate(version, context, raw)), height=version.height)
+    try:
+        simulation = simulate(version, context, raw)
+    except TransactionFailure as failure:
+        # Anybody can ask this: what would be left out of a block must not stop the node here either.
+        name = type(failure.__cause__).__name__
+        text = f"this transaction makes a rule of the node fail: {name}; report it to the developers"
+        raise Rejected(Code.EXCLUDED, text) from failure
+    return pb.ResponseQuery(value=msgspec.msgpack.encode(simulation), height=version.height)
 
 
 def _bounded(response: pb.ResponseQuery) -> pb.ResponseQuery:
@@ -218,7 +231,7 @@ def _filter_peer(store: Store, local: LocalNode, path: str) -> pb.ResponseQuery:
     node_id = path.removeprefix(prefix).lower()
     if node_id in local.persistent_peers or local.seconds_behind() > SYNCING_AFTER_SECONDS:
         return pb.ResponseQuery()
-    if members.peer_is_allowed(store, node_id):
+    if NODE_ID.match(node_id) and members.peer_is_allowed(store, node_id):
         return pb.ResponseQuery()
     return pb.ResponseQuery(
         code=int(Code.NOT_PERMITTED), log=f"node {node_id[:40]} is not among this chain's peers", codespace="openledger"

@@ -58,10 +58,10 @@ def _decode_unsigned(raw: bytes) -> Transaction:
 
 
 def simulate(view: StateView, context: BlockContext, raw: bytes) -> Simulation:
-    """Execute `raw` alone on `view`; nothing is kept."""
+    """Execute `raw` alone on `view`; nothing is kept. Raises `TransactionFailure` where a rule raised."""
     execution = BlockExecution(view, context, _decode_unsigned)
     before = dict(execution.state.writes)
-    result = execution.execute(raw)
+    result = execution.execute_or_fail(raw)
     changed = [(key, value) for key, value in execution.state.changes() if before.get(key, b"") != value]
     effects = [_effect(view, key, value) for key, value in changed[:MAX_EFFECTS]]
     events = [

@@ -112,3 +112,114 @@ def _evaluation(item: EvaluationRecord, entry_id: bytes) -> EvaluationDraft:
 def entry_text(entry_id: bytes) -> str:
     """`olrun1…`"""
     return encode_id("olrun", entry_id)
+
+
+class ClientLedger:
+    """The chain through an SDK client: reads (proven unless told otherwise) and, with a signer, writes."""
+
+    def __init__(self, client: Client, signer: SigningParty | None = None, *, prove: bool = True) -> None:
+        self._client = client
+        self._signer = signer
+        self._prove = prove
+
+    # --- Reads
+
+    def datanet_version(self, reference: str, version: int) -> DatanetVersion:
+        """A version with all its contributions, by DataNet id, hex or name; pages are read at one height."""
+        datanet_id, name = parse_reference("oldata", reference)
+        records: list[ContributionRecord] = []
+        after_number, height = 0, 0
+        while True:
+            query = VersionQuery(datanet_id, name, version, after_number, CONTRIBUTIONS_A_PAGE)
+            answer = self._query("datanets", "version_contributions", query, height)
+            page: FullVersionView = answer.value
+            records += [_contribution(item) for item in page.contributions]
+            after_number, height = page.next_number, answer.height
+            if not after_number:
+                break
+        made = DatanetVersion.of(page.datanet_id, page.version, tuple(records))
+        if made.root != page.record.contributions_root:
+            raise NotVerified(f"contributions of {reference} version {page.version} do not hash to its root on the chain")
+        return made
+
+    def entry(self, reference: str) -> KnownEntry:
+        """An entry by id or hex, or the latest version of the model of that name."""
+        entry_id, name = parse_reference("olrun", reference)
+        if name:
+            entry_id = self._model(name).latest_entry_id
+            if not entry_id:
+                raise UsageError(f"model {name!r} has no version yet: name an entry (olrun1...)")
+        view: EntryView = self._query("models", "entry", EntryQuery(entry_id)).value
+        return KnownEntry(entry_id, from_entry(view.stored.entry))
+
+    def licence_verdict(
+        self, kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tuple[bytes, int]]
+    ) -> LicenceVerdict:
+        """The chain's dry run for an entry with these parents and inputs; weights play no part in it."""
+        return verdict_of(self._query("models", "verdict", VerdictQuery(draft_entry(kind, parents, inputs))).value)
+
+    def _model(self, name: str) -> ModelView:
+        view: ModelView = self._query("models", "model", ModelQuery(b"", name)).value
+        return view
+
+    def _query(self, module: str, name: str, arguments: object, height: int = 0) -> Answer[Any]:
+        return self._client.query(module, name, arguments, height=height, prove=self._prove)
+
+    # --- Writes
+
+    def publish(self, record: RunRecord, label: str = "") -> Published:
+        """Record a run with its measurements in one transaction; the model is created first when its name is free."""
+        signer = self._signer
+        if signer is None:
+            raise UsageError("which key records the run? make the ledger with a signer (--from KEY)")
+        model_id = self._find_or_create(record.model_name, signer)
+        messages: list[Message] = [RecordRuns((to_run_draft(record, model_id, label),))]
+        evaluations = to_evaluation_drafts(record)
+        if evaluations:
+            messages.append(RecordEvaluations(evaluations))
+        committed = self._client.send(signer, *messages).wait()
+        entry_id = entry_id_of(to_entry(record.entry))
+        return Published(encode_id("olrun", entry_id), entry_id, model_id, committed.height)
+
+    def publish_verification(self, known: KnownEntry, verdict: Verdict, run: TrainedRun) -> int:
+        """Record what retraining an entry gave; returns the height."""
+        if self._signer is None:
+            raise UsageError("which key records the repetition? make the ledger with a signer (--from KEY)")
+        event = RunEventRecord(run.started_seconds, run.finished_seconds, environment_line(), "", 0)
+        message = RecordReproduction(
+            known.entry_id,
+            GRADES[verdict.grade],
+            run.artefact.artefact_digest,
+            run.artefact.tensor_digest,
+            to_run(event),
+        )
+        return self._client.send(self._signer, message).wait().height
+
+    def _find_or_create(self, name: str, signer: SigningParty) -> bytes:
+        try:
+            # On the node's word: the newest state counts here, and the chain checks the id again.
+            answer = self._client.query("models", "model", ModelQuery(b"", name), prove=False)
+        except QueryFailed as failure:
+            if failure.code != Code.NOT_FOUND:
+                raise
+            pending = self._client.send(signer, CreateModel(name, ""))
+            pending.wait()
+            return pending.sent.object_id("model")
+        return bytes(answer.value.model_id)
+
+
+def parse_reference(prefix: str, text: str) -> tuple[bytes, str]:
+    """(id, "") for an id in bech32m or hex, else ("", name); raises `IdError` for an id of another kind."""
+    if text.lower().startswith(prefix + "1"):
+        return decode_id(text, prefix)[1], ""
+    if len(text) == 2 * ID_BYTES and not set(text) - set("0123456789abcdef"):
+        return bytes.fromhex(text), ""
+    return b"", text
+
+
+def _contribution(item: FullContribution) -> ContributionRecord:
+    record = item.stored.contribution
+    commitment = RowCommitment(
+        record.rows_root, record.row_count, record.byte_count, record.content_digest, record.sketch
+    )
+    return ContributionRecord(item.contribution_id, record.contributor, commitment)

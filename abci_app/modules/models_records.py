@@ -17,7 +17,6 @@ from abci_app.types import (
     U32,
     Bytes32,
     EntryId,
-    Flag,
     Height,
     Integer,
     Label,
@@ -173,12 +172,15 @@ class Admission(Record, frozen=True, array_like=True, gc=False):
 
 
 class StoredEntry(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """Entry, admission, first run and what superseded it, in one value: lineage reads one key an ancestor."""
+    """Entry, admission, first run and what became of it, in one value: lineage reads one key an ancestor."""
 
     entry: Entry
     admission: Admission
     first_run: Run
-    superseded_by: OptionalBytes32
+    # The model that the entry was attached to first, and as which version; empty and 0 = none.
+    model_id: OptionalBytes32
+    model_version: U32
+    superseded_by_entry_id: OptionalBytes32
 
 
 class EntryReference(Record, frozen=True, array_like=True, tag=1, gc=False):
@@ -364,7 +366,8 @@ def check_run(run: Run) -> None:
     """Times in order, digest empty or whole."""
     if run.finished_seconds < run.started_seconds:
         raise Rejected(
-            ModelsCode.BAD_TIMES, f"the run finished at {run.finished_seconds}, before it started at {run.started_seconds}"
+            ModelsCode.BAD_TIMES,
+            f"the run finished at {run.finished_seconds}, before it started at {run.started_seconds}",
         )
     if len(run.environment_digest) not in (0, 32):
         raise Rejected(ModelsCode.BAD_ENTRY, "environment_digest must be empty or 32 bytes")

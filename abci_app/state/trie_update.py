@@ -20,7 +20,6 @@ from abci_app.state.pages import (
 )
 from abci_app.state.trie import Child, ReadPage, Root, TreeUpdate, build, pack_children, pack_leaves, top_of
 
-
 # More changes in one leaf page than this are cheaper done on its unpacked lists.
 _FEW_CHANGES = 3
 

@@ -63,7 +63,7 @@ class LyingNode:
                 handler.end_headers()
                 handler.wfile.write(content)
 
-            def do_GET(handler) -> None:  # noqa: N802, N805
+            def do_GET(handler) -> None:  # noqa: N805
                 """A web socket, which the light proxy keeps open for events: passed through as it is."""
                 splice(handler.connection, target, handler.raw_requestline + bytes(str(handler.headers), "latin-1"))
                 handler.close_connection = True

@@ -55,7 +55,10 @@ def test_replacing_leaves_one_by_one_hashes_like_the_whole_page(
         assert page.unpack()[2] == leaves
 
 
-@given(page_keys.filter(lambda keys: len(keys) > 1), st.lists(st.lists(st.integers(0, 15), min_size=1, max_size=4), max_size=5))
+@given(
+    page_keys.filter(lambda keys: len(keys) > 1),
+    st.lists(st.lists(st.integers(0, 15), min_size=1, max_size=4), max_size=5),
+)
 def test_replacing_children_hashes_like_the_whole_page(keys: list[bytes], rounds: list[list[int]]) -> None:
     n = len(keys)
     page = BranchPage(keys, positions_of(keys), [1] * n, [bytes([i]) * 32 for i in range(n)], [1] * n)

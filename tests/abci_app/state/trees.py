@@ -62,9 +62,7 @@ class PagedTree:
         hashes = [None if value is None else leaf_hash(key, value) for key, value in effective]
         inserted = [key not in self.state for key, _ in effective]
         writer = TreeWriter(self.read, self.next_number)
-        update = writer.apply(
-            self.root, [key for key, _ in effective], hashes, inserted if any(inserted) else None
-        )
+        update = writer.apply(self.root, [key for key, _ in effective], hashes, inserted if any(inserted) else None)
         for key, value in effective:
             if value is None:
                 del self.state[key]

@@ -1,0 +1,108 @@
+"""What a query read, no more and no less, is what its proof covers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from abci_app.state.proof import verify
+from abci_app.state.store import StateView
+from abci_app.state.views import EmptyView, QueryBudgetExceeded, RecordingView
+from tests.abci_app.state import trees
+from tests.abci_app.state.test_proof import version_of
+
+# A query as data: single reads, and walks that stop after so many rows.
+reads = st.lists(trees.keys | st.tuples(trees.ranges, st.booleans(), st.integers(0, 6) | st.none()), max_size=8)
+Read = bytes | tuple[tuple[bytes, bytes], bool, int | None]
+
+
+def run(view: StateView, query: list[Read]) -> list[object]:
+    answers: list[object] = []
+    for read in query:
+        if isinstance(read, bytes):
+            answers.append(view.get(read))
+            continue
+        (start, end), reverse, limit = read
+        rows = view.iterate(start, end, reverse=reverse)
+        if limit is None:
+            answers += list(rows)
+            continue
+        for _ in range(limit):
+            row = next(rows, None)
+            answers.append(row)
+            if row is None:
+                break
+    return answers
+
+
+@given(trees.states, reads)
+@settings(max_examples=300)
+def test_a_query_runs_alike_on_the_state_and_on_the_proof_of_what_it_read(
+    state: dict[bytes, bytes], query: list[Read]
+) -> None:
+    version = version_of(state)
+    recorded = RecordingView(version, 100_000)
+    answers = run(recorded, query)
+    assert answers == run(version, query)
+    proven = verify(version.prove(recorded.keys, recorded.ranges), version.app_hash)
+    assert run(proven, query) == answers
+
+
+def recording(budget_nodes: int = 100) -> RecordingView:
+    return RecordingView(version_of({b"a": b"1", b"b": b"2", b"c": b"3", b"d": b"4"}), budget_nodes)
+
+
+def test_a_walk_that_stops_early_is_recorded_as_far_as_it_went() -> None:
+    view = recording()
+    rows = view.iterate(b"a", b"z")
+    assert [next(rows), next(rows)] == [(b"a", b"1"), (b"b", b"2")]
+    assert view.ranges == [(b"a", b"b\x00")]
+
+
+def test_a_backward_walk_that_stops_early_is_recorded_from_its_last_key() -> None:
+    view = recording()
+    rows = view.iterate(b"a", b"z", reverse=True)
+    assert next(rows) == (b"d", b"4")
+    assert view.ranges == [(b"d", b"z")]
+
+
+def test_a_walk_that_ends_is_recorded_whole_and_one_that_never_began_not_at_all() -> None:
+    view = recording()
+    assert list(view.iterate(b"b0", b"c")) == []
+    view.iterate(b"a", b"z")
+    assert list(view.iterate(b"x", b"x")) == []
+    assert view.ranges == [(b"b0", b"c")]
+
+
+def test_ranges_are_merged_and_keys_inside_them_left_out() -> None:
+    view = recording()
+    for key in (b"d", b"b", b"x", b"b"):
+        view.get(key)
+    list(view.iterate(b"a", b"b"))
+    list(view.iterate(b"b", b"c"))
+    assert (view.keys, view.ranges) == ([b"d", b"x"], [(b"a", b"c")])
+
+
+@pytest.mark.parametrize(("reads", "fits"), [(3, True), (4, False)])
+def test_the_budget_counts_single_reads(reads: int, fits: bool) -> None:
+    view = recording(budget_nodes=3)
+    try:
+        for _ in range(reads):
+            view.get(b"a")
+    except QueryBudgetExceeded as error:
+        assert not fits
+        assert str(error) == "the query reads more than 3 keys: ask for less"
+    else:
+        assert fits
+
+
+def test_the_budget_counts_rows_and_the_end_of_a_walk() -> None:
+    assert len(list(recording(5).iterate(b"a", b"z"))) == 4
+    with pytest.raises(QueryBudgetExceeded):
+        list(recording(4).iterate(b"a", b"z"))
+
+
+def test_an_empty_view_has_nothing() -> None:
+    assert EmptyView().get(b"a") is None
+    assert list(EmptyView().iterate(b"a", b"z")) == []
