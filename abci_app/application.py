@@ -17,7 +17,7 @@ from abci_app.policy import check_signature_edge_cases
 from abci_app.queries import LocalNode, answer_query
 from abci_app.signature_cases import SIGNATURE_CASES
 from abci_app.state.overlay import Overlay
-from abci_app.state.store import Staged, Store
+from abci_app.state.store import StagedBlock, Store
 from abci_app.state.views import EmptyView
 from abci_app.transaction_cache import TransactionCache
 
@@ -40,7 +40,7 @@ class Application:
         self.mempool = Mempool(store, self._decode)
         self._candidates: list[tuple[int, int, list[bytes], BlockResult]] = []
         self._genesis: Overlay | None = None
-        self._decided: tuple[BlockResult, Staged] | None = None
+        self._decided: tuple[BlockResult, StagedBlock] | None = None
         self._pending_block: BlockContext | None = None
         self._set_check_context()
 

@@ -2,7 +2,7 @@
 
 from abci_app.errors import Code, Rejected
 from abci_app.module import Handler, Message, Module, Query, snake_case
-from abci_app.modules import accounts, bank, datanets, licences, members
+from abci_app.modules import accounts, bank, datanets, licences, members, models
 from abci_app.parameters import CHAIN, PARAMETERS
 from abci_app.state.table import Table
 
@@ -12,6 +12,7 @@ MODULES: tuple[Module, ...] = (
     members.MODULE,
     licences.MODULE,
     datanets.MODULE,
+    models.MODULE,
 )
 
 HANDLERS: dict[type[Message], tuple[Module, Handler]] = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from abci_app.application import Application
 from abci_app.genesis import GenesisState, encode_genesis
+from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Message
 from abci_app.modules.datanets_records import (
     Contribute,
@@ -37,7 +38,6 @@ from abci_app.modules.models_records import (
 )
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.codec import encode
-from abci_app.hashing import TAGS, tagged_hash
 from benchmarks.load import LoadAccount
 
 CHAIN_ID = "openledger-dev-benchmark"
@@ -136,7 +136,9 @@ class RunLoad:
         return Output(digest(f"artefact {number}"), digest(f"tensors {number}"), 1_843_200, "safetensors")
 
     def _draft(self, entry: Entry) -> RunDraft:
-        run = Run(GENESIS_TIME_SECONDS, GENESIS_TIME_SECONDS + 600, digest("environment"), "8 x H200", "loss", 1_234_567)
+        run = Run(
+            GENESIS_TIME_SECONDS, GENESIS_TIME_SECONDS + 600, digest("environment"), "8 x H200", "loss", 1_234_567
+        )
         return RunDraft(entry, run, b"", "")
 
     def _entry(self, parents: Sequence[bytes], special: bool = False) -> Entry:
@@ -189,6 +191,4 @@ class RunLoad:
 
     def _tree_entry(self, parents: Sequence[bytes], name: str) -> Entry:
         entry = self._entry(parents)
-        return Entry(
-            entry.kind, entry.parents, entry.inputs, b"", digest(name), entry.output, entry.attribution
-        )
+        return Entry(entry.kind, entry.parents, entry.inputs, b"", digest(name), entry.output, entry.attribution)

@@ -194,9 +194,7 @@ def _accept(
     )
     ACCEPTED.set(context.state, contribution.datanet_id, number, accepted)
     COUNTS.set(context.state, contribution.datanet_id, structs.replace(counts, accepted=number))
-    return structs.replace(
-        stored, status=Status.ACCEPTED, accepted_number=number, decided_height=context.height
-    )
+    return structs.replace(stored, status=Status.ACCEPTED, accepted_number=number, decided_height=context.height)
 
 
 def _reject(context: Context, stored: StoredContribution, reason: int) -> StoredContribution:
@@ -259,9 +257,7 @@ def execute_revoke_contribution(context: Context, message: RevokeContribution) -
     else:
         word = Status(stored.status).name.lower()
         raise Rejected(DatanetsCode.REVOKED, f"this contribution is {word}: nothing to revoke")
-    stored = structs.replace(
-        stored, status=Status.REVOKED, reason=message.reason, decided_height=context.height
-    )
+    stored = structs.replace(stored, status=Status.REVOKED, reason=message.reason, decided_height=context.height)
     CONTRIBUTIONS.set(state, contribution_id, stored)
     context.involved.append(Address(contribution.contributor))
     context.emit(ContributionRevoked(contribution_id, contribution.datanet_id))

@@ -244,9 +244,7 @@ def query_version(view: StateView, args: VersionQuery) -> VersionView:
             break
         items.append(item)
     usable = int(version >= datanet.counts.usable_from_version)
-    return VersionView(
-        datanet.datanet_id, datanet.datanet.name, version, record, usable, tuple(items), next_number
-    )
+    return VersionView(datanet.datanet_id, datanet.datanet.name, version, record, usable, tuple(items), next_number)
 
 
 def query_version_contributions(view: StateView, args: VersionQuery) -> FullVersionView:
@@ -254,9 +252,7 @@ def query_version_contributions(view: StateView, args: VersionQuery) -> FullVers
     limit = min(args.limit, MAX_FULL_PAGE)
     short = query_version(view, VersionQuery(args.datanet_id, args.name, args.version, args.after_number, limit))
     items = [_full(view, item.accepted.contribution_id) for item in short.contributions]
-    return FullVersionView(
-        short.datanet_id, short.name, short.version, short.record, tuple(items), short.next_number
-    )
+    return FullVersionView(short.datanet_id, short.name, short.version, short.record, tuple(items), short.next_number)
 
 
 def _full(view: StateView, contribution_id: bytes) -> FullContribution:
@@ -310,7 +306,13 @@ QUERIES = (
     ),
     Query("versions", VersionsQuery, VersionsPage, query_versions, "versions of a DataNet, paged"),
     Query(
-        "contributions", ContributionsQuery, ContributionsPage, query_contributions, "all submissions to a DataNet, paged"
+        "contributions",
+        ContributionsQuery,
+        ContributionsPage,
+        query_contributions,
+        "submissions to a DataNet, paged",
     ),
-    Query("contribution", ContributionQuery, ContributionView, query_contribution, "one contribution with its verdicts"),
+    Query(
+        "contribution", ContributionQuery, ContributionView, query_contribution, "one contribution with its verdicts"
+    ),
 )

@@ -165,7 +165,7 @@ class Submitted(Record, frozen=True, array_like=True, tag=1, gc=False):
 class Accepted(Record, frozen=True, array_like=True, tag=1, gc=False):
     """Listing entry of an accepted contribution: all that a version and a lineage say about it.
 
-    It belongs to version v iff `present_from_version` <= v and (`absent_from_version` = 0 or v < `absent_from_version`).
+    It belongs to version v iff `present_from_version` <= v, and `absent_from_version` is 0 or greater than v.
     """
 
     contribution_id: Bytes32

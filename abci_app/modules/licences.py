@@ -65,7 +65,9 @@ class RegisterTerms(Message, frozen=True, array_like=True, forbid_unknown_fields
         if terms.behavioural_digest and terms.behavioural != Stated.YES:
             raise Rejected(LicencesCode.BAD_TERMS, "a behavioural list is given, but behavioural is not 2 (yes)")
         if terms.share_alike == Stated.YES and not terms.spdx:
-            raise Rejected(LicencesCode.BAD_TERMS, "share-alike terms need an SPDX name: write LicenseRef-... for your own")
+            raise Rejected(
+                LicencesCode.BAD_TERMS, "share-alike terms need an SPDX name: write LicenseRef-... for your own"
+            )
 
 
 class TermsRegistered(Event, frozen=True, gc=False):

@@ -27,9 +27,16 @@ from msgspec import structs
 from abci_app.bech32 import encode_id
 from abci_app.errors import Rejected
 from abci_app.module import Context, Module
-from abci_app.modules import datanets_records, licences, models_lineage, models_queries
+from abci_app.modules import datanets_records, licences, models_impact, models_lineage, models_queries
 from abci_app.modules.datanets_records import NameOwner
 from abci_app.modules.licence_join import Outcome
+from abci_app.modules.models_events import (
+    EntrySuperseded,
+    EvaluationsRecorded,
+    ModelCreated,
+    ReproductionRecorded,
+    RunsRecorded,
+)
 from abci_app.modules.models_invariants import INVARIANTS
 from abci_app.modules.models_records import (
     BY_INPUT,
@@ -47,25 +54,19 @@ from abci_app.modules.models_records import (
     Admission,
     Counters,
     CreateModel,
-    Entry,
     EntryKind,
     EntryReference,
-    EntrySuperseded,
     Evaluation,
-    EvaluationsRecorded,
     Grade,
     InheritanceSchedule,
     Model,
-    ModelCreated,
     ModelsCode,
     ModelVersion,
     RecordEvaluations,
     RecordReproduction,
     RecordRuns,
     Reproduction,
-    ReproductionRecorded,
     RunDraft,
-    RunsRecorded,
     StoredEntry,
     StoredRun,
     SupersedeEntry,
@@ -208,9 +209,7 @@ def execute_record_reproduction(context: Context, message: RecordReproduction) -
     equal = (message.artefact_digest, message.tensor_digest) == (output.artefact_digest, output.tensor_digest)
     if equal != (message.grade == Grade.BIT_EXACT):
         said = "differ from" if not equal else "equal"
-        raise Rejected(
-            ModelsCode.BAD_GRADE, f"the digests {said} the entry's: grade {message.grade} does not say so"
-        )
+        raise Rejected(ModelsCode.BAD_GRADE, f"the digests {said} the entry's: grade {message.grade} does not say so")
     recording = _recording(context)
     reproduction = Reproduction(
         context.sender,
@@ -305,6 +304,6 @@ MODULE = Module(
         SupersedeEntry: execute_supersede_entry,
     },
     events=(ModelCreated, RunsRecorded, ReproductionRecorded, EvaluationsRecorded, EntrySuperseded),
-    queries=(*models_lineage.QUERIES, *models_queries.QUERIES),
+    queries=(*models_queries.QUERIES, *models_lineage.QUERIES, *models_impact.QUERIES),
     invariants=INVARIANTS,
 )

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from abci_app.errors import Rejected
 from abci_app.hashing import TAGS, tagged_hash
-from abci_app.module import Event, Message
+from abci_app.module import Message
 from abci_app.modules.datanets_records import NameOwner
 from abci_app.state.codec import Record, encode
 from abci_app.state.table import HASHED, ID, U64, Index, Item, Map
@@ -398,42 +398,3 @@ def check_entry(entry: Entry) -> None:
 def _check_sum(what: str, shares: list[int]) -> None:
     if shares and sum(shares) != PPB:
         raise Rejected(ModelsCode.BAD_SHARES, f"{what} sum to {sum(shares)}, must be {PPB} parts per billion")
-
-
-# --- Events
-
-
-class ModelCreated(Event, frozen=True, gc=False):
-    """A model exists."""
-
-    model_id: bytes
-    name: str
-
-
-class RunsRecorded(Event, frozen=True, gc=False):
-    """Runs were recorded; id of the first, how many, and how many entries were new."""
-
-    entry_id: bytes
-    count: int
-    new_entries: int
-
-
-class ReproductionRecorded(Event, frozen=True, gc=False):
-    """A repetition was recorded."""
-
-    entry_id: bytes
-    grade: int
-
-
-class EvaluationsRecorded(Event, frozen=True, gc=False):
-    """Measurements were recorded; the entry of the first."""
-
-    entry_id: bytes
-    count: int
-
-
-class EntrySuperseded(Event, frozen=True, gc=False):
-    """An entry was superseded."""
-
-    entry_id: bytes
-    superseded_by_entry_id: bytes

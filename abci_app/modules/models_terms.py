@@ -32,10 +32,8 @@ class TermsCheck:
 
 def check_terms(view: StateView, entry: Entry, profile: Profile, time_seconds: int) -> TermsCheck:
     """Read what the entry refers to and judge it; raises `Rejected` for anything that does not exist or is revoked."""
-    items: list[JoinedTerms] = []
+    items = [_input_terms(view, item) for item in entry.inputs]
     numbers: list[int] = []
-    for item in entry.inputs:
-        items.append(_input_terms(view, item))
     for parent in entry.parents:
         number, joined = _parent_terms(view, parent)
         numbers.append(number)

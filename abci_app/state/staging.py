@@ -12,7 +12,7 @@ Change = tuple[bytes, bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class StagedBlock:
-    """One block's effective changes and its new pages; nothing durable. Implements `store.Staged`."""
+    """One block's effective changes and its new pages; nothing durable."""
 
     height: int
     app_hash: bytes

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from abci_app.state.proof import ProofTooDeep, SimpleProof
+from abci_app.state.staging import StagedBlock
 
 HISTORY_HEIGHTS = 128
 Change = tuple[bytes, bytes | None]
@@ -18,7 +19,7 @@ __all__ = [
     "Change",
     "ProofTooDeep",
     "SimpleProof",
-    "Staged",
+    "StagedBlock",
     "StateView",
     "Store",
     "UnknownHeight",
@@ -56,6 +57,18 @@ class Version(StateView, Protocol):
         """Path of an existing key for a `simple:v` operator; raises `ProofTooDeep` beyond 62 levels."""
         ...
 
+    def path(self, key: bytes) -> tuple[bytes, list[tuple[bytes, bool]]] | None:
+        """(leaf hash, siblings bottom-up with True for a left one) of an existing key, else None."""
+        ...
+
+    def neighbours(self, key: bytes) -> tuple[bytes | None, bytes | None]:
+        """Nearest existing keys below and above an absent one."""
+        ...
+
+    def root_hash(self) -> bytes:
+        """Root of the tree below the upper leaf."""
+        ...
+
     def close(self) -> None:
         """Give back what keeps this version readable."""
         ...
@@ -67,19 +80,23 @@ class Version(StateView, Protocol):
     ) -> None: ...
 
 
-class Staged(Protocol):
-    """A block's changes with the app hash that they lead to; nothing durable yet."""
-
-    height: int
-    app_hash: bytes
-
-
 class Store(StateView, Protocol):
     """The committed state. One thread writes; `version` may be called from any."""
 
-    height: int
-    app_hash: bytes
-    earliest_height: int
+    @property
+    def height(self) -> int:
+        """Of the last commit; 0 = nothing committed."""
+        ...
+
+    @property
+    def app_hash(self) -> bytes:
+        """After the last commit; that of the empty tree before the first."""
+        ...
+
+    @property
+    def earliest_height(self) -> int:
+        """The oldest height that can still be proven."""
+        ...
 
     def latest(self) -> Version:
         """The last committed version."""
@@ -96,11 +113,11 @@ class Store(StateView, Protocol):
         """
         ...
 
-    def stage(self, height: int, changes: Sequence[Change]) -> Staged:
+    def stage(self, height: int, changes: Sequence[Change]) -> StagedBlock:
         """Compute the root after `changes` (sorted by key, None removes) on the last commit or staged genesis."""
         ...
 
-    def commit(self, staged: Staged) -> None:
+    def commit(self, staged: StagedBlock) -> None:
         """Make a staged block durable: one synced write."""
         ...
 
