@@ -50,6 +50,7 @@ async def _worker(
             await asyncio.sleep(max(0.0, started + own * interval_seconds - time.monotonic()))
         own += 1
         sent[index] = time.time()
+        content = b""
         for _ in range(_FULL_ATTEMPTS):
             writer.write(waiting[index])
             content = await _answer(reader)

@@ -159,19 +159,23 @@ class RunLoad:
             EntryKind.LORA, linked, tuple(inputs), b"", manifest_root, self._output(number), Attribution(0, b"")
         )
 
-    def transactions_of(self, count: int) -> list[bytes]:
-        """The next `count` runs, in full transactions."""
-        raw = []
-        for start in range(0, count, RUNS_A_TRANSACTION):
+    def transactions_of(
+        self, count: int, runs_a_transaction: int = RUNS_A_TRANSACTION, signers: Sequence[LoadAccount] = ()
+    ) -> list[bytes]:
+        """The next `count` runs, signed in turn by `signers` (else the owner); their parents were made before."""
+        raw: list[bytes] = []
+        recent = self.entry_ids[-100_000:]
+        for start in range(0, count, runs_a_transaction):
             drafts = []
-            for _ in range(min(RUNS_A_TRANSACTION, count - start)):
+            for _ in range(min(runs_a_transaction, count - start)):
                 number = len(self.entry_ids)
-                recent = self.entry_ids[max(0, number - 100_000) :]
                 parents = self._random.sample(recent, min(2, len(recent)))
                 entry = self._entry(parents, special=number % 600 == 7 and number < 600 * HITS)
                 self.entry_ids.append(entry_id_of(entry))
                 drafts.append(self._draft(entry))
-            raw.append(self.sign(RecordRuns(tuple(drafts))))
+            account = signers[len(raw) % len(signers)] if signers else self.owner
+            raw.append(account.sign(CHAIN_ID, (RecordRuns(tuple(drafts)),), FEE_LIMIT_NOPEN))
+            account.policy_is_stored = True
         return raw
 
     def deep_tree(self) -> list[bytes]:
@@ -183,7 +187,7 @@ class RunLoad:
             level = [self._tree_entry(ids[3 * i : 3 * i + 3], f"level {depth} {i}") for i in range(3**depth)]
             entries += level
         self.deep_entry_id = entry_id_of(entries[-1])
-        raw = []
+        raw: list[bytes] = []
         for start in range(0, len(entries), RUNS_A_TRANSACTION):
             drafts = tuple([self._draft(entry) for entry in entries[start : start + RUNS_A_TRANSACTION]])
             raw.append(self.sign(RecordRuns(drafts)))

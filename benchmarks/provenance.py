@@ -1,0 +1,264 @@
+"""The provenance log at scale: recording, bytes on disk, lineage and impact with proofs.
+
+    python -m benchmarks.provenance record                       runs recorded per second, through a real node
+    python -m benchmarks.provenance log --runs 1000000           lineage and impact at 20,000 runs and at this many, and
+                                                                 bytes on disk per run
+
+`log` executes real signed transactions in this process, without CometBFT, and asks through the application's query
+path; `record` also asks over RPC, with HTTP and JSON included. Every run has 3 inputs and 2 parents; the tree that
+lineage is asked for has 364 runs above its run in 5 levels; one DataNet version has 30 hits.
+"""
+
+import argparse
+import asyncio
+import base64
+import gc
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import plyvel
+from msgspec import msgpack
+
+from abci_app.application import Application
+from abci_app.bech32 import encode_id
+from abci_app.genesis import GenesisState
+from abci_app.modules.models_impact import ImpactQuery
+from abci_app.modules.models_lineage import CleanQuery, LineageQuery
+from abci_app.pb import abci_pb2 as pb
+from abci_app.registry import find_query
+from abci_app.state.proof import verify
+from benchmarks.http_load import send
+from benchmarks.load import LoadAccount, broadcast_body
+from benchmarks.provenance_load import CHAIN_ID, RUNS_A_BLOCK, Chain, RunLoad
+from benchmarks.report import print_table, spread
+from benchmarks.throughput import LOAD_CONFIG, blocks_until, rate
+from node.devnet import Devnet
+from node.leveldb_store import LevelDBStore
+
+BALANCE_NOPEN = 10**16
+FIRST_SIZE = 20_000
+# Beyond the provable history, so that what is left on disk afterwards is the state alone.
+EMPTY_BLOCKS = 140
+CONTRIBUTIONS_EACH = 64
+
+
+def questions(load: RunLoad) -> list[tuple[str, str, Any]]:
+    """(label, query, arguments) of what is measured."""
+    deep, special = load.deep_entry_id, load.special_datanet_id
+    return [
+        ("lineage, 364 runs above", "lineage", LineageQuery(deep, "", 0, (), 4_096, CONTRIBUTIONS_EACH)),
+        ("all runs on a DataNet version (30)", "impact", ImpactQuery(special, "", 1, 1, 0, (), 4_096)),
+        ("is a DataNet in it", "clean", CleanQuery(deep, "", 0, special, "", 0)),
+    ]
+
+
+def measure_query(
+    answer: Callable[[str, bytes], tuple[bytes, bytes]], name: str, arguments: Any, repeats: int
+) -> tuple[list[float], list[float], int, Any]:
+    """Milliseconds to serve and to verify, bytes of the proof, and the result that the verifier computed."""
+    served: list[float] = []
+    verified: list[float] = []
+    proof, result = b"", None
+    query = find_query("models", name)
+    data = msgpack.encode(arguments)
+    gc.collect()
+    for _ in range(repeats):
+        started = time.perf_counter()
+        proof, app_hash = answer(f"/query/models/{name}", data)
+        received = time.perf_counter()
+        result = query.function(verify(proof, app_hash), arguments)
+        done = time.perf_counter()
+        served.append((received - started) * 1_000)
+        verified.append((done - received) * 1_000)
+    return served, verified, len(proof), result
+
+
+def _ask_all(
+    load: RunLoad,
+    answer: Callable[[str, bytes], tuple[bytes, bytes]],
+    size: int,
+    repeats: int,
+    rows: list[list[object]],
+) -> list[float]:
+    """One row a question; returns the medians of serving."""
+    medians = []
+    for label, name, arguments in questions(load):
+        served, verified, size_bytes, result = measure_query(answer, name, arguments, repeats)
+        expected = {"lineage": 365, "impact": min(30, size // 600), "clean": 365}[name]
+        found = result.entry_count if name == "clean" else len(result.entries)
+        if found != expected:
+            raise RuntimeError(f"{name}: {found} entries instead of {expected}")
+        rows.append([label, f"{size:,}", spread(served, 1), spread(verified, 1), f"{size_bytes / 1_000:,.0f}"])
+        medians.append(statistics.median(served))
+    return medians
+
+
+# --- In this process
+
+
+def _in_process(application: Application) -> Callable[[str, bytes], tuple[bytes, bytes]]:
+    def answer(path: str, data: bytes) -> tuple[bytes, bytes]:
+        response = application.query(pb.RequestQuery(path=path, data=data, prove=True))
+        if response.code:
+            raise RuntimeError(response.log)
+        with application.store.version(response.height) as version:
+            return response.value, version.app_hash
+
+    return answer
+
+
+def measure_log(options: argparse.Namespace) -> None:
+    """Grow the log, ask at both sizes, compact, weigh."""
+    rows: list[list[object]] = []
+    with tempfile.TemporaryDirectory(prefix="openledger-benchmark-") as folder:
+        store = LevelDBStore.open(Path(folder))
+        application = Application(store)
+        chain, load = Chain(application), RunLoad()
+        chain.start([(encode_id("open", load.owner.address), BALANCE_NOPEN)])
+        for block in load.set_up():
+            chain.block(block)
+        _grow(chain, load, FIRST_SIZE)
+        chain.block(load.deep_tree())
+        first_medians: list[float] = []
+        medians: list[float] = []
+        for size in (FIRST_SIZE, options.runs):
+            _grow(chain, load, size)
+            for _ in range(3):
+                chain.block([])
+            medians = _ask_all(load, _in_process(application), size, options.repeats, rows)
+            first_medians = first_medians or medians
+        with_history_bytes = _folder_bytes(Path(folder))
+        for _ in range(EMPTY_BLOCKS):
+            chain.block([])
+        store.close()
+        _compact(Path(folder))
+        alone_bytes = _folder_bytes(Path(folder))
+    print_table(
+        f"Provenance queries with proof, in process, {options.repeats} repeats",
+        ["question", "runs", "served ms", "verified ms", "proof kB"],
+        rows,
+    )
+    ratios = [f"{after / before:.2f}" for before, after in zip(first_medians, medians, strict=True)]
+    print(f"\nserved at {options.runs:,} / at {FIRST_SIZE:,} runs: {', '.join(ratios)}")
+    alone, loading = alone_bytes / options.runs, with_history_bytes / options.runs
+    print(f"on disk at {options.runs:,} runs: {alone:,.0f} bytes per run (body, event, indexes, tree)")
+    print(f"with the history of the last heights while loading, before compaction: {loading:,.0f} bytes per run")
+
+
+def _grow(chain: Chain, load: RunLoad, size: int) -> None:
+    """Blocks of full transactions until the log has `size` runs."""
+    started, before = time.monotonic(), len(load.entry_ids)
+    while len(load.entry_ids) < size:
+        chain.block(load.transactions_of(min(RUNS_A_BLOCK, size - len(load.entry_ids))))
+    seconds = time.monotonic() - started
+    if len(load.entry_ids) > before:
+        made = len(load.entry_ids) - before
+        print(f"{size:,} runs in the log; {made / seconds:,.0f} runs/s including making and signing them", flush=True)
+
+
+def _compact(folder: Path) -> None:
+    """What LevelDB does by itself in time."""
+    database = plyvel.DB(str(folder))
+    database.compact_range()
+    database.close()
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum([path.stat().st_size for path in folder.rglob("*") if path.is_file()])
+
+
+# --- Through a real node
+
+
+def _over_rpc(url: str, client: httpx.Client) -> Callable[[str, bytes], tuple[bytes, bytes]]:
+    headers: dict[int, bytes] = {}
+
+    def call(method: str, **params: object) -> Any:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        return client.post(url, json=body).json()["result"]
+
+    def answer(path: str, data: bytes) -> tuple[bytes, bytes]:
+        response = call("abci_query", path=path, data=data.hex(), prove=True)["response"]
+        if response.get("code"):
+            raise RuntimeError(response["log"])
+        height = int(response["height"])
+        if height not in headers:
+            header = call("header", height=str(height + 1))["header"]
+            headers[height] = bytes.fromhex(header["app_hash"])
+        return base64.b64decode(response["value"]), headers[height]
+
+    return answer
+
+
+async def _record(url: str, transactions: list[bytes], first: int, connections: int) -> tuple[float, int]:
+    """Send all; returns (transactions per second, failed)."""
+    watching = asyncio.create_task(blocks_until(url, first, len(transactions), 30))
+    bodies = [broadcast_body([raw], "broadcast_tx_sync") for raw in transactions]
+    await send(url, bodies, connections)
+    blocks = await watching
+    codes = [code for block in blocks for code in block.codes]
+    failed = len(transactions) - len(codes) + sum(map(bool, codes))
+    return rate(blocks), failed
+
+
+def measure_record(options: argparse.Namespace) -> None:
+    """Record runs through a real node one a transaction and 64 a transaction, then ask over RPC."""
+    load = RunLoad()
+    signers = [LoadAccount.numbered(1_000 + number) for number in range(200)]
+    balances = tuple([(encode_id("open", item.address), BALANCE_NOPEN) for item in [load.owner, *signers]])
+    recorded: list[list[object]] = []
+    rows: list[list[object]] = []
+    with tempfile.TemporaryDirectory(prefix="openledger-benchmark-") as folder:
+        state = GenesisState(balances=balances)
+        net = Devnet.create(Path(folder) / "net", chain_id=CHAIN_ID, app_state=state, comet=LOAD_CONFIG)
+        with net, httpx.Client(timeout=60) as client:
+            url = net.nodes[0].rpc_url
+            for block in load.set_up():
+                _rate, failed = asyncio.run(_record(url, block, net.height() + 1, 1))
+                if failed:
+                    raise RuntimeError(f"{failed} transactions of the set-up failed")
+            for size in (1, 64):
+                rates, failed = [], 0
+                for _ in range(options.repeats):
+                    raw = load.transactions_of(options.runs, size, signers)
+                    found, bad = asyncio.run(_record(url, raw, net.height() + 1, options.connections))
+                    rates.append(found * size)
+                    failed += bad
+                recorded.append([size, f"{options.runs:,}", spread(rates), failed])
+            asyncio.run(_record(url, load.deep_tree(), net.height() + 1, 1))
+            net.wait_for_height(net.height() + 3)
+            _ask_all(load, _over_rpc(url, client), len(load.entry_ids), 20, rows)
+    print_table(
+        f"Runs recorded and committed, one validator, broadcast_tx_sync on {options.connections} connections",
+        ["runs a transaction", "runs a repeat", "runs/s median (range)", "failed"],
+        recorded,
+    )
+    print_table("Provenance queries with proof, over RPC", ["question", "runs", "served ms", "verified ms", "kB"], rows)
+    print(json.dumps({"recorded": recorded}))
+
+
+def main() -> None:
+    """Run one part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = parser.add_subparsers(required=True)
+    log = parts.add_parser("log")
+    log.add_argument("--runs", type=int, default=1_000_000)
+    log.add_argument("--repeats", type=int, default=20)
+    log.set_defaults(measure=measure_log)
+    record = parts.add_parser("record")
+    record.add_argument("--runs", type=int, default=10_000, help="per repeat and size")
+    record.add_argument("--repeats", type=int, default=3)
+    record.add_argument("--connections", type=int, default=8)
+    record.set_defaults(measure=measure_record)
+    options = parser.parse_args()
+    options.measure(options)
+
+
+if __name__ == "__main__":
+    main()
