@@ -32,9 +32,12 @@ from abci_app.types import PPB, PRINTABLE, U32, Bytes32, Flag, Label, OptionalBy
 MAX_LABELS = 16
 MAX_SPDX_LENGTH = 128
 MAX_JURISDICTION_LENGTH = 32
-# Different terms records under one model. Terms are shared (most data comes under a few dozen licences); the bound
-# keeps the joined record, which every lineage answer carries, below 4 KB.
+# Different terms records under one model, and what they may name together. Terms are shared (most data comes under a
+# few dozen licences); the bounds keep the joined record, which every lineage answer carries and every entry can bring
+# anew into the state, below 8 KB.
 MAX_SOURCES = 64
+MAX_JOINED_LABELS = 64
+MAX_JOINED_JURISDICTIONS = 32
 # Outbound licences that one share-alike source admits: itself and what the one-way table adds.
 MAX_OUTBOUND = 8
 # Terms are few beside the runs that join them.
@@ -127,9 +130,9 @@ class JoinedTerms(Record, frozen=True, array_like=True, tag=1, gc=False):
     # Permitted fields of use if `limits_fields`, else every field.
     limits_fields: Flag
     fields_of_use: Labels
-    excluded_domains: Annotated[tuple[Label, ...], Meta(max_length=MAX_LABELS * MAX_SOURCES)]
+    excluded_domains: Annotated[tuple[Label, ...], Meta(max_length=MAX_JOINED_LABELS)]
     expiry_seconds: Seconds
-    jurisdictions: Annotated[tuple[Jurisdiction, ...], Meta(max_length=MAX_SOURCES)]
+    jurisdictions: Annotated[tuple[Jurisdiction, ...], Meta(max_length=MAX_JOINED_JURISDICTIONS)]
     # Licences that all share-alike sources admit for the result, sorted; meaningful if SHARE_ALIKE is demanded.
     outbound: Annotated[tuple[Outbound, ...], Meta(max_length=MAX_OUTBOUND)]
 
@@ -166,7 +169,7 @@ class Profile(IntEnum):
 
 
 class TooManySources(ValueError):
-    """More than `MAX_SOURCES` different terms records under one thing."""
+    """More different terms records, excluded domains or jurisdictions under one thing than can be joined."""
 
 
 # Licences under which a work built on share-alike material may be passed on, beside the material's own. One way only.
@@ -263,8 +266,15 @@ def join(left: JoinedTerms, right: JoinedTerms) -> JoinedTerms:
     if left == right:
         return left
     sources = _union(left.sources, right.sources)
-    if len(sources) > MAX_SOURCES:
-        raise TooManySources(f"{len(sources)} different terms records meet, at most {MAX_SOURCES} can be joined")
+    excluded_domains = _union(left.excluded_domains, right.excluded_domains)
+    jurisdictions = _union(left.jurisdictions, right.jurisdictions)
+    for what, found, limit in (
+        ("terms records", len(sources), MAX_SOURCES),
+        ("excluded domains", len(excluded_domains), MAX_JOINED_LABELS),
+        ("jurisdictions", len(jurisdictions), MAX_JOINED_JURISDICTIONS),
+    ):
+        if found > limit:
+            raise TooManySources(f"{found} different {what} meet, at most {limit} can be joined")
     fields_of_use = right.fields_of_use if not left.limits_fields else left.fields_of_use
     if left.limits_fields and right.limits_fields:
         fields_of_use = tuple([field for field in left.fields_of_use if field in right.fields_of_use])
@@ -279,9 +289,9 @@ def join(left: JoinedTerms, right: JoinedTerms) -> JoinedTerms:
         left.unstated | right.unstated,
         left.limits_fields | right.limits_fields,
         fields_of_use,
-        _union(left.excluded_domains, right.excluded_domains),
+        excluded_domains,
         min(expiries) if expiries else 0,
-        _union(left.jurisdictions, right.jurisdictions),
+        jurisdictions,
         outbound,
     )
 

@@ -1,0 +1,187 @@
+"""members: roles, registrars and peers."""
+
+from typing import Any
+
+import pytest
+
+from abci_app.accounts import show_address
+from abci_app.errors import Code
+from abci_app.modules.bank import Burn, Transfer
+from abci_app.modules.members import (
+    ALL_ROLES,
+    MEMBERS,
+    PEER_COUNT,
+    PEERS,
+    Member,
+    MemberQuery,
+    MembersCode,
+    MembersPage,
+    MembersQuery,
+    MemberView,
+    Peer,
+    PeerCount,
+    Role,
+    SetMember,
+    SetPeer,
+    peer_count_matches,
+    peer_is_allowed,
+)
+from abci_app.state.codec import encode
+from abci_app.state.overlay import Overlay
+from abci_app.state.table import hash_key_part
+from tests.abci_app.modules.ledger import ALICE, BOB, CARL, DORA, EVERYBODY, Ledger
+
+NODE, OTHER_NODE = "01" * 20, "ab" * 20
+REGISTRARS = [{"address": ALICE.address.hex(), "roles": ["registrar"], "name": "Alice"}]
+
+
+def start(**app_state: Any) -> Ledger:
+    """Alice is the registrar."""
+    return Ledger.start(members=REGISTRARS, **app_state)
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return start()
+
+
+def test_a_registrar_makes_a_member_and_nothing_else_moves(ledger: Ledger) -> None:
+    roles = Role.BUILDER | Role.REVIEWER
+    assert ledger.effects(ALICE, SetMember(BOB.address, roles, "Bob")) == {
+        MEMBERS.key(BOB.address): encode(Member(BOB.address, roles, "Bob"))
+    }
+
+
+def test_a_member_change_is_an_event(ledger: Ledger) -> None:
+    assert ledger.accept(ALICE, SetMember(BOB.address, Role.BUILDER, "Bob")) == [
+        ("member_changed", {"member": BOB.address.hex(), "roles": "8"})
+    ]
+
+
+def test_roles_are_replaced_and_zero_ends_the_membership(ledger: Ledger) -> None:
+    ledger.accept(ALICE, SetMember(BOB.address, Role.BUILDER, "Bob"))
+    assert ledger.effects(ALICE, SetMember(BOB.address, Role.SERVER, "Robert")) == {
+        MEMBERS.key(BOB.address): encode(Member(BOB.address, Role.SERVER, "Robert"))
+    }
+    assert ledger.effects(ALICE, SetMember(BOB.address, 0, "")) == {MEMBERS.key(BOB.address): None}
+
+
+def test_ending_a_membership_that_never_was_changes_nothing(ledger: Ledger) -> None:
+    assert ledger.effects(ALICE, SetMember(BOB.address, 0, "")) == {}
+
+
+def test_a_new_registrar_acts_at_once_and_a_removed_one_no_more(ledger: Ledger) -> None:
+    assert ledger.send_together(
+        (ALICE, SetMember(BOB.address, Role.REGISTRAR, "Bob")),
+        (BOB, SetMember(ALICE.address, Role.AUDITOR, "Alice")),
+        (ALICE, SetMember(BOB.address, Role.AUDITOR, "Bob")),
+    ) == [0, 0, MembersCode.NOT_REGISTRAR]
+
+
+def test_a_chain_never_loses_its_last_registrar(ledger: Ledger) -> None:
+    expected = (MembersCode.NOT_REGISTRAR, "a registrar cannot drop its own role: ask another registrar")
+    for roles in (0, ALL_ROLES & ~Role.REGISTRAR):
+        assert ledger.refuse(ALICE, SetMember(ALICE.address, roles, "Alice")) == expected
+
+
+def test_a_registrar_can_add_roles_to_its_own(ledger: Ledger) -> None:
+    assert ledger.effects(ALICE, SetMember(ALICE.address, ALL_ROLES, "Alice")) == {
+        MEMBERS.key(ALICE.address): encode(Member(ALICE.address, ALL_ROLES, "Alice"))
+    }
+
+
+@pytest.mark.parametrize(
+    "message", [SetMember(BOB.address, Role.REGISTRAR, "Bob"), SetMember(ALICE.address, 0, ""), SetPeer(NODE, 1, "")]
+)
+def test_nobody_but_a_registrar_changes_members_or_peers(ledger: Ledger, message: SetMember | SetPeer) -> None:
+    expected = (MembersCode.NOT_REGISTRAR, f"{show_address(BOB.address)} is not a registrar of this chain")
+    assert ledger.refuse(BOB, message) == expected
+    ledger.accept(ALICE, SetMember(BOB.address, ALL_ROLES & ~Role.REGISTRAR, "Bob"))
+    assert ledger.refuse(BOB, message) == expected
+
+
+def test_a_role_that_does_not_exist_is_refused(ledger: Ledger) -> None:
+    assert ledger.refuse(ALICE, SetMember(BOB.address, 128, "Bob")) == (
+        MembersCode.UNKNOWN_ROLE,
+        "roles 128 has unknown bits; all roles are 127",
+    )
+
+
+def test_a_message_type_can_need_one_of_several_roles() -> None:
+    ledger = start(parameters={"message_roles": {"bank.burn": ["builder", "server"]}})
+    expected = (
+        MembersCode.ROLE_NEEDED,
+        f"{show_address(BOB.address)} needs the role builder or server for this message: ask a registrar",
+    )
+    assert ledger.refuse(BOB, Burn(1)) == expected
+    ledger.accept(BOB, Transfer(CARL.address, 1))
+    ledger.accept(ALICE, SetMember(BOB.address, Role.REVIEWER, "Bob"))
+    assert ledger.refuse(BOB, Burn(1)) == expected
+    ledger.accept(ALICE, SetMember(BOB.address, Role.REVIEWER | Role.SERVER, "Bob"))
+    assert ledger.accept(BOB, Burn(1)) == []
+
+
+def test_a_role_given_in_the_same_transaction_counts() -> None:
+    ledger = start(parameters={"message_roles": {"bank.burn": ["builder"]}})
+    both = Role.REGISTRAR | Role.BUILDER
+    assert ledger.accept(ALICE, SetMember(ALICE.address, both, "Alice"), Burn(1)) == [
+        ("member_changed", {"member": ALICE.address.hex(), "roles": str(both)})
+    ]
+
+
+def test_peers_are_listed_counted_and_removed(ledger: Ledger) -> None:
+    assert ledger.effects(ALICE, SetPeer(NODE, 1, "validator-0")) == {
+        PEERS.key(NODE): encode(Peer(NODE, "validator-0")),
+        PEER_COUNT.key(): encode(PeerCount(1)),
+    }
+    assert ledger.effects(ALICE, SetPeer(NODE, 1, "renamed")) == {PEERS.key(NODE): encode(Peer(NODE, "renamed"))}
+    assert ledger.effects(ALICE, SetPeer(OTHER_NODE, 1, "")) == {
+        PEERS.key(OTHER_NODE): encode(Peer(OTHER_NODE, "")),
+        PEER_COUNT.key(): encode(PeerCount(2)),
+    }
+    assert ledger.effects(ALICE, SetPeer(NODE, 0, "")) == {
+        PEERS.key(NODE): None,
+        PEER_COUNT.key(): encode(PeerCount(1)),
+    }
+    assert ledger.violations() == []
+
+
+def test_an_empty_list_admits_every_peer_and_one_entry_closes_it(ledger: Ledger) -> None:
+    assert [peer_is_allowed(ledger.store, node) for node in (NODE, OTHER_NODE)] == [True, True]
+    ledger.accept(ALICE, SetPeer(NODE, 1, ""))
+    assert [peer_is_allowed(ledger.store, node) for node in (NODE, OTHER_NODE)] == [True, False]
+    ledger.accept(ALICE, SetPeer(NODE, 0, ""))
+    assert [peer_is_allowed(ledger.store, node) for node in (NODE, OTHER_NODE)] == [True, True]
+
+
+def test_a_peer_that_is_not_listed_cannot_be_removed(ledger: Ledger) -> None:
+    assert ledger.refuse(ALICE, SetPeer(NODE, 0, "")) == (
+        MembersCode.UNKNOWN_PEER,
+        f"node {NODE} is not on the list",
+    )
+
+
+@pytest.mark.parametrize("node_id", ["", "AB" * 20, "ab" * 19, "ab" * 20 + "\n", "zz" * 20])
+def test_what_is_no_node_id_is_malformed(ledger: Ledger, node_id: str) -> None:
+    code, log = ledger.refuse(ALICE, SetPeer(node_id, 1, ""))
+    assert (code, log.startswith("transaction is malformed: ")) == (Code.MALFORMED, True)
+
+
+def test_queries_give_one_member_a_stranger_and_all_in_pages(ledger: Ledger) -> None:
+    for signer in (BOB, CARL, DORA):
+        ledger.accept(ALICE, SetMember(signer.address, Role.BUILDER, "builder"))
+    assert ledger.ask("members", "member", MemberQuery(BOB.address)) == MemberView(BOB.address, 8, "builder")
+    stranger = EVERYBODY[-1].address
+    assert ledger.ask("members", "member", MemberQuery(stranger)) == MemberView(stranger, 0, "")
+    everybody = [Member(ALICE.address, 64, "Alice"), *[Member(who.address, 8, "builder") for who in (BOB, CARL, DORA)]]
+    in_order = sorted(everybody, key=lambda member: hash_key_part(member.address))
+    keys = [hash_key_part(member.address) for member in in_order]
+    pages = [ledger.ask("members", "list", MembersQuery(after, 3)) for after in (b"", keys[2])]
+    assert pages == [MembersPage(tuple(in_order[:3]), keys[2]), MembersPage(tuple(in_order[3:]), b"")]
+    assert ledger.ask("members", "list", MembersQuery(b"", 4)) == MembersPage(tuple(in_order), b"")
+
+
+def test_a_wrong_peer_count_breaks_the_invariant(ledger: Ledger) -> None:
+    state = Overlay(ledger.store)
+    PEER_COUNT.set(state, PeerCount(2))
+    assert peer_count_matches(state) == ["peer count is 2, 0 peers are listed"]
