@@ -101,7 +101,7 @@ def test_an_update_touches_one_page_a_level() -> None:
     key = sorted(tree.state)[1500]
     update = TreeWriter(tree.read, tree.next_number).apply(tree.root, [key], [leaf_hash(key, b"2")], None)
     assert len(update.pages) == len(update.superseded) <= 5
-    assert all([isinstance(page, LeafPage) or len(page.keys) <= MAX_ITEMS for _, page in update.pages])
+    assert all(isinstance(page, LeafPage) or len(page.keys) <= MAX_ITEMS for _, page in update.pages)
 
 
 @pytest.mark.parametrize("leaf", [None, bytes(32)])
