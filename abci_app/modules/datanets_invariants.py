@@ -107,7 +107,7 @@ def listings_lead_to_contributions(view: StateView) -> list[str]:
 
 
 def counts_match(view: StateView) -> list[str]:
-    """Counts equal the lengths of the listings, and every DataNet has counts."""
+    """Counts equal the lengths of the listings, bans follow from revocations, and every DataNet has counts."""
     faults = []
     for (datanet_id,), _ in DATANETS.iterate(view):
         counts = COUNTS.get(view, datanet_id)
@@ -124,6 +124,14 @@ def counts_match(view: StateView) -> list[str]:
         stated = (counts.submitted, counts.accepted, counts.revoked, counts.versions)
         if found != stated:
             faults.append(f"DataNet {datanet_id.hex()} counts {stated}, its listings have {found}")
+        # A version is banned from new training once something in it was revoked.
+        bans = [item.absent_from_version for item in accepted if item.present_from_version < item.absent_from_version]
+        usable_from = max([1, *bans])
+        if counts.usable_from_version != usable_from:
+            faults.append(
+                f"DataNet {datanet_id.hex()} says that versions from {counts.usable_from_version} are usable, "
+                f"its revocations say from {usable_from}"
+            )
     return faults
 
 

@@ -9,16 +9,19 @@ from typing import Any
 
 from abci_app.accounts import ACCOUNTS, Account
 from abci_app.errors import Rejected
-from abci_app.module import Message
+from abci_app.module import BlockContext, Context, Message
+from abci_app.parameters import DEFAULT_PARAMETERS, PARAMETERS
 from abci_app.pb import abci_pb2 as pb
 from abci_app.queries import QUERY_BUDGET_NODES
-from abci_app.registry import find_query
+from abci_app.registry import HANDLERS, find_query
 from abci_app.state import proof
 from abci_app.state.codec import decode, encode
+from abci_app.state.overlay import Overlay
 from abci_app.state.store import StateView
 from abci_app.state.views import RecordingView
-from tests.abci_app.chain import Chain, changed
-from tests.abci_app.signing import Signer
+from abci_app.types import Address
+from tests.abci_app.chain import GENESIS_SECONDS, Chain, changed
+from tests.abci_app.signing import CHAIN_ID, Signer
 
 FUNDS = 10**9
 ALICE, BOB, CARL, DORA, EVE = [Signer.named(name) for name in ("alice", "bob", "carl", "dora", "eve")]
@@ -44,6 +47,13 @@ def ask(version: Any, module: str, name: str, args: Any) -> Any:
     proven = proof.verify(version.prove(recording.keys, recording.ranges), version.app_hash)
     assert (proven.height, _answer(query, proven, args)) == (version.height, answer)
     return answer
+
+
+def execute(state: Overlay, sender: Signer, message: Message, height: int, sequence: int = 0) -> None:
+    """One message straight on a state, without signature and fee: for thousands of them."""
+    message.validate()
+    block = BlockContext(CHAIN_ID, height, GENESIS_SECONDS + height, PARAMETERS.get(state) or DEFAULT_PARAMETERS)
+    HANDLERS[type(message)][1](Context(state, block, Address(sender.address), sequence), message)
 
 
 @dataclass(slots=True)
