@@ -24,6 +24,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "record": ("openledger.cli.record", "record a run of any framework from its files"),
     "node": ("openledger.cli.node", "run a node: init, start, status, check, rollback"),
     "genesis": ("openledger.cli.genesis", "write the document that a chain starts from"),
+    "demo": ("openledger.cli.demo", "the whole story on this machine: chain, data, fine-tunes, proofs"),
     "devnet": ("openledger.cli.devnet", "several validators on this machine, for development"),
 }
 

@@ -1,0 +1,115 @@
+"""The parts in their order, what is left running afterwards, and the exit code."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from openledger.cli.demo import cast, data, questions, tampering, training
+from openledger.cli.demo.report import Report
+from openledger.cli.demo.stage import KEPT_PID, Stage, open_stage
+from openledger.errors import NodeFailure, OpenLedgerError
+from openledger.exit_codes import ExitCode
+
+Step = Callable[[Stage], None]
+# Parts after the first, which starts the chain.
+PARTS: tuple[tuple[str, tuple[Step, ...]], ...] = (
+    ("Terms that data and models come under", (data.register_terms,)),
+    ("DataNets of real text: contributed, reviewed, versioned", (data.fill_datanets,)),
+    ("A base model from outside", (training.import_base,)),
+    ("A LoRA fine-tune on a mix of both DataNets", (training.train_first,)),
+    ("More data: version 2", (data.add_later_rows,)),
+    ("A second fine-tune on top of the first", (training.train_second,)),
+    ("The questions", (questions.ask_lineage, questions.ask_impact, questions.ask_clean)),
+    ("A mix whose terms clash", (questions.refuse_clash,)),
+    ("A changed row, a lying node", (tampering.detect_tampered_row, tampering.detect_lying_node)),
+    ("The proof bundle", (tampering.verify_offline, tampering.detect_tampered_bundle)),
+)
+FIRST_PART = "A chain on this machine"
+SETTINGS_FILE = "settings.sh"
+_START_SECONDS = 60.0
+TRY_NEXT = """
+The chain goes on. In this or another terminal:
+
+  . {settings}
+  alias openledger={openledger}
+  openledger query lineage python-helper
+  openledger query lineage python-helper --output json
+  openledger query impact python-questions --version 1
+  openledger query account lena
+  openledger tx bank transfer --from lena --recipient ada --amount 1.5OPEN
+  openledger train {folder}/second.yaml --check
+  openledger train --verify $(openledger query models model --name python-helper --output json \\
+      | sed -n 's/.*"latest_entry_id": "\\(.*\\)".*/\\1/p')        trains it again: bit-exact (minutes)
+
+Stop it with:  kill $(cat {folder}/{pid})"""
+
+
+def tell(folder: Path, validators: int, *, quick: bool, keep: bool) -> ExitCode:
+    """Run all parts and print the summary; FAILURE unless every part ended and every check held."""
+    from node.errors import NodeError
+
+    report = Report(1 + len(PARTS))
+    report.say(f"OpenLedger demo: {validators} validator(s), everything in {folder}")
+    try:
+        _tell_parts(report, folder, validators, cast.QUICK_PACE if quick else cast.FULL_PACE)
+    except (OpenLedgerError, NodeError) as error:
+        report.say(f"\n  STOPPED  {' '.join(str(error).split())}")
+    report.summary()
+    if not report.good:
+        report.say(f"The nodes' logs are in {folder / 'net'}")
+        return ExitCode.FAILURE
+    if keep:
+        _keep(report, folder)
+    else:
+        report.say(f"Everything that was made is in {folder}; with --keep the nodes go on running.")
+    return ExitCode.OK
+
+
+def _tell_parts(report: Report, folder: Path, validators: int, pace: cast.Pace) -> None:
+    """All parts, while the nodes run."""
+    with ExitStack() as stack:
+        with report.part(FIRST_PART):
+            stage = stack.enter_context(open_stage(report, folder, validators, pace))
+            data.show_chain(stage)
+        settings = stage.environment()
+        write_settings(folder, settings)
+        for title, steps in PARTS:
+            with report.part(title):
+                for step in steps:
+                    step(stage)
+
+
+def write_settings(folder: Path, settings: dict[str, str]) -> None:
+    """A file to source, after which `openledger` needs no options."""
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
+    (folder / SETTINGS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _keep(report: Report, folder: Path) -> None:
+    """Start the nodes again in a process of their own, and say what can be done with them."""
+    from node.devnet import Devnet
+
+    net = Devnet.open(folder / "net")
+    before = folder / "kept.log"
+    with before.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "openledger.cli.main", "devnet", "--folder", str(folder / "net")],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    (folder / KEPT_PID).write_text(f"{process.pid}\n", encoding="utf-8")
+    deadline = time.monotonic() + _START_SECONDS
+    while not net.height():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise NodeFailure(f"the nodes did not start again: see {before}")
+        time.sleep(0.2)
+    program = Path(sys.executable).parent / "openledger"
+    report.say(TRY_NEXT.format(settings=folder / SETTINGS_FILE, openledger=program, folder=folder, pid=KEPT_PID))
