@@ -41,6 +41,11 @@ def resident_mib(pid: int) -> float:
     return _status_mib(pid, "VmRSS:")
 
 
+def anonymous_mib(pid: int) -> float:
+    """Memory of a process now without files that it maps (LevelDB maps its own), MiB (Linux)."""
+    return _status_mib(pid, "RssAnon:")
+
+
 def peak_resident_mib(pid: int) -> float:
     """Highest resident memory of a process so far, MiB (Linux)."""
     return _status_mib(pid, "VmHWM:")

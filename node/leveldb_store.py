@@ -51,6 +51,7 @@ class LevelDBStore:
     def __init__(self, database: Any, history_heights: int, cache_bytes: int, commit: Commit) -> None:
         self.history_heights = history_heights
         self._database = database
+        self._cache_bytes = cache_bytes
         self._cache = PageCache(cache_bytes)
         self._genesis = _NOTHING
         self._lock = threading.Lock()
@@ -203,7 +204,7 @@ class LevelDBStore:
     def _wipe(self) -> None:
         """Remove everything but the format: nothing is committed."""
         self._genesis = _NOTHING
-        self._cache.clear()
+        self._cache = PageCache(self._cache_bytes)
         while True:
             with self._database.iterator(include_value=False, start=FORMAT_KEY + b"\x00") as rows:
                 keys = [key for key, _ in zip(rows, range(20_000), strict=False)]
@@ -252,14 +253,13 @@ class LevelDBStore:
         put(COMMIT_KEY, commit.encode())
         earliest = self._prune(batch, staged.height)
         batch.write()
+        self._cache.drop(update.superseded)
         for number, page in update.pages:
             self._cache.put(number, page)
         undo = Undo(
             staged.height, staged.keys, dict(zip(staged.keys, staged.old_values, strict=True)), update.superseded
         )
         recent = (*self._head.recent, undo)[-_RECENT_BLOCKS:]
-        if len(recent) > 2:  # the last height but one is read by most proofs
-            self._cache.drop(recent[-3].superseded)
         self._head = Head(commit, earliest, self._database.snapshot(), recent)
 
     def _prune(self, batch: Any, height: int) -> int:
@@ -302,7 +302,8 @@ class LevelDBStore:
             batch.delete(height_key(b"u", height))
             batch.delete(height_key(b"h", height))
             batch.put(COMMIT_KEY, before.encode())
-        self._cache.clear()
+        # Page numbers are used again: a version from before the rollback keeps the old cache to itself.
+        self._cache = PageCache(self._cache_bytes)
         self._head = Head(before, head.earliest_height, self._database.snapshot(), head.recent[:-1])
 
     # --- Maintenance

@@ -1,6 +1,8 @@
 """Reading one committed height from a LevelDB snapshot, and the page cache that all versions share."""
 
+import threading
 from bisect import bisect_left
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -30,43 +32,45 @@ def _size_of(page: Page) -> int:
 
 
 class PageCache:
-    """Pages by number, at most about `limit_bytes`. Two halves: a page used again moves to the young one; when that
-    is full the old half is dropped. No order is kept, so reads from several threads need no lock."""
+    """Pages by number, at most about `limit_bytes`; the one that was not used for longest goes first.
+
+    Reads take no lock: each step on the dictionary is one C call, and a page that goes away between two of them was
+    still the right page.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
-        self._half_bytes = limit_bytes // 2
-        self._young: dict[int, Page] = {}
-        self._old: dict[int, Page] = {}
-        self._young_bytes = 0
+        self._limit_bytes = limit_bytes
+        self._bytes = 0
+        self._pages: OrderedDict[int, Page] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(self, number: int) -> Page | None:
         """The page, if it is here."""
-        page = self._young.get(number)
-        if page is None:
-            page = self._old.get(number)
-            if page is not None:
-                self.put(number, page)
+        page = self._pages.get(number)
+        if page is not None:
+            try:
+                self._pages.move_to_end(number)
+            except KeyError:  # another thread dropped it
+                return page
         return page
 
     def put(self, number: int, page: Page) -> None:
         """Keep a page."""
-        size = _size_of(page)
-        if self._young_bytes + size > self._half_bytes:
-            self._old, self._young, self._young_bytes = self._young, {}, 0
-        self._young[number] = page
-        self._young_bytes += size
+        with self._lock:
+            if number in self._pages:
+                return
+            self._pages[number] = page
+            self._bytes += _size_of(page)
+            while self._bytes > self._limit_bytes:
+                self._bytes -= _size_of(self._pages.popitem(last=False)[1])
 
     def drop(self, numbers: Sequence[int]) -> None:
         """Forget pages that only older heights read."""
-        for number in numbers:
-            page = self._young.pop(number, None)
-            if page is not None:
-                self._young_bytes -= _size_of(page)
-            self._old.pop(number, None)
-
-    def clear(self) -> None:
-        """Forget all: after a rollback numbers are used again."""
-        self._old, self._young, self._young_bytes = {}, {}, 0
+        with self._lock:
+            for number in numbers:
+                page = self._pages.pop(number, None)
+                if page is not None:
+                    self._bytes -= _size_of(page)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,15 +102,22 @@ def fold_all(hashes: Sequence[bytes], positions: Sequence[int]) -> list[bytes]:
     inner = [b""] * len(positions)
     top = hashes[0]
     lefts: list[bytes] = []
-    pending: list[int] = []
+    pending = [-1]
+    last = -1
     for index, position in enumerate(positions):
-        while pending and positions[pending[-1]] > position:
-            inner[pending.pop()] = top = inner_hash(lefts.pop(), top)
+        while last > position:
+            context = _copy_inner()
+            context.update(lefts.pop() + top)
+            inner[pending.pop()] = top = context.digest()
+            last = positions[pending[-1]] if lefts else -1
         lefts.append(top)
         pending.append(index)
+        last = position
         top = hashes[index + 1]
-    while pending:
-        inner[pending.pop()] = top = inner_hash(lefts.pop(), top)
+    while lefts:
+        context = _copy_inner()
+        context.update(lefts.pop() + top)
+        inner[pending.pop()] = top = context.digest()
     return inner
 
 
