@@ -3,10 +3,9 @@
 python -m benchmarks.tree --keys 1000000 --batch 4000
 
 Keys are an account table's: 8 bytes of prefix and 32 random bytes; values have 60 bytes. The state is built by a
-process of its own, so memory is that of a process which opened it and then worked; what
-LevelDB maps of its own files is shown apart, since the system takes it back when it needs to. `update` is the tree in memory,
-`write` the one synced batch; both per changed key, over blocks. Blocks right after opening find an empty cache: they
-are reported apart. Verification is done once per proof, so that only right proofs are counted.
+process of its own, so memory is that of one which opened it and then worked; what LevelDB maps of its own files is
+shown apart, since the system takes it back when it needs to. `update` is the tree in memory, `write` the one synced
+batch; both per changed key, over blocks. Blocks right after opening find an empty cache: they are reported apart.
 """
 
 import argparse
@@ -212,7 +211,7 @@ def _measure(options: argparse.Namespace, folder: Path, built_seconds: float, di
         [
             "MiB before opening",
             "MiB working",
-            "MiB peak",
+            "with mapped files",
             "disk MiB after genesis",
             "bytes a key",
             "genesis built in s",
