@@ -1,9 +1,10 @@
-"""Work on a stopped node: `check` its store, `rollback` by one height."""
+"""Work on a stopped node: `check` its store and what the state says, `rollback` by one height."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from abci_app.invariants import violations
 from abci_app.state.pages import CorruptPage
 from abci_app.state.store import UnknownHeight
 from node import cometbft
@@ -11,6 +12,9 @@ from node.comet_heights import comet_heights
 from node.errors import NodeError
 from node.home import Home
 from node.run import open_store
+
+# One contradiction often shows in several records; the first few say where to look.
+MAX_FAULTS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +60,24 @@ def rollback(home: Home) -> int:
 
 
 def check(home: Home) -> int:
-    """Recompute the application's state tree and compare it with what is stored; the height that was checked (0: empty).
+    """Recompute the application's state tree and compare it with what is stored, then check what the state says by
+    every module's invariants; the height that was checked (0: empty).
 
     Raises NodeError, saying what differs.
     """
     home.require_initialised()
     with home.lock(), open_store(home, home.settings()) as store:
+        if not store.height:
+            return 0
         try:
-            if store.height:
-                store.check()
+            store.check()
         except CorruptPage as error:
             raise NodeError(f"the state of height {store.height} is damaged: {error}") from error
+        faults = violations(store)
+        if faults:
+            more = f"; and {len(faults) - MAX_FAULTS_SHOWN} more" if len(faults) > MAX_FAULTS_SHOWN else ""
+            raise NodeError(
+                f"the state of height {store.height} contradicts itself, although its tree is whole: "
+                f"{'; '.join(faults[:MAX_FAULTS_SHOWN])}{more}. This is a bug: keep this home and report it"
+            )
         return store.height

@@ -42,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     status = commands.add_parser("status", help="what a running node says about itself")
     status.set_defaults(run=_status)
 
-    check = commands.add_parser("check", help="recompute the stored state and compare (node stopped)")
+    check = commands.add_parser("check", help="recompute the stored state, check every invariant (node stopped)")
     check.set_defaults(run=_check)
 
     rollback = commands.add_parser("rollback", help="take the last block back; it is executed again (node stopped)")
@@ -88,7 +88,7 @@ def _status(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from node.maintenance import check
 
-    print(f"the state of height {check(home_of(args))} is whole")
+    print(f"the state of height {check(home_of(args))} is whole and holds every invariant")
     return 0
 
 
