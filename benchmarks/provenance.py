@@ -163,10 +163,11 @@ def _grow(chain: Chain, load: RunLoad, size: int) -> None:
 
 
 def _compact(folder: Path) -> None:
-    """What LevelDB does by itself in time."""
-    database = plyvel.DB(str(folder))
-    database.compact_range()
-    database.close()
+    """What LevelDB does by itself in time; opening it again removes the files that compaction made obsolete."""
+    for _ in range(2):
+        database = plyvel.DB(str(folder))
+        database.compact_range()
+        database.close()
 
 
 def _folder_bytes(folder: Path) -> int:
