@@ -1,0 +1,499 @@
+"""The state in LevelDB: equal to the memory store at every kept height, whatever happens in between."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import plyvel
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from abci_app.state.memory_store import MemoryStore
+from abci_app.state.pages import CorruptPage, LeafPage
+from abci_app.state.store import UnknownHeight
+from abci_app.state.trie import app_hash_of
+from node.leveldb_records import (
+    Commit,
+    StoreError,
+    decode_record,
+    decode_stored_page,
+    height_key,
+    history_key,
+    page_key,
+    split_history_key,
+)
+from node.leveldb_store import LevelDBStore
+from tests.abci_app.state import trees
+from tests.abci_app.state.ledger_of_states import (
+    EMPTY_APP_HASH,
+    HIGHEST,
+    LOWEST,
+    Block,
+    LedgerOfStates,
+    changes_of,
+    check_view,
+    steps,
+)
+
+probes = st.lists(trees.keys, max_size=3)
+
+
+@contextmanager
+def empty_folder() -> Iterator[Path]:
+    """For Hypothesis, which runs many examples within one `tmp_path`."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name) / "state"
+
+
+def records_of(folder: Path) -> dict[bytes, bytes]:
+    """Everything in a closed store."""
+    database = plyvel.DB(str(folder))
+    try:
+        return dict(database)
+    finally:
+        database.close()
+
+
+def change_record(folder: Path, key: bytes, value: bytes | None) -> None:
+    """Damage a closed store: another value, or None to remove it."""
+    database = plyvel.DB(str(folder))
+    if value is None:
+        database.delete(key)
+    else:
+        database.put(key, value)
+    database.close()
+
+
+def check_records(folder: Path, ledger: LedgerOfStates) -> None:
+    """A closed store holds what its kept heights read, and nothing that stays for ever."""
+    records = records_of(folder)
+    by_kind: dict[bytes, dict[bytes, bytes]] = {kind: {} for kind in (b"f", b"s", b"h", b"k", b"o", b"p", b"u")}
+    for key, value in records.items():
+        by_kind[key[:1]][key[1:]] = value
+    kept = range(ledger.earliest_height, ledger.height + 1) if ledger.height else range(0)
+    assert [int.from_bytes(key, "big") for key in by_kind[b"h"]] == list(kept)
+    assert [int.from_bytes(key, "big") for key in by_kind[b"u"]] == list(kept[1:])
+    assert by_kind[b"k"] == (ledger.latest if ledger.height else {})
+    blocks = {height: decode_record(records[height_key(b"u", height)]) for height in kept[1:]}
+    changed = [history_key(key, height) for height, (_, keys) in blocks.items() for key in keys]
+    assert sorted(changed) == [b"o" + key for key in by_kind[b"o"]]
+    reachable: set[int] = set()
+    todo = [Commit.decode(data).root_number for data in by_kind[b"h"].values()]
+    while todo:
+        number = todo.pop()
+        if number and number not in reachable:
+            reachable.add(number)
+            page = decode_stored_page(number, records[page_key(number)])
+            todo += [] if isinstance(page, LeafPage) else page.numbers
+    stored = {int.from_bytes(key, "big") for key in by_kind[b"p"]}
+    to_be_pruned = {number for superseded, _ in blocks.values() for number in superseded}
+    assert reachable <= stored <= reachable | to_be_pruned
+
+
+def commit(store: LevelDBStore | MemoryStore, block: Block, height: int = 0) -> None:
+    store.commit(store.stage(height or store.height + 1, changes_of(block)))
+
+
+@given(steps("rollback", "reopen"), probes, st.integers(2, 4), st.none() | trees.states)
+@settings(max_examples=120)
+def test_any_blocks_rollbacks_and_restarts_leave_what_they_should(
+    happenings: list[Block | str], probes: list[bytes], history_heights: int, genesis: dict[bytes, bytes] | None
+) -> None:
+    with empty_folder() as folder:
+        ledger, memory = LedgerOfStates(history_heights), MemoryStore(history_heights)
+        store = LevelDBStore.open(folder, history_heights=history_heights)
+        if genesis is not None:
+            ledger.genesis = genesis
+            rows = sorted(genesis.items())
+            assert store.stage_genesis(3, rows) == memory.stage_genesis(3, rows)
+            for each in (ledger, store, memory):
+                each.commit({}, 3) if isinstance(each, LedgerOfStates) else commit(each, {}, 3)
+        for happening in happenings:
+            if isinstance(happening, dict):
+                for each in (store, memory):
+                    commit(each, happening)
+                ledger.commit(happening)
+            elif happening == "reopen":
+                store.close()
+                check_records(folder, ledger)
+                store = LevelDBStore.open(folder, history_heights=history_heights, cache_bytes=1_000)
+            elif ledger.rollback():
+                store.rollback()
+                memory.rollback()
+            else:
+                with pytest.raises(UnknownHeight, match="nothing to roll back to"):
+                    store.rollback()
+            ledger.check(store, probes)
+            for height in range(max(ledger.earliest_height, 1), ledger.height + 1):
+                ours, theirs = store.version(height), memory.version(height)
+                assert ours.prove(probes, [(b"a", b"b/")]) == theirs.prove(probes, [(b"a", b"b/")])
+        if ledger.height:
+            assert store.check() == len(ledger.latest)
+        store.close()
+        check_records(folder, ledger)
+
+
+def make_blocks(number: int, changes: int = 30) -> list[Block]:
+    """Blocks that change, add and remove among a few dozen keys for each change."""
+    chance = random.Random(changes)
+    blocks: list[Block] = []
+    for _ in range(number):
+        names = [
+            b"key/" + bytes([chance.randrange(0, 256, 96 // changes)]) + b"\x00" * chance.randint(0, 2)
+            for _ in range(changes)
+        ]
+        blocks.append({name: chance.randbytes(3) if chance.random() < 0.8 else None for name in names})
+    return blocks
+
+
+def test_the_last_128_heights_are_kept_across_a_restart_and_after_pruning(tmp_path: Path) -> None:
+    ledger = LedgerOfStates(128)
+    blocks = make_blocks(140, 4)
+    some = [b"key/\x00", b"key/\x10\x00", b"key/\xf0"]
+    with LevelDBStore.open(tmp_path / "state") as store:
+        for block in blocks[:133]:
+            commit(store, block)
+            ledger.commit(block)
+        ledger.check(store, some)
+        assert (store.earliest_height, store.height) == (6, 133)
+    check_records(tmp_path / "state", ledger)
+    with LevelDBStore.open(tmp_path / "state") as store:
+        ledger.check(store, some)
+        for block in blocks[133:]:
+            commit(store, block)
+            ledger.commit(block)
+        ledger.check(store, some)
+        assert (store.earliest_height, store.height) == (13, 140)
+    check_records(tmp_path / "state", ledger)
+
+
+def test_a_shorter_history_is_taken_up_with_the_next_block(tmp_path: Path) -> None:
+    ledger = LedgerOfStates(10)
+    blocks = make_blocks(12)
+    with LevelDBStore.open(tmp_path / "state", history_heights=10) as store:
+        for block in blocks[:9]:
+            commit(store, block)
+            ledger.commit(block)
+    ledger.history_heights = 3
+    with LevelDBStore.open(tmp_path / "state", history_heights=3) as store:
+        ledger.check(store)
+        commit(store, blocks[9])
+        ledger.commit(blocks[9])
+        ledger.check(store, [b"key/\x00"])
+    check_records(tmp_path / "state", ledger)
+
+
+def test_a_history_too_short_for_proofs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="history of 1 heights: at least 2 are needed, proofs are for the last but"):
+        LevelDBStore.open(tmp_path / "state", history_heights=1)
+
+
+# --- Genesis
+
+
+def test_a_large_genesis_is_written_in_pieces_and_adopted_by_the_first_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.leveldb_store._GENESIS_PIECE_BYTES", 2_000)
+    chance = random.Random(4)
+    genesis = {chance.randbytes(8): chance.randbytes(4) for _ in range(500)}
+    ledger = LedgerOfStates(128, genesis=genesis)
+    with LevelDBStore.open(tmp_path / "state") as store:
+        store.stage_genesis(5, [(b"key left over", b"1"), (b"z", b"1")])
+        app_hash = store.stage_genesis(5, sorted(genesis.items()))
+        assert (store.height, store.app_hash, app_hash) == (0, EMPTY_APP_HASH, app_hash_of(trees.full_root(genesis)))
+        check_view(store, genesis, sorted(genesis)[:3])
+        check_view(store.latest(), {})
+        block: Block = {min(genesis): None, b"new": b"1", max(genesis): b"2"}
+        commit(store, block, 5)
+        ledger.commit(block, 5)
+        ledger.check(store, [min(genesis), b"new"])
+        assert store.check() == 500
+        with pytest.raises(ValueError, match="genesis cannot be staged: height 5 is committed"):
+            store.stage_genesis(5, [])
+    check_records(tmp_path / "state", ledger)
+
+
+def test_a_genesis_without_a_commit_is_gone_after_a_restart(tmp_path: Path) -> None:
+    with LevelDBStore.open(tmp_path / "state") as store:
+        store.stage_genesis(1, [(b"k%03d" % i, b"v") for i in range(100)])
+    assert len(records_of(tmp_path / "state")) > 100
+    with LevelDBStore.open(tmp_path / "state") as store:
+        assert (store.height, store.app_hash, list(store.iterate(LOWEST, HIGHEST))) == (0, EMPTY_APP_HASH, [])
+    assert records_of(tmp_path / "state") == {b"f": b"openledger-store/1"}
+
+
+def test_a_genesis_that_removes_or_has_no_height_is_refused(tmp_path: Path) -> None:
+    with LevelDBStore.open(tmp_path / "state") as store:
+        for height, changes in ((0, [(b"a", b"1")]), (1, [(b"a", None)])):
+            with pytest.raises(ValueError, match="genesis needs an initial height of at least 1 and no removals"):
+                store.stage_genesis(height, changes)
+
+
+# --- Blocks
+
+
+def test_a_block_commits_only_on_the_state_that_it_was_staged_on(tmp_path: Path) -> None:
+    with LevelDBStore.open(tmp_path / "state") as store:
+        commit(store, {b"a": b"1"})
+        staged, other = store.stage(2, [(b"a", b"2")]), store.stage(2, [(b"b", b"2")])
+        store.commit(staged)
+        for stale in (staged, other):
+            with pytest.raises(ValueError, match="block 2 was not staged on the last commit"):
+                store.commit(stale)
+        for height in (1, 2, 4):
+            with pytest.raises(ValueError, match=f"height {height} cannot follow height 2"):
+                store.stage(height, [])
+        assert (store.height, store.app_hash) == (2, staged.app_hash)
+
+
+def test_a_staged_block_leaves_no_trace_without_its_commit(tmp_path: Path) -> None:
+    with LevelDBStore.open(tmp_path / "state") as store:
+        commit(store, {b"a": b"1"})
+    before = records_of(tmp_path / "state")
+    with LevelDBStore.open(tmp_path / "state") as store:
+        store.stage(2, [(b"a", b"2"), (b"b", b"1")])
+    assert records_of(tmp_path / "state") == before
+
+
+def test_a_version_stays_readable_after_its_height_is_pruned_or_rolled_back(tmp_path: Path) -> None:
+    blocks = make_blocks(9)
+    ledger = LedgerOfStates(2)
+    with LevelDBStore.open(tmp_path / "state", history_heights=2, cache_bytes=2_000) as store:
+        held = []
+        for block in blocks[:6]:
+            commit(store, block)
+            ledger.commit(block)
+            held.append((store.latest(), ledger.latest))
+        store.rollback()
+        for block in blocks[6:]:
+            commit(store, block)
+        assert store.earliest_height == 7
+        for version, state in held:
+            check_view(version, state, [b"key/\x00"])
+            assert version.prove([], [(LOWEST, HIGHEST)]) == trees_proof(state, version.height)
+
+
+def trees_proof(state: dict[bytes, bytes], height: int) -> bytes:
+    memory = MemoryStore()
+    commit(memory, dict(state), height)
+    return memory.latest().prove([], [(LOWEST, HIGHEST)])
+
+
+def test_a_closed_version_is_refused(tmp_path: Path) -> None:
+    with LevelDBStore.open(tmp_path / "state") as store:
+        commit(store, {b"a": b"1"})
+        with store.latest() as version:
+            assert version.get(b"a") == b"1"
+        with pytest.raises(ValueError, match="version 1 is closed"):
+            version.get(b"a")
+
+
+def test_other_threads_read_versions_while_blocks_go_on(tmp_path: Path) -> None:
+    blocks = make_blocks(60)
+    ledger = LedgerOfStates(128)
+    failures: list[BaseException] = []
+    rounds = [0, 0]
+    with LevelDBStore.open(tmp_path / "state", cache_bytes=20_000) as store:
+        for block in blocks[:20]:
+            commit(store, block)
+            ledger.commit(block)
+        done = threading.Event()
+
+        def read(thread: int) -> None:
+            chance = random.Random(thread)
+            try:
+                while not done.is_set() or not rounds[thread]:
+                    with store.version(chance.randint(1, 20)) as version:
+                        state = ledger.states[version.height]
+                        check_view(version, state, [b"key/\x20"])
+                        assert version.prove([], [(LOWEST, HIGHEST)]) == trees_proof(state, version.height)
+                    rounds[thread] += 1
+            except BaseException as error:  # noqa: BLE001  # shown by the test's own thread
+                failures.append(error)
+
+        threads = [threading.Thread(target=read, args=(thread,)) for thread in range(2)]
+        for thread in threads:
+            thread.start()
+        for block in blocks[20:]:
+            commit(store, block)
+        done.set()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        assert all(rounds)
+        assert store.check() == len(list(store.iterate(LOWEST, HIGHEST)))
+
+
+# --- Crashes and damage
+
+_WRITER = """
+import sys
+from pathlib import Path
+from node.leveldb_store import LevelDBStore
+from tests.node.test_leveldb_store import commit, make_blocks
+with LevelDBStore.open(Path(sys.argv[1]), history_heights=5) as store:
+    for block in make_blocks(1000)[store.height:]:
+        commit(store, block)
+        print(store.height, store.app_hash.hex(), flush=True)
+"""
+
+
+def test_killing_the_process_at_any_moment_loses_no_committed_block(tmp_path: Path) -> None:
+    chance = random.Random(8)
+    ledger = LedgerOfStates(5)
+    blocks = make_blocks(1000)
+    for _ in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", _WRITER, str(tmp_path / "state")], stdout=subprocess.PIPE, text=True
+        ) as writer:
+            assert writer.stdout is not None
+            lines = [writer.stdout.readline() for _ in range(chance.randint(5, 40))]
+            writer.send_signal(signal.SIGKILL)
+            lines += writer.stdout.readlines()
+        told = [line.split() for line in lines if line.endswith("\n")]
+        with LevelDBStore.open(tmp_path / "state", history_heights=5) as store:
+            # The last block may have been written just before it could be told.
+            assert store.height - int(told[-1][0]) in (0, 1)
+            while ledger.height < store.height:
+                ledger.commit(blocks[ledger.height])
+            ledger.check(store, [b"key/\x00"])
+            assert store.check() == len(ledger.latest)
+            for height, app_hash in told[-2:]:
+                assert store.version(int(height)).app_hash.hex() == app_hash
+        check_records(tmp_path / "state", ledger)
+
+
+def test_a_log_that_breaks_off_anywhere_gives_an_earlier_height_whole(tmp_path: Path) -> None:
+    """What is left after a power cut is a prefix of LevelDB's log: each block is in it whole, or not at all."""
+    blocks = make_blocks(12)
+    folder, copy = tmp_path / "state", tmp_path / "copy"
+    with LevelDBStore.open(folder, history_heights=4) as store:
+        for block in blocks[:4]:
+            commit(store, block)
+    with LevelDBStore.open(folder, history_heights=4) as store:  # the log begins anew
+        for block in blocks[4:]:
+            commit(store, block)
+    [log] = folder.glob("*.log")
+    chance = random.Random(9)
+    found: set[int] = set()
+    for size in sorted([0, log.stat().st_size, *[chance.randint(0, log.stat().st_size) for _ in range(25)]]):
+        shutil.copytree(folder, copy)
+        with (copy / log.name).open("r+b") as file:
+            file.truncate(size)
+        with LevelDBStore.open(copy, history_heights=4) as store:
+            ledger = LedgerOfStates(4)
+            for block in blocks[: store.height]:
+                ledger.commit(block)
+            ledger.check(store, [b"key/\x00"])
+            assert store.check() == len(ledger.latest)
+            found.add(store.height)
+        check_records(copy, ledger)
+        shutil.rmtree(copy)
+    assert {4, 12} < found
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    with (
+        LevelDBStore.open(tmp_path / "state"),
+        pytest.raises(StoreError, match=r"cannot be opened: .*; is another node running on it\?"),
+    ):
+        LevelDBStore.open(tmp_path / "state")
+
+
+def test_another_database_and_another_format_are_refused(tmp_path: Path) -> None:
+    plyvel.DB(str(tmp_path / "other"), create_if_missing=True).close()
+    change_record(tmp_path / "other", b"some", b"thing")
+    with pytest.raises(StoreError, match="holds a LevelDB database that is not a state store; choose another folder"):
+        LevelDBStore.open(tmp_path / "other")
+    assert records_of(tmp_path / "other") == {b"some": b"thing"}
+    LevelDBStore.open(tmp_path / "newer").close()
+    change_record(tmp_path / "newer", b"f", b"openledger-store/2")
+    with pytest.raises(StoreError, match="has format openledger-store/2, this program reads openledger-store/1"):
+        LevelDBStore.open(tmp_path / "newer")
+
+
+def store_with_blocks(folder: Path) -> Commit:
+    """A closed store of six blocks; its last commit."""
+    with LevelDBStore.open(folder, history_heights=4) as store:
+        for block in make_blocks(6):
+            commit(store, block)
+    return Commit.decode(records_of(folder)[b"s"])
+
+
+def test_a_damaged_height_record_is_refused(tmp_path: Path) -> None:
+    last = store_with_blocks(tmp_path / "state").encode()
+    for damaged in (last[:-1], last[:8] + bytes([last[8] ^ 1]) + last[9:]):
+        change_record(tmp_path / "state", b"s", damaged)
+        with pytest.raises(StoreError, match="a height record is not what was written; restore a backup"):
+            LevelDBStore.open(tmp_path / "state")
+
+
+@pytest.mark.parametrize("height", [4, 6])
+def test_a_missing_height_record_is_refused(tmp_path: Path, height: int) -> None:
+    store_with_blocks(tmp_path / "state")
+    change_record(tmp_path / "state", height_key(b"h", height), None)
+    with pytest.raises(StoreError, match="records below height 6 are missing; restore a backup"):
+        LevelDBStore.open(tmp_path / "state")
+
+
+def test_a_missing_record_of_what_to_prune_is_damage(tmp_path: Path) -> None:
+    store_with_blocks(tmp_path / "state")
+    change_record(tmp_path / "state", height_key(b"u", 4), None)
+    with LevelDBStore.open(tmp_path / "state", history_heights=4) as store:
+        staged = store.stage(7, [])
+        with pytest.raises(CorruptPage, match="record of height 4 is missing"):
+            store.commit(staged)
+        assert store.height == 6
+
+
+def test_a_damaged_or_missing_page_is_never_used(tmp_path: Path) -> None:
+    last = store_with_blocks(tmp_path / "state")
+    key = page_key(last.root_number)
+    page = records_of(tmp_path / "state")[key]
+    other = records_of(tmp_path / "state")[page_key(last.root_number - 1)]
+    for damaged, message in (
+        (page[:20] + bytes([page[20] ^ 1]) + page[21:], "is not what was written"),
+        (other, "is not what was written"),
+        (None, "is missing"),
+    ):
+        change_record(tmp_path / "state", key, damaged)
+        with LevelDBStore.open(tmp_path / "state") as store:
+            for use in (
+                lambda store=store: store.stage(7, [(b"key/\x00", b"new value")]),
+                lambda store=store: store.latest().prove([b"key/\x00"], []),
+                store.check,
+            ):
+                with pytest.raises(CorruptPage, match=f"page {last.root_number} of the tree {message}"):
+                    use()
+
+
+def test_a_value_that_is_not_in_the_tree_is_found(tmp_path: Path) -> None:
+    store_with_blocks(tmp_path / "state")
+    stored = next(key for key in records_of(tmp_path / "state") if key.startswith(b"k"))
+    change_record(tmp_path / "state", stored, b"another value")
+    with LevelDBStore.open(tmp_path / "state") as store:
+        with pytest.raises(CorruptPage, match=f"value of key {stored[1:].hex()} does not belong to the tree"):
+            store.latest().prove([stored[1:]], [])
+        with pytest.raises(CorruptPage, match="keys and values do not lead to the root of height 6"):
+            store.check()
+
+
+@given(trees.keys | st.binary(max_size=127), st.integers(0, 2**63))
+def test_history_keys_can_be_read_back(key: bytes, height: int) -> None:
+    assert split_history_key(history_key(key, height)) == (key, height)
+
+
+@given(st.binary(max_size=6), st.integers(0, 300), st.binary(max_size=6), st.integers(0, 300))
+def test_history_keys_sort_by_key_then_height(key: bytes, height: int, other: bytes, other_height: int) -> None:
+    assert (history_key(key, height) < history_key(other, other_height)) == ((key, height) < (other, other_height))
