@@ -111,7 +111,7 @@ class Ledger:
     def accept(self, signer: Signer, *messages: Message) -> Events:
         """A transaction that succeeds; the modules' events."""
         result = self.send(signer, *messages)
-        assert (result.code, result.log, result.data, result.gas_used) == (0, "", b"", 0)
+        assert (result.code, result.data, result.gas_used) == (0, b"", 0), result.log
         return [
             (event.type, {attribute.key: attribute.value for attribute in event.attributes})
             for event in result.events
