@@ -12,6 +12,7 @@ from functools import cache
 from abci_app import accounts
 from abci_app.authentication import take_fee_and_sequence
 from abci_app.errors import Rejected
+from abci_app.hashing import sha256
 from abci_app.module import BlockContext, Context, Event, module_account, snake_case
 from abci_app.modules import members
 from abci_app.registry import HANDLERS, MODULES, TAG_OF
@@ -52,7 +53,8 @@ class TransactionFailure(Exception):
     """An unexpected exception while executing a transaction: a bug. Carries where, so that operators can tell."""
 
     def __init__(self, height: int, position: int, raw: bytes) -> None:
-        super().__init__(f"unexpected error in transaction {position} of height {height}")
+        digest = sha256(raw).hex().upper()
+        super().__init__(f"unexpected error in transaction {position} of height {height}, hash {digest}")
         self.height = height
         self.position = position
         self.raw = raw

@@ -230,8 +230,7 @@ class _Connection:
         notes = [*getattr(error, "__notes__", ())]
         if tx is not None:
             notes.append(f"transaction {hashlib.sha256(tx).hexdigest().upper()}")
-        words = f"{type(error).__name__}: {error}"
-        halt = Halt(method, self._height, "; ".join([words, *notes]))
+        halt = Halt(method, self._height, "; ".join([_words(error), *notes]))
         _LOG.critical("%s\n%s", halt, "".join(traceback.format_exception(error)))
         self._server.report_halt(halt)
         self._refuse(str(halt))
@@ -278,6 +277,12 @@ class _Connection:
         if not data:
             raise _Stopped
         self._decoder.feed(data)
+
+
+def _words(error: BaseException) -> str:
+    """The error and what it came from, in one line."""
+    own = f"{type(error).__name__}: {error}"
+    return own if error.__cause__ is None else f"{own}: {_words(error.__cause__)}"
 
 
 class AbciServer:

@@ -6,8 +6,10 @@ import base64
 import threading
 from dataclasses import dataclass, field
 
+from abci_app.accounts import get_account
 from abci_app.genesis import GenesisState
 from abci_app.modules.bank import Transfer
+from abci_app.state.store import StateView
 from node import rpc
 from node.errors import NodeError
 from tests.abci_app.signing import Signer
@@ -34,6 +36,11 @@ class Load:
         """The senders have money, the sink has one nopen."""
         balances = [(sender.address.hex(), START_NOPEN) for sender in self.senders]
         return GenesisState(balances=(*balances, (SINK.address.hex(), 1)))
+
+    def follow(self, state: StateView) -> None:
+        """Go on from committed sequences: a CometBFT that was killed has forgotten what was pending."""
+        for sender in self.senders:
+            sender.sequence = get_account(state, sender.address).sequence
 
     def start(self, rpc_url: str) -> None:
         self._stopping.clear()

@@ -172,25 +172,35 @@ def test_after_all_kills_every_transfer_has_happened_once_on_all_four(four: Netw
     four.settle(all_sent=True)
 
 
-@pytest.mark.parametrize(("point", "who"), CASES)
-def test_a_single_validator_killed_replays_and_goes_on(tmp_path: Path, point: str, who: str) -> None:
-    network = Network(tmp_path / "net", 1)
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    network = Network(tmp_path_factory.mktemp("single") / "net", 1)
     with network.net:
-        node = network.net.nodes[0]
-        network.net.wait_for_height(2)
-        node.stop()
-        height = _stored_height(node) + _AHEAD
-        node.start(fault=f"{point}:{height}:{who}")
-        network.load.start(node.rpc_url)
-        if who == "cometbft":
-            network.wait_for_another_cometbft(node, 0)
-        else:
-            assert node.wait(60) == -9
-            node.start()
-        network.load.stop()
-        network.recovered(node, height)
-        assert node.call("block", height=str(height))["block"]["data"]["txs"] != []
-        network.settle(all_sent=False)
+        yield network
+
+
+@pytest.mark.parametrize(("point", "who"), CASES)
+def test_a_single_validator_killed_replays_and_goes_on(single: Network, point: str, who: str) -> None:
+    (node,) = single.net.nodes
+    logged = _log(node)
+    node.stop()
+    height = _stored_height(node) + _AHEAD
+    with open_store(node.home, node.home.settings()) as store:
+        single.load.follow(store)
+    node.start(fault=f"{point}:{height}:{who}")
+    single.load.start(node.rpc_url)
+    if who == "cometbft":
+        single.wait_for_another_cometbft(node, len(logged))
+    else:
+        assert node.wait(60) == -9
+        node.start()
+    single.load.stop()
+    single.recovered(node, height)
+    assert node.call("block", height=str(height))["block"]["data"]["txs"] != []
+
+
+def test_after_all_kills_every_transfer_of_the_single_validator_has_happened_once(single: Network) -> None:
+    single.settle(all_sent=False)
 
 
 @pytest.mark.parametrize(
