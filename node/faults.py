@@ -1,6 +1,7 @@
 """Crashes on demand, for the tests that kill a node at every point of a block's life.
 
     OPENLEDGER_FAULT=POINT:HEIGHT[:WHO]    WHO = application (the default), cometbft, or both: gets SIGKILL
+    OPENLEDGER_FAULT=file:PATH             whenever this file appears, take such a text from it and remove it
 
 Honoured only on development chains (`openledger.wallet.is_development_chain`); elsewhere the node refuses to start.
 """
@@ -13,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from abci_app.pb import abci_pb2 as pb
@@ -30,6 +32,7 @@ Point = Literal[
     "after_store_write",  # the batch is synced, Commit is not answered; with cometbft: its state is not saved
     "after_commit_answer",  # CometBFT is about to save its state, or has just done so
 ]
+_FILE_PREFIX = "file:"
 Who = Literal["application", "cometbft", "both"]
 # How long CometBFT is given to be gone before the application goes on without it.
 _GONE_SECONDS = 5.0
@@ -56,12 +59,18 @@ class Fault:
         return cls(point, int(height), who or "application")  # type: ignore[arg-type]
 
 
+def parse_source(text: str) -> Fault | Path:
+    """The variable's value: a fault, or the file from which faults are taken. Raises NodeError."""
+    return Path(text.removeprefix(_FILE_PREFIX)) if text.startswith(_FILE_PREFIX) else Fault.parse(text)
+
+
 class FaultyApplication:
     """An application that passes every call on, and kills at the fault's point."""
 
-    def __init__(self, application: AbciApplication, fault: Fault, comet_pid: Callable[[], int | None]) -> None:
+    def __init__(self, application: AbciApplication, source: Fault | Path, comet_pid: Callable[[], int | None]) -> None:
         self._application = application
-        self._fault: Fault | None = fault
+        self._fault = source if isinstance(source, Fault) else None
+        self._file = source if isinstance(source, Path) else None
         self._comet_pid = comet_pid
         self._height = 0
 
@@ -70,6 +79,7 @@ class FaultyApplication:
 
     def finalize_block(self, request: pb.RequestFinalizeBlock) -> pb.ResponseFinalizeBlock:
         self._height = request.height
+        self._take_from_file()
         self._reach("before_finalize_block")
         answer = self._application.finalize_block(request)
         self._reach("before_finalize_block_answer")
@@ -87,6 +97,11 @@ class FaultyApplication:
             self._reach("after_finalize_block_answer")
         elif kind == "commit":
             self._reach("after_commit_answer")
+
+    def _take_from_file(self) -> None:
+        if self._file is not None and self._file.exists():
+            self._fault = Fault.parse(self._file.read_text().strip())
+            self._file.unlink()
 
     def _reach(self, point: Point) -> None:
         fault = self._fault

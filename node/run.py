@@ -28,7 +28,7 @@ from abci_app.queries import LocalNode
 from node import cometbft, genesis
 from node.abci_server import AbciApplication, AbciServer, Address, Halt
 from node.errors import NodeError
-from node.faults import VARIABLE, Fault, FaultyApplication
+from node.faults import VARIABLE, Fault, FaultyApplication, parse_source
 from node.home import Home, Settings
 from node.leveldb_store import LevelDBStore
 from node.ports import require_free
@@ -118,7 +118,7 @@ def start(folder: Path, ending: Ending | None = None) -> int:
     return 0
 
 
-def check(home: Home) -> Fault | None:
+def check(home: Home) -> Fault | Path | None:
     """Everything that can be wrong before anything starts; the fault to inject, if any. Raises NodeError."""
     chain_id = genesis.chain_id(home.genesis_file)
     for section, (host, port) in cometbft.listen_addresses(home).items():
@@ -129,7 +129,7 @@ def check(home: Home) -> Fault | None:
         return None
     if not is_development_chain(chain_id):
         raise NodeError(f"{VARIABLE} is set, but {chain_id} is no development chain; unset it")
-    return Fault.parse(wanted)
+    return parse_source(wanted)
 
 
 def chosen_peers(home: Home) -> frozenset[str]:

@@ -6,12 +6,11 @@ import base64
 import threading
 from dataclasses import dataclass, field
 
-from abci_app.accounts import get_account
 from abci_app.genesis import GenesisState
-from abci_app.modules.bank import Transfer
-from abci_app.state.store import StateView
+from abci_app.modules.bank import AccountQuery, Transfer
 from node import rpc
 from node.errors import NodeError
+from openledger.client import Client
 from tests.abci_app.signing import Signer
 
 START_NOPEN = 10**12
@@ -37,10 +36,13 @@ class Load:
         balances = [(sender.address.hex(), START_NOPEN) for sender in self.senders]
         return GenesisState(balances=(*balances, (SINK.address.hex(), 1)))
 
-    def follow(self, state: StateView) -> None:
+    def follow(self, rpc_url: str) -> None:
         """Go on from committed sequences: a CometBFT that was killed has forgotten what was pending."""
-        for sender in self.senders:
-            sender.sequence = get_account(state, sender.address).sequence
+        with Client(rpc_url) as client:
+            for sender in self.senders:
+                sender.sequence = client.query(
+                    "bank", "account", AccountQuery(sender.address), prove=False
+                ).value.sequence
 
     def start(self, rpc_url: str) -> None:
         self._stopping.clear()

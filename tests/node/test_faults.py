@@ -11,7 +11,7 @@ import pytest
 
 from abci_app.pb import abci_pb2 as pb
 from node.errors import NodeError
-from node.faults import Fault, FaultyApplication
+from node.faults import Fault, FaultyApplication, parse_source
 from tests.node.small_application import SmallApplication
 
 
@@ -33,6 +33,19 @@ def test_a_fault_is_read_from_its_text(text: str, fault: Fault) -> None:
 def test_any_other_text_is_refused_with_the_known_points(text: str) -> None:
     with pytest.raises(NodeError, match="give POINT:HEIGHT or POINT:HEIGHT:WHO, POINT one of before_finalize_block,"):
         Fault.parse(text)
+
+
+def test_a_running_node_takes_a_fault_from_a_file_and_removes_it(tmp_path: Path) -> None:
+    source = parse_source(f"file:{tmp_path / 'fault'}")
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+        threading.Thread(target=child.wait).start()
+        faulty = FaultyApplication(SmallApplication(), source, lambda: child.pid)
+        faulty.finalize_block(pb.RequestFinalizeBlock(height=1))
+        (tmp_path / "fault").write_text("before_finalize_block_answer:3:cometbft\n")
+        faulty.finalize_block(pb.RequestFinalizeBlock(height=2))
+        assert (child.poll(), list(tmp_path.iterdir())) == (None, [])
+        faulty.finalize_block(pb.RequestFinalizeBlock(height=3))
+        assert child.wait(5) == -9
 
 
 def test_only_the_named_child_is_killed_once_and_the_application_goes_on() -> None:
@@ -63,7 +76,7 @@ def test_only_the_named_child_is_killed_once_and_the_application_goes_on() -> No
 def test_each_point_kills_the_process_exactly_there(tmp_path: Path, point: str, calls: list[str]) -> None:
     program = f"""
 from abci_app.pb import abci_pb2 as pb
-from node.faults import Fault, FaultyApplication
+from node.faults import Fault, FaultyApplication, parse_source
 from tests.node.small_application import SmallApplication
 class Told(SmallApplication):
     def _note(self, call): print(call, flush=True)
