@@ -51,7 +51,7 @@ class DatanetsCode(IntEnum):
     NOT_OWNER = 511
     NOTHING_NEW = 512
     TOO_MANY_ACCEPTED = 513
-    UNKNOWN_VERSION = 514
+    # 514 was never used.
     REVOKED = 515
     NOT_PERMITTED = 516
     BAD_FIELD = 517

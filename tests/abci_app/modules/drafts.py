@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import msgpack  # type: ignore[import-untyped]  # an independent codec
 from msgspec import structs
 
 from abci_app.hashing import TAGS, tagged_hash
@@ -40,6 +41,12 @@ FREE = Terms(
 def digest(text: str) -> bytes:
     """32 bytes that depend on a text."""
     return hashlib.sha256(text.encode()).digest()
+
+
+def independent_hash(tag: str, record: list[Any]) -> str:
+    """H(tag, record) by another codec and from the definition, in hex."""
+    prefix = hashlib.sha256(tag.encode()).digest()
+    return hashlib.sha256(prefix + prefix + msgpack.packb(record)).hexdigest()
 
 
 def terms(**changes: Any) -> Terms:

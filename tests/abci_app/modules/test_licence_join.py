@@ -1,10 +1,7 @@
 """The rules of the join, one by one; its algebra: test_licence_join_properties.py."""
 
-import hashlib
 from collections.abc import Sequence
-from typing import Any
 
-import msgpack  # type: ignore[import-untyped]  # an independent codec
 import pytest
 
 from abci_app.modules.licence_join import (
@@ -27,7 +24,7 @@ from abci_app.modules.licence_join import (
 )
 from abci_app.modules.licences import joined_id_of, terms_id_of
 from abci_app.types import PPB
-from tests.abci_app.modules.drafts import FREE, terms
+from tests.abci_app.modules.drafts import FREE, independent_hash, terms
 
 NOW = 1_700_000_000
 
@@ -200,12 +197,6 @@ def test_the_share_alike_table_is_one_way_known_and_within_its_limit() -> None:
 )
 def test_the_first_clash_is_named(sources: Sequence[Terms], clash: tuple[int, int, str] | None) -> None:
     assert first_clash([lifted(source) for source in sources], Profile.CONSERVATIVE, NOW) == clash
-
-
-def independent_hash(tag: str, record: list[Any]) -> str:
-    """H(tag, record) by another codec and the definition."""
-    prefix = hashlib.sha256(tag.encode()).digest()
-    return hashlib.sha256(prefix + prefix + msgpack.packb(record)).hexdigest()
 
 
 def test_ids_follow_from_the_documented_bytes_and_never_change() -> None:
