@@ -47,11 +47,10 @@ class LyingNode:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
             content: bytes = answer.read()
         asked, document = json.loads(body), json.loads(content)
-        if not isinstance(asked, list):
-            asked, answers = [asked], [document]
-        else:
-            answers = document
-        queries = {call["id"] for call in asked if call["method"] == "abci_query"}
+        # CometBFT answers a batch of one call without the list around it.
+        calls = asked if isinstance(asked, list) else [asked]
+        answers = document if isinstance(document, list) else [document]
+        queries = {call["id"] for call in calls if call["method"] == "abci_query"}
         for one in answers:
             if one["id"] in queries and "result" in one:
                 self._change(one["result"]["response"])
