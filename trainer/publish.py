@@ -6,23 +6,86 @@ with Client(url) as client:
     trainer.add_callback(OpenLedgerCallback(ledger.publish, "my-model", inputs=[...]))
 """
 
-from abci_app.bech32 import encode_id
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from abci_app.bech32 import decode_id, encode_id
+from abci_app.errors import Code
+from abci_app.module import Message
+from abci_app.modules.datanets_queries import MAX_FULL_PAGE, FullContribution, FullVersionView, VersionQuery
+from abci_app.modules.licence_join import Outcome
+from abci_app.modules.models_queries import EntryQuery, EntryView, ModelQuery, ModelView, VerdictQuery, VerdictView
 from abci_app.modules.models_records import (
     Attribution,
+    CreateModel,
     Entry,
     EntryKind,
     EvaluationDraft,
+    Grade,
     Input,
     Output,
     Parent,
+    RecordEvaluations,
+    RecordReproduction,
+    RecordRuns,
     Run,
     RunDraft,
     entry_id_of,
 )
-from abci_app.types import MAX_TEXT_LENGTH
+from abci_app.types import ID_BYTES, MAX_TEXT_LENGTH, PPB
+from openledger.core import SigningParty
+from openledger.errors import NotVerified, QueryFailed, UsageError
+from openledger.results import Answer, Committed, Sent
+from openledger.rows import RowCommitment
+from openledger.words import word_of
+from trainer import verify
+from trainer.dataset import ContributionRecord, DatanetVersion
+from trainer.environment import environment_line
 from trainer.record import EntryRecord, EvaluationRecord, InputRecord, ParentRecord, RunEventRecord, RunRecord
+from trainer.train import TrainedRun
+from trainer.verify import Verdict
+from trainer.workflow import KnownEntry, LicenceVerdict
 
+GRADES = {
+    verify.Grade.BIT_EXACT: Grade.BIT_EXACT,
+    verify.Grade.TRACE_MATCH: Grade.TRACE_MATCH,
+    verify.Grade.DIFFERS: Grade.DIFFERS,
+}
 _NO_ATTRIBUTION = Attribution(0, b"")
+_NO_DIGEST = bytes(ID_BYTES)
+
+
+class Pending(Protocol):
+    """A transaction on its way."""
+
+    @property
+    def sent(self) -> Sent:
+        """What was handed over."""
+
+    def wait(self) -> Committed:
+        """Until it is in a block; raises when it failed."""
+
+
+class LedgerClient(Protocol):
+    """What is needed of a client: `openledger.Client` fulfils it."""
+
+    def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
+        """A module's query."""
+
+    def send(self, signer: SigningParty, *messages: Message) -> Pending:
+        """Build, sign and hand over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A recorded run: its entry (as text and bytes), the model that it is a version of, the height of its block."""
+
+    entry: str
+    entry_id: bytes
+    model_id: bytes
+    height: int
 
 
 def to_entry(record: EntryRecord) -> Entry:
@@ -117,7 +180,7 @@ def entry_text(entry_id: bytes) -> str:
 class ClientLedger:
     """The chain through an SDK client: reads (proven unless told otherwise) and, with a signer, writes."""
 
-    def __init__(self, client: Client, signer: SigningParty | None = None, *, prove: bool = True) -> None:
+    def __init__(self, client: LedgerClient, signer: SigningParty | None = None, *, prove: bool = True) -> None:
         self._client = client
         self._signer = signer
         self._prove = prove
@@ -130,7 +193,7 @@ class ClientLedger:
         records: list[ContributionRecord] = []
         after_number, height = 0, 0
         while True:
-            query = VersionQuery(datanet_id, name, version, after_number, CONTRIBUTIONS_A_PAGE)
+            query = VersionQuery(datanet_id, name, version, after_number, MAX_FULL_PAGE)
             answer = self._query("datanets", "version_contributions", query, height)
             page: FullVersionView = answer.value
             records += [_contribution(item) for item in page.contributions]
@@ -139,7 +202,10 @@ class ClientLedger:
                 break
         made = DatanetVersion.of(page.datanet_id, page.version, tuple(records))
         if made.root != page.record.contributions_root:
-            raise NotVerified(f"contributions of {reference} version {page.version} do not hash to its root on the chain")
+            raise NotVerified(
+                f"contributions of {reference} version {page.version} do not hash to its root on the chain: do not "
+                "train on it, ask another node"
+            )
         return made
 
     def entry(self, reference: str) -> KnownEntry:
@@ -155,8 +221,9 @@ class ClientLedger:
     def licence_verdict(
         self, kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tuple[bytes, int]]
     ) -> LicenceVerdict:
-        """The chain's dry run for an entry with these parents and inputs; weights play no part in it."""
-        return verdict_of(self._query("models", "verdict", VerdictQuery(draft_entry(kind, parents, inputs))).value)
+        """The chain's dry run, as of now, for an entry with these parents and inputs; weights play no part in it."""
+        query = VerdictQuery(draft_entry(kind, parents, inputs), int(time.time()))
+        return verdict_of(self._query("models", "verdict", query).value)
 
     def _model(self, name: str) -> ModelView:
         view: ModelView = self._query("models", "model", ModelQuery(b"", name)).value
@@ -183,7 +250,8 @@ class ClientLedger:
 
     def publish_verification(self, known: KnownEntry, verdict: Verdict, run: TrainedRun) -> int:
         """Record what retraining an entry gave; returns the height."""
-        if self._signer is None:
+        signer = self._signer
+        if signer is None:
             raise UsageError("which key records the repetition? make the ledger with a signer (--from KEY)")
         event = RunEventRecord(run.started_seconds, run.finished_seconds, environment_line(), "", 0)
         message = RecordReproduction(
@@ -193,7 +261,7 @@ class ClientLedger:
             run.artefact.tensor_digest,
             to_run(event),
         )
-        return self._client.send(self._signer, message).wait().height
+        return self._client.send(signer, message).wait().height
 
     def _find_or_create(self, name: str, signer: SigningParty) -> bytes:
         try:
@@ -215,6 +283,34 @@ def parse_reference(prefix: str, text: str) -> tuple[bytes, str]:
     if len(text) == 2 * ID_BYTES and not set(text) - set("0123456789abcdef"):
         return bytes.fromhex(text), ""
     return b"", text
+
+
+def draft_entry(kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tuple[bytes, int]]) -> Entry:
+    """An entry with these sources for the licence check, which looks neither at digests nor at weights."""
+    shares = [PPB // len(inputs)] * len(inputs) if inputs else []
+    if shares:
+        shares[0] += PPB - sum(shares)
+    return Entry(
+        kind=EntryKind[kind.upper()],
+        parents=tuple([Parent(item.entry_id, item.role, item.share_ppb) for item in parents]),
+        inputs=tuple(
+            [
+                Input(datanet_id, version, share, 0, _NO_DIGEST)
+                for (datanet_id, version), share in zip(inputs, shares, strict=True)
+            ]
+        ),
+        terms_id=b"",
+        manifest_root=_NO_DIGEST,
+        output=Output(_NO_DIGEST, _NO_DIGEST, 0, "draft"),
+        attribution=_NO_ATTRIBUTION,
+    )
+
+
+def verdict_of(view: VerdictView) -> LicenceVerdict:
+    """The chain's answer in lines: outcome and policy, then the reason, which names what clashes."""
+    outcome = word_of("outcome", view.outcome).replace("-", " ")
+    line = f"licence check: {outcome} under the chain's {word_of('profile', view.profile)} policy"
+    return LicenceVerdict((line, view.text) if view.text else (line,), view.outcome == Outcome.CONFLICT)
 
 
 def _contribution(item: FullContribution) -> ContributionRecord:

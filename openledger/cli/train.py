@@ -78,8 +78,12 @@ def _train(args: argparse.Namespace) -> int:
             return ExitCode.OK
         folder = args.folder or Path(f"{recipe.name.replace('/', '-')}-adapter")
         trained, record = train_recipe(recipe, ledger, store, folder, progress=Bar(), say=_say)
-        result = {"adapter": str(folder), "tensors": trained.artefact.tensor_digest.hex(), **_losses(trained)}
-        result["manifest_root"] = record.entry.manifest_root.hex()
+        result: dict[str, str | int] = {
+            "adapter": str(folder),
+            "tensors": trained.artefact.tensor_digest.hex(),
+            **_losses(trained),
+            "manifest_root": record.entry.manifest_root.hex(),
+        }
         if not args.local:
             published = ledger.publish(record)
             result |= {"entry": published.entry, "model": record.model_name, "height": published.height}
