@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from abci_app.invariants import violations
 from abci_app.state.pages import CorruptPage
 from abci_app.state.store import UnknownHeight
 from node import cometbft
-from node.comet_heights import comet_heights
+from node.agreement import heights
 from node.errors import NodeError
 from node.home import Home
 from node.run import open_store
 
 # One contradiction often shows in several records; the first few say where to look.
 MAX_FAULTS_SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Heights:
-    """How far each part of a stopped node is."""
-
-    application: int
-    comet_state: int
-    comet_blocks: int
-
-    def __str__(self) -> str:
-        return (
-            f"application {self.application}, CometBFT's state {self.comet_state}, "
-            f"CometBFT's blocks {self.comet_blocks}"
-        )
 
 
 def rollback(home: Home) -> int:
@@ -44,19 +27,19 @@ def rollback(home: Home) -> int:
     with home.lock():
         binary = cometbft.find_binary(settings.cometbft_binary)
         with open_store(home, settings) as store:
-            heights = Heights(store.height, *comet_heights(home))
-            if len({heights.application, heights.comet_state, heights.comet_blocks}) != 1:
+            found = heights(home, store.height)
+            if not found.equal:
                 raise NodeError(
-                    f"the heights differ ({heights}): start the node until it makes blocks, stop it, and try again"
+                    f"the heights differ ({found}): start the node until it makes blocks, stop it, and try again"
                 )
-            if heights.application < 2:
-                raise NodeError(f"height {heights.application} cannot be rolled back: nothing is below it")
+            if found.application < 2:
+                raise NodeError(f"height {found.application} cannot be rolled back: nothing is below it")
             try:
                 store.rollback()
             except UnknownHeight as error:
                 raise NodeError(f"cannot roll back: {error}") from error
         cometbft.command(binary, home, "rollback")
-    return heights.application - 1
+    return found.application - 1
 
 
 def check(home: Home) -> int:

@@ -24,9 +24,11 @@ from pathlib import Path
 from types import FrameType
 
 from abci_app.application import Application
+from abci_app.errors import InvariantBroken
 from abci_app.queries import LocalNode
 from node import cometbft, genesis
 from node.abci_server import AbciApplication, AbciServer, Address, Halt
+from node.agreement import require_agreement
 from node.errors import NodeError
 from node.faults import VARIABLE, Fault, FaultyApplication, parse_source
 from node.home import Home, Settings
@@ -101,8 +103,9 @@ def start(folder: Path, ending: Ending | None = None) -> int:
         with _signals(ending), open_store(home, settings) as store:
             if store.height == 0:
                 genesis.validate(genesis.read(home.genesis_file))
+            require_agreement(home, store, store.height)
             clock = _BlockClock()
-            application: AbciApplication = Application(store, LocalNode(chosen_peers(home), clock.seconds_behind))
+            application = _application(store, LocalNode(chosen_peers(home), clock.seconds_behind))
             after_answer = None
             if fault is not None:
                 faulty = FaultyApplication(application, fault, lambda: supervisor.pid)
@@ -116,6 +119,14 @@ def start(folder: Path, ending: Ending | None = None) -> int:
         return EXIT_HALTED
     _LOG.info("stopped")
     return 0
+
+
+def _application(store: LevelDBStore, local: LocalNode) -> AbciApplication:
+    """The state machine. Raises NodeError where this machine's libraries would lead it to another result."""
+    try:
+        return Application(store, local)
+    except InvariantBroken as error:
+        raise NodeError(f"{error}; install the versions that requirements/ names (scripts/setup does)") from error
 
 
 def check(home: Home) -> Fault | Path | None:

@@ -1,0 +1,71 @@
+"""Whether the parts of a stopped home belong together: genesis document, application's state, CometBFT's databases.
+
+CometBFT's handshake repairs an application that is behind (cometbft.md 3.2) and panics over one that is ahead or of
+another chain. Those are found here, before anything starts, and said in words.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import plyvel
+
+from abci_app.parameters import CHAIN
+from abci_app.state.store import StateView
+from node import genesis
+from node.comet_heights import comet_heights
+from node.errors import NodeError
+from node.home import Home
+
+_LOG = logging.getLogger("openledger.node")
+
+
+@dataclass(frozen=True, slots=True)
+class Heights:
+    """How far each part of a stopped node is."""
+
+    application: int
+    comet_state: int
+    comet_blocks: int
+
+    def __str__(self) -> str:
+        return (
+            f"application {self.application}, CometBFT's state {self.comet_state}, "
+            f"CometBFT's blocks {self.comet_blocks}"
+        )
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing is left to replay."""
+        return self.application == self.comet_state == self.comet_blocks
+
+
+def heights(home: Home, application_height: int) -> Heights:
+    """The heights of a stopped node. Raises NodeError when CometBFT's databases cannot be read."""
+    try:
+        return Heights(application_height, *comet_heights(home))
+    except (plyvel.Error, OSError) as error:
+        raise NodeError(
+            f"CometBFT's databases in {home.data_folder} cannot be read: {error}; restore a backup of that folder"
+        ) from error
+
+
+def require_agreement(home: Home, state: StateView, application_height: int) -> Heights:
+    """Raises NodeError for what no replay repairs: another chain's state, or an application ahead of the blocks."""
+    chain = CHAIN.get(state)
+    if chain is not None and chain.chain_id != genesis.chain_id(home.genesis_file):
+        raise NodeError(
+            f"{home.store_folder} holds the state of chain {chain.chain_id}, {home.genesis_file} is for chain "
+            f"{genesis.chain_id(home.genesis_file)}: put that chain's document back, or give another --home"
+        )
+    found = heights(home, application_height)
+    if found.application > found.comet_blocks:
+        raise NodeError(
+            f"the application is ahead of the blocks ({found}), so they are not of one backup: restore all of "
+            f"{home.data_folder} from one, or delete {home.store_folder} to execute all blocks again"
+            + ("" if found.comet_blocks else ", which are then fetched from the peers")
+        )
+    if found.application < found.comet_blocks:
+        _LOG.info("blocks %d to %d are executed again", found.application + 1, found.comet_blocks)
+    return found
