@@ -13,25 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import plyvel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abci_app.state.memory_store import MemoryStore
-from abci_app.state.pages import CorruptPage, LeafPage
 from abci_app.state.store import UnknownHeight
 from abci_app.state.trie import app_hash_of
-from node.leveldb_records import (
-    Commit,
-    StoreError,
-    decode_record,
-    decode_stored_page,
-    height_key,
-    history_key,
-    page_key,
-    split_history_key,
-)
+from node.leveldb_records import StoreError
 from node.leveldb_store import LevelDBStore
 from tests.abci_app.state import trees
 from tests.abci_app.state.ledger_of_states import (
@@ -40,10 +29,10 @@ from tests.abci_app.state.ledger_of_states import (
     LOWEST,
     Block,
     LedgerOfStates,
-    changes_of,
     check_view,
     steps,
 )
+from tests.node.stored import check_records, commit, make_blocks, records_of
 
 probes = st.lists(trees.keys, max_size=3)
 
@@ -53,55 +42,6 @@ def empty_folder() -> Iterator[Path]:
     """For Hypothesis, which runs many examples within one `tmp_path`."""
     with tempfile.TemporaryDirectory() as name:
         yield Path(name) / "state"
-
-
-def records_of(folder: Path) -> dict[bytes, bytes]:
-    """Everything in a closed store."""
-    database = plyvel.DB(str(folder))
-    try:
-        return dict(database)
-    finally:
-        database.close()
-
-
-def change_record(folder: Path, key: bytes, value: bytes | None) -> None:
-    """Damage a closed store: another value, or None to remove it."""
-    database = plyvel.DB(str(folder))
-    if value is None:
-        database.delete(key)
-    else:
-        database.put(key, value)
-    database.close()
-
-
-def check_records(folder: Path, ledger: LedgerOfStates) -> None:
-    """A closed store holds what its kept heights read, and nothing that stays for ever."""
-    records = records_of(folder)
-    by_kind: dict[bytes, dict[bytes, bytes]] = {kind: {} for kind in (b"f", b"s", b"h", b"k", b"o", b"p", b"u")}
-    for key, value in records.items():
-        by_kind[key[:1]][key[1:]] = value
-    kept = range(ledger.earliest_height, ledger.height + 1) if ledger.height else range(0)
-    assert [int.from_bytes(key, "big") for key in by_kind[b"h"]] == list(kept)
-    assert [int.from_bytes(key, "big") for key in by_kind[b"u"]] == list(kept[1:])
-    assert by_kind[b"k"] == (ledger.latest if ledger.height else {})
-    blocks = {height: decode_record(records[height_key(b"u", height)]) for height in kept[1:]}
-    changed = [history_key(key, height) for height, (_, keys) in blocks.items() for key in keys]
-    assert sorted(changed) == [b"o" + key for key in by_kind[b"o"]]
-    reachable: set[int] = set()
-    todo = [Commit.decode(data).root_number for data in by_kind[b"h"].values()]
-    while todo:
-        number = todo.pop()
-        if number and number not in reachable:
-            reachable.add(number)
-            page = decode_stored_page(number, records[page_key(number)])
-            todo += [] if isinstance(page, LeafPage) else page.numbers
-    stored = {int.from_bytes(key, "big") for key in by_kind[b"p"]}
-    to_be_pruned = {number for superseded, _ in blocks.values() for number in superseded}
-    assert reachable <= stored <= reachable | to_be_pruned
-
-
-def commit(store: LevelDBStore | MemoryStore, block: Block, height: int = 0) -> None:
-    store.commit(store.stage(height or store.height + 1, changes_of(block)))
 
 
 @given(steps("rollback", "reopen"), probes, st.integers(2, 4), st.none() | trees.states)
@@ -141,19 +81,6 @@ def test_any_blocks_rollbacks_and_restarts_leave_what_they_should(
             assert store.check() == len(ledger.latest)
         store.close()
         check_records(folder, ledger)
-
-
-def make_blocks(number: int, changes: int = 30) -> list[Block]:
-    """Blocks that change, add and remove among a few dozen keys for each change."""
-    chance = random.Random(changes)
-    blocks: list[Block] = []
-    for _ in range(number):
-        names = [
-            b"key/" + bytes([chance.randrange(0, 256, 96 // changes)]) + b"\x00" * chance.randint(0, 2)
-            for _ in range(changes)
-        ]
-        blocks.append({name: chance.randbytes(3) if chance.random() < 0.8 else None for name in names})
-    return blocks
 
 
 def test_the_last_128_heights_are_kept_across_a_restart_and_after_pruning(tmp_path: Path) -> None:
@@ -341,7 +268,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from node.leveldb_store import LevelDBStore
-from tests.node.test_leveldb_store import commit, make_blocks
+from tests.node.stored import commit, make_blocks
 with LevelDBStore.open(Path(sys.argv[1]), history_heights=5) as store:
     for block in make_blocks(1000)[store.height:]:
         commit(store, block)
@@ -409,91 +336,3 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         pytest.raises(StoreError, match=r"cannot be opened: .*; is another node running on it\?"),
     ):
         LevelDBStore.open(tmp_path / "state")
-
-
-def test_another_database_and_another_format_are_refused(tmp_path: Path) -> None:
-    plyvel.DB(str(tmp_path / "other"), create_if_missing=True).close()
-    change_record(tmp_path / "other", b"some", b"thing")
-    with pytest.raises(StoreError, match="holds a LevelDB database that is not a state store; choose another folder"):
-        LevelDBStore.open(tmp_path / "other")
-    assert records_of(tmp_path / "other") == {b"some": b"thing"}
-    LevelDBStore.open(tmp_path / "newer").close()
-    change_record(tmp_path / "newer", b"f", b"openledger-store/2")
-    with pytest.raises(StoreError, match="has format openledger-store/2, this program reads openledger-store/1"):
-        LevelDBStore.open(tmp_path / "newer")
-
-
-def store_with_blocks(folder: Path) -> Commit:
-    """A closed store of six blocks; its last commit."""
-    with LevelDBStore.open(folder, history_heights=4) as store:
-        for block in make_blocks(6):
-            commit(store, block)
-    return Commit.decode(records_of(folder)[b"s"])
-
-
-def test_a_damaged_height_record_is_refused(tmp_path: Path) -> None:
-    last = store_with_blocks(tmp_path / "state").encode()
-    for damaged in (last[:-1], last[:8] + bytes([last[8] ^ 1]) + last[9:]):
-        change_record(tmp_path / "state", b"s", damaged)
-        with pytest.raises(StoreError, match="a height record is not what was written; restore a backup"):
-            LevelDBStore.open(tmp_path / "state")
-
-
-@pytest.mark.parametrize("height", [4, 6])
-def test_a_missing_height_record_is_refused(tmp_path: Path, height: int) -> None:
-    store_with_blocks(tmp_path / "state")
-    change_record(tmp_path / "state", height_key(b"h", height), None)
-    with pytest.raises(StoreError, match="records below height 6 are missing; restore a backup"):
-        LevelDBStore.open(tmp_path / "state")
-
-
-def test_a_missing_record_of_what_to_prune_is_damage(tmp_path: Path) -> None:
-    store_with_blocks(tmp_path / "state")
-    change_record(tmp_path / "state", height_key(b"u", 4), None)
-    with LevelDBStore.open(tmp_path / "state", history_heights=4) as store:
-        staged = store.stage(7, [])
-        with pytest.raises(CorruptPage, match="record of height 4 is missing"):
-            store.commit(staged)
-        assert store.height == 6
-
-
-def test_a_damaged_or_missing_page_is_never_used(tmp_path: Path) -> None:
-    last = store_with_blocks(tmp_path / "state")
-    key = page_key(last.root_number)
-    page = records_of(tmp_path / "state")[key]
-    other = records_of(tmp_path / "state")[page_key(last.root_number - 1)]
-    for damaged, message in (
-        (page[:20] + bytes([page[20] ^ 1]) + page[21:], "is not what was written"),
-        (other, "is not what was written"),
-        (None, "is missing"),
-    ):
-        change_record(tmp_path / "state", key, damaged)
-        with LevelDBStore.open(tmp_path / "state") as store:
-            for use in (
-                lambda store=store: store.stage(7, [(b"key/\x00", b"new value")]),
-                lambda store=store: store.latest().prove([b"key/\x00"], []),
-                store.check,
-            ):
-                with pytest.raises(CorruptPage, match=f"page {last.root_number} of the tree {message}"):
-                    use()
-
-
-def test_a_value_that_is_not_in_the_tree_is_found(tmp_path: Path) -> None:
-    store_with_blocks(tmp_path / "state")
-    stored = next(key for key in records_of(tmp_path / "state") if key.startswith(b"k"))
-    change_record(tmp_path / "state", stored, b"another value")
-    with LevelDBStore.open(tmp_path / "state") as store:
-        with pytest.raises(CorruptPage, match=f"value of key {stored[1:].hex()} does not belong to the tree"):
-            store.latest().prove([stored[1:]], [])
-        with pytest.raises(CorruptPage, match="keys and values do not lead to the root of height 6"):
-            store.check()
-
-
-@given(trees.keys | st.binary(max_size=127), st.integers(0, 2**63))
-def test_history_keys_can_be_read_back(key: bytes, height: int) -> None:
-    assert split_history_key(history_key(key, height)) == (key, height)
-
-
-@given(st.binary(max_size=6), st.integers(0, 300), st.binary(max_size=6), st.integers(0, 300))
-def test_history_keys_sort_by_key_then_height(key: bytes, height: int, other: bytes, other_height: int) -> None:
-    assert (history_key(key, height) < history_key(other, other_height)) == ((key, height) < (other, other_height))

@@ -104,6 +104,56 @@ def test_a_proof_with_one_byte_changed_fails_or_says_nothing_false(
         assert proven.entries == verify(proof, version.app_hash).entries
 
 
+@given(st.binary(max_size=80) | st.binary(max_size=40).map(lambda rest: b"\x96\x01\x07" + rest))
+@settings(max_examples=300)
+def test_bytes_that_are_no_proof_are_refused(proof: bytes) -> None:
+    with pytest.raises(ProofError):
+        verify(proof, ROOT)
+
+
+@given(trees.states, st.lists(trees.keys, max_size=3), st.lists(trees.ranges, max_size=2), st.data())
+def test_a_proof_cut_or_grown_anywhere_fails_or_says_nothing_false(
+    state: dict[bytes, bytes], keys: list[bytes], ranges: list[Range], data: st.DataObject
+) -> None:
+    version = version_of(state)
+    proof = version.prove(keys, ranges)
+    for _ in range(20):
+        at, until = sorted([data.draw(st.integers(0, len(proof))), data.draw(st.integers(0, len(proof)))])
+        filling = data.draw(st.binary(max_size=3) | st.just(proof[at:until] * 2))
+        with suppress(ProofError):
+            check_never_lies(verify(proof[:at] + filling + proof[until:], version.app_hash), state, [*keys, *state])
+
+
+@given(trees.states.filter(bool), st.lists(trees.ranges, max_size=3), st.data())
+@settings(max_examples=200)
+def test_whatever_part_of_the_tree_is_shown_no_claim_about_it_can_be_false(
+    state: dict[bytes, bytes], ranges: list[Range], data: st.DataObject
+) -> None:
+    """A prover that shows any leaves and hides any subtrees of the real tree, and claims any ranges."""
+    version = version_of(state)
+    _, entries, tokens, _, _ = parts_of(version.prove([], [(b"\x00", FAR)]))
+    nodes: list[tuple[bytes, list[bytes], bytes, bytes]] = []  # tokens, entries, hashes, hash of a subtree
+    leaf = len(entries)
+    for token in reversed(tokens):
+        if token == 0:
+            leaf -= 2
+            key, value = entries[leaf : leaf + 2]
+            node = b"\x00", [key, value], b"", leaf_hash(key, value)
+        else:
+            left, right = nodes.pop(), nodes.pop()
+            node = b"\x01" + left[0] + right[0], left[1] + right[1], left[2] + right[2], inner_hash(left[3], right[3])
+        if data.draw(st.integers(0, 4)) == 0:
+            node = b"\x02", [], node[3], node[3]
+        nodes.append(node)
+    [(tokens, entries, hashes, root)] = nodes
+    assert app_hash_of(root) == version.app_hash
+    claimed = [pair for pair in sorted(ranges) if pair[0] < pair[1]]
+    with suppress(ProofError):
+        proven = verify(encode_proof(7, entries, tokens, hashes, claimed), version.app_hash)
+        check_never_lies(proven, state, [*[bound for pair in claimed for bound in pair], *state])
+        assert proven.entries == {key: state[key] for key in entries[::2]}
+
+
 def test_every_single_changed_byte_of_one_proof_is_harmless() -> None:
     state = {b"acct/%d" % i: b"%d" % i for i in range(20)}
     version = version_of(state)
@@ -261,6 +311,29 @@ def test_every_key_has_a_simple_proof(state: dict[bytes, bytes]) -> None:
             verify_simple(proof, key, value + b"x", version.app_hash)
         with pytest.raises(ProofError, match="root does not lead to the app hash"):
             verify_simple(proof, key, value, bytes(32))
+
+
+@given(trees.states.filter(bool), st.data())
+def test_a_simple_proof_with_anything_changed_is_refused(state: dict[bytes, bytes], data: st.DataObject) -> None:
+    version = version_of(state)
+    key = data.draw(st.sampled_from(sorted(state)))
+    proof = version.prove_simple(key)
+    hashes = [proof.leaf_hash, *proof.aunts]
+    at, flip = data.draw(st.integers(0, 32 * len(hashes) - 1)), data.draw(st.integers(1, 255))
+    changed = bytearray(b"".join(hashes))
+    changed[at] ^= flip
+    leaf, *aunts = [bytes(changed[i : i + 32]) for i in range(0, len(changed), 32)]
+    other_key = data.draw(trees.keys.filter(lambda other: other != key))
+    for bad, bad_key, bad_value in (
+        (SimpleProof(proof.total, proof.index, leaf, tuple(aunts)), key, state[key]),
+        (proof, other_key, state[key]),
+        (proof, key, data.draw(trees.values.filter(lambda value: value != state[key]))),
+        (SimpleProof(proof.total, proof.index, proof.leaf_hash, (*proof.aunts, bytes(32))), key, state[key]),
+        (proof, b"", state[key]),
+        (proof, key, b""),
+    ):
+        with pytest.raises(ProofError):
+            verify_simple(bad, bad_key, bad_value, version.app_hash)
 
 
 def test_an_absent_key_has_no_simple_proof() -> None:
