@@ -215,10 +215,14 @@ def checked(committed: Committed, check: bool) -> Committed:
 
 def answer_of(verified: "Verified[Any]") -> Answer[Any]:
     """A verified answer in the SDK's form, with how it was verified in words."""
+    from openledger.light.parse import format_time
+
     agreed = [report.name for report in verified.witnesses if report.verdict == "agrees"]
     witnesses = f"confirmed by {', '.join(agreed)}" if agreed else "no witness asked"
+    stale = f", STALE: height {verified.latest_height} is verified already" if verified.stale else ""
+    header = f"header {verified.header.height} of {format_time(verified.header.time_ns)} signed by its validators"
     note = (
-        f"verified: state after block {verified.height} of {verified.chain_id}, header {verified.header.height} signed "
-        f"by its validators, trusted from {verified.anchor}, {witnesses}, {verified.age_seconds} s old"
+        f"verified: state after block {verified.height} of {verified.chain_id}, {header}, "
+        f"trusted from {verified.anchor}, {witnesses}, {verified.age_seconds} s old{stale}"
     )
     return Answer(verified.value, verified.height, verified=True, note=note, evidence=verified)

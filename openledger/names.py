@@ -56,5 +56,23 @@ def _find_terms(client: Asks, name: str) -> bytes | None:
         if not after:
             break
     if len(found) > 1:
-        raise UsageError(f"{len(found)} terms are called {name!r}: give the olterms1... id, see `openledger query licences list`")
+        raise UsageError(
+            f"{len(found)} terms are called {name!r}: give the olterms1... id, see `openledger query licences list`"
+        )
     return next(iter(found), None)
+
+
+def _find_entry(client: Asks, name: str) -> bytes | None:
+    """Entry of a model's version: `my-model` is the latest, `my-model@2` the second."""
+    from abci_app.modules.models_queries import ModelVersionsQuery
+    from openledger.provenance import split_version
+
+    name, version = split_version(name)
+    if not version:
+        model = _ask_by_name(client, "models", "model", "model_id", name)
+        return (model.latest_entry_id or None) if model is not None else None
+    try:
+        page = client.query("models", "versions", ModelVersionsQuery(b"", name, version - 1, 1), prove=False).value
+    except QueryFailed:
+        return None
+    return page.versions[0].entry_id if page.versions and page.versions[0].version == version else None

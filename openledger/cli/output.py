@@ -26,7 +26,7 @@ class Output:
         if self.as_json:
             self.json(document)
             return
-        console = _console()
+        console = people_console()
         if people is not None:
             people(console, document)
         else:
@@ -45,7 +45,7 @@ class Output:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*[str(cell) for cell in row])
-        _console().print(table, markup=False) if rows else print("none")
+        people_console().print(table, markup=False) if rows else print("none")
 
     @staticmethod
     def json(document: Any) -> None:
@@ -75,7 +75,8 @@ def print_fields(console: "Console", document: Any, indent: int = 0) -> None:
             console.print(f"{space}{str(name).ljust(width)}  {shown}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _console() -> "Console":
+def people_console() -> "Console":
+    """Where people read."""
     from rich.console import Console
 
     # Piped output has no width of its own: wide enough for two ids on a line.

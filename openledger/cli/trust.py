@@ -1,6 +1,7 @@
 """Options of every verified answer, and the clients made from them."""
 
 import argparse
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def add_trust_options(parser: argparse.ArgumentParser) -> None:
         "--witness", action="append", default=[], metavar="URL", help="a node to compare headers with (repeatable)"
     )
     group.add_argument("--no-witness", action="store_true", help="compare with no other node, and say so")
+    group.add_argument("--allow-stale", action="store_true", help="take an answer from a node that lags, and say so")
     group.add_argument("--max-age", type=int, metavar="SECONDS", help="refuse headers older than this")
     group.add_argument("--height", type=int, default=0, help="height to ask about (default: the newest provable)")
     group.add_argument("--bundle", type=Path, metavar="FILE", help="also write a proof bundle for `openledger verify`")
@@ -53,6 +55,7 @@ def open_light_client(context: Context, arguments: argparse.Namespace) -> "Light
         rules=read_rules(arguments),
         chain_id=context.settings.chain_id,
         without_witness=without_witness,
+        allow_stale=arguments.allow_stale,
         max_age_seconds=arguments.max_age,
     )
     return LightClient(
@@ -61,6 +64,7 @@ def open_light_client(context: Context, arguments: argparse.Namespace) -> "Light
         anchor=_anchor(context, arguments),
         settings=settings,
         store=FileTrustStore(arguments.trust_store or context.home / "light"),
+        clock=time.time_ns,
     )
 
 

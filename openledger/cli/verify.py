@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from openledger.light.anchors import GenesisAnchor, HashAnchor
     from openledger.light.query import Question
     from openledger.light.verifier import TrustRules
+    from openledger.manifest import Manifest
 
 _EXAMPLES = """\
 what is trusted comes from you, never from the bundle:
@@ -34,7 +36,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="file written by `openledger query ... --bundle`")
+    parser.add_argument(
+        "bundle",
+        type=Path,
+        nargs="+",
+        metavar="BUNDLE",
+        help="file written by `openledger query ... --bundle`; several are the pages of one answer",
+    )
     add_anchor_options(parser)
     parser.set_defaults(run=run)
 
@@ -72,20 +80,58 @@ def read_rules(args: argparse.Namespace) -> TrustRules:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the bundle and say what it proves."""
+    """Check the bundles and say what they prove."""
+    from openledger.cli.proven import proven
+
+    files = [_read(path, "the bundle") for path in args.bundle]
+    verdicts = [_check(args, data) for data in files]
+    sentence = proven(verdicts)
+    documents = [describe(verdict, sentence) for verdict in verdicts]
+    if args.context.as_json:
+        args.context.output.show(documents[0] if len(documents) == 1 else {"proven": sentence, "bundles": documents})
+    else:
+        _print(args, verdicts, documents, files)
+    return max([int(verdict.exit_code) for verdict in verdicts])
+
+
+def _check(args: argparse.Namespace, data: bytes) -> Verdict:
     from openledger.bundle import verify_bundle
 
-    data = _read(args.bundle, "the bundle")
     anchor: BundleAnchor | None = read_anchor(args)
     if anchor is None:
         anchor = _stored_blocks(args, data)
-    verdict = verify_bundle(data, anchor, time.time_ns(), read_rules(args))
-    document = describe(verdict)
-    args.context.output.show(document, None)
-    return int(verdict.exit_code)
+    return verify_bundle(data, anchor, time.time_ns(), read_rules(args))
 
 
-def describe(verdict: Verdict) -> dict[str, Any]:
+def _print(
+    args: argparse.Namespace, verdicts: Sequence[Verdict], documents: Sequence[dict[str, Any]], files: Sequence[bytes]
+) -> None:
+    """For people: what was verified, then the answer, a lineage as its tree."""
+    from openledger.cli.proven import lineage_of
+
+    page = lineage_of(verdicts)
+    for document in documents:
+        args.context.output.show({name: value for name, value in document.items() if page is None or name != "answer"})
+    if page is None:
+        return
+    from openledger.cli.lineage_tree import Shown, lineage_tree
+    from openledger.cli.lines import print_lines
+    from openledger.cli.output import people_console
+
+    print_lines(people_console(), lineage_tree(Shown(page, _manifests(files), {})))
+
+
+def _manifests(files: Sequence[bytes]) -> dict[bytes, Manifest | str]:
+    """Manifests that the bundles carry, by root; that the proven state names them is checked already."""
+    from openledger.bundle import parse_bundle
+    from openledger.manifest import Manifest
+
+    attachments = [each for data in files for each in parse_bundle(data).attachments if each.kind == "manifest"]
+    found = [Manifest.decode(each.data) for each in attachments]
+    return {manifest.root: manifest for manifest in found}
+
+
+def describe(verdict: Verdict, sentence: str) -> dict[str, Any]:
     """The verdict as a document: exactly what was proven, for which height and chain, from which anchor."""
     from openledger.documents import to_document
     from openledger.light.parse import format_time
@@ -93,6 +139,7 @@ def describe(verdict: Verdict) -> dict[str, Any]:
     header = verdict.header
     return {
         "outcome": verdict.outcome,
+        "proven": sentence,
         "chain": verdict.chain_id,
         "height": verdict.height,
         "header": f"{header.height}:{header.hash.hex().upper()}",

@@ -49,6 +49,7 @@ def test_it_says_what_is_proven_and_exits_with_0(files: Files, capsys: pytest.Ca
     assert files.verify("--genesis", str(files.genesis), "--output", "json") == ExitCode.OK
     assert json.loads(capsys.readouterr().out) == {
         "outcome": "verified",
+        "proven": "1 key of raw state, present or absent, and 0 ranges, each complete",
         "chain": "dev-simulated",
         "height": 11,
         "header": f"12:{files.header.hash.hex().upper()}",
@@ -66,8 +67,8 @@ def test_it_reads_well_as_text(files: Files, capsys: pytest.CaptureFixture[str])
     assert files.verify("--trust", f"12:{files.header.hash.hex()}") == ExitCode.OK
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["outcome", "verified"]
-    assert [line.split()[0] for line in lines[1:8]] == [
-        "chain", "height", "header", "header_time", "age_seconds", "anchor", "path",
+    assert [line.split()[0] for line in lines[1:9]] == [
+        "proven", "chain", "height", "header", "header_time", "age_seconds", "anchor", "path",
     ]  # fmt: skip
 
 
