@@ -90,8 +90,7 @@ def ask_clean(stage: Stage) -> None:
     from abci_app.modules.models_lineage import CleanAnswer, CleanQuery
 
     stage.report.say(f"\n  Is {cast.EXAM} among what {cast.MODEL} was trained on?\n")
-    words = ("models", "clean", "--model-name", cast.MODEL, "--model-version", "0", "--datanet-name", cast.EXAM)
-    said = must(stage.command("query", *words, "--datanet-version", "0"), "openledger query models clean")
+    said = must(stage.command("query", "clean", cast.MODEL, cast.EXAM), "openledger query clean")
     for line in said.output.rstrip().splitlines():
         stage.report.say(f"    {line}")
     exam = stage.query("models", "clean", CleanQuery(b"", cast.MODEL, 0, b"", cast.EXAM, 0))

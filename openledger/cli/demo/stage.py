@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MARK = "demo.json"
 KEPT_PID = "kept.pid"
+BUNDLE_FILE = "lineage.bundle.json"
 BALANCE_NOPEN = 1_000 * 10**9
 # Training on a machine that is busy with other things; it ends the demo, not the machine.
 _COMMAND_SECONDS = 1_800
@@ -85,7 +86,7 @@ class Stage:
     @property
     def bundle_file(self) -> Path:
         """Where the proof bundle of the last model goes."""
-        return self.folder / "lineage.bundle.json"
+        return self.folder / BUNDLE_FILE
 
     def signer(self, name: str) -> Signer:
         """Somebody's key."""
@@ -175,13 +176,12 @@ def must(said: Said, what: str) -> Said:
 
 @contextmanager
 def open_stage(report: Report, folder: Path, validators: int, pace: Pace) -> Iterator[Stage]:
-    """Keys, genesis and running nodes in a fresh folder; the nodes end with the block."""
+    """Keys, genesis and running nodes in a folder from `make_folder`; the nodes end with the block."""
     from node.devnet import Devnet
     from openledger.client import Client
     from openledger.content import ContentStore
     from openledger.wallet import Wallet
 
-    make_folder(folder)
     wallet = Wallet.open(folder / "home", "test", CHAIN_ID)
     for name in PEOPLE:
         wallet.create(name)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from openledger.cli.demo import cast, data, questions, tampering, training
 from openledger.cli.demo.report import Report
-from openledger.cli.demo.stage import KEPT_PID, Stage, open_stage
-from openledger.errors import NodeFailure, OpenLedgerError
+from openledger.cli.demo.stage import BUNDLE_FILE, KEPT_PID, Stage, make_folder, open_stage
+from openledger.errors import NodeFailure, OpenLedgerError, UsageError
 from openledger.exit_codes import ExitCode
 
 Step = Callable[[Stage], None]
@@ -31,6 +31,8 @@ PARTS: tuple[tuple[str, tuple[Step, ...]], ...] = (
     ("The proof bundle", (tampering.verify_offline, tampering.detect_tampered_bundle)),
 )
 FIRST_PART = "A chain on this machine"
+# Each is two processes; more of them need more than a demo's patience.
+MAX_VALIDATORS = 16
 SETTINGS_FILE = "settings.sh"
 _START_SECONDS = 60.0
 TRY_NEXT = """
@@ -38,22 +40,24 @@ The chain goes on. In this or another terminal:
 
   . {settings}
   alias openledger={openledger}
-  openledger query lineage python-helper
   openledger query lineage python-helper --output json
   openledger query impact python-questions --version 1
+  openledger query clean python-helper python-exam
   openledger query account lena
   openledger tx bank transfer --from lena --recipient ada --amount 1.5OPEN
-  openledger train {folder}/second.yaml --check
-  openledger train --verify $(openledger query models model --name python-helper --output json \\
-      | sed -n 's/.*"latest_entry_id": "\\(.*\\)".*/\\1/p')        trains it again: bit-exact (minutes)
+  openledger train --verify python-helper       trains it again and compares: bit-exact (some minutes)
+  openledger verify {bundle} --genesis {genesis}
 
-Stop it with:  kill $(cat {folder}/{pid})"""
+Stop it with:  kill $(cat {pid})"""
 
 
 def tell(folder: Path, validators: int, *, quick: bool, keep: bool) -> ExitCode:
     """Run all parts and print the summary; FAILURE unless every part ended and every check held."""
     from node.errors import NodeError
 
+    if not 1 <= validators <= MAX_VALIDATORS:
+        raise UsageError(f"--validators {validators}: one machine takes 1 to {MAX_VALIDATORS}")
+    make_folder(folder)
     report = Report(1 + len(PARTS))
     report.say(f"OpenLedger demo: {validators} validator(s), everything in {folder}")
     try:
@@ -77,8 +81,7 @@ def _tell_parts(report: Report, folder: Path, validators: int, pace: cast.Pace) 
         with report.part(FIRST_PART):
             stage = stack.enter_context(open_stage(report, folder, validators, pace))
             data.show_chain(stage)
-        settings = stage.environment()
-        write_settings(folder, settings)
+        write_settings(folder, stage.environment())
         for title, steps in PARTS:
             with report.part(title):
                 for step in steps:
@@ -112,4 +115,11 @@ def _keep(report: Report, folder: Path) -> None:
             raise NodeFailure(f"the nodes did not start again: see {before}")
         time.sleep(0.2)
     program = Path(sys.executable).parent / "openledger"
-    report.say(TRY_NEXT.format(settings=folder / SETTINGS_FILE, openledger=program, folder=folder, pid=KEPT_PID))
+    text = TRY_NEXT.format(
+        settings=folder / SETTINGS_FILE,
+        openledger=program,
+        bundle=folder / BUNDLE_FILE,
+        genesis=net.nodes[0].home.genesis_file,
+        pid=folder / KEPT_PID,
+    )
+    report.say(text)

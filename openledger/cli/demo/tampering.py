@@ -76,7 +76,7 @@ def detect_lying_node(stage: Stage) -> None:
         believed = [found for place in range(_FLIPS) for found in _believed(stage, node, question, place)]
         stage.report.check(
             f"of {_FLIPS} answers with one flipped bit, at places all over them, {_FLIPS - len(believed)} are refused"
-            + (f"; {len(believed)} say the same all the same (a wider range, proven empty)" if believed else ""),
+            + (f"; {len(believed)} still said the truth (a wider range, proven as well)" if believed else ""),
             all(value == answer.value for value in believed) and len(believed) <= _FLIPS // 8,
             "another answer was believed",
         )
