@@ -88,7 +88,7 @@ def describe(manifest: Manifest) -> list[str]:
                 f"input {part['datanet'][:16]}… version {part['version']}, {share(part['weight_ppb'])} of the mix"
             )
             lines += [f"  {line}" for line in describe_input(part)]
-    except (KeyError, TypeError, IndexError, ValueError, ManifestError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, ManifestError) as error:
         return [f"manifest {manifest.root.hex()[:16]}… has parts of an unknown form: {error}"]
     return lines
 

@@ -64,18 +64,30 @@ def make_deterministic(seed: int, threads: int) -> None:
     torch.manual_seed(seed)
 
 
-def code_description() -> dict[str, object]:
-    """Digest of the training code (model-signing root over its source files) and versions of the libraries."""
+def code_files() -> tuple[ArtefactFile, ...]:
+    """The source files that decide what a run gives, with their digests."""
     folder = Path(__file__).parent
-    files = [
-        ArtefactFile(name, file_digest(folder / name), (folder / name).stat().st_size)
-        for name in _CODE_FILES
-        if (folder / name).is_file()
-    ]
+    return tuple(
+        [ArtefactFile(name, file_digest(folder / name), (folder / name).stat().st_size) for name in _CODE_FILES]
+    )
+
+
+def code_digest() -> str:
+    """Model-signing root over the training code's source files, hex."""
+    return model_signing_root(code_files()).hex()
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the numeric libraries by name."""
+    return {name: _version(name) for name in LIBRARIES}
+
+
+def code_description() -> dict[str, object]:
+    """The manifest's part `code`: digest of the training code, its files, versions of the libraries."""
     return {
-        "digest": model_signing_root(files).hex(),
-        "files": [{"name": file.name, "sha256": file.digest.hex()} for file in files],
-        "libraries": {name: _version(name) for name in LIBRARIES},
+        "digest": code_digest(),
+        "files": [{"name": file.name, "sha256": file.digest.hex()} for file in code_files()],
+        "libraries": library_versions(),
     }
 
 

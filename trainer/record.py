@@ -22,7 +22,7 @@ from trainer.environment import code_description, environment_line
 from trainer.evaluate import METRIC, Evaluation, Measurement
 from trainer.partition import Partition, data_order_root, rows_used
 from trainer.recipe import Dataset
-from trainer.train import TrainedRun
+from trainer.train import PreparedRun, TrainedRun
 
 MANIFEST_FORMAT = 1
 KINDS = ("pretrain", "lora", "full", "merge", "distil", "quantise", "prompt", "retrieval", "import")
@@ -120,7 +120,7 @@ def record_training(run: TrainedRun, base: Artefact, parents: Sequence[ParentRec
     """Record a run of our own trainer; stores recipe, manifest and adapter."""
     prepared = run.prepared
     recipe = prepared.recipe
-    inputs = tuple(_input_record(run, index, dataset) for index, dataset in enumerate(recipe.datasets))
+    inputs = input_records(prepared)
     tokenizer = tuple(file for file in base.files if file.name in TOKENIZER_FILES)
     parts = {
         "about": _about("lora", "openledger trainer", True),
@@ -186,8 +186,12 @@ def record_external(
     store: ContentStore,
     event: RunEventRecord,
     loss_trace_micronats: Sequence[int] = (),
+    terms_id: bytes = NO_DIGEST,
 ) -> RunRecord:
-    """Record a run of any framework from its output folder, its recipe or configuration as text, and its inputs."""
+    """Record a run of any framework from its output folder, its recipe or configuration as text, and its inputs.
+
+    `terms_id`: terms that the run itself brings in (an import needs those under which the model was received).
+    """
     if kind not in KINDS:
         raise ManifestError(f"kind of run {kind!r} is unknown; use one of {', '.join(KINDS)}")
     if inputs and sum(item.weight_ppb for item in inputs) != PPB:
@@ -208,7 +212,8 @@ def record_external(
     store.put(recipe)
     put_manifest(store, manifest)
     put_artefact(store, folder, artefact)
-    return RunRecord(model_name, manifest, _entry(kind, parents, tuple(records), manifest, artefact), event)
+    entry = replace(_entry(kind, parents, tuple(records), manifest, artefact), terms_id=terms_id)
+    return RunRecord(model_name, manifest, entry, event)
 
 
 def describe_folder(folder: Path) -> Artefact:
@@ -275,11 +280,14 @@ def files_of(manifest: Manifest, part: str = "output") -> tuple[ArtefactFile, ..
         raise ManifestError(f"part {part!r} does not list files: {error}") from error
 
 
-def _input_record(run: TrainedRun, index: int, dataset: Dataset) -> InputRecord:
-    version = run.prepared.versions[index]
-    leaves = rows_used(run.prepared.order, index)
-    root = list_root("rows-used", leaves)
-    return InputRecord(version.datanet_id, version.version, dataset.weight_ppb, len(leaves), root)
+def input_records(prepared: PreparedRun) -> tuple[InputRecord, ...]:
+    """What an entry says about the inputs of a run, worked out from recipe and rows alone."""
+    records = []
+    for index, (dataset, version) in enumerate(zip(prepared.recipe.datasets, prepared.versions, strict=True)):
+        leaves = rows_used(prepared.order, index)
+        root = list_root("rows-used", leaves)
+        records.append(InputRecord(version.datanet_id, version.version, dataset.weight_ppb, len(leaves), root))
+    return tuple(records)
 
 
 def _input_head(record: InputRecord) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import string
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
+from importlib.util import find_spec
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -196,8 +197,9 @@ class RegexExclude(Filter, frozen=True, tag="regex_exclude"):
     field: FieldName = "completion"
 
     def __post_init__(self) -> None:
-        """Reject what does not compile."""
-        _compiled(self.pattern)
+        """Reject what does not compile; without the package that judges it a step can still be read and described."""
+        if find_spec("regex") is not None:
+            _compiled(self.pattern)
 
     @property
     def words(self) -> str:

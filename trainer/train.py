@@ -18,8 +18,9 @@ from typing import Any
 from openledger.artefact import Artefact, describe_artefact
 from openledger.content import ContentStore
 from openledger.errors import OpenLedgerError
+from openledger.manifest import to_json
 from trainer.dataset import DatanetVersion, load_rows
-from trainer.environment import make_deterministic, prepare
+from trainer.environment import code_description, make_deterministic, prepare
 from trainer.evaluate import Evaluation, evaluate, to_micronats
 from trainer.examples import Tokens, example_losses, make_batch, tokenise
 from trainer.partition import Example, Partition, data_order, data_order_root, held_out_rows, make_partition
@@ -237,7 +238,8 @@ def _plain(value: object) -> object:
 def _run_identity(prepared: PreparedRun, base_label: str, adapter_folder: Path | None) -> str:
     """Digest of what a checkpoint belongs to."""
     adapter = describe_artefact(adapter_folder).tensor_digest if adapter_folder else b""
-    parts = (prepared.recipe.digest(), data_order_root(prepared.order), base_label.encode(), adapter)
+    code = to_json(code_description())
+    parts = (prepared.recipe.digest(), data_order_root(prepared.order), base_label.encode(), adapter, code)
     return sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -273,6 +275,14 @@ class _Checkpoint:
         """Load the state if it belongs to this run; returns the losses of the steps done."""
         if not self.path.is_file():
             return []
+        from safetensors import SafetensorError
+
+        try:
+            return self._restore(model, optimizer)
+        except SafetensorError:  # cut short, by a full disk or a power failure: the run starts again
+            return []
+
+    def _restore(self, model: Any, optimizer: Any) -> list[int]:
         import torch
         from safetensors import safe_open
 

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from openledger.content import ContentStore
-from openledger.errors import UsageError
+from openledger.errors import NotVerified, UsageError
 from openledger.manifest import Manifest
 from trainer.dataset import DatanetVersion
-from trainer.environment import code_description
+from trainer.environment import code_digest, library_versions
 from trainer.partition import data_order_root
-from trainer.recipe import parse_recipe
-from trainer.record import EntryRecord
+from trainer.recipe import Recipe, parse_recipe
+from trainer.record import EntryRecord, input_records
 from trainer.train import Progress, TrainedRun, prepare_run, train
 
 # float32 sums in another order (other threads, other processor) differ by some 1e-6 a step and grow over a run of
@@ -36,8 +37,51 @@ class Verdict:
     findings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a manifest says that grading needs: the recipe, losses of the steps (micronats), root of the data order."""
+
+    recipe: Recipe
+    losses_micronats: tuple[int, ...]
+    data_order_root: bytes
+    code_digest: str
+    libraries: tuple[tuple[str, str], ...]
+
+
+def read_plan(manifest: Manifest) -> Plan:
+    """How to repeat a run, from its manifest, which anybody may have written.
+
+    Raises `UsageError` for runs of other frameworks and imports, `NotVerified` when a part is not of our form.
+    """
+    try:
+        about = manifest.json("about")
+        framework, repeatable = str(about["framework"]), about["data_checked"] is True
+        plan = _read_parts(manifest, manifest.json("code")) if repeatable else None
+    except (KeyError, TypeError, AttributeError, ValueError) as error:  # a bad part, or a bad recipe
+        raise NotVerified(
+            f"the entry's manifest is not one that this trainer writes ({error}); it cannot be repeated here"
+        ) from error
+    if plan is None:
+        raise UsageError(
+            f"this entry was recorded from {framework}; its recipe cannot run here: "
+            "repeat it with that framework and compare the output digests"
+        )
+    return plan
+
+
+def _read_parts(manifest: Manifest, code: Any) -> Plan:
+    return Plan(
+        parse_recipe(manifest.parts["recipe"], "recipe of the entry"),
+        tuple([int(loss) for loss in manifest.json("loss-trace")["losses"]]),
+        bytes.fromhex(manifest.json("data-order")["root"]),
+        str(code["digest"]),
+        tuple(sorted([(str(name), str(version)) for name, version in code["libraries"].items()])),
+    )
+
+
 def retrain(
-    manifest: Manifest,
+    entry: EntryRecord,
+    plan: Plan,
     versions: Sequence[DatanetVersion],
     store: ContentStore,
     base_folder: Path,
@@ -46,15 +90,22 @@ def retrain(
     adapter_folder: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedRun:
-    """Run the manifest's recipe again on the same inputs; raises `UsageError` for runs of other frameworks."""
-    about = manifest.json("about")
-    if not about.get("data_checked"):
-        raise UsageError(
-            f"this entry was recorded from {about.get('framework', 'another framework')}; its recipe cannot run here: "
-            "repeat it with that framework and compare the output digests"
+    """Run the recipe again on the same inputs.
+
+    Raises `NotVerified`, before any training, when recipe and rows do not give the inputs that the entry records.
+    """
+    recipe = plan.recipe
+    if len(recipe.datasets) != len(versions):
+        raise NotVerified(
+            f"the entry has {len(versions)} inputs, its recipe {len(recipe.datasets)}; do not rely on this entry"
         )
-    recipe = parse_recipe(manifest.parts["recipe"], "recipe of the entry")
     prepared = prepare_run(recipe, versions, store)
+    for index, (recorded, found) in enumerate(zip(entry.inputs, input_records(prepared), strict=True)):
+        if recorded != found:
+            raise NotVerified(
+                f"input {index}: the recipe uses {found.rows_used} rows at weight {found.weight_ppb}, the entry "
+                f"records {recorded.rows_used} at {recorded.weight_ppb} (or other rows); do not rely on this entry"
+            )
     return train(
         prepared,
         base_folder,
@@ -65,41 +116,39 @@ def retrain(
     )
 
 
-def grade(entry: EntryRecord, manifest: Manifest, run: TrainedRun) -> Verdict:
+def grade(entry: EntryRecord, plan: Plan, run: TrainedRun) -> Verdict:
     """Compare a repetition with the record: output digests, then the loss trace; differences of set-up are named."""
-    findings = [*_differences_of_setup(manifest, run)]
+    findings = _differences_of_setup(plan, run)
     if (run.artefact.artefact_digest, run.artefact.tensor_digest) == (entry.artefact_digest, entry.tensor_digest):
         return Verdict(Grade.BIT_EXACT, ("output files and tensors are equal byte for byte", *findings))
     if run.artefact.tensor_digest == entry.tensor_digest:
         findings.insert(0, "tensors are equal byte for byte, the files around them are not")
-    recorded = manifest.json("loss-trace")["losses"]
+    recorded = plan.losses_micronats
     repeated = run.loss_trace_micronats
     if len(recorded) != len(repeated):
         findings.insert(0, f"the record has {len(recorded)} steps, the repetition {len(repeated)}")
         return Verdict(Grade.DIFFERS, tuple(findings))
     largest = max(abs(one - other) for one, other in zip(recorded, repeated, strict=True))
     findings.insert(0, f"largest difference of a step's loss: {largest} micronats, allowed {TRACE_TOLERANCE_MICRONATS}")
-    same_data = data_order_root(run.prepared.order).hex() == manifest.json("data-order")["root"]
+    same_data = data_order_root(run.prepared.order) == plan.data_order_root
     matches = same_data and largest <= TRACE_TOLERANCE_MICRONATS
     return Verdict(Grade.TRACE_MATCH if matches else Grade.DIFFERS, tuple(findings))
 
 
-def _differences_of_setup(manifest: Manifest, run: TrainedRun) -> list[str]:
+def _differences_of_setup(plan: Plan, run: TrainedRun) -> list[str]:
     """What was not the same from the start."""
     findings = []
-    if data_order_root(run.prepared.order).hex() != manifest.json("data-order")["root"]:
+    if data_order_root(run.prepared.order) != plan.data_order_root:
         findings.append("the examples or their order differ from the record")
-    recorded, here = manifest.json("code"), code_description()
-    if recorded["digest"] != here["digest"]:
-        findings.append(
-            f"other training code: {recorded['digest'][:16]}… in the record, {str(here['digest'])[:16]}… here"
-        )
-    versions = here["libraries"]
-    if isinstance(versions, dict) and recorded["libraries"] != versions:
-        changed = [
-            f"{name} {recorded['libraries'].get(name, 'absent')} / {version}"
-            for name, version in sorted(versions.items())
-            if recorded["libraries"].get(name) != version
-        ]
+    here = code_digest()
+    if plan.code_digest != here:
+        findings.append(f"other training code: {plan.code_digest[:16]}… in the record, {here[:16]}… here")
+    recorded, versions = dict(plan.libraries), library_versions()
+    changed = [
+        f"{name} {recorded.get(name, 'absent')} / {version}"
+        for name, version in sorted(versions.items())
+        if recorded.get(name) != version
+    ]
+    if changed:
         findings.append(f"other library versions (record / here): {', '.join(changed)}")
     return findings

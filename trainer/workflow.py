@@ -24,7 +24,7 @@ from trainer.partition import rows_used
 from trainer.recipe import Recipe
 from trainer.record import EntryRecord, ParentRecord, RunRecord, files_of, record_training
 from trainer.train import Progress, TrainedRun, prepare_run, train
-from trainer.verify import Verdict, grade, retrain
+from trainer.verify import Verdict, grade, read_plan, retrain
 
 Say = Callable[[str], None]
 
@@ -84,7 +84,7 @@ def train_recipe(
         output_folder,
         base_label=recipe.model.base,
         adapter_folder=adapter_folder,
-        work_folder=cache_home() / "runs" / recipe.digest().hex(),
+        work_folder=cache_home() / "runs" / f"{recipe.digest().hex()[:32]}-{base_artefact.tensor_digest.hex()[:16]}",
         progress=progress,
     )
     return run, record_training(run, base_artefact, parents_of(recipe, base, adapter), store)
@@ -122,30 +122,65 @@ def parents_of(recipe: Recipe, base: KnownEntry, adapter: KnownEntry | None) -> 
 
 
 def verify_entry(
-    known: KnownEntry, chain: ChainReader, store: ContentStore, *, progress: Progress | None = None
+    known: KnownEntry,
+    chain: ChainReader,
+    store: ContentStore,
+    *,
+    output_folder: Path | None = None,
+    progress: Progress | None = None,
+    say: Say = lambda _: None,
 ) -> tuple[Verdict, TrainedRun]:
-    """Retrain an entry and grade the result. Raises `NotVerified` when manifest and entry contradict each other."""
-    manifest = get_manifest(store, known.record.manifest_root)
-    versions = _versions_of(known.record, manifest, chain)
+    """Retrain an entry and grade the result; `output_folder` keeps the adapter, without it nothing stays.
+
+    Raises `NotVerified` when manifest and entry contradict each other, `UsageError` for what cannot be repeated.
+    """
+    record = known.record
+    manifest = get_manifest(store, record.manifest_root)
+    plan = read_plan(manifest)
+    versions = _versions_of(record, manifest, chain)
+    base, adapter = _parents_to_repeat(known, plan.recipe, chain)
+    base_folder = artefact_folder(base, store)[0]
+    adapter_folder = artefact_folder(adapter, store)[0] if adapter else None
+    say(f"training {plan.recipe.train.steps} steps again, as entry {known.entry_id.hex()[:16]}… records them")
+    with _output(known, output_folder) as folder:
+        run = retrain(
+            record, plan, versions, store, base_folder, folder, adapter_folder=adapter_folder, progress=progress
+        )
+        return grade(record, plan, run), run
+
+
+def _parents_to_repeat(known: KnownEntry, recipe: Recipe, chain: ChainReader) -> tuple[KnownEntry, KnownEntry | None]:
+    """Base and adapter of an entry, after a check that its recipe builds on the same ones."""
     by_role = {parent.role: parent.entry_id for parent in known.record.parents}
-    base_folder = artefact_folder(chain.entry(by_role["base"].hex()), store)[0]
-    adapter_folder = artefact_folder(chain.entry(by_role["adapter"].hex()), store)[0] if "adapter" in by_role else None
-    with _output(known) as folder:
-        run = retrain(manifest, versions, store, base_folder, folder, adapter_folder=adapter_folder, progress=progress)
-        return grade(known.record, manifest, run), run
+    base = chain.entry(by_role["base"].hex()) if "base" in by_role else None
+    adapter = chain.entry(by_role["adapter"].hex()) if "adapter" in by_role else None
+    wants_adapter = bool(recipe.model.adapter)
+    if (
+        base is None
+        or wants_adapter != (adapter is not None)
+        or known.record.parents != parents_of(recipe, base, adapter)
+    ):
+        raise NotVerified("the entry's parents are not those of its recipe; do not rely on this entry")
+    return base, adapter
 
 
 @contextmanager
-def _output(known: KnownEntry) -> Iterator[Path]:
+def _output(known: KnownEntry, chosen: Path | None) -> Iterator[Path]:
+    if chosen is not None:
+        yield chosen
+        return
     with TemporaryDirectory(prefix=f"openledger-verify-{known.entry_id.hex()[:8]}-") as folder:
         yield Path(folder)
 
 
 def _versions_of(record: EntryRecord, manifest: Manifest, chain: ChainReader) -> Sequence[DatanetVersion]:
     """The inputs' versions, after a check that entry and manifest name the same ones."""
-    declared = [
-        (part["datanet"], part["version"], part["weight_ppb"], part["rows_used_root"]) for part in manifest.inputs
-    ]
+    try:
+        declared = [
+            (part["datanet"], part["version"], part["weight_ppb"], part["rows_used_root"]) for part in manifest.inputs
+        ]
+    except (KeyError, TypeError) as error:
+        raise NotVerified(f"the inputs in the entry's manifest cannot be read ({error})") from error
     recorded = [
         (item.datanet_id.hex(), item.version, item.weight_ppb, item.rows_used_root.hex()) for item in record.inputs
     ]

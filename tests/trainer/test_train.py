@@ -13,7 +13,7 @@ from trainer.partition import data_order_root
 from trainer.recipe import Recipe, parse_recipe
 from trainer.record import ParentRecord, RunRecord, files_of
 from trainer.train import CHECKPOINT_FILE, TrainedRun, TrainingError, prepare_run, train
-from trainer.verify import Grade, grade
+from trainer.verify import Grade, grade, read_plan
 from trainer.workflow import train_recipe, verify_entry
 
 pytestmark = pytest.mark.ml
@@ -147,9 +147,9 @@ def test_other_numbers_with_the_same_trace_are_a_trace_match_and_another_trace_d
     other_entry = replace(record.entry, tensor_digest=b"\1" * 32, artefact_digest=b"\2" * 32)
     near = replace(trained, loss_trace_micronats=tuple(loss + 3 for loss in trained.loss_trace_micronats))
     far = replace(trained, loss_trace_micronats=tuple(loss + 30_000 for loss in trained.loss_trace_micronats))
-    assert grade(other_entry, record.manifest, near).grade == Grade.TRACE_MATCH
-    assert grade(other_entry, record.manifest, far).grade == Grade.DIFFERS
-    assert "allowed 5000" in grade(other_entry, record.manifest, far).findings[0]
+    assert grade(other_entry, read_plan(record.manifest), near).grade == Grade.TRACE_MATCH
+    assert grade(other_entry, read_plan(record.manifest), far).grade == Grade.DIFFERS
+    assert "allowed 5000" in grade(other_entry, read_plan(record.manifest), far).findings[0]
 
 
 def test_a_run_on_other_rows_differs_and_says_so(chain: TinyChain, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_run_on_other_rows_differs_and_says_so(chain: TinyChain, tmp_path: Pat
     other, _ = run(
         chain, tmp_path / "two", tiny_recipe(("held_out_ppb: 200000000", "held_out_ppb: 200000000, name: other"))
     )
-    verdict = grade(record.entry, record.manifest, other)
+    verdict = grade(record.entry, read_plan(record.manifest), other)
     assert verdict.grade == Grade.DIFFERS
     assert "the examples or their order differ from the record" in verdict.findings
 
