@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from openledger.light.parse import format_time
@@ -11,11 +12,12 @@ from openledger.light.wire import NANOSECONDS_PER_SECOND
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.tree import Tree
 
 # The last second of the year 9999, beyond which there is no calendar to show.
 _LAST_SECONDS = 253_402_300_799
 _BINARY = 1024
+# Deep in a tree on a narrow terminal lines get longer than the terminal rather than narrower than this.
+_LEAST_WIDTH = 40
 
 
 @dataclass(slots=True)
@@ -34,21 +36,29 @@ class Line:
 
 def print_lines(console: Console, lines: Sequence[Line]) -> None:
     """Each line as the root of a tree; a terminal folds long lines inside the tree, a pipe gets them whole."""
-    for line in lines:
-        console.print(_tree(line), soft_wrap=not console.is_terminal)
+    for text in render(lines, console.width if console.is_terminal else 0):
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _tree(line: Line) -> Tree:
-    """Without recursion: a tree may be as deep as a chain of retrainings is long."""
-    from rich.text import Text
-    from rich.tree import Tree
+def render(lines: Sequence[Line], width: int = 0) -> Iterator[str]:
+    """Text of the trees, folded to `width` characters (0 = not at all).
 
-    root = Tree(Text(printable(line.text)))
-    waiting = [(line, root)]
+    Without recursion: a tree may be as deep as a chain of retrainings is long.
+    """
+    # (line, guide before its first text line, guide before everything below that)
+    waiting = [(line, "", "") for line in reversed(lines)]
     while waiting:
-        above, branch = waiting.pop()
-        waiting += [(below, branch.add(Text(printable(below.text)))) for below in above.below]
-    return root
+        line, first, rest = waiting.pop()
+        bar = "│   " if line.below else ""
+        room = max(width - len(rest) - len(bar), _LEAST_WIDTH) if width else 0
+        parts = wrap(printable(line.text), room, break_on_hyphens=False) if room else [printable(line.text)]
+        yield from [f"{first if number == 0 else rest + bar}{part}" for number, part in enumerate(parts or [""])]
+        last = len(line.below) - 1
+        guides = [("└── ", "    ") if number == last else ("├── ", "│   ") for number in range(len(line.below))]
+        waiting += [
+            (below, rest + corner, rest + stem)
+            for below, (corner, stem) in zip(reversed(line.below), reversed(guides), strict=True)
+        ]
 
 
 def printable(text: str) -> str:

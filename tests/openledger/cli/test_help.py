@@ -18,7 +18,7 @@ _REMARK = re.compile(r"(\s{2,}|\s+#|\s+[<>|&]).*$")
 
 def command_lines(text: str) -> list[str]:
     """`openledger ...` lines of a text, without remarks and continuation marks."""
-    joined = text.replace("\\\n", " ")
+    joined = re.sub(r"\s*\\\n\s*", " ", text)
     found = [match.group(1) for match in map(_LINE.match, joined.splitlines()) if match]
     return [_REMARK.sub("", re.sub(r"(?<=\S) {1}(?= )", "  ", line)).strip() for line in found]
 

@@ -146,7 +146,7 @@ def test_a_manifest_that_is_missing_or_false_is_said_so(run: Run, story: Story, 
     path = tmp_path / "content" / "manifest" / root
     path.write_bytes(story.manifests["second"].encode())
     out = run("query", "lineage", "tutor")[1]
-    assert f"not shown: manifest {root} at {path} has been changed" in out
+    assert f"not shown: content {root} at {path} has been changed" in out
     path.unlink()
     out = run("query", "lineage", "tutor")[1]
     assert f"not shown: content {root} is not in the store" in out
