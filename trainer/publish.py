@@ -37,6 +37,7 @@ from abci_app.modules.models_records import (
 from abci_app.types import ID_BYTES, MAX_TEXT_LENGTH, PPB
 from openledger.core import SigningParty
 from openledger.errors import NotVerified, QueryFailed, UsageError
+from openledger.names import find_id
 from openledger.results import Answer, Committed, Sent
 from openledger.rows import RowCommitment
 from openledger.words import word_of
@@ -224,6 +225,14 @@ class ClientLedger:
         """The chain's dry run, as of now, for an entry with these parents and inputs; weights play no part in it."""
         query = VerdictQuery(draft_entry(kind, parents, inputs), int(time.time()))
         return verdict_of(self._query("models", "verdict", query).value)
+
+    def terms(self, reference: str) -> bytes:
+        """Id of terms given by id, name or SPDX name; on the node's word, the chain checks the id again."""
+        terms_id, name = parse_reference("olterms", reference)
+        found = terms_id or find_id(self._client, "olterms", name)
+        if not found:
+            raise UsageError(f"there are no terms {name!r} on this chain: see `openledger query licences list`")
+        return found
 
     def _model(self, name: str) -> ModelView:
         view: ModelView = self._query("models", "model", ModelQuery(b"", name)).value

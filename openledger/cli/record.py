@@ -13,7 +13,6 @@ from openledger.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from trainer.publish import ClientLedger
-
     from trainer.record import DeclaredInput, ParentRecord
 
 _EXAMPLES = """\
@@ -49,6 +48,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--started", type=int, metavar="SECONDS", help="Unix time (default: of the recipe file)")
     parser.add_argument("--finished", type=int, metavar="SECONDS", help="Unix time (default: of the newest file)")
+    parser.add_argument("--terms", default="", metavar="TERMS", help="terms that it brings in; an import needs them")
     parser.add_argument("--environment", default="", metavar="TEXT", help="machine and libraries of the run")
     parser.add_argument("--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)")
     parser.add_argument("--from", dest="signer", required=True, metavar="KEY", help="key that records the run")
@@ -59,12 +59,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Read the files, store, record."""
-
     from openledger.cli.train import open_ledger
     from openledger.content import ContentStore
     from openledger.errors import UsageError
     from trainer.record import RunEventRecord, describe_folder, record_external
 
+    if args.bundle or args.height:
+        raise UsageError("--bundle and --height go with questions: see `openledger query lineage --help`")
     if not args.files.is_dir():
         raise UsageError(f"{args.files} is not a folder; put the files of the result into one and name it")
     try:
@@ -88,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
             artefact=describe_folder(args.files),
             store=ContentStore.open(args.content),
             event=RunEventRecord(started, finished, args.environment, "", 0),
+            terms_id=ledger.terms(args.terms) if args.terms else b"",
         )
         published = ledger.publish(record)
     args.context.output.show(

@@ -16,7 +16,6 @@ from openledger.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from trainer.publish import ClientLedger
-
     from trainer.train import TrainedRun
 
 _EXAMPLES = """\
@@ -25,6 +24,9 @@ examples:
   openledger train recipe.yaml --check                 check recipe, data and licence terms, train nothing
   openledger train recipe.yaml --local                 train and write the manifest, record nothing on the chain
   openledger train --verify olrun1...                  train it again: bit-exact, trace match or differs
+  openledger train --verify my-model --from bob        the same for its latest version, and record the repetition
+
+a run that was interrupted goes on from its last checkpoint when the same command is given again, to the same bytes
 
 exit status of --verify: 0 for bit-exact and trace match, 7 when the result differs
 """
@@ -41,8 +43,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("recipe", nargs="?", type=Path, metavar="RECIPE", help="recipe file (YAML)")
     what.add_argument("--verify", metavar="ENTRY", help="retrain this entry and compare")
-    parser.add_argument("--from", dest="signer", metavar="KEY", help="key that records the run")
-    parser.add_argument("--folder", type=Path, help="where the adapter goes (default: <recipe name>-adapter)")
+    parser.add_argument("--from", dest="signer", metavar="KEY", help="key that records the run or the repetition")
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="where the adapter goes (default: <recipe name>-adapter, or nowhere)"
+    )
     parser.add_argument("--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--check", action="store_true", help="check recipe, data and terms only")
@@ -54,11 +58,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Dispatch."""
+    from openledger.errors import UsageError
+
+    if args.bundle or args.height:
+        raise UsageError("--bundle and --height go with questions: see `openledger query lineage --help`")
+    if args.verify and (args.check or args.local):
+        raise UsageError("--check and --local go with a recipe: leave them out with --verify")
     return _verify(args) if args.verify else _train(args)
 
 
 def _train(args: argparse.Namespace) -> int:
-
     from openledger.content import ContentStore
     from openledger.errors import UsageError
     from trainer.recipe import load_recipe
@@ -92,25 +101,27 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-
     from openledger.content import ContentStore
     from trainer.verify import Grade
     from trainer.workflow import verify_entry
 
     with open_ledger(args) as ledger:
         known = ledger.entry(args.verify)
-        verdict, _ = verify_entry(known, ledger, ContentStore.open(args.content), progress=Bar())
-    args.context.output.show({"grade": str(verdict.grade), "findings": list(verdict.findings)})
+        store = ContentStore.open(args.content)
+        verdict, repeated = verify_entry(known, ledger, store, output_folder=args.folder, progress=Bar(), say=_say)
+        result: dict[str, str | int | list[str]] = {"grade": str(verdict.grade), "findings": list(verdict.findings)}
+        if args.signer:
+            result["height"] = ledger.publish_verification(known, verdict, repeated)
+    args.context.output.show(result)
     return ExitCode.NOT_VERIFIED if verdict.grade == Grade.DIFFERS else ExitCode.OK
 
 
 @contextmanager
 def open_ledger(args: argparse.Namespace) -> Iterator[ClientLedger]:
     """The chain as trainer and recorder see it; verified unless --unverified, with the key of --from when given."""
-    from trainer.publish import ClientLedger
-
     from openledger.cli.signing import open_signer
     from openledger.cli.trust import open_client
+    from trainer.publish import ClientLedger
 
     with open_client(args.context, args) as client:
         signer = open_signer(args.context, args, args.signer, client.chain_id) if args.signer else None
