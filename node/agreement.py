@@ -67,5 +67,6 @@ def require_agreement(home: Home, state: StateView, application_height: int) -> 
             + ("" if found.comet_blocks else ", which are then fetched from the peers")
         )
     if found.application < found.comet_blocks:
-        _LOG.info("blocks %d to %d are executed again", found.application + 1, found.comet_blocks)
+        first, last = found.application + 1, found.comet_blocks
+        _LOG.info("executed again: %s", f"block {last}" if first == last else f"blocks {first} to {last}")
     return found

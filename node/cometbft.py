@@ -17,6 +17,7 @@ from pathlib import Path
 
 from node.errors import NodeError
 from node.home import Home
+from node.progress import while_waiting
 
 VERSION = "0.38.25"
 _BUILD_SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "build-cometbft"
@@ -86,7 +87,8 @@ def _build() -> Path:
     """Path of the cached binary, built now if it is missing (minutes)."""
     if not _BUILD_SCRIPT.is_file():
         raise NodeError("no CometBFT binary is set; give its path in $OPENLEDGER_COMETBFT or in config/node.toml")
-    lines = _output([str(_BUILD_SCRIPT)], _BUILD_SECONDS).strip().splitlines()
+    with while_waiting(f"looking for CometBFT {VERSION}; where it is not there yet, it is fetched and compiled now"):
+        lines = _output([str(_BUILD_SCRIPT)], _BUILD_SECONDS).strip().splitlines()
     if not lines:
         raise NodeError("scripts/build-cometbft printed no path; run it by hand to see why")
     return Path(lines[-1])

@@ -29,6 +29,7 @@ from node.errors import NoAnswer, NodeError, RpcError
 from node.faults import VARIABLE
 from node.home import Home, Settings
 from node.ports import free_ports, require_free
+from node.progress import while_waiting
 
 DEFAULT_CHAIN_ID = "dev-1"
 # Ports of node i are the base plus this many times i.
@@ -221,7 +222,8 @@ class Devnet:
         try:
             for node in self.nodes:
                 node.start()
-            self.wait_for_height(1, 60.0)
+            with while_waiting(f"waiting for the first block of {len(self.nodes)} nodes"):
+                self.wait_for_height(1, 60.0)
         except BaseException:
             self.stop()
             raise

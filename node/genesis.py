@@ -255,9 +255,7 @@ def validate(document: Document) -> Summary:
         accounts = sum(1 for _ in application_genesis.genesis_balances(state))
     except GenesisError as error:
         raise NodeError(str(error)) from error
-    total_nopen = sum(balance for _, balance in state.balances)
-    if total_nopen > SUPPLY_NOPEN:
-        raise NodeError(f"app_state.balances sum to {total_nopen} nopen, the supply is {SUPPLY_NOPEN}")
+    _check_supply(state)
     return Summary(
         chain_id=document["chain_id"],
         genesis_time=document["genesis_time"],
@@ -295,7 +293,14 @@ def _replace_state(document: Document, state: GenesisState) -> None:
     checked = application_genesis.decode_genesis(encoded)
     for _ in application_genesis.genesis_balances(checked):
         pass  # raises for a duplicate or a zero balance
+    _check_supply(checked)
     document["app_state"] = msgspec.json.decode(encoded)
+
+
+def _check_supply(state: GenesisState) -> None:
+    total_nopen = sum(balance for _, balance in state.balances)
+    if total_nopen > SUPPLY_NOPEN:
+        raise NodeError(f"app_state.balances sum to {total_nopen} nopen, the supply is {SUPPLY_NOPEN}: give less")
 
 
 def _text(document: Mapping[str, Any], field: str) -> str:

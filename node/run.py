@@ -34,6 +34,7 @@ from node.faults import VARIABLE, Fault, FaultyApplication, parse_source
 from node.home import Home, Settings
 from node.leveldb_store import LevelDBStore
 from node.ports import require_free
+from node.progress import NEXT_SECONDS, BlockWatch, every
 from node.supervisor import Supervisor, end_left_over
 from openledger.wallet import is_development_chain
 
@@ -74,8 +75,13 @@ class _BlockClock:
 
     def seconds_behind(self) -> int:
         """Seconds since the last executed block's time; very many before the first one."""
+        known = self.seconds_behind_or_none()
+        return int(time.time()) if known is None else known
+
+    def seconds_behind_or_none(self) -> int | None:
+        """Seconds since the last executed block's time; None before the first one."""
         block = self.server.last_block_seconds if self.server is not None else None
-        return int(time.time()) - (block or 0)
+        return None if block is None else int(time.time()) - block
 
 
 def start(folder: Path, ending: Ending | None = None) -> int:
@@ -102,7 +108,8 @@ def start(folder: Path, ending: Ending | None = None) -> int:
         ending = ending or Ending()
         with _signals(ending), open_store(home, settings) as store:
             if store.height == 0:
-                genesis.validate(genesis.read(home.genesis_file))
+                summary = genesis.validate(genesis.read(home.genesis_file))
+                _LOG.info("first start: the state of %d accounts is built from genesis", summary.accounts)
             require_agreement(home, store, store.height)
             clock = _BlockClock()
             application = _application(store, LocalNode(chosen_peers(home), clock.seconds_behind))
@@ -113,7 +120,9 @@ def start(folder: Path, ending: Ending | None = None) -> int:
             server = AbciServer(application, Address(socket_path), on_halt=ending.halted, after_answer=after_answer)
             clock.server = server
             _calm_collector()
-            _serve(home, server, supervisor, ending)
+            watch = BlockWatch(lambda: store.height, clock.seconds_behind_or_none)
+            with every(NEXT_SECONDS, watch.look):
+                _serve(home, server, supervisor, ending)
     if ending.halt is not None:
         _LOG.critical("stopped: %s; details in %s", ending.halt, home.log_folder / "node.log")
         return EXIT_HALTED

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from openledger.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from node.home import Home
 
 _EXAMPLES = """\
@@ -17,6 +19,42 @@ examples:
   openledger node start                          run it until Ctrl-C
   openledger node status --output json           what it says about itself
   openledger node rollback                       take the last block back (node stopped)
+"""
+_INIT_EXAMPLES = """\
+examples:
+  openledger node init --chain-id dev-1
+  openledger node init --chain-id ledger-1 --home /srv/openledger --moniker alpha --p2p-port 26656
+
+Both ports are on loopback. Let other nodes in by changing [p2p] laddr in config/config.toml; the RPC has no
+authentication, so put something that has before it (docs/operators.md).
+"""
+_START_EXAMPLES = """\
+examples:
+  openledger node start
+  openledger node start --home /srv/openledger
+
+Ctrl-C or SIGTERM stops it in order, exit code 0. Exit code 70: the application met an error that must not happen and
+halted rather than disagree with the other validators; logs/node.log has the details.
+"""
+_STATUS_EXAMPLES = """\
+examples:
+  openledger node status
+  openledger node status --home /srv/openledger --output json
+"""
+_CHECK_EXAMPLES = """\
+examples:
+  openledger node check
+  openledger node check --home /srv/openledger
+
+Reads every value, recomputes the tree and the app hash, and runs every module's invariants. The node must be stopped.
+"""
+_ROLLBACK_EXAMPLES = """\
+examples:
+  openledger node rollback
+  openledger node start                          executes the block again
+
+Use it when the last block was executed by a faulty version: stop the node, roll back, install the right version, start.
+The block itself and the validator's signing state stay, so nothing is ever signed twice.
 """
 
 
@@ -29,24 +67,32 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = group.add_subparsers(dest="node_command", required=True, metavar="COMMAND")
-
-    init = commands.add_parser("init", help="make a home with keys, settings and a genesis document")
+    init = add_command(
+        commands, "init", "make a home with keys, settings and a genesis document", _INIT_EXAMPLES, _init
+    )
     init.add_argument("--moniker", default="", help="the node's name among its peers (default: the folder's name)")
     init.add_argument("--rpc-port", type=int, default=26657, help="port of the RPC on loopback (default: 26657)")
     init.add_argument("--p2p-port", type=int, default=26656, help="port for other nodes on loopback (default: 26656)")
-    init.set_defaults(run=_init)
+    add_command(commands, "start", "run the node until Ctrl-C or SIGTERM", _START_EXAMPLES, _start)
+    add_command(commands, "status", "what a running node says about itself", _STATUS_EXAMPLES, _status)
+    add_command(commands, "check", "recompute the stored state and compare (node stopped)", _CHECK_EXAMPLES, _check)
+    words = "take the last block back; it is executed again (node stopped)"
+    add_command(commands, "rollback", words, _ROLLBACK_EXAMPLES, _rollback)
 
-    start = commands.add_parser("start", help="run the node until Ctrl-C or SIGTERM")
-    start.set_defaults(run=_start)
 
-    status = commands.add_parser("status", help="what a running node says about itself")
-    status.set_defaults(run=_status)
-
-    check = commands.add_parser("check", help="recompute the stored state, check every invariant (node stopped)")
-    check.set_defaults(run=_check)
-
-    rollback = commands.add_parser("rollback", help="take the last block back; it is executed again (node stopped)")
-    rollback.set_defaults(run=_rollback)
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    words: str,
+    examples: str,
+    run: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    """One command of a group, with examples below its options."""
+    parser = commands.add_parser(
+        name, help=words, description=words, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.set_defaults(run=run)
+    return parser
 
 
 def home_of(args: argparse.Namespace) -> Home:
@@ -58,17 +104,32 @@ def home_of(args: argparse.Namespace) -> Home:
     return home
 
 
+def report(args: argparse.Namespace, text: str, **values: str | int) -> int:
+    """Print what was done: `text` for people, `values` as JSON when that is asked for."""
+    if args.context.as_json:
+        args.context.output.json(values)
+    else:
+        print(text)
+    return 0
+
+
 def _init(args: argparse.Namespace) -> int:
     from node.initialise import initialise
+    from node.progress import while_waiting
 
     chain_id = args.context.settings.chain_id
     if not chain_id:
         raise UsageError("which chain? pass --chain-id, such as --chain-id dev-1 for trying things out")
-    home = initialise(args.context.home, chain_id, moniker=args.moniker, rpc_port=args.rpc_port, p2p_port=args.p2p_port)
-    print(f"made {home.folder} for chain {chain_id}")
-    print("next: openledger genesis add-account ADDRESS AMOUNT, openledger genesis add-validator --name NAME,")
-    print("      openledger node start (each with the same --home)")
-    return 0
+    with while_waiting("making the home"):
+        home = initialise(
+            args.context.home, chain_id, moniker=args.moniker, rpc_port=args.rpc_port, p2p_port=args.p2p_port
+        )
+    text = (
+        f"made {home.folder} for chain {chain_id}\n"
+        "next: openledger genesis add-account ADDRESS AMOUNT, openledger genesis add-validator --name NAME,\n"
+        "      openledger node start (each with the same --home)"
+    )
+    return report(args, text, home=str(home.folder), chain_id=chain_id)
 
 
 def _start(args: argparse.Namespace) -> int:
@@ -87,14 +148,20 @@ def _status(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from node.maintenance import check
+    from node.progress import while_waiting
 
-    print(f"the state of height {check(home_of(args))} is whole and holds every invariant")
-    return 0
+    home = home_of(args)
+    with while_waiting("checking the state"):
+        height = check(home)
+    return report(args, f"the state of height {height} is whole and holds every invariant", height=height)
 
 
 def _rollback(args: argparse.Namespace) -> int:
     from node.maintenance import rollback
+    from node.progress import while_waiting
 
-    height = rollback(home_of(args))
-    print(f"rolled back to height {height}; the next start executes block {height + 1} again")
-    return 0
+    home = home_of(args)
+    with while_waiting("taking the last block back"):
+        height = rollback(home)
+    text = f"rolled back to height {height}; the next start executes block {height + 1} again"
+    return report(args, text, height=height)

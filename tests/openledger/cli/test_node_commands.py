@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from node import cometbft
+from node.comet_heights import comet_heights
 from node.home import Home
 from node.ports import free_ports
-from openledger.cli.main import main
+from openledger.cli.main import build_parser, main
 from openledger.exit_codes import ExitCode
+from tests.openledger.cli.test_help import check, command_lines
 
 pytestmark = pytest.mark.integration
 
@@ -84,42 +89,139 @@ def test_a_mistake_gives_one_line_and_a_stable_exit_code(
     assert said.count("\n") == 1
 
 
-def test_status_of_a_node_that_is_down_says_how_to_start_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["node", "init", "--chain-id", "dev-1"], ExitCode.FAILURE, "is a node's home already; delete it, or give"),
+        (["node", "status"], ExitCode.NODE, "; start it with `openledger node start`"),
+        (["node", "rollback"], ExitCode.FAILURE, "height 0 cannot be rolled back: nothing is below it"),
+        (["node", "start"], ExitCode.FAILURE, "validators is empty; add one with `openledger genesis add-validator`"),
+        (["genesis", "validate"], ExitCode.FAILURE, "validators is empty; add one with `openledger genesis"),
+        (["genesis", "add-account", "open1qq", "1OPEN"], ExitCode.FAILURE, "cannot add open1qq: "),
+        (["genesis", "add-account", "nobody", "1OPEN"], ExitCode.KEYS, "nobody"),
+        (["genesis", "add-account", ADDRESS, "2000000000OPEN"], ExitCode.FAILURE, "the supply is 10000"),
+        (["genesis", "add-account", ADDRESS, "1OPEN", "--role", "king"], ExitCode.FAILURE, "king"),
+        (["genesis", "add-validator", "--name", "me", "--power", "0"], ExitCode.FAILURE, "power is 0; give 1 to"),
+        (["genesis", "collect", "none.json"], ExitCode.FAILURE, "none.json is not a validator declaration: "),
+    ],
+)
+def test_a_mistake_in_a_new_home_gives_one_line_that_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: ExitCode, message: str
+) -> None:
     assert _init(tmp_path / "n") == 0
-    assert main(["node", "status", "--home", str(tmp_path / "n")]) == ExitCode.NODE
-    assert "start it with `openledger node start`" in capsys.readouterr().err
+    capsys.readouterr()
+    done = _run(*words, "--home", str(tmp_path / "n")) if words[1] == "start" else None
+    found = done.returncode if done else main([*words, "--home", str(tmp_path / "n")])
+    said = done.stderr if done else capsys.readouterr().err
+    assert found == code
+    assert message in said
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
 
 
-def test_a_home_is_not_made_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _init(tmp_path / "n") == 0
+def test_a_cometbft_of_another_version_is_refused_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "cometbft"
+    other.write_text("#!/bin/sh\necho 1.0.1\n")
+    other.chmod(0o700)
+    monkeypatch.setenv("OPENLEDGER_COMETBFT", str(other))
     assert _init(tmp_path / "n") == ExitCode.FAILURE
-    assert "is a node's home already; delete it, or give another --home" in capsys.readouterr().err
+    line = f"error: {other} is CometBFT 1.0.1; this node needs {cometbft.VERSION}: run scripts/build-cometbft\n"
+    assert capsys.readouterr().err == line
+    assert not (tmp_path / "n").exists()
 
 
-def test_help_of_each_command_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    for group, example in (("node", "node start"), ("genesis", "genesis collect"), ("devnet", "--validators 4")):
-        with pytest.raises(SystemExit) as ending:
-            main([group, "--help"])
-        assert ending.value.code == 0
-        assert f"openledger {example}".split()[-1] in capsys.readouterr().out
+def test_a_port_in_use_is_named_with_the_file_that_sets_it(tmp_path: Path) -> None:
+    home = Home(tmp_path / "n")
+    assert _init(home.folder) == 0
+    assert main(["genesis", "add-validator", "--name", "me", "--home", str(home.folder)]) == 0
+    host, port = cometbft.listen_addresses(home)["p2p"]
+    with socket.create_server((host, port)):
+        done = _run("node", "start", "--home", str(home.folder))
+    assert done.returncode == ExitCode.FAILURE
+    assert done.stderr == (
+        f"error: port {port} on {host} cannot be had (Address already in use): another node may be running; "
+        f"stop it, or change [p2p] laddr in {home.comet_config_file}\n"
+    )
 
 
-def test_a_node_made_by_commands_runs_until_asked_to_stop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    home = str(tmp_path / "n")
-    assert _init(tmp_path / "n") == 0
-    assert main(["genesis", "add-validator", "--name", "alice", "--home", home]) == 0
-    with _command("node", "start", "--home", home) as process:
+def test_results_are_json_when_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home, file = tmp_path / "n", tmp_path / "me.json"
+    ports = [str(port) for port, _ in zip(free_ports(), range(2), strict=False)]
+    tail = ["--home", str(home), "--output", "json"]
+    commands = [
+        ["node", "init", "--chain-id", "dev-1", "--rpc-port", ports[0], "--p2p-port", ports[1]],
+        ["genesis", "add-account", ADDRESS, "5OPEN"],
+        ["genesis", "add-validator", "--name", "me", "--file", str(file)],
+        ["genesis", "collect", str(file)],
+        ["node", "check"],
+    ]
+    found = []
+    for words in commands:
+        assert main([*words, *tail]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found == [
+        {"home": str(home), "chain_id": "dev-1"},
+        {"account": ADDRESS, "balance_nopen": 5 * 10**9},
+        {"name": "me", "node_id": cometbft.node_id(Home(home)), "power": 10, "validators": 1},
+        {"validators": 1, "genesis": str(Home(home).genesis_file)},
+        {"height": 0},
+    ]
+
+
+@pytest.mark.parametrize("group", ["node", "genesis"])
+def test_help_of_each_command_shows_examples_that_the_parser_takes(group: str) -> None:
+    parser = build_parser(group)
+    (groups,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    own = groups.choices[group]
+    (commands,) = [action for action in own._actions if isinstance(action, argparse._SubParsersAction)]
+    for name, command in commands.choices.items():
+        lines = command_lines(command.epilog or "")
+        assert any(line.startswith(f"openledger {group} {name}") for line in lines)
+        for line in lines:
+            check(line)
+
+
+def test_a_node_made_by_commands_runs_is_rolled_back_and_executes_the_block_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path / "n")
+    assert _init(home.folder) == 0
+    assert main(["genesis", "add-validator", "--name", "alice", "--home", str(home.folder)]) == 0
+    first = _run_until(home, 2, capsys)
+    last = comet_heights(home)[0]
+    assert last >= first["height"]
+    assert main(["node", "check", "--home", str(home.folder)]) == 0
+    assert main(["node", "rollback", "--home", str(home.folder)]) == 0
+    assert capsys.readouterr().out == (
+        f"the state of height {last} is whole and holds every invariant\n"
+        f"rolled back to height {last - 1}; the next start executes block {last} again\n"
+    )
+    again = _run_until(home, last + 2, capsys)
+    assert again["chain_id"] == "dev-1"
+    assert (home.log_folder / "node.log").read_text().count(f"executed again: block {last}\n") == 1
+    assert main(["node", "check", "--home", str(home.folder)]) == 0
+
+
+def _run_until(home: Home, height: int, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """`node start` until `node status` shows this height, then Ctrl-C; the status."""
+    with _command("node", "start", "--home", str(home.folder)) as process:
         try:
             deadline = time.monotonic() + 40
+            found: dict[str, Any] = {"height": 0}
             capsys.readouterr()
-            while main(["node", "status", "--home", home, "--output", "json"]) != 0:
+            while found["height"] < height:
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
-            assert json.loads(capsys.readouterr().out)["chain_id"] == "dev-1"
+                if main(["node", "status", "--home", str(home.folder), "--output", "json"]) == 0:
+                    found = json.loads(capsys.readouterr().out)
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(40) == 0
+    capsys.readouterr()
+    return found
 
 
 def test_a_devnet_made_by_the_command_runs_until_asked_to_stop(tmp_path: Path) -> None:
@@ -136,6 +238,15 @@ def test_a_devnet_made_by_the_command_runs_until_asked_to_stop(tmp_path: Path) -
             "running; Ctrl-C stops all nodes",
         ]
         assert process.wait(60) == 0
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    """The command, which must end by itself."""
+    root = Path(__file__).resolve().parents[3]
+    return subprocess.run(
+        [sys.executable, "-m", "openledger.cli.main", *words],
+        cwd=root, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
 
 
 def _command(*words: str) -> subprocess.Popen[str]:
