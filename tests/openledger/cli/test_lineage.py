@@ -176,6 +176,19 @@ def test_a_lying_node_is_found_out(run: Run, primary: LocalNode) -> None:
     assert error.startswith("error: the state proof does not hold")
 
 
+def test_a_node_that_hides_blocks_is_stale_unless_that_is_allowed(run: Run, primary: LocalNode) -> None:
+    assert run("query", "lineage", "tutor")[0] == 0
+    primary.newest = 2
+    code, out, error = run("query", "lineage", "tutor")
+    assert (code, out) == (ExitCode.NOT_VERIFIED, "")
+    assert error == (
+        "error: primary answered for height 1, but height 5 is verified: it lags or hides blocks; ask another node, or "
+        "pass --allow-stale\n"
+    )
+    code, _, error = run("query", "lineage", "tutor", "--allow-stale")
+    assert (code, error.rstrip().endswith(", STALE: height 5 is verified already")) == (0, True)
+
+
 def test_a_bundle_is_written_and_says_what_it_proves(run: Run, story: Story, tmp_path: Path) -> None:
     bundle = tmp_path / "lineage.json"
     assert run("query", "lineage", "tutor", "--bundle", str(bundle))[0] == 0
