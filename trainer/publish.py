@@ -11,12 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from abci_app.bech32 import decode_id, encode_id
+from abci_app.bech32 import PREFIXES, decode_id, encode_id
 from abci_app.errors import Code
 from abci_app.module import Message
 from abci_app.modules.datanets_queries import MAX_FULL_PAGE, FullContribution, FullVersionView, VersionQuery
 from abci_app.modules.licence_join import Outcome
-from abci_app.modules.models_queries import EntryQuery, EntryView, ModelQuery, ModelView, VerdictQuery, VerdictView
+from abci_app.modules.models_queries import (
+    EntryQuery,
+    EntryView,
+    ModelQuery,
+    ModelVersionsPage,
+    ModelVersionsQuery,
+    ModelView,
+    VerdictQuery,
+    VerdictView,
+)
 from abci_app.modules.models_records import (
     Attribution,
     CreateModel,
@@ -34,10 +43,11 @@ from abci_app.modules.models_records import (
     RunDraft,
     entry_id_of,
 )
-from abci_app.types import ID_BYTES, MAX_TEXT_LENGTH, PPB
+from abci_app.types import ID_BYTES, MAX_NAME_LENGTH, MAX_TEXT_LENGTH, PPB
 from openledger.core import SigningParty
 from openledger.errors import NotVerified, QueryFailed, UsageError
 from openledger.names import find_id
+from openledger.provenance import id_of_text, split_version
 from openledger.results import Answer, Committed, Sent
 from openledger.rows import RowCommitment
 from openledger.words import word_of
@@ -210,12 +220,10 @@ class ClientLedger:
         return made
 
     def entry(self, reference: str) -> KnownEntry:
-        """An entry by id or hex, or the latest version of the model of that name."""
+        """An entry by id or hex, or a version of a model: `my-model` is the latest, `my-model@2` the second."""
         entry_id, name = parse_reference("olrun", reference)
         if name:
-            entry_id = self._model(name).latest_entry_id
-            if not entry_id:
-                raise UsageError(f"model {name!r} has no version yet: name an entry (olrun1...)")
+            entry_id = self._entry_of_model(*split_version(name))
         view: EntryView = self._query("models", "entry", EntryQuery(entry_id)).value
         return KnownEntry(entry_id, from_entry(view.stored.entry))
 
@@ -234,9 +242,16 @@ class ClientLedger:
             raise UsageError(f"there are no terms {name!r} on this chain: see `openledger query licences list`")
         return found
 
-    def _model(self, name: str) -> ModelView:
-        view: ModelView = self._query("models", "model", ModelQuery(b"", name)).value
-        return view
+    def _entry_of_model(self, name: str, version: int) -> bytes:
+        if not version:
+            model: ModelView = self._query("models", "model", ModelQuery(b"", name)).value
+            if not model.latest_entry_id:
+                raise UsageError(f"model {name!r} has no version yet: name an entry (olrun1...)")
+            return model.latest_entry_id
+        page: ModelVersionsPage = self._query("models", "versions", ModelVersionsQuery(b"", name, version - 1, 1)).value
+        if not page.versions or page.versions[0].version != version:
+            raise UsageError(f"model {name!r} has no version {version}: see `openledger query models versions`")
+        return page.versions[0].entry_id
 
     def _query(self, module: str, name: str, arguments: object, height: int = 0) -> Answer[Any]:
         return self._client.query(module, name, arguments, height=height, prove=self._prove)
@@ -287,11 +302,10 @@ class ClientLedger:
 
 def parse_reference(prefix: str, text: str) -> tuple[bytes, str]:
     """(id, "") for an id in bech32m or hex, else ("", name); raises `IdError` for an id of another kind."""
-    if text.lower().startswith(prefix + "1"):
+    if text.lower().startswith(tuple([f"{known}1" for known in PREFIXES])) and len(text) > MAX_NAME_LENGTH:
         return decode_id(text, prefix)[1], ""
-    if len(text) == 2 * ID_BYTES and not set(text) - set("0123456789abcdef"):
-        return bytes.fromhex(text), ""
-    return b"", text
+    found = id_of_text(prefix, text)
+    return found, "" if found else text
 
 
 def draft_entry(kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tuple[bytes, int]]) -> Entry:

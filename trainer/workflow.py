@@ -17,7 +17,7 @@ from openledger.artefact import Artefact, describe_artefact, get_artefact, model
 from openledger.content import ContentStore
 from openledger.errors import NotVerified
 from openledger.manifest import Manifest, get_manifest
-from trainer.base_model import BaseModelError, cache_home, import_base_model
+from trainer.base_model import SOURCE_SHA256, BaseModelError, cache_home, import_base_model
 from trainer.dataset import DatanetVersion
 from trainer.describe import share
 from trainer.partition import rows_used
@@ -192,14 +192,15 @@ def _versions_of(record: EntryRecord, manifest: Manifest, chain: ChainReader) ->
 def artefact_folder(known: KnownEntry, store: ContentStore) -> tuple[Path, Artefact]:
     """A folder with the entry's output files, each checked: the converted base model, or fetched from the store."""
     record = known.record
-    if record.kind == "import":
+    manifest = get_manifest(store, record.manifest_root)
+    if record.kind == "import" and SOURCE_SHA256.encode() in manifest.parts.get("source", b""):
         try:
             base = import_base_model()
         except BaseModelError:
-            base = None
+            base = None  # then the content store may have it
         if base is not None and base.artefact.artefact_digest == record.artefact_digest:
             return base.folder, base.artefact
-    files = files_of(get_manifest(store, record.manifest_root))
+    files = files_of(manifest)
     if model_signing_root(files) != record.artefact_digest:
         raise NotVerified(
             f"the manifest of entry {known.entry_id.hex()[:16]}… lists other files than the entry records"

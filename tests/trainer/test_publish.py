@@ -1,12 +1,25 @@
 """Records as messages: what the trainer writes is what the models module takes."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 
+from abci_app.bech32 import IdError, encode_id
 from abci_app.hashing import list_root
+from abci_app.module import Message
+from abci_app.modules.datanets_queries import ContributionsQuery
+from abci_app.modules.datanets_records import Contribute, CreateDatanet, CreateVersion, Decision, ReviewContribution
+from abci_app.modules.licence_join import Stated
+from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.models_queries import EntryEventsQuery, ModelQuery
 from abci_app.modules.models_records import (
+    CreateModel,
     EvaluationDraft,
+    Grade,
     RecordEvaluations,
     RecordRuns,
     Run,
@@ -16,9 +29,30 @@ from abci_app.modules.models_records import (
 )
 from abci_app.state.codec import decode, encode
 from abci_app.types import PPB
+from openledger.client import Client
+from openledger.content import ContentStore
+from openledger.core import SigningParty
+from openledger.errors import NotVerified, QueryFailed, TransactionFailed, UsageError
+from openledger.keys.signer import Signer
 from openledger.manifest import Manifest
+from openledger.results import Answer
+from tests.abci_app.chain import Chain
+from tests.abci_app.modules.drafts import FREE
+from tests.openledger.fake_node import FakeNode
+from tests.trainer.on_chain import TERMS_ID, fill_chain, publish_base
+from tests.trainer.tiny import fact_batches, put_rows, tiny_recipe
+from trainer.dataset import load_rows
 from trainer.evaluate import METRIC
-from trainer.publish import from_entry, to_entry, to_evaluation_drafts, to_run_draft
+from trainer.publish import (
+    ClientLedger,
+    Pending,
+    Published,
+    from_entry,
+    parse_reference,
+    to_entry,
+    to_evaluation_drafts,
+    to_run_draft,
+)
 from trainer.record import (
     KINDS,
     EntryRecord,
@@ -28,7 +62,9 @@ from trainer.record import (
     RunEventRecord,
     RunRecord,
 )
+from trainer.workflow import KnownEntry, LicenceVerdict, train_recipe, verify_entry
 
+OWNER, OTHER = [Signer.from_seed(bytes([number]) * 32) for number in (1, 2)]
 MANIFEST = Manifest({"recipe": b"x"})
 ENTRY = EntryRecord(
     kind="lora",
@@ -88,3 +124,164 @@ def test_measurements_before_training_belong_to_the_model_that_it_started_from()
     assert decode(RecordEvaluations, encode(message)) == message
     without = replace(RECORD, entry=replace(ENTRY, parents=()))
     assert [draft.value for draft in to_evaluation_drafts(without)] == [3_000_000]
+
+
+# --- The chain through a client, on the real application
+
+
+@dataclass
+class Net:
+    """A node in this process with the tiny DataNets and base model on its chain."""
+
+    node: FakeNode
+    client: Client
+    store: ContentStore
+    datanets: dict[str, bytes]
+    base: Published
+
+    def ledger(self, signer: Signer | None = None) -> ClientLedger:
+        return ClientLedger(self.client, signer, prove=False)
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
+    node = FakeNode(Chain.start(dict.fromkeys((OWNER.address, OTHER.address), 10**12)), make_blocks_after=3)
+    store = ContentStore.open(tmp_path_factory.mktemp("content"))
+    with node.client() as client:
+        datanets = fill_chain(client, OWNER, OTHER, store)
+        base = publish_base(ClientLedger(client, OWNER, prove=False), store)
+        yield Net(node, client, store, datanets, base)
+
+
+def test_a_version_is_read_by_name_id_or_hex_and_its_rows_are_those_contributed(net: Net) -> None:
+    facts = net.datanets["facts"]
+    versions = [net.ledger().datanet_version(name, 1) for name in ("facts", encode_id("oldata", facts), facts.hex())]
+    assert versions[0] == versions[1] == versions[2]
+    assert (versions[0].datanet_id, versions[0].version, len(versions[0].contributions)) == (facts, 1, 2)
+    assert {record.contributor for record in versions[0].contributions} == {OTHER.address}
+    rows = [row.fields() for row in load_rows(net.store, versions[0])]
+    assert sorted(map(str, rows)) == sorted(str(row) for batch in fact_batches() for row in batch)
+
+
+def test_a_version_of_many_contributions_is_read_page_by_page(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = net.ledger().datanet_version("facts", 1)
+    monkeypatch.setattr("trainer.publish.MAX_FULL_PAGE", 1)
+    assert net.ledger().datanet_version("facts", 1) == whole
+
+
+def test_a_node_that_leaves_a_contribution_out_is_found_out(net: Net) -> None:
+    class Liar:
+        def query(self, *arguments: Any, **options: Any) -> Answer[Any]:
+            answer = net.client.query(*arguments, **options)
+            return replace(answer, value=structs.replace(answer.value, contributions=answer.value.contributions[:1]))
+
+        def send(self, signer: SigningParty, *messages: Message) -> Pending:
+            raise NotImplementedError
+
+    with pytest.raises(NotVerified, match="contributions of facts version 1 do not hash to its root on the chain"):
+        ClientLedger(Liar(), prove=False).datanet_version("facts", 1)
+
+
+def test_an_entry_is_read_by_id_or_as_the_latest_version_of_a_model(net: Net) -> None:
+    ledger = net.ledger()
+    known = ledger.entry("base")
+    assert known == ledger.entry("base@1") == ledger.entry(net.base.entry) == ledger.entry(net.base.entry_id.hex())
+    assert (known.entry_id, known.record.kind, known.record.terms_id) == (net.base.entry_id, "import", TERMS_ID)
+    with pytest.raises(UsageError, match="model 'base' has no version 7"):
+        ledger.entry("base@7")
+    with pytest.raises(QueryFailed, match="there is no model named 'nobody'"):
+        ledger.entry("nobody")
+    net.client.send(OWNER, CreateModel("empty", "")).wait()
+    with pytest.raises(UsageError, match="model 'empty' has no version yet: name an entry"):
+        ledger.entry("empty")
+    with pytest.raises(IdError, match="is an id of kind DataNet, here one of kind provenance entry is needed"):
+        parse_reference("olrun", encode_id("oldata", net.datanets["facts"]))
+
+
+def test_terms_are_found_by_name_and_missing_ones_are_said(net: Net) -> None:
+    assert net.ledger().terms("CC-BY-4.0") == net.ledger().terms(encode_id("olterms", TERMS_ID)) == TERMS_ID
+    with pytest.raises(UsageError, match="there are no terms 'my own' on this chain"):
+        net.ledger().terms("my own")
+
+
+def test_a_run_is_recorded_once_and_the_same_run_again_makes_no_new_version(net: Net) -> None:
+    ledger = net.ledger(OWNER)
+    record = replace(
+        RECORD,
+        entry=replace(
+            ENTRY,
+            parents=(ParentRecord(net.base.entry_id, "base", PPB),),
+            inputs=(replace(ENTRY.inputs[0], datanet_id=net.datanets["facts"]),),
+        ),
+        evaluations=tuple(replace(item, datanet_id=net.datanets["facts"]) for item in RECORD.evaluations),
+    )
+    first = ledger.publish(record, "first")
+    again = ledger.publish(record)
+    assert (first.entry_id, first.model_id) == (again.entry_id, again.model_id)
+    assert first.entry == encode_id("olrun", first.entry_id)
+    assert ledger.entry("mine") == KnownEntry(first.entry_id, record.entry)
+    model = net.client.query("models", "model", ModelQuery(b"", "mine"), prove=False).value
+    assert (model.model_id, model.model.version_count) == (first.model_id, 1)
+    events = EntryEventsQuery(first.entry_id, 0, 10)
+    own = net.client.query("models", "evaluations", events, prove=False).value.evaluations
+    assert {(item.evaluation.metric, item.evaluation.value) for item in own} == {(METRIC, 3_000_000)}
+    of_base = EntryEventsQuery(net.base.entry_id, 0, 10)
+    before = net.client.query("models", "evaluations", of_base, prove=False).value.evaluations
+    assert {item.evaluation.value for item in before} == {4_000_000}
+    with pytest.raises(TransactionFailed, match="only the owner of model 'mine' adds versions"):
+        net.ledger(OTHER).publish(record)
+
+
+def test_the_licence_check_names_both_that_clash(net: Net) -> None:
+    base = [ParentRecord(net.base.entry_id, "base", PPB)]
+    inputs = [(net.datanets[name], 1) for name in ("facts", "questions")]
+    assert net.ledger().licence_verdict("lora", base, inputs) == LicenceVerdict(
+        ("licence check: compatible under the chain's conservative policy",), conflict=False
+    )
+    closed = structs.replace(FREE, name="look, do not train", spdx="", training=Stated.NO)
+    sent = net.client.send(OWNER, RegisterTerms(closed), CreateDatanet("closed", "", terms_id_of(closed), (), 1))
+    sent.wait()
+    closed_id = sent.sent.object_id("datanet", 1)
+    rows = put_rows(net.store, 9, [{"text": "closed"}])
+    offered = Contribute(
+        closed_id, rows.rows_root, rows.row_count, rows.byte_count, rows.content_digest, rows.sketch, b"", b""
+    )
+    net.client.send(OTHER, offered).wait()
+    contribution_id = contribution_of_only(net, closed_id)
+    net.client.send(OWNER, ReviewContribution(contribution_id, Decision.ACCEPT, 0), CreateVersion(closed_id, "")).wait()
+    verdict = net.ledger().licence_verdict("lora", base, [*inputs, (closed_id, 1)])
+    assert verdict.conflict
+    assert verdict.lines[0] == "licence check: conflict under the chain's conservative policy"
+    assert "DataNet 'closed' version 1 (look, do not train)" in verdict.lines[1]
+
+
+def contribution_of_only(net: Net, datanet_id: bytes) -> bytes:
+    page = net.client.query("datanets", "contributions", ContributionsQuery(datanet_id, "", 0, 5), prove=False).value
+    return bytes(page.contributions[0].contribution_id)
+
+
+def test_without_a_key_nothing_is_recorded(net: Net) -> None:
+    with pytest.raises(UsageError, match="which key records the run"):
+        net.ledger().publish(RECORD)
+
+
+@pytest.mark.ml
+def test_train_record_and_repeat_on_the_chain(net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    ledger = net.ledger(OWNER)
+    _, record = train_recipe(tiny_recipe(), ledger, net.store, tmp_path / "adapter")
+    published = ledger.publish(record)
+    checker = net.ledger(OTHER)
+    known = checker.entry(published.entry)
+    assert known == KnownEntry(published.entry_id, record.entry)
+    verdict, run = verify_entry(known, checker, net.store)
+    height = checker.publish_verification(known, verdict, run)
+    page = net.client.query(
+        "models", "reproductions", EntryEventsQuery(published.entry_id, 0, 10), prove=False
+    ).value.reproductions
+    assert [(item.reproduction.reproducer, item.reproduction.grade, item.reproduction.height) for item in page] == [
+        (OTHER.address, Grade.BIT_EXACT, height)
+    ]
+    assert page[0].reproduction.tensor_digest == record.entry.tensor_digest
+    with pytest.raises(UsageError, match="which key records the repetition"):
+        net.ledger().publish_verification(known, verdict, run)

@@ -9,7 +9,7 @@ from typing import Any
 
 from openledger.artefact import describe_artefact, put_artefact
 from openledger.content import ContentStore
-from openledger.rows import RowBatch, put_batch
+from openledger.rows import RowBatch, RowCommitment, put_batch
 from trainer.dataset import ContributionRecord, DatanetVersion
 from trainer.environment import prepare
 from trainer.recipe import Recipe, parse_recipe
@@ -85,8 +85,7 @@ class TinyChain:
     def add_version(self, name: str, objects: list[list[dict[str, str]]]) -> DatanetVersion:
         records = []
         for number, rows in enumerate(objects):
-            salts = [(number * 100_000 + index).to_bytes(16, "big") for index in range(len(rows))]
-            commitment = put_batch(self.store, RowBatch.from_objects(rows, salts))
+            commitment = put_rows(self.store, number, rows)
             records.append(ContributionRecord(commitment.content_digest, bytes([number]) * 32, commitment))
         version = DatanetVersion.of(name.encode().ljust(32, b"."), 1, tuple(records))
         self.versions[name, 1] = self.versions[version.datanet_id.hex(), 1] = version
@@ -103,11 +102,25 @@ def sentence(number: int, length: int = 8) -> str:
     return " ".join(WORDS[(number * 7 + place * (number % 5 + 1)) % len(WORDS)] for place in range(length))
 
 
+QUESTIONS = [{"question": sentence(number, 3), "answer": sentence(number + 3, 4)} for number in range(20)]
+
+
+def fact_batches() -> list[list[dict[str, str]]]:
+    """Rows of the two contributions of `facts`."""
+    return [[{"text": f" {sentence(batch * 20 + row)} "} for row in range(20)] for batch in range(2)]
+
+
+def put_rows(store: ContentStore, number: int, rows: list[dict[str, str]]) -> RowCommitment:
+    """Store a batch of rows under salts that depend on its number, so that roots are the same on every run."""
+    salts = [(number * 100_000 + index).to_bytes(16, "big") for index in range(len(rows))]
+    return put_batch(store, RowBatch.from_objects(rows, salts))
+
+
 def tiny_chain(folder: Path) -> TinyChain:
     """A chain with the DataNets `facts` and `questions` and the base model `base`."""
     chain = TinyChain(ContentStore.open(folder / "content"))
-    chain.add_version("facts", [[{"text": f" {sentence(c * 20 + i)} "} for i in range(20)] for c in range(2)])
-    chain.add_version("questions", [[{"question": sentence(i, 3), "answer": sentence(i + 3, 4)} for i in range(20)]])
+    chain.add_version("facts", fact_batches())
+    chain.add_version("questions", [QUESTIONS])
     model = tiny_model()
     artefact = describe_artefact(model)
     put_artefact(chain.store, model, artefact)
