@@ -1,0 +1,31 @@
+"""The files below tests/vectors that are made by a program, and what they should hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.golden import encoding, proofs, transaction, tree
+from tests.openledger.light import test_vectors as light
+
+FOLDER = Path(__file__).resolve().parents[1] / "vectors"
+FILES: dict[str, Callable[[], dict[str, Any]]] = {
+    "encoding.json": encoding.make,
+    "light.json": light.make_vectors,
+    "proofs.json": proofs.make,
+    "transaction.json": transaction.make,
+    "tree.json": tree.make,
+}
+
+
+def content_of(name: str) -> str:
+    """What the file should hold."""
+    return json.dumps(FILES[name](), indent=2) + "\n"
+
+
+def outdated() -> list[str]:
+    """Names of files that are missing or hold something else."""
+    paths = {name: FOLDER / name for name in FILES}
+    return [name for name, path in paths.items() if not path.is_file() or path.read_text("utf-8") != content_of(name)]

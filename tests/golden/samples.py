@@ -1,0 +1,130 @@
+"""Signers, ids and one message of every type: the values behind `transaction.json`."""
+
+from __future__ import annotations
+
+from abci_app.hashing import TAGS, sha256, tagged_hash
+from abci_app.module import Message
+from abci_app.modules.accounts import RevokeDelegation, SetDelegation, SetPolicy
+from abci_app.modules.bank import Burn, Transfer
+from abci_app.modules.datanets_records import (
+    Contribute,
+    Contribution,
+    CreateDatanet,
+    CreateVersion,
+    Decision,
+    Reason,
+    ReviewContribution,
+    RevokeContribution,
+    contribution_id_of,
+)
+from abci_app.modules.licence_join import Stated, Terms, UseClass
+from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.members import SetMember, SetPeer
+from abci_app.modules.models_records import (
+    Attribution,
+    CreateModel,
+    Entry,
+    EntryKind,
+    EvaluationDraft,
+    Grade,
+    Input,
+    Output,
+    Parent,
+    RecordEvaluations,
+    RecordReproduction,
+    RecordRuns,
+    Run,
+    RunDraft,
+    SupersedeEntry,
+    entry_id_of,
+)
+from abci_app.state.codec import encode
+from tests.abci_app.signing import CHAIN_ID, Key, Signer
+
+ALICE, SPONSOR = Signer.named("alice"), Signer.named("sponsor")
+SHARED = Signer.shared(2, "one", "two", "three")
+AGENT = Key.named("agent")
+
+
+def digest(text: str) -> bytes:
+    """32 bytes that depend on a text."""
+    return sha256(text.encode("ascii"))
+
+
+def object_id(kind: str, sender: bytes, sequence: int, message_index: int) -> bytes:
+    """Id of an object that a message creates (design 3)."""
+    return tagged_hash(TAGS[f"{kind}_id"], encode((CHAIN_ID, sender, sequence, message_index)))
+
+
+DATANET_ID = object_id("datanet", ALICE.address, 3, 0)
+MODEL_ID = object_id("model", ALICE.address, 4, 1)
+
+TERMS = Terms(
+    name="Poems for schools",
+    spdx="CC-BY-NC-SA-4.0",
+    use_class=UseClass.NON_COMMERCIAL,
+    attribution=Stated.YES,
+    share_alike=Stated.YES,
+    no_derivatives=Stated.NO,
+    training=Stated.YES,
+    redistribution=Stated.YES,
+    approval_required=Stated.NO,
+    behavioural=Stated.UNKNOWN,
+    private=Stated.NO,
+    opt_out_reserved=Stated.NO,
+    fields_of_use=("education", "research"),
+    excluded_domains=("weapons",),
+    text_digest=digest("text"),
+    behavioural_digest=b"",
+    revenue_share_ppb=25_000_000,
+    expiry_seconds=1_900_000_000,
+    jurisdiction="DE",
+)
+TERMS_ID = terms_id_of(TERMS)
+
+_CONTRIBUTE = Contribute(
+    DATANET_ID, digest("rows"), 300, 70_000, digest("file"), bytes(range(256)), b"", SPONSOR.address
+)
+CONTRIBUTION = Contribution(
+    DATANET_ID, ALICE.address, SPONSOR.address, digest("rows"), 300, 70_000, digest("file"), bytes(range(256)), TERMS_ID
+)
+
+IMPORT = Entry(
+    EntryKind.IMPORT, (), (), TERMS_ID, digest("manifest of the base"),
+    Output(digest("base"), digest("tensors of the base"), 2**40, "safetensors"), Attribution(0, b""),
+)  # fmt: skip
+ADAPTER = Entry(
+    EntryKind.LORA,
+    (Parent(entry_id_of(IMPORT), "base", 10**9),),
+    (
+        Input(DATANET_ID, 1, 333_333_333, 4_096, digest("rows used 1")),
+        Input(DATANET_ID, 2, 666_666_667, 70_000, digest("rows used 2")),
+    ),
+    b"",
+    digest("manifest of the adapter"),
+    Output(digest("adapter"), digest("tensors of the adapter"), 1_843_200, "safetensors"),
+    Attribution(1, digest("attribution")),
+)
+_RUN = Run(1_790_000_000, 1_790_000_600, digest("environment"), "8 x H200", "loss", -1_234_567)
+
+# One of every type that the chain knows; a test fails when one is missing.
+MESSAGES: tuple[Message, ...] = (
+    SetPolicy(SHARED.policy),
+    SetDelegation(AGENT.public, (0x0101, 0x0602), 5 * 10**9, 1_000),
+    RevokeDelegation(AGENT.public),
+    Transfer(SHARED.address, 1_500_000_000),
+    Burn(2**63 - 1),
+    SetMember(ALICE.address, 3, "Alice's laboratory"),
+    SetPeer("ab" * 20, 1, "first validator"),
+    RegisterTerms(TERMS),
+    CreateDatanet("alice/poems", "Poems, one a row", TERMS_ID, tuple(sorted([ALICE.address, SHARED.address])), 2),
+    _CONTRIBUTE,
+    ReviewContribution(contribution_id_of(CONTRIBUTION), Decision.REJECT, Reason.SPAM),
+    CreateVersion(DATANET_ID, "first"),
+    RevokeContribution(contribution_id_of(CONTRIBUTION), Reason.PERSONAL_DATA),
+    CreateModel("alice/poet", "Writes poems"),
+    RecordRuns((RunDraft(IMPORT, _RUN, b"", ""), RunDraft(ADAPTER, _RUN, MODEL_ID, "v1"))),
+    RecordReproduction(entry_id_of(ADAPTER), Grade.TRACE_MATCH, digest("again"), digest("tensors again"), _RUN),
+    RecordEvaluations((EvaluationDraft(entry_id_of(ADAPTER), DATANET_ID, 1, "accuracy", -812_000, 500, 17_000),)),
+    SupersedeEntry(entry_id_of(ADAPTER), entry_id_of(IMPORT), "wrong recipe"),
+)
