@@ -182,8 +182,8 @@ def test_a_node_that_hides_blocks_is_stale_unless_that_is_allowed(run: Run, prim
     code, out, error = run("query", "lineage", "tutor")
     assert (code, out) == (ExitCode.NOT_VERIFIED, "")
     assert error == (
-        "error: primary answered for height 1, but height 5 is verified: it lags or hides blocks; ask another node, or "
-        "pass --allow-stale\n"
+        f"error: {primary.url} answered for height 1, but height 5 is verified: it lags or hides "
+        "blocks; ask another node, or pass --allow-stale\n"
     )
     code, _, error = run("query", "lineage", "tutor", "--allow-stale")
     assert (code, error.rstrip().endswith(", STALE: height 5 is verified already")) == (0, True)
