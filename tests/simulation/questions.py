@@ -1,0 +1,127 @@
+"""What auditors ask at random moments, about random heights: each answer is proven and asked again of the proof."""
+
+from collections.abc import Callable
+from typing import Any
+
+from abci_app.modules.accounts import DelegationsQuery
+from abci_app.modules.bank import AccountQuery, SupplyQuery
+from abci_app.modules.datanets_queries import (
+    ContributionQuery,
+    ContributionsQuery,
+    DatanetListQuery,
+    DatanetQuery,
+    VersionQuery,
+    VersionsQuery,
+)
+from abci_app.modules.licences import JoinedTermsQuery, TermsListQuery, TermsQuery
+from abci_app.modules.members import MemberQuery, MembersQuery
+from abci_app.modules.models_impact import ImpactQuery
+from abci_app.modules.models_lineage import CleanQuery, LineageQuery
+from abci_app.modules.models_queries import (
+    EntryEventsQuery,
+    EntryListQuery,
+    EntryQuery,
+    ModelListQuery,
+    ModelQuery,
+    ModelVersionsQuery,
+    VerdictQuery,
+)
+from abci_app.modules.models_records import ENTRIES
+from abci_app.queries import QUERY_BUDGET_NODES
+from abci_app.registry import find_query
+from abci_app.state import proof
+from abci_app.state.views import RecordingView
+from tests.abci_app.modules.drafts import digest
+from tests.abci_app.modules.ledger import ask
+from tests.simulation.rules import random_entry
+from tests.simulation.world import World
+
+Question = tuple[str, str, Any]
+NOBODY = digest("nothing has this id")
+
+
+def _one_of(world: World, known: dict[bytes, Any]) -> bytes:
+    """Mostly something that exists now (perhaps not yet at the height that is asked about)."""
+    return world.rng.choice([*known, NOBODY])
+
+
+def _joined_id(world: World) -> bytes:
+    stored = ENTRIES.get(world.store, _one_of(world, world.entries))
+    return stored.admission.joined_terms_id if stored else NOBODY
+
+
+def questions(world: World) -> list[Question]:
+    """One of each kind."""
+    rng = world.rng
+    address = rng.choice([*world.actors, world.pauper]).address
+    net, entry, model = (_one_of(world, known) for known in (world.nets, world.entries, world.models))
+    contribution = _one_of(world, {key: None for each in world.nets.values() for key in each.contributors})
+    some, after = rng.randint(1, 20), rng.randint(0, 5)
+    return [
+        ("bank", "account", AccountQuery(address)),
+        ("bank", "supply", SupplyQuery()),
+        ("accounts", "delegations", DelegationsQuery(address)),
+        ("members", "member", MemberQuery(address)),
+        ("members", "list", MembersQuery(b"", some)),
+        ("licences", "terms", TermsQuery(_one_of(world, world.terms))),
+        ("licences", "joined", JoinedTermsQuery(_joined_id(world))),
+        ("licences", "list", TermsListQuery(_one_of(world, world.terms), some)),
+        ("datanets", "datanet", DatanetQuery(net, "")),
+        ("datanets", "list", DatanetListQuery(b"", some)),
+        ("datanets", "version", VersionQuery(net, "", after, after, some)),
+        ("datanets", "version_contributions", VersionQuery(b"", "net-1", 0, 0, some)),
+        ("datanets", "versions", VersionsQuery(net, "", after, some)),
+        ("datanets", "contributions", ContributionsQuery(net, "", after, some)),
+        ("datanets", "contribution", ContributionQuery(contribution)),
+        ("models", "model", ModelQuery(model, "")),
+        ("models", "list", ModelListQuery(b"", some)),
+        ("models", "versions", ModelVersionsQuery(model, "", after, some)),
+        ("models", "entry", EntryQuery(entry)),
+        ("models", "entries", EntryListQuery(after, rng.randint(0, 1), some)),
+        ("models", "runs", EntryEventsQuery(entry, after, some)),
+        ("models", "reproductions", EntryEventsQuery(entry, after, some)),
+        ("models", "evaluations", EntryEventsQuery(entry, after, some)),
+        ("models", "verdict", VerdictQuery(random_entry(world, ()), world.chain.seconds(world.chain.height))),
+        ("models", "lineage", LineageQuery(entry, "", 0, (), some, after)),
+        ("models", "clean", CleanQuery(entry, "", 0, net, "", rng.randint(0, 2))),
+        ("models", "impact", ImpactQuery(net, "", rng.randint(0, 2), rng.randint(0, 1), 0, (), some)),
+    ]
+
+
+def ask_at_random(world: World, count: int) -> None:
+    """`ask` compares the answer of the state with that of the proof, refusals included."""
+    store = world.chain.application.store
+    for module, name, args in world.rng.sample(questions(world), count):
+        height = world.rng.randint(store.earliest_height, store.height)
+        with store.version(height) as version:
+            ask(version, module, name, args)
+
+
+def lie_at_random(world: World, count: int) -> None:
+    """A proof with one byte changed proves the same or nothing, never something else."""
+    store = world.chain.application.store
+    for module, name, args in world.rng.sample(questions(world), count):
+        with store.latest() as version:
+            answer = _answer(module, name)
+            recording = RecordingView(version, QUERY_BUDGET_NODES)
+            honest = answer(recording, args)
+            honest_proof = version.prove(recording.keys, recording.ranges)
+            lie = bytearray(honest_proof)
+            lie[world.rng.randrange(len(lie))] ^= 1 << world.rng.randrange(8)
+            try:
+                found = answer(proof.verify(bytes(lie), version.app_hash), args)
+            except (proof.ProofError, proof.UnprovenRead):
+                continue
+            assert found == honest
+
+
+def _answer(module: str, name: str) -> Callable[[Any, Any], Any]:
+    from abci_app.errors import Rejected
+
+    def run(view: Any, args: Any) -> Any:
+        try:
+            return find_query(module, name).function(view, args)
+        except Rejected as rejection:
+            return rejection.code, rejection.text
+
+    return run

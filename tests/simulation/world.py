@@ -1,0 +1,196 @@
+"""A simulated chain with many actors, and what they know. All randomness comes from one seed.
+
+Every block goes the way of a real one: CheckTx, PrepareProposal, ProcessProposal, FinalizeBlock, Commit. Now and then a
+careless majority decides a block with anything in it.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from abci_app.application import Application
+from abci_app.errors import Code
+from abci_app.invariants import violations
+from abci_app.module import Message
+from abci_app.modules.bank import SUPPLY, Burn, Supply
+from abci_app.modules.licence_join import Terms
+from abci_app.modules.models_records import Entry
+from abci_app.state.store import Store
+from abci_app.types import SUPPLY_NOPEN
+from tests.abci_app.chain import Chain
+from tests.abci_app.signing import Key, Signer
+
+FUNDS = 10**12
+# Pays for a few transactions, then for none.
+POOR_FUNDS = 20_000
+NAMES = ("olga", "oleg", "ruth", "rolf", "carl", "cora", "bert", "beth")
+# One transaction in this many blocks makes a handler raise.
+POISON_NOPEN = 666
+
+
+def nothing() -> None:
+    """Nothing is learned."""
+
+
+@dataclass(slots=True)
+class Operation:
+    """What somebody tries. `hostile`: it must be refused; `learn` is called if it succeeds."""
+
+    signer: Signer
+    messages: tuple[Message, ...]
+    learn: Callable[[], None] = nothing
+    hostile: bool = False
+    sponsor: Signer | None = None
+    delegated: Key | None = None
+
+
+@dataclass(slots=True)
+class Net:
+    """What its people know about a DataNet."""
+
+    name: str
+    owner: Signer
+    reviewers: list[Signer]
+    default_terms_id: bytes
+    # Contribution id -> who contributed it.
+    contributors: dict[bytes, Signer] = field(default_factory=dict)
+    versions: int = 0
+
+
+@dataclass(slots=True)
+class World:
+    """The chain, its actors and their knowledge."""
+
+    rng: random.Random
+    chain: Chain
+    actors: list[Signer]
+    mallory: Signer
+    pauper: Signer
+    poisoner: Signer
+    terms: dict[bytes, Terms] = field(default_factory=dict)
+    nets: dict[bytes, Net] = field(default_factory=dict)
+    # Model id -> owner.
+    models: dict[bytes, Signer] = field(default_factory=dict)
+    entries: dict[bytes, tuple[Entry, Signer]] = field(default_factory=dict)
+    agents: dict[bytes, Key] = field(default_factory=dict)
+    # How often each account's transactions were taken; that is what its sequence must be.
+    taken: Counter[bytes] = field(default_factory=Counter)
+    # Transactions that succeeded.
+    done: list[bytes] = field(default_factory=list)
+    codes: Counter[int] = field(default_factory=Counter)
+    succeeded: Counter[str] = field(default_factory=Counter)
+    burned_nopen: int = 0
+    serial: int = 0
+
+    @classmethod
+    def start(cls, seed: int, store: Store | None = None) -> "World":
+        """A new chain; Olga is the registrar, building needs a role that she gives."""
+        actors = [Signer.named(name) for name in NAMES]
+        mallory, pauper, poisoner = [Signer.named(name) for name in ("mallory", "pauper", "poisoner")]
+        balances = {signer.address: FUNDS for signer in [*actors, mallory, poisoner]}
+        chain = Chain.start(
+            {**balances, pauper.address: POOR_FUNDS},
+            store=store,
+            parameters={"licence_policy": "permissive", "message_roles": {"models.create_model": ["builder"]}},
+            members=[{"address": actors[0].address.hex(), "roles": ["registrar"], "name": "Olga"}],
+        )
+        return cls(random.Random(seed), chain, actors, mallory, pauper, poisoner)
+
+    @property
+    def store(self) -> Store:
+        """The last commit."""
+        return self.chain.application.store
+
+    def chance(self, one_in: int) -> bool:
+        """True once in so many times."""
+        return self.rng.randrange(one_in) == 0
+
+    def fresh(self, what: str) -> str:
+        """A name that nothing has yet."""
+        self.serial += 1
+        return f"{what}-{self.serial}"
+
+    def next_sequences(self) -> dict[bytes, int]:
+        """Sequence of everybody's next transaction."""
+        everybody = [*self.actors, self.mallory, self.pauper, self.poisoner]
+        return {signer.address: self.chain.account(signer.address).sequence for signer in everybody}
+
+    def sign(self, operations: list[Operation]) -> dict[bytes, Operation]:
+        """Raw transactions in order, each with the sequence after the sender's one before."""
+        sequences, signed = self.next_sequences(), dict[bytes, Operation]()
+        for operation in operations:
+            signer = operation.signer
+            signer.sequence = sequences[signer.address]
+            sequences[signer.address] += 1
+            signed[self._sign_one(operation)] = operation
+        return signed
+
+    def _sign_one(self, operation: Operation) -> bytes:
+        signer, limit = operation.signer, 10**8
+        if operation.delegated:
+            return signer.delegated_transaction(operation.delegated, *operation.messages, fee_limit_nopen=limit)
+        expiry_height = self.chain.height + 5 if operation.sponsor else 0
+        return signer.transaction(
+            *operation.messages, fee_limit_nopen=limit, sponsor=operation.sponsor, expiry_height=expiry_height
+        )
+
+    # --- Blocks
+
+    def block(self, operations: list[Operation], mischief: list[bytes]) -> None:
+        """What honest validators make of what they are sent."""
+        signed = self.sign(operations)
+        sent = [*signed, *mischief]
+        admitted = [raw for raw in sent if self.chain.check(raw)[0] == 0]
+        poison = [raw for raw, operation in signed.items() if operation.signer is self.poisoner]
+        proposal = self.chain.propose(*admitted)
+        # What CheckTx admitted pays for its place, in the order in which it was admitted.
+        assert proposal == [raw for raw in admitted if raw not in poison]
+        assert set(self.chain.propose(*sent)) <= {*signed} - {*poison}
+        assert self.chain.accepts(*proposal)
+        for raw in poison:
+            assert not self.chain.accepts(*proposal, raw)
+        if self.chance(6):
+            # A round that failed: another proposal of the same height, executed and then not decided.
+            assert self.chain.accepts(*proposal[: len(proposal) // 2])
+        self._commit(proposal, signed)
+        for raw in poison:
+            assert self.chain.check(raw, recheck=True)[0] == Code.EXCLUDED
+
+    def restart(self) -> None:
+        """A node that stops and starts knows its last commit and nothing else."""
+        self.chain.application = Application(self.store)
+
+    def careless_block(self, operations: list[Operation], mischief: list[bytes]) -> None:
+        """A decided block with everything in it: what does not pay is refused one by one and leaves nothing."""
+        signed = self.sign(operations)
+        block = [*signed, *mischief]
+        self.rng.shuffle(block)
+        self._commit(block, signed)
+
+    def _commit(self, block: list[bytes], signed: dict[bytes, Operation]) -> None:
+        before = self.next_sequences()
+        results = self.chain.block(*block)
+        after = self.next_sequences()
+        for address, sequence in after.items():
+            self.taken[address] += sequence - before[address]
+        for raw, result in zip(block, results, strict=True):
+            assert (result.data, result.gas_wanted, result.gas_used) == (b"", 0, 0)
+            self.codes[result.code] += 1
+            operation = signed.get(raw)
+            if operation is None:
+                assert result.code, "mischief succeeded"
+            elif result.code == 0:
+                assert not operation.hostile, operation.messages
+                self.done.append(raw)
+                operation.learn()
+                self.burned_nopen += sum([each.amount_nopen for each in operation.messages if isinstance(each, Burn)])
+                self.succeeded.update([type(message).__name__ for message in operation.messages])
+
+    # --- What must hold
+
+    def check(self) -> None:
+        """Every invariant of every module, the supply, and that no transaction was taken twice."""
+        assert violations(self.store) == []
+        assert SUPPLY.get(self.store) == Supply(SUPPLY_NOPEN, self.burned_nopen)
+        assert {address: self.taken[address] for address in self.next_sequences()} == self.next_sequences()
