@@ -100,9 +100,7 @@ class _Descent:
         self._direct: Iterator[int] = iter(())
         counters = COUNTERS.get(view) or Counters(0, 0)
         if any(not args.after_number < number <= counters.entries for number in args.frontier):
-            raise Rejected(
-                Code.BAD_QUERY, "the frontier is not the one that the page before gave"
-            )
+            raise Rejected(Code.BAD_QUERY, "the frontier is not the one that the page before gave")
         if args.version:
             # In number order already: read only as far as this page reaches.
             after = (datanet_id, args.version, args.after_number)

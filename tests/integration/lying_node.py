@@ -65,7 +65,7 @@ class LyingNode:
 
             def do_GET(handler) -> None:  # noqa: N805
                 """A web socket, which the light proxy keeps open for events: passed through as it is."""
-                splice(handler.connection, target, handler.raw_requestline + bytes(str(handler.headers), "latin-1"))
+                splice(handler.connection, target, f"{handler.requestline}\r\n{handler.headers}".encode("latin-1"))
                 handler.close_connection = True
 
             def log_message(handler, *arguments: object) -> None:  # noqa: N805
