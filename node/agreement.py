@@ -53,11 +53,11 @@ def heights(home: Home, application_height: int) -> Heights:
 
 def require_agreement(home: Home, state: StateView, application_height: int) -> Heights:
     """Raises NodeError for what no replay repairs: another chain's state, or an application ahead of the blocks."""
-    chain = CHAIN.get(state)
-    if chain is not None and chain.chain_id != genesis.chain_id(home.genesis_file):
+    chain, named = CHAIN.get(state), genesis.chain_id(home.genesis_file)
+    if chain is not None and chain.chain_id != named:
         raise NodeError(
             f"{home.store_folder} holds the state of chain {chain.chain_id}, {home.genesis_file} is for chain "
-            f"{genesis.chain_id(home.genesis_file)}: put that chain's document back, or give another --home"
+            f"{named}: put that chain's document back, or give another --home"
         )
     found = heights(home, application_height)
     if found.application > found.comet_blocks:

@@ -16,6 +16,7 @@ from node import cometbft, genesis
 from node.errors import NodeError
 from node.genesis import Declaration, Document
 from node.home import Home
+from openledger.light.verifier import TrustRules
 
 ADDRESS = "11" * 32
 OTHER = "22" * 32
@@ -250,3 +251,23 @@ def test_a_declaration_signs_every_field(home: Home) -> None:
     declaration = genesis.declare_validator(home, "alice", 10)
     signed = json.loads(declaration.signed_bytes().split(b"\n", 1)[1])
     assert {*signed, "signature"} == {field.name for field in dataclasses.fields(Declaration)}
+
+
+@pytest.mark.parametrize(
+    "text", [None, '{"chain_id": "dev-1"}', '{"app_state": {"chain_id": "x"}, "chain_id": "dev-1"}']
+)
+def test_the_chain_id_is_read_from_the_beginning_or_else_from_the_whole_document(
+    tmp_path: Path, text: str | None
+) -> None:
+    path = tmp_path / "genesis.json"
+    if text is None:
+        genesis.write(path, genesis.skeleton("dev-1"))
+        path.write_bytes(path.read_bytes()[:400])  # what follows is not even read
+    else:
+        path.write_text(text)
+    assert genesis.chain_id(path) == "dev-1"
+
+
+def test_light_clients_trust_for_three_quarters_of_the_time_in_which_misbehaviour_can_be_proven() -> None:
+    evidence = genesis.skeleton("dev-1")["consensus_params"]["evidence"]
+    assert TrustRules().trusting_period_seconds * 10**9 * 4 == int(evidence["max_age_duration"]) * 3
