@@ -42,6 +42,7 @@ class Application:
         self._genesis: Overlay | None = None
         self._decided: tuple[BlockResult, StagedBlock] | None = None
         self._pending_block: BlockContext | None = None
+        self._last_block_seconds = 0
         self._set_check_context()
 
     # --- Handshake
@@ -149,7 +150,8 @@ class Application:
         self._decided = None
         self._candidates.clear()
         self.mempool.after_commit(staged.height, dict(result.changes))
-        self._set_check_context(result.context.time_seconds)
+        self._last_block_seconds = result.context.time_seconds
+        self._set_check_context()
         return pb.ResponseCommit(retain_height=0)
 
     def extend_vote(self, request: pb.RequestExtendVote) -> pb.ResponseExtendVote:
@@ -166,7 +168,7 @@ class Application:
 
     def query(self, request: pb.RequestQuery) -> pb.ResponseQuery:
         """Answer from committed state; never raises for a bad query."""
-        return answer_query(self.store, self.local, self.mempool, request)
+        return answer_query(self.store, self.local, self.mempool, request, self._last_block_seconds)
 
     # --- Snapshot connection: none are taken or accepted yet
 
@@ -205,12 +207,12 @@ class Application:
             raise InvariantBroken("the state has no chain parameters: InitChain has not run")
         return BlockContext(self._chain().chain_id, height, time_seconds, parameters)
 
-    def _set_check_context(self, time_seconds: int = 0) -> None:
-        """The block that CheckTx judges for: the next one."""
+    def _set_check_context(self) -> None:
+        """The block that CheckTx judges for: the next one, which is not earlier than the last."""
         if CHAIN.get(self.store) is None:
             self._pending_block = None
             return
-        self._pending_block = self._context(self._expected_height(), time_seconds)
+        self._pending_block = self._context(self._expected_height(), self._last_block_seconds)
 
     def _execute(self, height: int, time_seconds: int, transactions: list[bytes]) -> BlockResult:
         """Everything that execution depends on is compared, so a remembered result is the result."""

@@ -70,8 +70,13 @@ class MultiQuery(Record, frozen=True, array_like=True, gc=False):
     ranges: Annotated[tuple[tuple[Key, Key], ...], Meta(max_length=MAX_MULTI_RANGES)]
 
 
-def answer_query(store: Store, local: LocalNode, mempool: Mempool, request: pb.RequestQuery) -> pb.ResponseQuery:
-    """Answer one query; an expected failure is a coded response."""
+def answer_query(
+    store: Store, local: LocalNode, mempool: Mempool, request: pb.RequestQuery, last_block_seconds: int
+) -> pb.ResponseQuery:
+    """Answer one query; an expected failure is a coded response.
+
+    `last_block_seconds` is the header time of the last block, 0 while this process has executed none.
+    """
     try:
         if len(request.data) > MAX_QUERY_BYTES:
             raise Rejected(Code.BAD_QUERY, f"query data has {len(request.data)} bytes, at most {MAX_QUERY_BYTES}")
@@ -80,7 +85,7 @@ def answer_query(store: Store, local: LocalNode, mempool: Mempool, request: pb.R
         if request.path == "/local/next-sequence":
             return _next_sequence(mempool, request.data)
         with _open_version(store, request.height, request.prove) as version:
-            return _answer(version, request)
+            return _answer(version, request, last_block_seconds)
     except Rejected as rejection:
         return pb.ResponseQuery(code=int(rejection.code), log=rejection.text, codespace="openledger")
     except UnknownHeight as error:
@@ -109,7 +114,7 @@ def _open_version(store: Store, height: int, prove: bool) -> Version:
     return store.version(height)
 
 
-def _answer(version: Version, request: pb.RequestQuery) -> pb.ResponseQuery:
+def _answer(version: Version, request: pb.RequestQuery, last_block_seconds: int) -> pb.ResponseQuery:
     path = request.path
     if path == f"/store/{STORE_NAME}/key":
         return _answer_key(version, request.data, request.prove)
@@ -120,7 +125,7 @@ def _answer(version: Version, request: pb.RequestQuery) -> pb.ResponseQuery:
     if path.startswith("/query/"):
         return _answer_module_query(version, path, request)
     if path == "/simulate":
-        return _answer_simulation(version, request.data)
+        return _answer_simulation(version, request.data, last_block_seconds)
     raise Rejected(Code.UNKNOWN_QUERY, f"no query path {path[:100]!r}")
 
 
@@ -192,12 +197,13 @@ def _answer_module_query(version: Version, path: str, request: pb.RequestQuery) 
     return _bounded(pb.ResponseQuery(value=value, height=version.height))
 
 
-def _answer_simulation(version: Version, raw: bytes) -> pb.ResponseQuery:
+def _answer_simulation(version: Version, raw: bytes, last_block_seconds: int) -> pb.ResponseQuery:
     chain, parameters = CHAIN.get(version), PARAMETERS.get(version)
     if chain is None or parameters is None:
         raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet")
-    # Header time of the next block is unknown; terms that expire by then are judged by the genesis time at least.
-    context = BlockContext(chain.chain_id, version.height + 1, chain.genesis_time_seconds, parameters)
+    # The next header's time is unknown, but not below the last one's; a node that has just started knows genesis only.
+    time_seconds = max(last_block_seconds, chain.genesis_time_seconds)
+    context = BlockContext(chain.chain_id, version.height + 1, time_seconds, parameters)
     try:
         simulation = simulate(version, context, raw)
     except TransactionFailure as failure:

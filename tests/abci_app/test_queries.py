@@ -121,8 +121,8 @@ def test_many_keys_and_ranges_are_proven_at_once_absence_included(chain: Chain) 
     "data",
     [
         b"", b"\xc0", encode([[], []]) + b"\x00", encode([[b""], []]), encode([[b"x" * 129], []]),
-        encode([[], [[b"a"]]]), encode([[], [[b"b", b"a"]]]), encode([[], [[b"a", b"a"]]]), encode([[b"a"] * 4_097, []]),
-        encode([[], [[b"a", b"b"]] * 65]), encode(["a", []]),
+        encode([[], [[b"a"]]]), encode([[], [[b"b", b"a"]]]), encode([[], [[b"a", b"a"]]]),
+        encode([[b"a"] * 4_097, []]), encode([[], [[b"a", b"b"]] * 65]), encode(["a", []]),
     ],
     ids=range(11),
 )  # fmt: skip
@@ -148,7 +148,7 @@ ARGUMENTS = [
 
 @pytest.mark.parametrize(("name", "arguments", "result_type", "expected"), ARGUMENTS, ids=range(len(ARGUMENTS)))
 def test_a_module_query_answers_and_its_proof_gives_the_same_answer_again(
-    chain: Chain, name: str, arguments: object, result_type: type, expected: object
+    chain: Chain, name: str, arguments: object, result_type: type[object], expected: object
 ) -> None:
     answer = chain.query(f"/query/{name}", encode(arguments))
     result = msgspec.msgpack.decode(answer.value, type=result_type)

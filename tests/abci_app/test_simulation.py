@@ -4,15 +4,19 @@ import msgspec
 import pytest
 
 from abci_app.accounts import ACCOUNTS, Account
+from abci_app.application import Application
 from abci_app.errors import Code
 from abci_app.modules.accounts import SetPolicy
 from abci_app.modules.bank import SUPPLY, Burn, Supply, Transfer
+from abci_app.modules.licences import RegisterTerms, terms_id_of
 from abci_app.modules.members import MEMBERS, Member, SetMember
+from abci_app.modules.models_records import ModelsCode, RecordRuns
 from abci_app.policy import encode_policy, single_key_policy
 from abci_app.simulation import Effect, SimulatedEvent, Simulation
 from abci_app.state.codec import encode
 from abci_app.transaction import Auth, Body, KeySignature, encode_envelope
-from tests.abci_app.chain import Chain, accounts_with
+from tests.abci_app.chain import GENESIS_SECONDS, Chain, accounts_with
+from tests.abci_app.modules.drafts import entry, run_of, terms
 from tests.abci_app.signing import CHAIN_ID, Key, Signer
 
 FUNDS = 10**9
@@ -126,3 +130,51 @@ def test_a_dry_run_shows_what_a_change_of_keys_would_store(chain: Chain, alice: 
             "account", ACCOUNTS.key(alice.address), Account(0, FUNDS, b""), Account(1, FUNDS - result.fee_nopen, policy)
         ),
     )
+
+
+# --- The next block's height and time
+
+
+def test_a_dry_run_judges_expiry_by_the_height_of_the_next_block(chain: Chain, alice: Signer, bob: Signer) -> None:
+    raw = alice.transaction(Transfer(bob.address, 5), expiry_height=chain.next_height)
+    assert simulate(chain, raw).code == 0
+    chain.block()
+    result = simulate(chain, raw)
+    assert (result.code, result.codespace, result.height) == (Code.EXPIRED, "openledger", 3)
+    assert (result.log, result.fee_nopen, result.effects) == (
+        "transaction expired at height 2, now 3: build and sign it again", 0, (),
+    )  # fmt: skip
+
+
+def run_under_terms_that_end(chain: Chain, alice: Signer, seconds: int) -> bytes:
+    """A run with one input under terms that end so many seconds after genesis; the terms are committed."""
+    ending = terms(name="for a while", expiry_seconds=GENESIS_SECONDS + seconds)
+    assert chain.codes(alice.transaction(RegisterTerms(ending))) == [0]
+    drafted = entry("a run", terms_id=terms_id_of(ending))
+    return alice.transaction(RecordRuns((run_of(drafted),)))
+
+
+def test_a_dry_run_judges_terms_by_the_header_time_of_the_last_block(chain: Chain, alice: Signer) -> None:
+    raw = run_under_terms_that_end(chain, alice, seconds=3)
+    chain.block()
+    assert simulate(chain, raw).code == 0, "the block of their last second"
+    chain.block()
+    result = simulate(chain, raw)
+    assert (result.code, result.codespace) == (ModelsCode.TERMS_CLASH, "models")
+    assert chain.codes(raw) == [ModelsCode.TERMS_CLASH], "as execution judges it"
+
+
+def test_cometbft_connecting_anew_does_not_turn_a_dry_runs_clock_back(chain: Chain, alice: Signer) -> None:
+    raw = run_under_terms_that_end(chain, alice, seconds=2)
+    chain.block()
+    chain.application.discard_uncommitted()
+    assert simulate(chain, raw).code == ModelsCode.TERMS_CLASH
+
+
+def test_after_a_start_a_dry_run_knows_the_genesis_time_until_the_first_block(chain: Chain, alice: Signer) -> None:
+    raw = run_under_terms_that_end(chain, alice, seconds=2)
+    chain.block()
+    chain.application = Application(chain.application.store)
+    assert simulate(chain, raw).code == 0
+    chain.block()
+    assert simulate(chain, raw).code == ModelsCode.TERMS_CLASH
