@@ -42,6 +42,15 @@ _PREFIX_OF_WORD = {word: prefix for prefix, words in _WORDS_OF_PREFIX.items() fo
 _NOT_IDS = frozenset({"joined_terms"})
 # The chain wants these lists sorted and without repetition.
 _SORTED_FIELDS = frozenset({"reviewers", "message_types", "fields_of_use", "excluded_domains"})
+# Id prefix -> the command that lists what there is.
+_LISTED_BY = {
+    "open": "keys list",
+    "oldata": "query datanets list",
+    "olrun": "query models entries",
+    "olmodel": "query models list",
+    "olterms": "query licences list",
+    "olcontrib": "query datanets contributions",
+}
 _ID_BYTES = 32
 NAME_OF_TAG: dict[int, str] = {tag: name for name, tag in MESSAGE_NAMES.items()}
 
@@ -218,7 +227,10 @@ def _read_bytes(info: Any, value: Any, resolve: Resolver | None, field: str) -> 
     if "1" in text and not _is_hex(text):
         return decode_id(text, prefix or None)[1]
     if prefix:
-        raise UsageError(f"{text!r} is neither an id ({prefix}1...), nor 64 hex digits, nor a name that is known here")
+        raise UsageError(
+            f"{text!r} is neither an id ({prefix}1...), nor 64 hex digits, nor a name that is known here: "
+            f"see `openledger {_LISTED_BY.get(prefix, 'query --help')}`"
+        )
     raise UsageError(f"{text!r} is neither hex digits of the right number nor @FILE")
 
 

@@ -102,4 +102,17 @@ HINTS: dict[int, str] = {
     Code.UNKNOWN_QUERY: "node and client may differ in version",
     Code.NOT_YET_PROVABLE: "wait for two blocks, or pass --unverified",
     Code.HEIGHT_UNAVAILABLE: "ask for a recent height",
+    # Codes of modules by number, since this file loads none of them; tests/openledger/test_errors.py has their names.
+    101: "name another recipient",
+    200: "see `openledger query members list` for who is",
+    501: "see `openledger query datanets list`",
+    506: "see `openledger query datanets contributions`",
+    507: "ask its owner",
+    511: "ask its owner",
+    512: "have a contribution accepted first",
+    601: "see `openledger query models list`",
+    602: "ask its owner, or make a model of your own",
+    609: "leave one source out or agree on other terms; `openledger query verdict` checks a mix before it is trained",
+    610: "see `openledger query models entries`",
+    615: "see `openledger query datanets versions`",
 }

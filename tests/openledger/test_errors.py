@@ -1,0 +1,75 @@
+"""Errors of the SDK: one line with what, why and what to do; hints belong to codes that exist."""
+
+import pytest
+
+from abci_app.errors import Code
+from abci_app.modules.bank import BankCode
+from abci_app.modules.datanets_records import DatanetsCode
+from abci_app.modules.members import MembersCode
+from abci_app.modules.models_records import ModelsCode
+from abci_app.registry import MODULES
+from openledger.errors import HINTS, OpenLedgerError, QueryFailed, TransactionFailed
+from openledger.exit_codes import MEANINGS, ExitCode
+
+OF_MODULES = (
+    BankCode.SELF_TRANSFER,
+    MembersCode.NOT_REGISTRAR,
+    DatanetsCode.UNKNOWN_DATANET,
+    DatanetsCode.UNKNOWN_CONTRIBUTION,
+    DatanetsCode.NOT_REVIEWER,
+    DatanetsCode.NOT_OWNER,
+    DatanetsCode.NOTHING_NEW,
+    ModelsCode.UNKNOWN_MODEL,
+    ModelsCode.NOT_OWNER,
+    ModelsCode.TERMS_CLASH,
+    ModelsCode.UNKNOWN_ENTRY,
+    ModelsCode.UNKNOWN_BENCHMARK,
+)
+
+
+def test_every_hint_belongs_to_a_code_by_its_name() -> None:
+    own = {int(code) for code in HINTS if int(code) < 100}
+    assert own <= {int(code) for code in Code}
+    assert {int(code) for code in HINTS} - own == {int(code) for code in OF_MODULES}
+
+
+def test_codes_of_modules_do_not_overlap() -> None:
+    numbers = [int(code) for module in MODULES for code in module.errors]
+    assert len(numbers) == len(set(numbers))
+    assert not set(numbers) & {int(code) for code in Code}
+
+
+def test_an_error_is_one_line_with_code_and_hint() -> None:
+    failure = TransactionFailed(ModelsCode.TERMS_CLASH, "models", "run 0: A clashes with B", height=7)
+    assert str(failure) == (
+        "run 0: A clashes with B (models code 609); leave one source out or agree on other terms; "
+        "`openledger query verdict` checks a mix before it is trained"
+    )
+    assert (failure.code, failure.codespace, failure.height, failure.exit_code) == (609, "models", 7, ExitCode.REFUSED)
+    assert str(QueryFailed(Code.NOT_FOUND, "", "no such thing")) == "no such thing (openledger code 22)"
+
+
+def _kinds(base: type[OpenLedgerError]) -> list[type[OpenLedgerError]]:
+    return [base, *[kind for each in base.__subclasses__() for kind in _kinds(each)]]
+
+
+@pytest.mark.parametrize("kind", _kinds(OpenLedgerError), ids=lambda kind: kind.__name__)
+def test_every_error_has_an_exit_code_with_a_meaning(kind: type[OpenLedgerError]) -> None:
+    assert kind.exit_code in MEANINGS
+    assert kind.exit_code != ExitCode.OK
+
+
+def test_exit_codes_never_change() -> None:
+    assert {code.name: int(code) for code in ExitCode} == {
+        "OK": 0,
+        "FAILURE": 1,
+        "USAGE": 2,
+        "NODE": 3,
+        "REFUSED": 4,
+        "NOT_FOUND": 5,
+        "KEYS": 6,
+        "NOT_VERIFIED": 7,
+        "NOT_ANCHORED": 8,
+        "TIMED_OUT": 9,
+        "INTERRUPTED": 130,
+    }
