@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,6 +106,61 @@ def test_the_command_sends_and_verifies(
     assert main(["verify", str(bundle), "--genesis", genesis, "--node", "http://127.0.0.1:1"]) == 0
     bundle.write_bytes(bundle.read_bytes().replace(b'"height"', b'"hight"', 1))
     assert main(["verify", str(bundle), "--genesis", genesis]) == ExitCode.NOT_VERIFIED
+
+
+@pytest.fixture
+def command(
+    net: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Any]:
+    """Run `openledger` with three plain keys; returns its JSON, or its standard error when it fails with `code`."""
+    wallet = Wallet.open(tmp_path, "test", "dev-1")
+    for number, name in enumerate(("alice", "bob", "carol"), 1):
+        wallet.import_seed(name, bytes([number]) * 32)
+    for name, value in (("HOME", str(tmp_path)), ("KEYS", "test"), ("NODE", _url(net)), ("WITNESSES", "none")):
+        monkeypatch.setenv(f"OPENLEDGER_{name}", value)
+    monkeypatch.setenv("OPENLEDGER_GENESIS", str(net.nodes[0].home.genesis_file))
+
+    def command(*words: str, code: int = 0) -> Any:
+        found = main([*words, "--output", "json"])
+        printed = capsys.readouterr()
+        assert found == code, printed.err
+        return json.loads(printed.out) if not code and printed.out else printed.err
+
+    return command
+
+
+def test_two_of_three_sign_without_a_node_and_anybody_sends(
+    net: Devnet, command: Callable[..., Any], tmp_path: Path
+) -> None:
+    with Client(_url(net)) as client:
+        chain_id = client.chain_id
+    nowhere = ("--node", "http://127.0.0.1:1")
+    team = command("keys", "add", "team", "--shared", "alice,bob,carol", "--threshold", "2")["address"]
+    command("tx", "bank", "transfer", "--from", "alice", "--recipient", team, "--amount", "5OPEN")
+    files = {name: str(tmp_path / f"{name}.json") for name in ("messages", "draft", "alice", "carol", "signed")}
+    transfer = {"type": "bank.transfer", "recipient": "bob", "amount_nopen": "2OPEN"}
+    Path(files["messages"]).write_text(json.dumps([transfer, {"type": "bank.burn", "amount_nopen": 7}]))
+    command("tx", "build", "--from", "team", "--messages", files["messages"], "--file", files["draft"])
+    simulated = command("tx", "simulate", files["draft"])
+    assert (simulated["code"], simulated["fee_nopen"] > 0) == (0, True)
+    assert {effect["table"] for effect in simulated["effects"]} == {"account", "bank/supply"}
+    for name in ("alice", "carol"):
+        command("tx", "sign", files["draft"], "--with", name, "--file", files[name], "--chain-id", chain_id, *nowhere)
+    assert "weigh 1 of 2" in command("tx", "broadcast", files["alice"], code=ExitCode.USAGE)
+    command("tx", "combine", files["alice"], files["carol"], "--file", files["signed"], *nowhere)
+    assert command("tx", "show", files["signed"], *nowhere)["missing"] == []
+    sent = command("tx", "broadcast", files["signed"])
+    assert (sent["code"], sent["sender"], sent["messages"]) == (0, team, ["bank.transfer", "bank.burn"])
+    history = command("query", "txs", "--account", "team", "--limit", "1")
+    assert (history["transactions"], history["pages"], history["total"]) == ([sent], 2, 2)
+    older = command("query", "txs", "--account", "team", "--limit", "1", "--page", "2")["transactions"]
+    assert [one["messages"] for one in older] == [["bank.transfer"]]
+    net.wait_for_height(sent["height"] + 2)
+    account = command("query", "account", "team")
+    assert (account["verified"], account["result"]["sequence"]) == (True, 1)
+    assert account["result"]["balance_nopen"] < 3 * OPEN
+    # Sending the same file again finds it where it is.
+    assert command("tx", "broadcast", files["signed"]) == sent
 
 
 def test_nobody_at_the_address_is_said_so() -> None:
