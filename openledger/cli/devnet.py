@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from abci_app.genesis import GenesisState
+    from node.devnet import Devnet
 
+_BASE_PORT = 26656
 _EXAMPLES = """\
 examples:
   openledger devnet                                          one validator
@@ -29,9 +31,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--validators", type=int, default=1, help="how many (default: 1)")
+    parser.add_argument("--validators", type=int, help="how many of a new network (default: 1)")
     parser.add_argument("--folder", type=Path, help="folder of all nodes (default: devnet in --home)")
-    parser.add_argument("--base-port", type=int, default=26656, help="node i takes this + 10 i and the next one")
+    parser.add_argument(
+        "--base-port", type=int, help="of a new network: node i takes this + 10 i and the next one (default: 26656)"
+    )
     parser.add_argument(
         "--account", action="append", default=[], metavar="ADDRESS=AMOUNT", help="of a new network (repeatable)"
     )
@@ -41,19 +45,22 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the network until Ctrl-C or SIGTERM."""
     from node.devnet import DEFAULT_CHAIN_ID, Devnet, run_until
+    from node.progress import while_waiting
 
     folder = args.folder or args.context.home / "devnet"
     if any(folder.glob("node*/config/genesis.json")):
         net = Devnet.open(folder)
+        _require_same(args, net)
         print(f"going on with the {len(net.nodes)} nodes in {folder}")
     else:
-        net = Devnet.create(
-            folder,
-            validators=args.validators,
-            chain_id=args.context.settings.chain_id or DEFAULT_CHAIN_ID,
-            app_state=_accounts(args.account),
-            base_port=args.base_port,
-        )
+        with while_waiting("making the homes"):
+            net = Devnet.create(
+                folder,
+                validators=1 if args.validators is None else args.validators,
+                chain_id=args.context.settings.chain_id or DEFAULT_CHAIN_ID,
+                app_state=_accounts(args.account),
+                base_port=_BASE_PORT if args.base_port is None else args.base_port,
+            )
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: signals.append(received))
@@ -63,6 +70,26 @@ def run(args: argparse.Namespace) -> int:
         print("running; Ctrl-C stops all nodes", flush=True)
         run_until(lambda: bool(signals), net)
     return 0
+
+
+def _require_same(args: argparse.Namespace, net: Devnet) -> None:
+    """What a network is made with cannot be changed later. Raises NodeError for an option that would."""
+    from node import genesis
+    from node.errors import NodeError
+
+    chain_id = genesis.chain_id(net.nodes[0].home.genesis_file)
+    asked = args.context.settings.chain_id
+    refused = ""
+    if args.account:
+        refused = "--account counts for a new network only"
+    elif args.base_port is not None:
+        refused = "--base-port counts for a new network only"
+    elif args.validators not in (None, len(net.nodes)):
+        refused = f"it has {len(net.nodes)} validators, not {args.validators}"
+    elif asked and asked != chain_id:
+        refused = f"it is chain {chain_id}, not {asked}"
+    if refused:
+        raise NodeError(f"{net.folder} holds a network already, and {refused}: delete it, or give another --folder")
 
 
 def _accounts(texts: list[str]) -> GenesisState:

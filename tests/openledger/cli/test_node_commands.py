@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from node import cometbft
+from node import cometbft, genesis
 from node.comet_heights import comet_heights
 from node.home import Home
 from node.ports import free_ports
@@ -222,6 +222,57 @@ def _run_until(home: Home, height: int, capsys: pytest.CaptureFixture[str]) -> d
         assert process.wait(40) == 0
     capsys.readouterr()
     return found
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--account", f"{ADDRESS}=1OPEN"], "--account counts for a new network only"),
+        (["--base-port", "19000"], "--base-port counts for a new network only"),
+        (["--validators", "3"], "it has 1 validators, not 3"),
+        (["--chain-id", "dev-2"], "it is chain dev-1, not dev-2"),
+    ],
+)
+def test_a_devnet_that_exists_is_not_made_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    config = tmp_path / "node0" / "config"
+    config.mkdir(parents=True)
+    genesis.write(config / "genesis.json", genesis.skeleton("dev-1"))
+    (config / "config.toml").write_text('[rpc]\nladdr = "tcp://127.0.0.1:1"\n[p2p]\nladdr = "tcp://127.0.0.1:2"\n')
+    assert main(["devnet", "--folder", str(tmp_path), *words]) == ExitCode.FAILURE
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path} holds a network already, and {message}: delete it, or give another --folder\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--validators", "0"], "error: 0 validators: give 1 to 50\n"),
+        (["--account", "x"], "error: --account x: give ADDRESS=AMOUNT, such as open1...=1000OPEN\n"),
+        (["--account", f"{ADDRESS}=much"], "error: amount 'much'"),
+        (["--chain-id", "Dev"], "error: chain id 'Dev': give 1 to 50 characters"),
+    ],
+)
+def test_a_devnet_that_cannot_be_made_says_why_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(["devnet", "--folder", str(tmp_path / "net"), *words]) in (ExitCode.FAILURE, ExitCode.USAGE)
+    assert capsys.readouterr().err.startswith(message)
+    assert not (tmp_path / "net").exists()
+
+
+def test_a_devnet_whose_port_is_taken_names_the_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ports = free_ports()
+    base = next(ports)
+    with socket.create_server(("127.0.0.1", base)):
+        done = _run("devnet", "--folder", str(tmp_path / "net"), "--base-port", str(base))
+    assert (done.returncode, done.stdout) == (ExitCode.FAILURE, "")
+    assert done.stderr == (
+        f"error: port {base} on 127.0.0.1 cannot be had (Address already in use): another devnet may be running; "
+        "stop it, or give another --base-port\n"
+    )
 
 
 def test_a_devnet_made_by_the_command_runs_until_asked_to_stop(tmp_path: Path) -> None:
