@@ -13,9 +13,9 @@ made. It costs one record: which contributions it holds follows from the accepte
 list of any version is a range with a completeness proof. Revoked contributions stay visible; versions up to then take
 no new training (also those before the contribution came: one number instead of a search).
 
-Limits: 4,096 accepted contributions a DataNet; one version a block; verdicts that never reach the quorum leave a
-contribution pending. Drawn reviewers, stakes and appeals come with the review economy.
-Invariants: listings, duplicates and names point at their records and back; counts and version roots recompute.
+Limits: 4,096 accepted contributions a DataNet, under terms that can be joined (checked on acceptance, so that a version
+can always be made); one version a block; verdicts that never reach the quorum leave a contribution pending. Drawn reviewers, stakes and appeals come with the review economy.
+Invariants: listings, duplicates and names point at their records and back; counts, terms and roots recompute.
 """
 
 from msgspec import structs
@@ -89,7 +89,7 @@ def execute_create_datanet(context: Context, message: CreateDatanet) -> None:
         context.time_seconds,
     )
     DATANETS.set(state, datanet_id, datanet)
-    COUNTS.set(state, datanet_id, DatanetCounts(0, 0, 0, 0, 1))
+    COUNTS.set(state, datanet_id, DatanetCounts(0, 0, 0, 0, 1, 0, b""))
     context.emit(DatanetCreated(datanet_id, message.name))
 
 
@@ -175,7 +175,7 @@ def _require_reviewer(context: Context, datanet: Datanet, contribution: Contribu
 def _accept(
     context: Context, contribution_id: bytes, stored: StoredContribution, counts: DatanetCounts
 ) -> StoredContribution:
-    """List the contribution as accepted; it belongs to the next version."""
+    """List the contribution as accepted; it belongs to the next version, whose terms must stay within their limits."""
     contribution = stored.contribution
     number = counts.accepted + 1
     if number > MAX_ACCEPTED:
@@ -193,8 +193,20 @@ def _accept(
         0,
     )
     ACCEPTED.set(context.state, contribution.datanet_id, number, accepted)
-    COUNTS.set(context.state, contribution.datanet_id, structs.replace(counts, accepted=number))
+    joined_id = _join_terms(context.state, counts.joined_terms_id, contribution.terms_id)
+    changed = structs.replace(counts, accepted=number, changes=counts.changes + 1, joined_terms_id=joined_id)
+    COUNTS.set(context.state, contribution.datanet_id, changed)
     return structs.replace(stored, status=Status.ACCEPTED, accepted_number=number, decided_height=context.height)
+
+
+def _join_terms(state: MutableState, joined_id: bytes, terms_id: bytes) -> bytes:
+    """Id of everything's joined terms with these terms in it; refuses terms that no version could hold beside them."""
+    lifted = licences.lifted_terms(state, terms_id)
+    if not joined_id:
+        return licences.store_joined_terms(state, lifted)
+    before = licences.joined_terms(state, joined_id)
+    joined = licences.join_terms([before, lifted])
+    return joined_id if joined == before else licences.store_joined_terms(state, joined)
 
 
 def _reject(context: Context, stored: StoredContribution, reason: int) -> StoredContribution:
@@ -209,7 +221,10 @@ def _free_rows(state: MutableState, contribution: Contribution) -> None:
 
 
 def execute_create_version(context: Context, message: CreateVersion) -> None:
-    """Owner only. Reads and hashes all accepted contributions: the one handler that iterates (see `MAX_ACCEPTED`)."""
+    """Owner only. Reads and hashes all accepted contributions: the one handler that iterates (see `MAX_ACCEPTED`).
+
+    Everything that refuses comes before that, so that a DataNet costs a block this time once at most.
+    """
     state, datanet_id = context.state, message.datanet_id
     datanet, counts = _datanet(state, datanet_id)
     if context.sender != datanet.owner:
@@ -217,13 +232,13 @@ def execute_create_version(context: Context, message: CreateVersion) -> None:
     latest = VERSIONS.get(state, datanet_id, counts.versions) if counts.versions else None
     if latest is not None and latest.height == context.height:
         raise Rejected(DatanetsCode.TOO_SOON, "this DataNet has a new version in this block: try again in the next one")
-    version = counts.versions + 1
-    held = [accepted for _, accepted in ACCEPTED.iterate(state, datanet_id) if accepted.is_in(version)]
-    root = list_root("contributions", sorted([accepted.contribution_id for accepted in held]))
-    if not held or (latest is not None and latest.contributions_root == root):
+    if not counts.changes or counts.accepted == counts.revoked:
         raise Rejected(
             DatanetsCode.NOTHING_NEW, f"DataNet {datanet.name!r} has no contributions beyond its last version"
         )
+    version = counts.versions + 1
+    held = [accepted for _, accepted in ACCEPTED.iterate(state, datanet_id) if accepted.is_in(version)]
+    root = list_root("contributions", sorted([accepted.contribution_id for accepted in held]))
     terms_ids = sorted(frozenset([accepted.terms_id for accepted in held]))
     joined = licences.join_terms([licences.lifted_terms(state, terms_id) for terms_id in terms_ids])
     record = DatanetVersion(
@@ -238,7 +253,7 @@ def execute_create_version(context: Context, message: CreateVersion) -> None:
         message.note,
     )
     VERSIONS.set(state, datanet_id, version, record)
-    COUNTS.set(state, datanet_id, structs.replace(counts, versions=version))
+    COUNTS.set(state, datanet_id, structs.replace(counts, versions=version, changes=0))
     context.emit(VersionCreated(datanet_id, version))
 
 
@@ -273,7 +288,8 @@ def _mark_revoked(state: MutableState, stored: StoredContribution, counts: Datan
     ACCEPTED.set(state, datanet_id, stored.accepted_number, marked)
     was_in_a_version = accepted.present_from_version < next_version
     usable_from = next_version if was_in_a_version else counts.usable_from_version
-    changed = structs.replace(counts, revoked=counts.revoked + 1, usable_from_version=usable_from)
+    changes = counts.changes + 1 if was_in_a_version else counts.changes - 1
+    changed = structs.replace(counts, revoked=counts.revoked + 1, usable_from_version=usable_from, changes=changes)
     COUNTS.set(state, datanet_id, changed)
 
 

@@ -14,6 +14,7 @@ from abci_app.modules.datanets_records import (
     SUBMITTED,
     VERSIONS,
     Accepted,
+    DatanetCounts,
     Decision,
     Status,
     StoredContribution,
@@ -124,14 +125,30 @@ def counts_match(view: StateView) -> list[str]:
         stated = (counts.submitted, counts.accepted, counts.revoked, counts.versions)
         if found != stated:
             faults.append(f"DataNet {datanet_id.hex()} counts {stated}, its listings have {found}")
-        # A version is banned from new training once something in it was revoked.
-        bans = [item.absent_from_version for item in accepted if item.present_from_version < item.absent_from_version]
-        usable_from = max([1, *bans])
-        if counts.usable_from_version != usable_from:
-            faults.append(
-                f"DataNet {datanet_id.hex()} says that versions from {counts.usable_from_version} are usable, "
-                f"its revocations say from {usable_from}"
-            )
+        faults += _version_faults(view, datanet_id, counts, accepted)
+    return faults
+
+
+def _version_faults(view: StateView, datanet_id: bytes, counts: DatanetCounts, accepted: list[Accepted]) -> list[str]:
+    """What counts say about versions, past and next, follows from the accepted list."""
+    faults = []
+    label = f"DataNet {datanet_id.hex()}"
+    # A version is banned from new training once something in it was revoked.
+    bans = [item.absent_from_version for item in accepted if item.present_from_version < item.absent_from_version]
+    usable_from = max([1, *bans])
+    if counts.usable_from_version != usable_from:
+        faults.append(
+            f"{label} says that versions from {counts.usable_from_version} are usable, "
+            f"its revocations say from {usable_from}"
+        )
+    last = counts.versions
+    changes = len([item for item in accepted if (last > 0 and item.is_in(last)) != item.is_in(last + 1)])
+    if counts.changes != changes:
+        faults.append(f"{label} counts {counts.changes} changes since its last version, there are {changes}")
+    joined = licences.JOINED.get(view, counts.joined_terms_id) if counts.joined_terms_id else None
+    sources = [source.terms_id for source in joined.sources] if joined else []
+    if sources != sorted(frozenset([item.terms_id for item in accepted])):
+        faults.append(f"{label} joins other terms than those of its accepted contributions")
     return faults
 
 

@@ -112,6 +112,10 @@ class DatanetCounts(Record, frozen=True, array_like=True, tag=1, gc=False):
     versions: U32
     # Versions below this one hold a contribution that was revoked since: no new training on them.
     usable_from_version: U32
+    # Contributions by which the next version would differ from the last one.
+    changes: U32
+    # Joined terms of everything ever accepted (licences/joined; empty = nothing yet): no version demands more.
+    joined_terms_id: OptionalBytes32
 
 
 class NameOwner(Record, frozen=True, array_like=True, tag=1, gc=False):

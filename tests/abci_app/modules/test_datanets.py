@@ -43,6 +43,7 @@ from tests.abci_app.modules.ledger import ALICE, BOB, CARL, DORA, EVE, Changes, 
 
 FREE_ID = terms_id_of(FREE)
 BY_SA = terms(name="CC BY-SA 4.0", spdx="CC-BY-SA-4.0", share_alike=Stated.YES)
+FREE_JOINED_ID = joined_id_of(lift(FREE_ID, FREE))
 UNKNOWN = digest("nothing has this id")
 REVIEWERS = tuple(sorted([BOB.address, CARL.address]))
 CREATE = CreateDatanet("support/tickets", "Answers", FREE_ID, REVIEWERS, 2)
@@ -103,7 +104,7 @@ def test_a_datanet_is_a_record_its_counts_and_its_name() -> None:
         DATANETS.key(TICKETS): encode(
             Datanet("support/tickets", ALICE.address, "Answers", FREE_ID, REVIEWERS, 2, 2, ledger.seconds)
         ),
-        COUNTS.key(TICKETS): encode(DatanetCounts(0, 0, 0, 0, 1)),
+        COUNTS.key(TICKETS): encode(DatanetCounts(0, 0, 0, 0, 1, 0, b"")),
         NAMES.key("support/tickets"): encode(NameOwner(TICKETS)),
     }
     assert ledger.violations() == []
@@ -134,7 +135,7 @@ def test_a_contribution_is_registered_under_its_number_rows_and_file(ledger: Led
         SUBMITTED.key(TICKETS, 1): encode(Submitted(BATCH_ID)),
         ROWS.key(TICKETS, BATCH.rows_root): encode(Submitted(BATCH_ID)),
         CONTENT.key(TICKETS, BATCH.content_digest): encode(Submitted(BATCH_ID)),
-        COUNTS.key(TICKETS): encode(DatanetCounts(1, 0, 0, 0, 1)),
+        COUNTS.key(TICKETS): encode(DatanetCounts(1, 0, 0, 0, 1, 0, b"")),
     }
     assert ledger.violations() == []
 
@@ -200,7 +201,8 @@ def test_the_verdict_that_reaches_the_quorum_accepts_for_the_next_version(ledger
         REVIEWS.key(BATCH_ID, CARL.address): encode(Review(CARL.address, Decision.ACCEPT, 0, 5)),
         CONTRIBUTIONS.key(BATCH_ID): encode(decided),
         ACCEPTED.key(TICKETS, 1): encode(Accepted(BATCH_ID, DORA.address, FREE_ID, 3, 300, 1, 0)),
-        COUNTS.key(TICKETS): encode(DatanetCounts(1, 1, 0, 0, 1)),
+        COUNTS.key(TICKETS): encode(DatanetCounts(1, 1, 0, 0, 1, 1, FREE_JOINED_ID)),
+        JOINED.key(FREE_JOINED_ID): encode(lift(FREE_ID, FREE)),
     }
     assert ledger.violations() == []
 
@@ -261,9 +263,9 @@ def test_a_version_is_one_record_with_the_joined_terms_of_its_contributions(ledg
     record = DatanetVersion(root, 3, 13, 670, 3, joined_id_of(joined), ledger.height, ledger.seconds, "note")
     assert effects == {
         VERSIONS.key(TICKETS, 1): encode(record),
-        JOINED.key(joined_id_of(joined)): encode(joined),
-        COUNTS.key(TICKETS): encode(DatanetCounts(3, 3, 0, 1, 1)),
+        COUNTS.key(TICKETS): encode(DatanetCounts(3, 3, 0, 1, 1, 0, joined_id_of(joined))),
     }
+    assert JOINED.get(ledger.store, joined_id_of(joined)) == joined
     assert ledger.violations() == []
 
 
@@ -297,7 +299,7 @@ def test_revoking_an_accepted_contribution_marks_it_and_bans_the_versions_so_far
     assert effects == {
         CONTRIBUTIONS.key(ids[0]): encode(marked),
         ACCEPTED.key(TICKETS, 1): encode(Accepted(ids[0], DORA.address, FREE_ID, 3, 300, 1, 2)),
-        COUNTS.key(TICKETS): encode(DatanetCounts(2, 2, 1, 1, 2)),
+        COUNTS.key(TICKETS): encode(DatanetCounts(2, 2, 1, 1, 2, 1, FREE_JOINED_ID)),
     }
     assert [datanets.is_usable(ledger.store, TICKETS, version) for version in (1, 2)] == [False, True]
     ledger.accept(ALICE, NEW_VERSION)
@@ -312,7 +314,7 @@ def test_revoking_what_no_version_holds_yet_bans_nothing(ledger: Ledger) -> None
     ledger.accept(ALICE, NEW_VERSION)
     ids += accepted(ledger, "b")
     ledger.accept(DORA, revoke(ids[1]))
-    assert COUNTS.get(ledger.store, TICKETS) == DatanetCounts(2, 2, 1, 1, 1)
+    assert COUNTS.get(ledger.store, TICKETS) == DatanetCounts(2, 2, 1, 1, 1, 0, FREE_JOINED_ID)
     assert ACCEPTED.get(ledger.store, TICKETS, 2) == Accepted(ids[1], DORA.address, FREE_ID, 3, 300, 2, 2)
     assert ledger.violations() == []
 

@@ -69,6 +69,7 @@ ROWS_OF_HELD = contribute(TICKETS, "a").rows_root
 FILE_OF_PENDING = contribute(TICKETS, "c").content_digest
 ROWS_OF_REJECTED = contribute(TICKETS, "d").rows_root
 NOT_FOLLOWING = f"version 1 of DataNet {TICKETS.hex()} does not follow from its contributions"
+TWO_CHANGES = f"DataNet {TICKETS.hex()} counts 1 changes since its last version, there are 2"
 HELD_DIFFERS = f"contribution {HELD.hex()} differs from its accepted listing"
 
 
@@ -94,6 +95,14 @@ HELD_DIFFERS = f"contribution {HELD.hex()} differs from its accepted listing"
         (
             replace(COUNTS, TICKETS, usable_from_version=1),
             [f"DataNet {TICKETS.hex()} says that versions from 1 are usable, its revocations say from 2"],
+        ),
+        (
+            replace(COUNTS, TICKETS, changes=0),
+            [f"DataNet {TICKETS.hex()} counts 0 changes since its last version, there are 1"],
+        ),
+        (
+            replace(COUNTS, TICKETS, joined_terms_id=b""),
+            [f"DataNet {TICKETS.hex()} joins other terms than those of its accepted contributions"],
         ),
         (
             delete(CONTRIBUTIONS, PENDING),
@@ -123,8 +132,9 @@ HELD_DIFFERS = f"contribution {HELD.hex()} differs from its accepted listing"
         (replace(ACCEPTED, TICKETS, 1, byte_count=301), [HELD_DIFFERS, NOT_FOLLOWING]),
         (replace(ACCEPTED, TICKETS, 1, absent_from_version=2), [
             HELD_DIFFERS, f"DataNet {TICKETS.hex()} counts (4, 2, 1, 1), its listings have (4, 2, 2, 1)",
+            TWO_CHANGES,
         ]),
-        (replace(ACCEPTED, TICKETS, 1, present_from_version=2), [NOT_FOLLOWING]),
+        (replace(ACCEPTED, TICKETS, 1, present_from_version=2), [TWO_CHANGES, NOT_FOLLOWING]),
         (
             replace(CONTRIBUTIONS, PENDING, accepted_number=9),
             [f"contribution {PENDING.hex()} and the accepted list disagree"],

@@ -37,7 +37,8 @@ from abci_app.modules.datanets_records import (
     RevokeContribution,
     StoredContribution,
 )
-from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.licence_join import lift
+from abci_app.modules.licences import RegisterTerms, joined_id_of, terms_id_of
 from tests.abci_app.modules.drafts import FREE, contribute, contribution_id, digest, new_id
 from tests.abci_app.modules.ledger import ALICE, DORA, Ledger
 
@@ -85,8 +86,9 @@ def records(ledger: Ledger) -> list[VersionItem]:
 
 
 def test_a_datanet_is_found_by_id_and_by_name(ledger: Ledger) -> None:
+    joined_id = joined_id_of(lift(FREE_ID, FREE))
     datanet = Datanet(NAME, ALICE.address, "", FREE_ID, (), 1, 1, ledger.chain.seconds(1))
-    expected = DatanetView(TICKETS, datanet, DatanetCounts(4, 3, 1, 2, 2))
+    expected = DatanetView(TICKETS, datanet, DatanetCounts(4, 3, 1, 2, 2, 0, joined_id))
     assert ledger.ask("datanets", "datanet", DatanetQuery(TICKETS, "")) == expected
     assert ledger.ask("datanets", "datanet", DatanetQuery(b"", NAME)) == expected
 

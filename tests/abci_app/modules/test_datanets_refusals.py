@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from abci_app.bech32 import encode_id
-from abci_app.errors import Code, InvariantBroken
+from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.module import Message
 from abci_app.modules import datanets
 from abci_app.modules.datanets_records import (
@@ -23,6 +23,7 @@ from abci_app.modules.datanets_records import (
 from abci_app.modules.licence_join import MAX_SOURCES
 from abci_app.modules.licences import LicencesCode, RegisterTerms, show_terms, terms_id_of
 from abci_app.state.overlay import Overlay
+from abci_app.state.views import RecordingView
 from tests.abci_app.modules.drafts import FREE, contribute, contribution_id, digest, new_id, terms
 from tests.abci_app.modules.ledger import ALICE, BOB, CARL, DORA, EVE, Ledger, execute
 from tests.abci_app.signing import Signer
@@ -289,22 +290,43 @@ def test_a_datanet_is_full_at_its_limit(ledger: Ledger, monkeypatch: pytest.Monk
     assert ledger.violations() == []
 
 
-def test_a_version_under_too_many_different_terms_waits_until_one_is_revoked(ledger: Ledger) -> None:
+def test_what_comes_under_one_terms_record_too_many_is_not_accepted(ledger: Ledger) -> None:
+    """Found when it is accepted: else no version could be made any more, and each try would read everything."""
     kinds = [terms(name=f"terms {number}") for number in range(MAX_SOURCES + 1)]
     for start in range(0, len(kinds), 16):
         ledger.accept(EVE, *[RegisterTerms(kind) for kind in kinds[start : start + 16]])
     ids = contributions(
         ledger, len(kinds), lambda number: contribute(TICKETS, str(number), terms_id=terms_id_of(kinds[number]))
     )
-    for start in range(0, len(ids), 16):
-        ledger.accept(BOB, *[structs.replace(ACCEPT, contribution_id=each) for each in ids[start : start + 16]])
-    assert ledger.refuse(ALICE, NEW_VERSION) == (
+    verdicts = [structs.replace(ACCEPT, contribution_id=each) for each in ids]
+    for start in range(0, MAX_SOURCES, 16):
+        ledger.accept(BOB, *verdicts[start : start + 16])
+    assert ledger.refuse(BOB, verdicts[-1]) == (
         LicencesCode.TOO_MANY_SOURCES,
         "65 different terms records meet, at most 64 can be joined: use sources that share their terms",
     )
-    ledger.accept(ALICE, RevokeContribution(ids[7], 5))
     ledger.accept(ALICE, NEW_VERSION)
     assert ledger.violations() == []
+
+
+@pytest.mark.parametrize("last", ["version", "accepted and revoked", "all revoked"])
+def test_asking_for_a_version_in_vain_does_not_read_the_contributions(ledger: Ledger, last: str) -> None:
+    """Each reading of a full DataNet takes some 30 ms of a block, and who is refused can ask again at once."""
+    ids = contributions(ledger, 40, lambda number: contribute(TICKETS, str(number)))
+    for start in range(0, 40, 16):
+        ledger.accept(BOB, *[structs.replace(ACCEPT, contribution_id=each) for each in ids[start : start + 16]])
+    if last != "all revoked":
+        ledger.accept(ALICE, NEW_VERSION)
+    if last == "accepted and revoked":
+        ledger.accept(DORA, BATCH)
+        ledger.accept(BOB, ACCEPT)
+        ledger.accept(DORA, REVOKE)
+    if last == "all revoked":
+        for start in range(0, 40, 16):
+            ledger.accept(DORA, *[RevokeContribution(each, 1) for each in ids[start : start + 16]])
+    with pytest.raises(Rejected) as rejection:
+        execute(Overlay(RecordingView(ledger.store, budget_nodes=5)), ALICE, NEW_VERSION, ledger.height + 1)
+    assert rejection.value.code == DatanetsCode.NOTHING_NEW
 
 
 def test_a_missing_listing_stops_the_node_instead_of_being_guessed(ledger: Ledger) -> None:
