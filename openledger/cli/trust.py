@@ -19,7 +19,7 @@ def add_trust_options(parser: argparse.ArgumentParser) -> None:
     """What to trust, whom to compare with; --unverified takes the node's word."""
     group = parser.add_argument_group("verification")
     group.add_argument("--unverified", action="store_true", help="take the node's word, and say so")
-    add_anchor_options(parser)
+    add_anchor_options(group)
     group.add_argument(
         "--trust-on-first-use", action="store_true", help="start from whatever the node says first; it is reported"
     )

@@ -47,8 +47,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=run)
 
 
-def add_anchor_options(parser: argparse.ArgumentParser) -> None:
-    """Where trust starts, for every command that verifies."""
+def add_anchor_options(parser: argparse._ActionsContainer) -> None:
+    """Where trust starts, for every command that verifies; to a parser or a group of its options."""
     parser.add_argument("--genesis", type=Path, metavar="FILE", help="the chain's genesis document")
     parser.add_argument("--trust", metavar="HEIGHT:HASH", help="a header hash from somebody you trust")
     parser.add_argument("--trust-store", type=Path, metavar="DIR", help="verified blocks (default: <home>/light)")
