@@ -23,6 +23,7 @@ from abci_app.state.proof import verify, verify_simple
 from abci_app.state.store import Change
 from benchmarks.report import anonymous_mib, print_table, resident_mib, spread
 from node.leveldb_store import LevelDBStore
+from node.run import calm_collector
 
 KEY_PREFIX = b"account/"
 VALUE_BYTES = 60
@@ -186,6 +187,7 @@ def main() -> None:
 
 def _measure(options: argparse.Namespace, folder: Path, built_seconds: float, disk_mib: float) -> None:
     workload = Workload(options.keys, options.batch)
+    calm_collector()  # as a node does
     base_mib = anonymous_mib(os.getpid())
     with LevelDBStore.open(folder, cache_bytes=options.cache_mib * 2**20) as store:
         first = _blocks(store, WARM_UP_BLOCKS, workload.updates)

@@ -119,7 +119,7 @@ def start(folder: Path, ending: Ending | None = None) -> int:
                 application, after_answer = faulty, faulty.after_answer
             server = AbciServer(application, Address(socket_path), on_halt=ending.halted, after_answer=after_answer)
             clock.server = server
-            _calm_collector()
+            calm_collector()
             watch = BlockWatch(lambda: store.height, clock.seconds_behind_or_none)
             with every(NEXT_SECONDS, watch.look):
                 _serve(home, server, supervisor, ending)
@@ -222,7 +222,7 @@ class _FirstLine(logging.Formatter):
         return first if record.levelno == logging.INFO else f"{record.levelname.lower()}: {first}"
 
 
-def _calm_collector() -> None:
+def calm_collector() -> None:
     """What exists now stays; a full collection of it at every few hundred transactions costs more than it frees."""
     gc.collect()
     gc.freeze()
