@@ -50,6 +50,8 @@ _FLUSH_FRAME = field_frame(3, b"")
 _EXCEPTION_FIELD = 1
 _CHECK_TX_FIELD = 9
 _QUERY_FIELD = 7
+# First byte of a request that holds a query: field 6, length-delimited.
+_QUERY_REQUEST = b"\x32"
 # Answered to a query that raised: the query is at fault or a bug is, the committed state is not.
 QUERY_FAILED_CODE = 1
 
@@ -176,7 +178,14 @@ class _Connection:
                 self._write()
                 self._read()
                 continue
-            request = pb.Request.FromString(payload)
+            try:
+                request = pb.Request.FromString(payload)
+            except DecodeError as error:
+                if not payload.startswith(_QUERY_REQUEST):
+                    raise
+                self._answers.append(self._unreadable_query(error))
+                self._answered_kinds.append("query")
+                continue
             kind = request.WhichOneof("value")
             if kind == "check_tx":
                 self._answers.append(self._check_tx(request.check_tx))
@@ -224,6 +233,12 @@ class _Connection:
                 code=QUERY_FAILED_CODE, codespace="node", log="internal error; the node's log has the details"
             )
         return field_frame(_ANSWER_FIELDS[kind], answer.SerializeToString())
+
+    def _unreadable_query(self, error: DecodeError) -> bytes:
+        """CometBFT's RPC hands on any bytes as a query's path (`/abci_query?path=0xff`): anybody can send this."""
+        _LOG.warning("refused a query that is not readable: %s", error)
+        answer = pb.ResponseQuery(code=QUERY_FAILED_CODE, codespace="node", log="the query's path is not UTF-8 text")
+        return field_frame(_QUERY_FIELD, answer.SerializeToString())
 
     def _halt(self, method: str, error: Exception, tx: bytes | None = None) -> _Stopped:
         """Report that the application is broken, tell CometBFT, and stop serving."""

@@ -171,6 +171,17 @@ def test_a_query_that_raises_is_answered_with_a_code_and_the_node_goes_on(served
     assert served.halts == []
 
 
+def test_a_query_whose_path_is_not_text_is_answered_with_a_code_and_the_node_goes_on(served: Served) -> None:
+    connection = served.connect()
+    connection.stream.sendall(bytes.fromhex("05 3203 1201ff") + bytes.fromhex("02 1200"))
+    answer, flush = connection.receive(), connection.receive()
+    refusal = pb.ResponseQuery(code=1, codespace="node", log="the query's path is not UTF-8 text")
+    assert answer == pb.Response(query=refusal)
+    assert flush == pb.Response(flush=pb.ResponseFlush())
+    assert connection.call(request("query", data=b"next")).query.value == b"next"
+    assert served.halts == []
+
+
 def test_a_query_without_memory_halts(served: Served) -> None:
     connection = served.connect()
     connection.send(request("query", path="/memory"))

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import signal
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,14 @@ def test_an_exception_in_a_block_ends_cometbft_and_is_reported_once(node: RealNo
     assert [(halt.method, halt.detail) for halt in node.halts] == [
         ("finalize_block", "ValueError: a bug in a handler; transaction 0")
     ]
+
+
+def test_a_query_whose_path_is_not_text_does_not_end_cometbft(node: RealNode) -> None:
+    with urllib.request.urlopen(f"{node.url}/abci_query?path=0xff&data=0x01", timeout=10.0) as answer:
+        response = json.loads(answer.read())["result"]["response"]
+    assert (response["code"], response["codespace"]) == (1, "node")
+    node.wait_for_blocks(2)
+    assert (node.supervisor.restarts, node.halts) == (0, [])
 
 
 def test_status_says_what_the_node_says(node: RealNode) -> None:
