@@ -288,4 +288,4 @@ def _contributors(shown: Shown, item: LineageDatanet, line: Line) -> None:
     if len(ordered) > limit:
         line.add(f"and {len(ordered) - limit:,} more: see --all-contributors or --output json")
     if item.next_number:
-        line.add("further contributions were not asked for")
+        line.add("further contributions are on another page")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from abci_app.bech32 import encode_id
 from openledger.cli.lines import count
 
 if TYPE_CHECKING:
-    from abci_app.modules.models_lineage import LineagePage
+    from abci_app.modules.datanets_queries import VersionView
+    from abci_app.modules.models_lineage import LineageDatanet, LineagePage
     from openledger.bundle import Verdict
     from openledger.light.query import Question
 
@@ -43,11 +46,29 @@ def lineage_of(verdicts: Sequence[Verdict]) -> LineagePage | None:
     from openledger.errors import NodeFailure
     from openledger.provenance import join_lineage
 
+    if len({(verdict.chain_id, verdict.height) for verdict in verdicts}) > 1:
+        return None
     pages = [verdict.value for verdict in verdicts if _name(verdict.question) == "models/lineage"]
     try:
-        return join_lineage(pages) if pages else None
+        page = join_lineage(pages) if pages else None
     except NodeFailure:
         return None
+    further = [verdict.value for verdict in verdicts if _name(verdict.question) == "datanets/version"]
+    return page if page is None else structs.replace(page, datanets=tuple(map(_with(further), page.datanets)))
+
+
+def _with(further: Sequence[VersionView]) -> Callable[[LineageDatanet], LineageDatanet]:
+    """Adds contributions from further pages to a DataNet version, as far as they follow on it."""
+
+    def add(datanet: LineageDatanet) -> LineageDatanet:
+        for view in further:
+            follows = bool(view.contributions) and view.contributions[0].number > datanet.next_number > 0
+            if follows and (view.datanet_id, view.version) == (datanet.datanet_id, datanet.version):
+                contributions = (*datanet.contributions, *view.contributions)
+                datanet = structs.replace(datanet, contributions=contributions, next_number=view.next_number)
+        return datanet
+
+    return add
 
 
 def _lineage(pages: Pages) -> str:

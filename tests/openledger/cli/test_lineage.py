@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -198,6 +199,64 @@ def test_a_bundle_is_written_and_says_what_it_proves(run: Run, story: Story, tmp
     assert "tutor version 2, lora" in out
     document = _json(run("verify", str(bundle), "--genesis", str(tmp_path / "genesis.json"), "--output", "json"))
     assert document["proven"].startswith("the complete lineage of olrun1")
+
+
+def test_only_all_pages_together_are_called_complete(
+    run: Run, story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds = SimpleNamespace(MAX_PAGE=1, MAX_CONTRIBUTIONS_EACH=1)
+    monkeypatch.setattr("openledger.provenance.models_lineage", bounds)
+    whole = run("query", "lineage", "tutor", "--bundle", str(tmp_path / "a.json"))
+    assert "complete: 3 entries" in whole[1]
+    assert "(from 5 pages)" in whole[1]
+    pages = [str(tmp_path / name) for name in ("a.json", "a.2.json", "a.3.json", "a.4.json", "a.5.json")]
+    anchor = ("--genesis", str(tmp_path / "genesis.json"))
+    entry = encode_id("olrun", story.entries["second"])
+    sentences = {
+        (0, 1, 2, 3, 4): f"the complete lineage of {entry}: 3 entries",
+        (
+            0,
+            1,
+            2,
+            4,
+        ): f"the complete lineage of {entry}: 3 entries; contributions of 1 DataNet version are on further pages",
+        (0, 1, 2, 4, 4): f"a part of the lineage of {entry}: the pages do not follow on each other",
+        (0,): f"a part of the lineage of {entry}: 1 entry; 2 more wait on further pages",
+        (0, 2): f"a part of the lineage of {entry}: the pages do not follow on each other",
+        (1, 2): "a part of the lineage of an entry named on an earlier page: 2 entries; verify it together with the "
+        "first page",
+    }
+    for chosen, sentence in sentences.items():
+        document = _json(run("verify", *[pages[number] for number in chosen], *anchor, "--output", "json"))
+        assert document["proven"] == sentence
+    out = run("verify", *pages, *anchor)[1]
+    assert f"tutor version 2, lora, {entry}" in out
+    assert "filter: keep rows" in out
+    assert out.count(" rows from open1") == 4
+    assert run("verify", *pages[:3], *anchor)[1].count("further contributions are on another page") == 2
+
+
+def test_all_pages_of_an_impact(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openledger.provenance.models_impact", SimpleNamespace(MAX_PAGE=2))
+    assert run("query", "impact", "reference@1", "--bundle", str(tmp_path / "i.json"))[0] == 0
+    pages = [str(tmp_path / name) for name in ("i.json", "i.2.json")]
+    what = "what was made from DataNet reference, version 1"
+    sentences = {
+        (0, 1): f"all of {what}: 3 entries",
+        (0,): f"a part of {what}: 2 entries; more wait on further pages",
+        (1,): f"a part of {what}: the pages do not follow on each other, or the first one is missing",
+    }
+    for chosen, sentence in sentences.items():
+        words = ("--genesis", str(tmp_path / "genesis.json"), "--output", "json")
+        assert _json(run("verify", *[pages[number] for number in chosen], *words))["proven"] == sentence
+
+
+def test_another_question_is_said_plainly(run: Run, tmp_path: Path) -> None:
+    bundle = str(tmp_path / "model.json")
+    assert run("query", "models", "model", "--name", "tutor", "--bundle", bundle)[0] == 0
+    document = _json(run("verify", bundle, "--genesis", str(tmp_path / "genesis.json"), "--output", "json"))
+    assert document["proven"] == "the answer to models/model: run again on proven state"
+    assert document["question"] == {"query": "models/model", "model_id": "", "name": "tutor"}
 
 
 # --- Impact
