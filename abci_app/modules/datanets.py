@@ -14,7 +14,8 @@ list of any version is a range with a completeness proof. Revoked contributions 
 no new training (also those before the contribution came: one number instead of a search).
 
 Limits: 4,096 accepted contributions a DataNet, under terms that can be joined (checked on acceptance, so that a version
-can always be made); one version a block; verdicts that never reach the quorum leave a contribution pending. Drawn reviewers, stakes and appeals come with the review economy.
+can always be made); one version a block; verdicts that never reach the quorum leave a contribution pending. Drawn
+reviewers, stakes and appeals come with the review economy.
 Invariants: listings, duplicates and names point at their records and back; counts, terms and roots recompute.
 """
 

@@ -15,6 +15,7 @@ from abci_app.invariants import violations
 from abci_app.module import Message
 from abci_app.modules.bank import SUPPLY, Burn, Supply
 from abci_app.modules.licence_join import Terms
+from abci_app.modules.members import MEMBERS, Role
 from abci_app.modules.models_records import Entry
 from abci_app.state.store import Store
 from abci_app.types import SUPPLY_NOPEN
@@ -190,7 +191,10 @@ class World:
     # --- What must hold
 
     def check(self) -> None:
-        """Every invariant of every module, the supply, and that no transaction was taken twice."""
+        """Every invariant of every module, the supply, the one registrar, and that nothing was taken twice."""
         assert violations(self.store) == []
+        assert [member.address for _, member in MEMBERS.iterate(self.store) if member.roles & Role.REGISTRAR] == [
+            self.actors[0].address
+        ]
         assert SUPPLY.get(self.store) == Supply(SUPPLY_NOPEN, self.burned_nopen)
         assert {address: self.taken[address] for address in self.next_sequences()} == self.next_sequences()

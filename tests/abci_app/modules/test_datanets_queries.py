@@ -39,6 +39,7 @@ from abci_app.modules.datanets_records import (
 )
 from abci_app.modules.licence_join import lift
 from abci_app.modules.licences import RegisterTerms, joined_id_of, terms_id_of
+from abci_app.state.views import RecordingView
 from tests.abci_app.modules.drafts import FREE, contribute, contribution_id, digest, new_id
 from tests.abci_app.modules.ledger import ALICE, DORA, Ledger
 
@@ -121,6 +122,15 @@ def test_a_version_does_not_read_what_was_accepted_after_it(ledger: Ledger) -> N
     before = ledger.ask("datanets", "version", VersionQuery(TICKETS, "", 2, 0, 10))
     ledger.accept(ALICE, ReviewContribution(D, Decision.ACCEPT, 0))
     assert ledger.ask("datanets", "version", VersionQuery(TICKETS, "", 2, 0, 10)) == before
+
+
+def test_a_version_is_read_exactly_as_far_as_it_reaches(ledger: Ledger) -> None:
+    """Else its proof would grow with everything that came later."""
+    query = VersionQuery(TICKETS, "", 2, 0, 10)
+    recording = RecordingView(ledger.store, budget_nodes=100)
+    ledger.accept(ALICE, ReviewContribution(D, Decision.ACCEPT, 0))
+    assert datanets_queries.query_version(recording, query).record.accepted_through == 3
+    assert recording.ranges == [(ACCEPTED.range(TICKETS)[0], ACCEPTED.key(TICKETS, 3) + b"\x00")]
 
 
 def test_a_version_in_full_has_what_fetching_its_rows_needs(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,10 @@ from abci_app.module import Message
 from abci_app.modules import datanets
 from abci_app.modules.datanets_records import (
     ACCEPTED,
+    MAX_ACCEPTED,
+    MAX_CONTRIBUTION_BYTES,
     MAX_REVIEWERS,
+    VERSIONS,
     Contribute,
     CreateDatanet,
     CreateVersion,
@@ -24,6 +27,7 @@ from abci_app.modules.licence_join import MAX_SOURCES
 from abci_app.modules.licences import LicencesCode, RegisterTerms, show_terms, terms_id_of
 from abci_app.state.overlay import Overlay
 from abci_app.state.views import RecordingView
+from abci_app.types import MAX_INTEGER
 from tests.abci_app.modules.drafts import FREE, contribute, contribution_id, digest, new_id, terms
 from tests.abci_app.modules.ledger import ALICE, BOB, CARL, DORA, EVE, Ledger, execute
 from tests.abci_app.signing import Signer
@@ -83,6 +87,11 @@ def ledger() -> Ledger:
             structs.replace(BATCH, byte_count=2),
             DatanetsCode.EMPTY_CONTRIBUTION,
             "a contribution of 3 rows and 2 bytes: give at least one non-empty row",
+        ),
+        (
+            structs.replace(BATCH, byte_count=2**50 + 1),
+            DatanetsCode.BAD_FIELD,
+            "a contribution of 1125899906842625 bytes, at most 1125899906842624 are allowed: split it",
         ),
         (structs.replace(BATCH, terms_id=b"x"), DatanetsCode.BAD_FIELD, "terms_id must be empty or 32 bytes"),
         (structs.replace(BATCH, payee=bytes(31)), DatanetsCode.BAD_FIELD, "payee must be empty or 32 bytes"),
@@ -287,6 +296,17 @@ def test_a_datanet_is_full_at_its_limit(ledger: Ledger, monkeypatch: pytest.Monk
         "a DataNet holds at most 2 accepted contributions: go on in another DataNet",
     )
     ledger.accept(BOB, structs.replace(verdicts[2], decision=Decision.REJECT, reason=1))
+    assert ledger.violations() == []
+
+
+def test_the_sizes_of_a_full_datanet_add_up_to_what_a_record_holds(ledger: Ledger) -> None:
+    ids = contributions(ledger, 2, lambda number: contribute(TICKETS, str(number), byte_count=MAX_CONTRIBUTION_BYTES))
+    ledger.accept(BOB, *[structs.replace(ACCEPT, contribution_id=each) for each in ids])
+    ledger.accept(ALICE, NEW_VERSION)
+    record = VERSIONS.get(ledger.store, TICKETS, 1)
+    assert record is not None
+    assert record.byte_count == 2 * MAX_CONTRIBUTION_BYTES
+    assert MAX_ACCEPTED * MAX_CONTRIBUTION_BYTES <= MAX_INTEGER
     assert ledger.violations() == []
 
 
