@@ -30,6 +30,8 @@ MAX_REVIEWERS = 16
 # Accepted contributions of one DataNet over its life. Making a version reads and hashes all of them (about 15 ms of
 # block time at the bound), and a version's contributions fit into one proven answer.
 MAX_ACCEPTED = 4_096
+# 1 PiB: all that a DataNet can accept adds up to 2^62, which the size of a version still holds.
+MAX_CONTRIBUTION_BYTES = 2**50
 # 64 buckets of 32 bits (openledger/rows.py); empty = none given.
 MAX_SKETCH_BYTES = 256
 
@@ -268,11 +270,16 @@ class Contribute(Message, frozen=True, array_like=True, forbid_unknown_fields=Tr
     payee: OptionalBytes32
 
     def validate(self) -> None:
-        """At least one row and one byte a row; optional fields empty or whole."""
+        """At least one row and one byte a row, a size that adds up; optional fields empty or whole."""
         if not self.row_count or self.byte_count < self.row_count:
             raise Rejected(
                 DatanetsCode.EMPTY_CONTRIBUTION,
                 f"a contribution of {self.row_count} rows and {self.byte_count} bytes: give at least one non-empty row",
+            )
+        if self.byte_count > MAX_CONTRIBUTION_BYTES:
+            raise Rejected(
+                DatanetsCode.BAD_FIELD,
+                f"a contribution of {self.byte_count} bytes, at most {MAX_CONTRIBUTION_BYTES} are allowed: split it",
             )
         for field, value in (("terms_id", self.terms_id), ("payee", self.payee)):
             if len(value) not in (0, 32):
