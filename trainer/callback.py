@@ -2,8 +2,9 @@
 
     trainer.add_callback(OpenLedgerCallback(publish, "my-model", parents=[...], inputs=[...]))
 
-`publish` receives the `RunRecord` when training ends (`trainer.publish.publisher(client)` sends it to the chain).
-What the callback cannot know, which DataNet versions the data came from and what was done to them, its caller says.
+`publish` receives the `RunRecord` when training ends: `trainer.publish.ClientLedger(client, signer).publish` sends it
+to the chain. What the callback cannot know, which DataNet versions the data came from and what was done to them, its
+caller says. The model is saved before; when publishing fails, `callback.record` can be published again.
 """
 
 import json

@@ -5,7 +5,6 @@ import torch
 
 from tests.trainer.tiny import tiny_model
 from trainer.dataset import Row
-from trainer.evaluate import Measurement, evaluate, summarise
 from trainer.examples import IGNORED_LABEL, Tokens, example_losses, make_batch, token_losses, tokenise
 from trainer.partition import Example
 
@@ -74,19 +73,3 @@ def test_padding_and_batching_do_not_change_the_loss(model: object) -> None:
     alone = [example_losses(model, make_batch([row], 1)).item() for row in rows]
     # float32 matrix products of another shape differ in the last bits.
     assert together == pytest.approx(alone, abs=1e-5)
-
-
-def test_measurements_are_integers_by_input(model: object) -> None:
-    rows = [(0, Tokens((2, 3, 4, 1), 0)), (2, Tokens((5, 6, 1), 0)), (0, Tokens((7, 8, 9), 0))]
-    result = evaluate(model, rows, 3, 1)
-    alone = [evaluate(model, [row], 3, 1).overall.loss_micronats for row in rows]
-    assert result.by_input[1] is None
-    assert [item.sample_size if item else 0 for item in result.by_input] == [2, 0, 1]
-    assert abs(result.overall.loss_micronats - sum(alone) // 3) <= 10
-
-
-def test_the_interval_is_1_96_standard_errors() -> None:
-    assert summarise([1_000_000, 2_000_000, 3_000_000, 4_000_000]) == Measurement(2_500_000, 4, 1_265_174)
-    assert summarise([7]) == Measurement(7, 1, 0)
-    with pytest.raises(ValueError, match="no held-out rows"):
-        summarise([])

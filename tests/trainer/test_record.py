@@ -1,4 +1,4 @@
-"""Records of runs that other programs did: from files, and from transformers' own Trainer in one line."""
+"""Records of runs that other programs did, from their files."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,10 @@ import pytest
 
 from abci_app.hashing import list_root
 from abci_app.types import PPB
-from openledger.artefact import describe_artefact
 from openledger.content import ContentStore
 from openledger.errors import UsageError
-from openledger.manifest import ManifestError, get_manifest, to_json
-from tests.trainer.tiny import TinyChain, sentence, tiny_chain, tiny_model
+from openledger.manifest import ManifestError, get_manifest
+from tests.trainer.tiny import TinyChain, tiny_chain, tiny_model
 from trainer.describe import describe
 from trainer.record import (
     DeclaredInput,
@@ -95,38 +94,3 @@ def test_an_external_run_is_not_retrained_but_says_why(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match=r"recorded from llama\.cpp finetune; its recipe cannot run here"):
         verify_entry(chain.add_entry("mine", record.entry), chain, chain.store)
-
-
-def test_one_line_records_a_run_of_transformers_own_trainer(tmp_path: Path) -> None:
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
-
-    from trainer.callback import OpenLedgerCallback
-
-    tokenizer = AutoTokenizer.from_pretrained(tiny_model())
-    model = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(tiny_model()), LoraConfig(r=2, target_modules=["q_proj"])
-    )
-    ids = [tokenizer(sentence(number))["input_ids"] for number in range(8)]
-    arguments = TrainingArguments(
-        output_dir=str(tmp_path / "out"), max_steps=3, per_device_train_batch_size=2, logging_steps=1,
-        report_to=[], use_cpu=True, save_strategy="no", disable_tqdm=True,
-    )  # fmt: skip
-    trainer = Trainer(model, arguments, train_dataset=[{"input_ids": item, "labels": item} for item in ids])
-    store = ContentStore.open(tmp_path / "content")
-    published: list[RunRecord] = []
-    inputs = [DeclaredInput(b"\2" * 32, 1, PPB, steps=("tokenised",))]
-    parents = [ParentRecord(b"\1" * 32, "base", PPB)]
-    trainer.add_callback(OpenLedgerCallback(published.append, "mine", parents=parents, inputs=inputs, store=store))
-    trainer.train()
-
-    (record,) = published
-    artefact = describe_artefact(tmp_path / "out" / "openledger-artefact")
-    assert (record.entry.kind, record.entry.tensor_digest) == ("lora", artefact.tensor_digest)
-    assert (record.entry.parents, record.model_name) == (tuple(parents), "mine")
-    manifest = get_manifest(store, record.entry.manifest_root)
-    assert manifest.json("recipe")["max_steps"] == 3
-    assert str(tmp_path).encode() not in manifest.encode()
-    assert len(manifest.json("loss-trace")["losses"]) == 3
-    assert 0 < record.event.started_seconds <= record.event.finished_seconds
-    assert manifest.parts["about"].startswith(to_json({"data_checked": False})[:-1])

@@ -1,0 +1,127 @@
+"""One line records a run of transformers' own Trainer: adapters and whole models, with times, losses and quality."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from abci_app.types import PPB
+from openledger.artefact import describe_artefact
+from openledger.content import ContentStore
+from openledger.errors import UsageError
+from openledger.manifest import get_manifest, to_json
+from tests.trainer.tiny import sentence, tiny_model
+from trainer.callback import ARTEFACT_FOLDER, OpenLedgerCallback
+from trainer.describe import describe
+from trainer.record import DeclaredInput, ParentRecord, RunRecord
+
+pytestmark = pytest.mark.ml
+INPUTS = (DeclaredInput(b"\2" * 32, 1, PPB, steps=("tokenised",)),)
+PARENTS = (ParentRecord(b"\1" * 32, "base", PPB),)
+
+
+def trained(folder: Path, callback: OpenLedgerCallback, *, lora: bool = True, **changes: Any) -> Any:
+    """Three steps of transformers' Trainer on eight sentences, with the callback."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model())
+    model = AutoModelForCausalLM.from_pretrained(tiny_model())
+    if lora:
+        model = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"]))
+    rows = [{"input_ids": ids, "labels": ids} for ids in (tokenizer(sentence(n))["input_ids"] for n in range(8))]
+    settings = {
+        "output_dir": str(folder), "max_steps": 3, "per_device_train_batch_size": 2, "logging_steps": 1,
+        "report_to": [], "use_cpu": True, "save_strategy": "no", "disable_tqdm": True,
+    }  # fmt: skip
+    arguments = TrainingArguments(**(settings | changes))
+    trainer = Trainer(model, arguments, train_dataset=rows, eval_dataset=rows[:2])
+    trainer.add_callback(callback)
+    trainer.train()
+    return trainer
+
+
+def test_an_adapter_is_saved_described_and_handed_over_once(tmp_path: Path) -> None:
+    store = ContentStore.open(tmp_path / "content")
+    published: list[RunRecord] = []
+    callback = OpenLedgerCallback(published.append, "mine", parents=PARENTS, inputs=INPUTS, store=store)
+    trained(tmp_path / "out", callback)
+    (record,) = published
+    assert callback.record is record
+    artefact = describe_artefact(tmp_path / "out" / ARTEFACT_FOLDER)
+    assert (record.model_name, record.entry.kind, record.entry.parents) == ("mine", "lora", PARENTS)
+    assert (record.entry.artefact_digest, record.entry.tensor_digest) == (
+        artefact.artefact_digest, artefact.tensor_digest,
+    )  # fmt: skip
+    assert all(store.get(file.digest) for file in artefact.files)
+    assert 0 < record.event.started_seconds <= record.event.finished_seconds
+    assert (record.event.quality_metric, record.event.quality_value) == ("", 0)
+
+
+def test_the_manifest_has_arguments_losses_and_steps_but_no_place_and_no_secret(tmp_path: Path) -> None:
+    store = ContentStore.open(tmp_path / "content")
+    callback = OpenLedgerCallback(lambda _: None, "mine", parents=PARENTS, inputs=INPUTS, store=store)
+    trained(tmp_path / "out", callback, hub_token="hf_secret", learning_rate=0.003)
+    assert callback.record is not None
+    manifest = get_manifest(store, callback.record.entry.manifest_root)
+    recipe = manifest.json("recipe")
+    assert (recipe["max_steps"], recipe["learning_rate"]) == (3, "0.003")
+    assert len(manifest.json("loss-trace")["losses"]) == 3
+    stored = manifest.encode()
+    assert str(tmp_path).encode() not in stored
+    assert b"hf_secret" not in stored
+    assert manifest.parts["about"].startswith(to_json({"data_checked": False})[:-1])
+    assert "  declared by the recorder: tokenised" in describe(manifest)
+
+
+def test_a_whole_model_is_a_full_fine_tune_and_its_evaluation_is_the_quality(tmp_path: Path) -> None:
+    store = ContentStore.open(tmp_path / "content")
+    callback = OpenLedgerCallback(lambda _: None, "mine", parents=PARENTS, inputs=INPUTS, store=store)
+    trainer = trained(tmp_path / "out", callback, lora=False, eval_strategy="steps", eval_steps=1)
+    record = callback.record
+    assert record is not None
+    assert record.entry.kind == "full"
+    assert record.event.quality_metric == "evaluation-loss-micronats"
+    measured = [line["eval_loss"] for line in trainer.state.log_history if "eval_loss" in line]
+    assert record.event.quality_value == round(measured[-1] * 1_000_000)
+
+
+def test_the_same_run_twice_gives_the_same_entry(tmp_path: Path) -> None:
+    store = ContentStore.open(tmp_path / "content")
+    entries = []
+    for name in ("one", "two"):
+        callback = OpenLedgerCallback(lambda _: None, "mine", parents=PARENTS, inputs=INPUTS, store=store)
+        trained(tmp_path / name, callback, lora=False, seed=5)
+        assert callback.record is not None
+        entries.append(callback.record.entry)
+    assert entries[0] == entries[1]
+
+
+def test_a_kind_can_be_said_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
+    store = ContentStore.open(tmp_path / "content")
+    callback = OpenLedgerCallback(lambda _: None, "mine", kind="distil", store=store)
+    trained(tmp_path / "out", callback, lora=False)
+    assert callback.record is not None
+    assert callback.record.entry.kind == "distil"
+    with pytest.raises(UsageError, match="kind of run 'magic' is unknown; use one of pretrain, lora"):
+        trained(tmp_path / "out", OpenLedgerCallback(lambda _: None, "mine", kind="magic", store=store), lora=False)
+
+
+def test_only_the_first_of_several_processes_records(tmp_path: Path) -> None:
+    published: list[RunRecord] = []
+    callback = OpenLedgerCallback(published.append, "mine", store=ContentStore.open(tmp_path / "content"))
+    state, arguments = SimpleNamespace(is_world_process_zero=False), SimpleNamespace(output_dir=str(tmp_path / "out"))
+    callback.on_train_end(arguments, state, None, model=object())
+    assert (published, callback.record) == ([], None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_when_publishing_fails_the_record_is_still_there_to_publish_again(tmp_path: Path) -> None:
+    def refuse(record: RunRecord) -> None:
+        raise UsageError("no money")
+
+    callback = OpenLedgerCallback(refuse, "mine", store=ContentStore.open(tmp_path / "content"))
+    with pytest.raises(UsageError, match="no money"):
+        trained(tmp_path / "out", callback)
+    assert callback.record is not None

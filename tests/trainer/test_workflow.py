@@ -1,0 +1,158 @@
+"""From a recipe to a recorded run: what is said before compute is spent, and files that are not what they should be."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from abci_app.types import PPB
+from openledger.content import ContentCorrupt, ContentStore
+from openledger.errors import NotVerified
+from openledger.manifest import Manifest, get_manifest, put_manifest, to_json
+from tests.trainer.tiny import TinyChain, tiny_chain, tiny_recipe
+from trainer.base_model import SOURCE_SHA256
+from trainer.partition import PartitionError
+from trainer.record import ParentRecord, files_of
+from trainer.workflow import LicenceVerdict, artefact_folder, check_recipe, parents_of, train_recipe
+
+pytestmark = pytest.mark.ml
+
+
+@pytest.fixture
+def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyChain:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tiny_chain(tmp_path)
+
+
+def test_a_check_says_what_would_be_used_and_what_the_chain_says_to_the_terms(
+    chain: TinyChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Sequence[ParentRecord], Sequence[tuple[bytes, int]]]] = []
+
+    def clash(kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tuple[bytes, int]]) -> LicenceVerdict:
+        asked.append((kind, parents, inputs))
+        return LicenceVerdict(("they clash",), conflict=True)
+
+    monkeypatch.setattr(chain, "licence_verdict", clash)
+    lines, verdict = check_recipe(tiny_recipe(), chain, chain.store)
+    assert lines == (
+        "facts version 1: 75 % of the mix, 40 rows, 30 for training, 10 held out, 9 used",
+        "questions version 1: 25 % of the mix, 20 rows, 17 for training, 3 held out, 3 used",
+    )
+    assert verdict == LicenceVerdict(("they clash",), conflict=True)
+    base = chain.entries["base"].entry_id
+    ids = [chain.versions[name, 1].datanet_id for name in ("facts", "questions")]
+    assert asked == [("lora", (ParentRecord(base, "base", PPB),), [(ids[0], 1), (ids[1], 1)])]
+
+
+def test_a_recipe_that_leaves_no_row_is_refused_before_any_model_is_loaded(chain: TinyChain, tmp_path: Path) -> None:
+    recipe = tiny_recipe(("min_chars: 10", "min_chars: 10000"))
+    for attempt in (
+        lambda: check_recipe(recipe, chain, chain.store),
+        lambda: train_recipe(recipe, chain, chain.store, tmp_path / "out"),
+    ):
+        with pytest.raises(PartitionError, match=r"datasets\[0\]: no row of 40 is left to train on after filters"):
+            attempt()
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_used_filters_and_held_out_rows_are_those_of_the_record(chain: TinyChain, tmp_path: Path) -> None:
+    run, record = train_recipe(tiny_recipe(), chain, chain.store, tmp_path / "out")
+    prepared = run.prepared
+    held_out = {example.row.leaf for partition in prepared.partitions for example in partition.held_out}
+    assert not held_out & {example.row.leaf for example in prepared.order}
+    assert {example.row.leaf for example in prepared.held_out} <= held_out
+    assert [item.weight_ppb for item in record.entry.inputs] == [750_000_000, 250_000_000]
+    assert [item.rows_used for item in record.entry.inputs] == [9, 3]
+    parts = record.manifest.inputs
+    assert [(part["rows"], part["kept_by_filter"], part["rows_held_out"]) for part in parts] == [
+        (40, [40], 10), (20, [20], 3),
+    ]  # fmt: skip
+
+
+def test_parents_share_as_the_recipe_says(chain: TinyChain) -> None:
+    base = chain.entries["base"]
+    adapter = replace(base, entry_id=b"\7" * 32)
+    recipe = tiny_recipe(("{base: base}", "{base: base, adapter: x, adapter_share_ppb: 700000000}"))
+    assert parents_of(recipe, base, None) == (ParentRecord(base.entry_id, "base", PPB),)
+    assert parents_of(recipe, base, adapter) == (
+        ParentRecord(base.entry_id, "base", 300_000_000),
+        ParentRecord(adapter.entry_id, "adapter", 700_000_000),
+    )
+
+
+def test_files_of_an_entry_are_fetched_once_and_mended_when_the_cache_was_changed(chain: TinyChain) -> None:
+    base = chain.entries["base"]
+    folder, artefact = artefact_folder(base, chain.store)
+    assert artefact.artefact_digest == base.record.artefact_digest
+    weights = folder / "model.safetensors"
+    good = weights.read_bytes()
+    weights.unlink()
+    weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    assert artefact_folder(base, chain.store) == (folder, artefact)
+    assert weights.read_bytes() == good
+
+
+def test_changed_files_in_the_store_are_not_trained_from(chain: TinyChain) -> None:
+    base = chain.entries["base"]
+    manifest = get_manifest(chain.store, base.record.manifest_root)
+    weights = next(file for file in files_of(manifest) if file.name.endswith(".safetensors"))
+    path = Path(chain.store.path_of(weights.digest))
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(ContentCorrupt, match=weights.digest.hex()[:16]):
+        artefact_folder(base, chain.store)
+
+
+def test_an_entry_whose_manifest_lists_other_files_is_not_trained_from(chain: TinyChain) -> None:
+    base = chain.entries["base"]
+    lied = replace(base, record=replace(base.record, artefact_digest=b"\1" * 32))
+    with pytest.raises(NotVerified, match="lists other files than the entry records"):
+        artefact_folder(lied, chain.store)
+    lied = replace(base, record=replace(base.record, tensor_digest=b"\1" * 32))
+    with pytest.raises(NotVerified, match="do not have its digests; empty"):
+        artefact_folder(lied, chain.store)
+
+
+def test_only_the_wheels_own_model_is_taken_from_the_wheel(chain: TinyChain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another import comes from the store, without a conversion of half a gigabyte."""
+    asked: list[bool] = []
+
+    def wheel() -> None:
+        asked.append(True)
+        raise AssertionError("not this one")
+
+    monkeypatch.setattr("trainer.workflow.import_base_model", wheel)
+    base = chain.entries["base"]
+    other = replace(base, record=replace(base.record, kind="import"))
+    assert artefact_folder(other, chain.store)[1].artefact_digest == base.record.artefact_digest
+    assert asked == []
+    manifest = get_manifest(chain.store, base.record.manifest_root)
+    source = Manifest({**manifest.parts, "source": to_json({"source_sha256": SOURCE_SHA256})})
+    named = replace(other, record=replace(other.record, manifest_root=put_manifest(chain.store, source)))
+    with pytest.raises(AssertionError, match="not this one"):
+        artefact_folder(named, chain.store)
+
+
+def test_an_interrupted_command_goes_on_where_it_stopped(chain: TinyChain, tmp_path: Path) -> None:
+    whole, _ = train_recipe(tiny_recipe(), chain, chain.store, tmp_path / "whole")
+
+    def stop(step: int, steps: int, loss_nats: float) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(tiny_recipe(), chain, chain.store, tmp_path / "part", progress=stop)
+    steps: list[int] = []
+    resumed, _ = train_recipe(
+        tiny_recipe(), chain, chain.store, tmp_path / "part", progress=lambda step, *_: steps.append(step)
+    )
+    assert steps == [5, 6]
+    assert resumed.artefact == whole.artefact
+    assert not list((tmp_path / "cache" / "openledger" / "runs").rglob("*.safetensors"))
+
+
+def test_content_from_nowhere_is_named(chain: TinyChain, tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="is not in the store"):
+        train_recipe(tiny_recipe(), chain, ContentStore.open(tmp_path / "empty"), tmp_path / "out")
