@@ -13,6 +13,10 @@ import pytest
 from abci_app.bech32 import encode_id
 from abci_app.genesis import GenesisState
 from abci_app.modules.bank import AccountQuery, BankCode, Transfer
+from abci_app.modules.datanets_records import CreateDatanet, CreateVersion, Decision, ReviewContribution
+from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.models_lineage import CleanAnswer
+from abci_app.modules.models_records import CreateModel, EntryKind, RecordRuns, entry_id_of
 from node import cometbft
 from node.devnet import Devnet
 from openledger.async_client import AsyncClient
@@ -25,6 +29,7 @@ from openledger.light.anchors import parse_genesis
 from openledger.light.results import Settings
 from openledger.light_client import LightClient
 from openledger.wallet import Wallet
+from tests.abci_app.modules import drafts
 
 pytestmark = pytest.mark.integration
 
@@ -161,6 +166,42 @@ def test_two_of_three_sign_without_a_node_and_anybody_sends(
     assert account["result"]["balance_nopen"] < 3 * OPEN
     # Sending the same file again finds it where it is.
     assert command("tx", "broadcast", files["signed"]) == sent
+
+
+def test_a_lineage_on_a_real_chain_is_proven_bundled(net: Devnet, command: Callable[..., Any], tmp_path: Path) -> None:
+    base = drafts.entry("base", kind=EntryKind.IMPORT, terms_id=terms_id_of(drafts.FREE))
+    with Client(_url(net)) as client:
+        made = client.send(
+            ALICE, RegisterTerms(drafts.FREE), CreateDatanet("notes", "", terms_id_of(drafts.FREE), (), 1),
+            CreateModel("tutor", ""), RecordRuns((drafts.run_of(base),)),
+        )  # fmt: skip
+        datanet_id, model_id = made.sent.object_id("datanet", 1), made.sent.object_id("model", 2)
+        rows = drafts.contribute(datanet_id, "rows")
+        contribution_id = drafts.contribution_id(rows, BOB.address, terms_id_of(drafts.FREE))
+        tune = drafts.entry("tune", data=((datanet_id, 1),), made_from=(entry_id_of(base),))
+        made.wait()
+        client.send(BOB, rows).wait()
+        client.send(
+            ALICE, ReviewContribution(contribution_id, Decision.ACCEPT, 0), CreateVersion(datanet_id, ""),
+            RecordRuns((drafts.run_of(tune, model_id=model_id, label="first"),)),
+        ).wait()  # fmt: skip
+        net.wait_for_height(client.status().sync_info.latest_block_height + 2)
+    bundle = str(tmp_path / "lineage.json")
+    answer = command("query", "lineage", "tutor", "--bundle", bundle)
+    assert (answer["verified"], answer["complete"]) == (True, True)
+    assert [item["entry_id"] for item in answer["result"]["entries"]] == [
+        encode_id("olrun", entry_id_of(entry)) for entry in (tune, base)
+    ]
+    genesis = str(net.nodes[0].home.genesis_file)
+    verdict = command("verify", bundle, "--genesis", genesis, "--node", "http://127.0.0.1:1")
+    assert verdict["proven"] == f"the complete lineage of {encode_id('olrun', entry_id_of(tune))}: 2 entries"
+    impact = command("query", "impact", "notes", "--version", "1")
+    assert [item["model_name"] for item in impact["result"]["entries"]] == ["tutor"]
+    clean = command("query", "clean", "tutor", "notes")
+    assert (clean["verified"], clean["result"]["answer"]) == (True, CleanAnswer.PRESENT)
+    assert command("query", "verdict", "--input", "notes@1", "--parent", "tutor")["result"]["outcome"] == 1
+    unknown = command("query", "lineage", "nobody", code=ExitCode.NOT_FOUND)
+    assert "there is no model named 'nobody'" in unknown
 
 
 def test_nobody_at_the_address_is_said_so() -> None:
