@@ -1,65 +1,26 @@
-"""The commands `train` and `record`, on a tiny model and a chain in a dictionary."""
+"""The command `train`, on a tiny model and a chain in a dictionary."""
 
-import argparse
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from abci_app.types import PPB
+from openledger.artefact import describe_artefact
 from openledger.cli.main import main
-from openledger.cli.record import divide
-from openledger.errors import UsageError
+from openledger.cli.train import Bar
 from openledger.exit_codes import ExitCode
-from openledger.manifest import get_manifest
-from tests.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_model
-from trainer.record import ParentRecord, RunRecord
+from openledger.manifest import Manifest, get_manifest, put_manifest, to_json
+from tests.openledger.cli.fake_ledger import FakeLedger, use_fake_ledger
+from trainer.verify import Grade
 from trainer.workflow import LicenceVerdict
 
 pytestmark = pytest.mark.ml
 
 
-@dataclass
-class Published:
-    entry: str
-    height: int
-
-
-class FakeLedger:
-    """What the commands see of the chain."""
-
-    def __init__(self, chain: TinyChain) -> None:
-        self.chain = chain
-        self.records: list[RunRecord] = []
-        self.verdict = LicenceVerdict(("terms: compatible",), conflict=False)
-        self.datanet_version = chain.datanet_version
-        self.entry = chain.entry
-
-    def licence_verdict(self, kind: str, parents: object, inputs: object) -> LicenceVerdict:
-        return self.verdict
-
-    def publish(self, record: RunRecord) -> Published:
-        self.records.append(record)
-        self.chain.add_entry("published", record.entry)
-        return Published("published", 7)
-
-
 @pytest.fixture
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLedger:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    fake = FakeLedger(tiny_chain(tmp_path))
-
-    @contextmanager
-    def open_fake(args: argparse.Namespace) -> Iterator[FakeLedger]:
-        yield fake
-
-    monkeypatch.setattr("openledger.cli.train.open_ledger", open_fake)
-    return fake
+    return use_fake_ledger(tmp_path, monkeypatch)
 
 
 def test_train_checks_trains_records_and_sums_up(ledger: FakeLedger, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,9 +70,65 @@ def test_verify_retrains_and_grades(ledger: FakeLedger, capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out)["grade"] == "trace match"
 
 
+def test_a_repetition_is_recorded_when_a_key_is_named_and_keeps_its_adapter_when_a_folder_is(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "recipe.yaml", "--from", "alice", "--content", "content"]) == ExitCode.OK
+    capsys.readouterr()
+    words = ["train", "--verify", "published", "--from", "bob", "--folder", "again", "--content", "content"]
+    assert main([*words, "--output", "json"]) == ExitCode.OK
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["height"] == 9
+    known = ledger.chain.entries["published"]
+    assert ledger.repetitions == [(known.entry_id, Grade.BIT_EXACT, known.record.tensor_digest)]
+    assert describe_artefact(Path("again")).tensor_digest == known.record.tensor_digest
+    assert "training 6 steps again" in printed.err
+
+
+def test_a_result_that_differs_has_its_own_exit_code(ledger: FakeLedger, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "recipe.yaml", "--from", "alice", "--content", "content"]) == ExitCode.OK
+    known = ledger.chain.entries["published"]
+    manifest = get_manifest(ledger.chain.store, known.record.manifest_root)
+    losses = [loss + 100_000 for loss in manifest.json("loss-trace")["losses"]]
+    told = Manifest({**manifest.parts, "loss-trace": to_json({"unit": "micronats", "losses": losses})})
+    lied = replace(known.record, manifest_root=put_manifest(ledger.chain.store, told), tensor_digest=bytes(32))
+    ledger.chain.entries["published"] = replace(known, record=lied)
+    capsys.readouterr()
+    words = ["train", "--verify", "published", "--content", "content", "--output", "json"]
+    assert main(words) == ExitCode.NOT_VERIFIED
+    said = json.loads(capsys.readouterr().out)
+    assert said == {
+        "grade": "differs",
+        "findings": ["largest difference of a step's loss: 100000 micronats, allowed 5000"],
+    }
+
+
+def test_an_interrupted_run_goes_on_with_the_same_command(
+    ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "recipe.yaml", "--from", "alice", "--content", "content"]
+    assert main([*words, "--folder", "whole"]) == ExitCode.OK
+
+    def stop(self: Bar, step: int, steps: int, loss_nats: float) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bar, "__call__", stop)
+        assert main([*words, "--folder", "part"]) == ExitCode.INTERRUPTED
+    assert len(ledger.records) == 1
+    capsys.readouterr()
+    assert main([*words, "--folder", "part"]) == ExitCode.OK
+    assert "step 1/6" not in capsys.readouterr().err
+    assert ledger.records[1].entry == ledger.records[0].entry
+    assert describe_artefact(Path("part")) == describe_artefact(Path("whole"))
+
+
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
+        (["--verify", "x", "--check"], ExitCode.USAGE, "--check and --local go with a recipe"),
+        (["recipe.yaml", "--check", "--bundle", "b.json"], ExitCode.USAGE, "--bundle and --height go with questions"),
         (["recipe.yaml"], ExitCode.USAGE, "which key records the run? pass --from KEY, or --local"),
         (["absent.yaml", "--check"], ExitCode.USAGE, "absent.yaml: no such file; give the path of a recipe"),
         (["recipe.yaml", "--check", "--content", "elsewhere"], ExitCode.NOT_FOUND, "is not in the store"),
@@ -124,34 +141,3 @@ def test_mistakes_give_one_line(
     error = capsys.readouterr().err
     assert text in error
     assert error.count("\n") == 1
-
-
-def test_record_takes_a_run_of_any_framework(ledger: FakeLedger, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [
-        "record", "--model", "mine", "--kind", "lora", "--files", str(tiny_model()), "--recipe", "recipe.yaml",
-        "--framework", "axolotl 0.9", "--parent", "base", "--input", "facts@1:25%", "--input", "questions@1",
-        "--step", "removed addresses", "--started", "100", "--finished", "200", "--environment", "eight GPUs",
-        "--from", "alice", "--content", "content", "--output", "json",
-    ]  # fmt: skip
-    assert main(words) == ExitCode.OK
-    (record,) = ledger.records
-    assert json.loads(capsys.readouterr().out)["manifest_root"] == record.entry.manifest_root.hex()
-    assert record.entry.parents == (ParentRecord(ledger.chain.entries["base"].entry_id, "base", PPB),)
-    assert [(item.version, item.weight_ppb) for item in record.entry.inputs] == [(1, PPB // 4), (1, PPB // 4 * 3)]
-    assert [item.rows_used for item in record.entry.inputs] == [0, 0]
-    assert (record.event.started_seconds, record.event.finished_seconds, record.event.environment) == (
-        100, 200, "eight GPUs",
-    )  # fmt: skip
-    assert record.manifest.inputs[0]["declared_steps"] == ["removed addresses"]
-    assert main([*words[:1], *words[1:], "--input", "facts"]) == ExitCode.USAGE
-    assert "write DATANET@VERSION" in capsys.readouterr().err
-
-
-def test_shares_that_are_left_out_divide_the_rest() -> None:
-    assert divide([], "--input") == []
-    assert divide([""], "--input") == [PPB]
-    assert divide(["60%", "", ""], "--input") == [600_000_000, 200_000_000, 200_000_000]
-    assert divide(["", "", ""], "--input") == [333_333_334, 333_333_333, 333_333_333]
-    for wrong in (["60%", "50%"], ["60%"], ["60%", "60%", ""]):
-        with pytest.raises(UsageError, match="shares of --input sum to"):
-            divide(wrong, "--input")
