@@ -39,6 +39,8 @@ APP_VERSION = 1
 BLOCK_MAX_BYTES = 4 * 1024 * 1024
 # Total power must stay below 2^63/8; a bound per validator keeps any sum of 100 far below.
 MAX_POWER = 10**12
+# Beyond this nobody reads a document, and spaces make a quarter of it.
+_READABLE_BYTES = 1024 * 1024
 _KEY_TYPE = "tendermint/PubKeyEd25519"
 _DECLARATION_TAG = b"openledger/validator-declaration/v1\n"
 
@@ -143,7 +145,9 @@ def chain_id(path: Path) -> str:
 
 def write(path: Path, document: Document) -> None:
     """Write the document, readable by a person when it is small."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    data = msgspec.json.encode(document)
+    small = len(data) <= _READABLE_BYTES
+    path.write_bytes((msgspec.json.format(data, indent=2) if small else data) + b"\n")
 
 
 def add_account(path: Path, address: str, amount_nopen: int) -> None:

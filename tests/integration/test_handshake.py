@@ -70,9 +70,8 @@ class Story:
         node.start()
         try:
             self.net.wait_for_height(last + 2, 30.0)
-            assert {at: node.app_hash_at(at) for at in range(1, last)} == {
-                at: self.app_hashes[at] for at in range(1, last)
-            }
+            before = {at: app_hash for at, app_hash in self.app_hashes.items() if at < last}
+            assert {at: node.app_hash_at(at) for at in before} == before
         finally:
             node.stop()
 
