@@ -22,7 +22,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from abci_app.block import TransactionFailure
+from abci_app.block import TransactionFailure, codespace_of
 from abci_app.errors import Code, Rejected
 from abci_app.mempool import Mempool
 from abci_app.module import BlockContext
@@ -87,7 +87,8 @@ def answer_query(
         with _open_version(store, request.height, request.prove) as version:
             return _answer(version, request, last_block_seconds)
     except Rejected as rejection:
-        return pb.ResponseQuery(code=int(rejection.code), log=rejection.text, codespace="openledger")
+        codespace = codespace_of(rejection.code)
+        return pb.ResponseQuery(code=int(rejection.code), log=rejection.text, codespace=codespace)
     except UnknownHeight as error:
         return pb.ResponseQuery(code=int(Code.HEIGHT_UNAVAILABLE), log=str(error), codespace="openledger")
     except ProofTooDeep as error:

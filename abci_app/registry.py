@@ -39,7 +39,8 @@ def find_query(module: str, name: str) -> Query:
     """The query `name` of `module`; raises `Rejected(UNKNOWN_QUERY)`."""
     query = _QUERIES.get((module, name))
     if query is None:
-        raise Rejected(Code.UNKNOWN_QUERY, f"no query {module}/{name}: see `openledger query --help`")
+        asked = f"{module}/{name}"[:100]  # free text from the network
+        raise Rejected(Code.UNKNOWN_QUERY, f"no query {asked!r}: see `openledger query --help`")
     return query
 
 

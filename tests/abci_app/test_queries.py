@@ -12,6 +12,8 @@ from abci_app.errors import Code
 from abci_app.modules.accounts import DelegationsQuery, DelegationsView, SetDelegation
 from abci_app.modules.bank import SUPPLY, AccountQuery, AccountView, Burn, Supply, SupplyQuery, Transfer
 from abci_app.modules.members import Member, MemberQuery, MembersPage, MembersQuery, MemberView
+from abci_app.modules.models_queries import VerdictQuery
+from abci_app.modules.models_records import ModelsCode
 from abci_app.pb import abci_pb2 as pb
 from abci_app.pb import crypto_pb2
 from abci_app.queries import LocalNode
@@ -20,6 +22,7 @@ from abci_app.state import proof
 from abci_app.state.codec import encode
 from abci_app.state.memory_store import MemoryStore
 from tests.abci_app.chain import Chain, accounts_with
+from tests.abci_app.modules.drafts import entry
 from tests.abci_app.signing import Key, Signer
 
 FUNDS = 10**9
@@ -170,17 +173,26 @@ def test_an_account_is_answered_as_it_stands(chain: Chain) -> None:
 @pytest.mark.parametrize(
     "path",
     ["", "/", "/query", "/query/bank", "/query/bank/", "/query/bank/account/x", "/query/x/y", "/store", "x" * 100_000,
-     "/store/openledger", "/store/other/key", "/query/bank/é"],
+     "/store/openledger", "/store/other/key", "/query/bank/é", "/query/bank/" + "x" * 100_000, "/query/bank/account\n"],
 )  # fmt: skip
 def test_an_unknown_path_has_a_code_and_a_short_answer(chain: Chain, path: str) -> None:
     answer = chain.query(path, b"x")
     assert (answer.code, answer.value, len(answer.log) < 200) == (Code.UNKNOWN_QUERY, b"", True)
+    assert answer.log.isprintable()
 
 
 @pytest.mark.parametrize("data", [b"", b"\x91\x01", b"\xc1", encode(AccountQuery(ALICE)) + b"\x00", b"\x91" * 100_000])
 def test_malformed_arguments_have_a_code(chain: Chain, data: bytes) -> None:
     answer = chain.query("/query/bank/account", data)
     assert (answer.code, answer.log.startswith("arguments of bank/account are malformed: ")) == (Code.BAD_QUERY, True)
+
+
+def test_a_refusal_by_a_modules_rule_names_the_module(chain: Chain) -> None:
+    drafted = entry("made of something unknown", made_from=[bytes(32)])
+    answer = chain.query("/query/models/verdict", encode(VerdictQuery(drafted, 0)))
+    assert (answer.code, answer.codespace, answer.log.startswith("parent ")) == (
+        ModelsCode.UNKNOWN_PARENT, "models", True,
+    )  # fmt: skip
 
 
 def test_more_data_than_any_query_needs_is_refused_unread(chain: Chain) -> None:
