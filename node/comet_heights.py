@@ -12,6 +12,8 @@ import plyvel
 from abci_app.pb import storage_pb2
 from node.home import Home
 
+_COPY_PREFIX = "openledger-"
+
 
 def comet_heights(home: Home) -> tuple[int, int]:
     """(state, blocks): the heights in CometBFT's databases, 0 for one that is empty. The node must be stopped."""
@@ -24,7 +26,9 @@ def _read(folder: Path, key: bytes) -> bytes:
     """One value of a goleveldb database, read from a copy so that the original is not changed by opening it."""
     if not folder.is_dir():
         return b""
-    with tempfile.TemporaryDirectory(prefix="openledger-", dir=folder.parent) as copy:
+    for left_over in folder.parent.glob(_COPY_PREFIX + "*"):  # of a node that was killed while it read
+        shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_COPY_PREFIX, dir=folder.parent) as copy:
         for path in folder.iterdir():
             if path.suffix == ".ldb":
                 os.link(path, Path(copy) / path.name)  # immutable once written

@@ -162,6 +162,7 @@ def test_the_heights_of_a_stopped_cometbft_are_read_without_changing_its_databas
     node.supervisor.stop()
     folders = [node.home.data_folder / name for name in ("state.db", "blockstore.db")]
     before = [sorted((path.name, path.stat().st_size) for path in folder.iterdir()) for folder in folders]
+    (node.home.data_folder / "openledger-left-over").mkdir()
     assert comet_heights(node.home) == (node.application.height, node.application.height)
     assert [sorted((path.name, path.stat().st_size) for path in folder.iterdir()) for folder in folders] == before
     assert sorted(path.name for path in node.home.data_folder.iterdir() if path.name.startswith("openledger-")) == []

@@ -47,23 +47,32 @@ def test_init_accounts_validator_and_validate_make_a_chain_that_can_start(
     assert {name: summary[name] for name in expected} == expected
 
 
-def test_two_parties_collect_to_the_same_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = []
-    for name in ("alice", "bob"):
-        home, file = tmp_path / name, tmp_path / f"{name}.json"
-        assert _init(home) == 0
-        assert main(["genesis", "add-validator", "--name", name, "--file", str(file), "--home", str(home)]) == 0
+def test_two_parties_collect_to_the_same_document_and_start_one_chain(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homes, files = [Home(tmp_path / "alice"), Home(tmp_path / "bob")], []
+    for home in homes:
+        file = tmp_path / f"{home.folder.name}.json"
+        assert _init(home.folder) == 0
+        words = ["genesis", "add-validator", "--name", home.folder.name, "--file", str(file)]
+        assert main([*words, "--home", str(home.folder)]) == 0
         files.append(str(file))
-    alice, bob = Home(tmp_path / "alice"), Home(tmp_path / "bob")
+    alice, bob = homes
     assert main(["genesis", "collect", files[1], "--home", str(alice.folder)]) == 0
     document = alice.genesis_file.read_bytes()
     bob.genesis_file.write_bytes(document)
     assert main(["genesis", "collect", *files, "--home", str(bob.folder)]) == 0
     assert bob.genesis_file.read_bytes() == document
     assert len(json.loads(document)["validators"]) == 2
-    peers = {home: str(cometbft.read_config(home)["p2p"]["persistent_peers"]) for home in (alice, bob)}
+    peers = {home: str(cometbft.read_config(home)["p2p"]["persistent_peers"]) for home in homes}
     assert peers[alice].startswith(cometbft.node_id(bob) + "@127.0.0.1:")
     assert peers[bob].startswith(cometbft.node_id(alice) + "@127.0.0.1:")
+    with _command("node", "start", "--home", str(bob.folder)) as process:
+        try:
+            assert _run_until(alice, 2, capsys)["peers"] == 1  # neither makes a block alone
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(40) == 0
 
 
 @pytest.mark.parametrize(
