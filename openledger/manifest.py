@@ -97,7 +97,7 @@ class Manifest:
             raise ManifestError(f"the manifest has no part {name!r}; it has {', '.join(self.parts)}")
         try:
             return json.loads(self.parts[name])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ManifestError(f"part {name!r} is not JSON: {error}") from error
 
     @property

@@ -103,4 +103,9 @@ def _read_config(path: Path, names: list[str]) -> dict[str, str]:
 
 def note(text: str) -> None:
     """A remark for people on standard error, so that standard output stays clean for programs."""
-    print(text, file=sys.stderr)
+    print(printable(text, keep="\n"), file=sys.stderr)
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Control characters as `?`: some texts come from nodes and documents that anybody may have written."""
+    return "".join([character if character.isprintable() or character in keep else "?" for character in text])

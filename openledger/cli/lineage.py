@@ -301,10 +301,11 @@ def show_whole(
 
     def people(console: Console, _document: Any) -> None:
         from openledger.cli.lines import print_lines
+        from openledger.cli.output import print_line
 
         print_lines(console, lines)
         pages = f" (from {len(whole.answers)} pages)" if len(whole.answers) > 1 else ""
-        console.print(f"complete{'' if first.verified else ' if the node is honest'}: {summary}{pages}", markup=False)
+        print_line(console, f"complete{'' if first.verified else ' if the node is honest'}: {summary}{pages}")
 
     context.output.show({}, people)
     note(f"\n{first.note}" if first.verified else f"\nNOT VERIFIED: {first.note}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from openledger.cli.context import printable
 from openledger.light.parse import format_time
 from openledger.light.wire import NANOSECONDS_PER_SECOND
 
@@ -36,8 +37,10 @@ class Line:
 
 def print_lines(console: Console, lines: Sequence[Line]) -> None:
     """Each line as the root of a tree; a terminal folds long lines inside the tree, a pipe gets them whole."""
+    from openledger.cli.output import print_line
+
     for text in render(lines, console.width if console.is_terminal else 0):
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_line(console, text)
 
 
 def render(lines: Sequence[Line], width: int = 0) -> Iterator[str]:
@@ -59,11 +62,6 @@ def render(lines: Sequence[Line], width: int = 0) -> Iterator[str]:
             (below, rest + corner, rest + stem)
             for below, (corner, stem) in zip(reversed(line.below), reversed(guides), strict=True)
         ]
-
-
-def printable(text: str) -> str:
-    """Control characters as `?`: some texts come from documents that anybody may have written."""
-    return "".join([character if character.isprintable() else "?" for character in text])
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from openledger.cli.context import Context, load_settings
+from openledger.cli.context import Context, load_settings, printable
 from openledger.exit_codes import MEANINGS, ExitCode
 
 # Group -> (file that registers it, help). Loaded only when asked for: `openledger --help` imports none of them.
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = exit_code_of(error)
         if code is None:
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return code
 
 

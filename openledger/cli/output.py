@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from openledger.cli.context import printable
 from openledger.documents import to_document
 
 if TYPE_CHECKING:
@@ -39,12 +40,13 @@ class Output:
             return
         from rich import box
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*[str(cell) for cell in row])
+            table.add_row(*[Text(printable(str(cell))) for cell in row])
         people_console().print(table, markup=False) if rows else print("none")
 
     @staticmethod
@@ -58,21 +60,26 @@ def print_fields(console: "Console", document: Any, indent: int = 0) -> None:
     """Name and value lines, nested ones indented."""
     space = "  " * indent
     if not isinstance(document, dict):
-        console.print(f"{space}{document}", markup=False, highlight=False, soft_wrap=True)
+        print_line(console, f"{space}{document}")
         return
     width = max([len(str(name)) for name in document], default=0)
     for name, value in document.items():
         if isinstance(value, dict) and value:
-            console.print(f"{space}{name}", markup=False, highlight=False)
+            print_line(console, f"{space}{name}")
             print_fields(console, value, indent + 1)
         elif isinstance(value, list) and value and isinstance(value[0], dict | list):
-            console.print(f"{space}{name}", markup=False, highlight=False)
+            print_line(console, f"{space}{name}")
             for item in value:
-                console.print(f"{space}  -", markup=False, highlight=False)
+                print_line(console, f"{space}  -")
                 print_fields(console, item, indent + 2)
         else:
             shown = ", ".join([str(item) for item in value]) if isinstance(value, list) else value
-            console.print(f"{space}{str(name).ljust(width)}  {shown}", markup=False, highlight=False, soft_wrap=True)
+            print_line(console, f"{space}{str(name).ljust(width)}  {shown}")
+
+
+def print_line(console: "Console", text: str) -> None:
+    """One line of plain text, never folded; whatever a terminal would obey is shown as `?`."""
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def people_console() -> "Console":

@@ -9,6 +9,7 @@ from typing import Any
 from openledger.amounts import show_amount
 from openledger.cli import signing
 from openledger.cli.context import Context, note
+from openledger.cli.output import print_line
 from openledger.cli.trust import add_trust_options, open_client
 from openledger.errors import QueryFailed, UsageError
 from openledger.results import Answer
@@ -187,7 +188,7 @@ def _print_account(console: Any, document: dict[str, Any]) -> None:
             lines.append(("policy", f"weight {policy.threshold} of {len(policy.keys)} key(s)"))
             lines += [("key", f"{key.public_key.hex()} weight {key.weight}") for key in policy.keys]
     for name, value in lines:
-        console.print(f"{name.ljust(9)} {value}", markup=False, highlight=False, soft_wrap=True)
+        print_line(console, f"{name.ljust(9)} {value}")
 
 
 def _transaction(arguments: argparse.Namespace) -> None:

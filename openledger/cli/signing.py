@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.amounts import parse_amount, show_amount
 from openledger.cli.context import Context, note
+from openledger.cli.output import print_line
 from openledger.cli.secrets import add_passphrase_option, ask_passphrase
 from openledger.core import Account, Party, SendOptions
 from openledger.errors import KeyFailure, UsageError
@@ -166,19 +167,19 @@ def _print_committed(console: Any, document: dict[str, Any]) -> None:
             shown = ", ".join([f"{key} {value}" for key, value in event["attributes"]])
             lines.append(("event", f"{event['name']}: {shown}"))
     for name, value in lines:
-        console.print(f"{name.ljust(9)} {value}", markup=False, highlight=False, soft_wrap=True)
+        print_line(console, f"{name.ljust(9)} {value}")
 
 
 def print_simulation(console: Any, document: dict[str, Any]) -> None:
     """A dry run for people."""
     outcome = "ok" if not document["code"] else f"{document['log']} ({document['codespace']} {document['code']})"
-    console.print(f"outcome  {outcome}", markup=False, soft_wrap=True)
-    console.print(f"fee      {show_amount(document['fee_nopen'])} ({document['fee_nopen']} nopen)", markup=False)
-    console.print(f"height   {document['height']}", markup=False)
+    print_line(console, f"outcome  {outcome}")
+    print_line(console, f"fee      {show_amount(document['fee_nopen'])} ({document['fee_nopen']} nopen)")
+    print_line(console, f"height   {document['height']}")
     for event in document["events"]:
         if event["name"] != "tx":
             shown = ", ".join([f"{key} {value}" for key, value in event["attributes"]])
-            console.print(f"event    {event['name']}: {shown}", markup=False, soft_wrap=True)
+            print_line(console, f"event    {event['name']}: {shown}")
     for effect in document["effects"]:
         change = "new" if not effect["before"] else "removed" if not effect["after"] else "changed"
-        console.print(f"effect   {effect['table']} {effect['key'][:24]}... {change}", markup=False, soft_wrap=True)
+        print_line(console, f"effect   {effect['table']} {effect['key'][:24]}... {change}")

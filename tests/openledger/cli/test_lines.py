@@ -2,7 +2,8 @@
 
 import pytest
 
-from openledger.cli.lines import Line, count, printable, render, show_size, show_time
+from openledger.cli.context import printable
+from openledger.cli.lines import Line, count, render, show_size, show_time
 
 
 def test_a_tree_has_guides_and_keeps_long_lines_whole_in_a_pipe() -> None:
