@@ -69,6 +69,7 @@ class BlockExecution:
         self.results: list[TransactionResult] = []
         self._decode = decode
         self._fees_nopen = 0
+        self._lists_read: dict[bytes, None] = {}
         for module in MODULES:
             if module.begin_block:
                 module.begin_block(self.state, context)
@@ -87,7 +88,13 @@ class BlockExecution:
             if not only_if_paid:
                 self.results.append(result)
             return result
-        result = execute_messages(paid, transaction, self.context, fee)
+        lists_before = len(self._lists_read)
+        try:
+            result = execute_messages(paid, transaction, self.context, fee, self._lists_read)
+        except Exception:  # determinism: rethrown; a proposer that leaves this transaction out saw nothing of it
+            while len(self._lists_read) > lists_before:
+                self._lists_read.popitem()
+            raise
         paid.merge_into(self.state)
         self._fees_nopen += fee
         self.results.append(result)
@@ -122,11 +129,13 @@ def execute_block(
     return execution.finish()
 
 
-def execute_messages(state: Overlay, transaction: Transaction, block: BlockContext, fee: int) -> TransactionResult:
+def execute_messages(
+    state: Overlay, transaction: Transaction, block: BlockContext, fee: int, lists_read: dict[bytes, None]
+) -> TransactionResult:
     """Execute the messages, all or nothing; the transaction's own event names every account involved."""
     body = transaction.body
     overlay = Overlay(state)
-    context = Context(overlay, block, Address(body.sender), body.sequence)
+    context = Context(overlay, block, Address(body.sender), body.sequence, lists_read=lists_read)
     sender = body.sender.hex()
     own_event = ("tx", [("account", sender, True), ("sequence", f"{sender}/{body.sequence}", True)])
     result = TransactionResult(events=[own_event], fee_nopen=fee)

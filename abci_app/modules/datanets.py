@@ -224,7 +224,8 @@ def _free_rows(state: MutableState, contribution: Contribution) -> None:
 def execute_create_version(context: Context, message: CreateVersion) -> None:
     """Owner only. Reads and hashes all accepted contributions: the one handler that iterates (see `MAX_ACCEPTED`).
 
-    Everything that refuses comes before that, so that a DataNet costs a block this time once at most.
+    Everything that refuses comes before that, and a transaction that fails afterwards counts as well: so a DataNet
+    costs a block this time once at most.
     """
     state, datanet_id = context.state, message.datanet_id
     datanet, counts = _datanet(state, datanet_id)
@@ -237,6 +238,12 @@ def execute_create_version(context: Context, message: CreateVersion) -> None:
         raise Rejected(
             DatanetsCode.NOTHING_NEW, f"DataNet {datanet.name!r} has no contributions beyond its last version"
         )
+    if datanet_id in context.lists_read:
+        raise Rejected(
+            DatanetsCode.TOO_SOON,
+            "a transaction that failed asked for this version in this block already: try again in the next one",
+        )
+    context.lists_read[datanet_id] = None
     version = counts.versions + 1
     held = [accepted for _, accepted in ACCEPTED.iterate(state, datanet_id) if accepted.is_in(version)]
     root = list_root("contributions", sorted([accepted.contribution_id for accepted in held]))

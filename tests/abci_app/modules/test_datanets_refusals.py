@@ -1,6 +1,7 @@
 """datanets: everything that is refused, with its code, its text, and nothing left behind."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -9,6 +10,7 @@ from abci_app.bech32 import encode_id
 from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.module import Message
 from abci_app.modules import datanets
+from abci_app.modules.bank import Transfer
 from abci_app.modules.datanets_records import (
     ACCEPTED,
     MAX_ACCEPTED,
@@ -25,11 +27,12 @@ from abci_app.modules.datanets_records import (
 )
 from abci_app.modules.licence_join import MAX_SOURCES
 from abci_app.modules.licences import LicencesCode, RegisterTerms, show_terms, terms_id_of
+from abci_app.registry import HANDLERS
 from abci_app.state.overlay import Overlay
 from abci_app.state.views import RecordingView
 from abci_app.types import MAX_INTEGER
 from tests.abci_app.modules.drafts import FREE, contribute, contribution_id, digest, new_id, terms
-from tests.abci_app.modules.ledger import ALICE, BOB, CARL, DORA, EVE, Ledger, execute
+from tests.abci_app.modules.ledger import ALICE, BOB, CARL, DORA, EVE, FUNDS, Ledger, execute
 from tests.abci_app.signing import Signer
 
 FREE_ID = terms_id_of(FREE)
@@ -276,6 +279,44 @@ def test_the_second_version_of_one_transaction_is_too_soon(ledger: Ledger) -> No
         DatanetsCode.TOO_SOON,
         "message 1: this DataNet has a new version in this block: try again in the next one",
     )
+
+
+def test_a_version_that_is_undone_is_not_made_again_in_the_same_block(ledger: Ledger) -> None:
+    """Reading a full DataNet takes some 20 ms: a message that fails behind it must not make that cheap to repeat."""
+    ledger.accept(DORA, BATCH)
+    ledger.accept(BOB, ACCEPT)
+    sequence = ledger.next_sequence(ALICE)
+    fails = Transfer(BOB.address, 2 * FUNDS)
+    undone = [ALICE.transaction(NEW_VERSION, fails, sequence=sequence + ahead) for ahead in range(2)]
+    first, again, alone = ledger.chain.block(*undone, ALICE.transaction(NEW_VERSION, sequence=sequence + 2))
+    assert [first.code, again.code, alone.code] == [
+        Code.INSUFFICIENT_FUNDS,
+        DatanetsCode.TOO_SOON,
+        DatanetsCode.TOO_SOON,
+    ]
+    assert alone.log == (
+        "a transaction that failed asked for this version in this block already: try again in the next one"
+    )
+    ledger.accept(ALICE, NEW_VERSION)
+
+
+def test_a_transaction_that_a_proposer_leaves_out_does_not_count_as_a_version_asked_for(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the proposer would see another block than all others."""
+    ledger.accept(DORA, BATCH)
+    ledger.accept(BOB, ACCEPT)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a bug in a handler")
+
+    handlers: dict[Any, Any] = HANDLERS
+    monkeypatch.setitem(handlers, Transfer, (handlers[Transfer][0], fail))
+    sequence = ledger.next_sequence(ALICE)
+    raises = ALICE.transaction(NEW_VERSION, Transfer(BOB.address, 1), sequence=sequence)
+    succeeds = ALICE.transaction(NEW_VERSION, sequence=sequence)
+    assert ledger.chain.propose(raises, succeeds) == [succeeds]
+    assert ledger.chain.codes(succeeds) == [Code.OK]
 
 
 def contributions(ledger: Ledger, count: int, make: Callable[[int], Contribute]) -> list[bytes]:
