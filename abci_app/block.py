@@ -70,6 +70,7 @@ class BlockExecution:
         self._decode = decode
         self._fees_nopen = 0
         self._lists_read: dict[bytes, None] = {}
+        self._lists_kept = 0
         for module in MODULES:
             if module.begin_block:
                 module.begin_block(self.state, context)
@@ -88,13 +89,11 @@ class BlockExecution:
             if not only_if_paid:
                 self.results.append(result)
             return result
-        lists_before = len(self._lists_read)
-        try:
-            result = execute_messages(paid, transaction, self.context, fee, self._lists_read)
-        except Exception:  # determinism: rethrown; a proposer that leaves this transaction out saw nothing of it
-            while len(self._lists_read) > lists_before:
-                self._lists_read.popitem()
-            raise
+        # A proposer leaves out what raised: the block is as it was before it.
+        while len(self._lists_read) > self._lists_kept:
+            self._lists_read.popitem()
+        result = execute_messages(paid, transaction, self.context, fee, self._lists_read)
+        self._lists_kept = len(self._lists_read)
         paid.merge_into(self.state)
         self._fees_nopen += fee
         self.results.append(result)
