@@ -50,8 +50,7 @@ _FLUSH_FRAME = field_frame(3, b"")
 _EXCEPTION_FIELD = 1
 _CHECK_TX_FIELD = 9
 _QUERY_FIELD = 7
-# First byte of a request that holds a query: field 6, length-delimited.
-_QUERY_REQUEST = b"\x32"
+_QUERY_REQUEST = b"\x32"  # how a request that holds a query begins: field 6
 # Answered to a query that raised: the query is at fault or a bug is, the committed state is not.
 QUERY_FAILED_CODE = 1
 
