@@ -36,7 +36,7 @@ from abci_app.state import ics23
 from abci_app.state.codec import CodecError, Record, decode
 from abci_app.state.store import ProofTooDeep, SimpleProof, Store, UnknownHeight, Version
 from abci_app.state.trie import app_hash_of
-from abci_app.state.views import QueryBudgetExceeded, RecordingView
+from abci_app.state.views import BUDGET_BYTES, QueryBudgetExceeded, RecordingView
 
 STORE_NAME = "openledger"
 MAX_QUERY_BYTES = 131_072
@@ -44,6 +44,9 @@ MAX_MULTI_KEYS = 4_096
 MAX_MULTI_RANGES = 64
 # Keys that one query may visit: bounds the time that a hostile query takes (about half a second with proof).
 QUERY_BUDGET_NODES = 100_000
+# Bytes that one query may read where a proof is asked for: a proof shows each value once, and a larger one than
+# `MAX_ANSWER_BYTES` is refused anyway.
+PROOF_BUDGET_BYTES = 32 * 1024 * 1024
 # CometBFT answers beyond this size are refused by our own client, and pages are made to fit.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 # A node this far behind admits every peer, so that a chain's peer list cannot lock out who is syncing.
@@ -160,7 +163,7 @@ def _answer_multi(version: Version, data: bytes) -> pb.ResponseQuery:
         query = decode(MultiQuery, data)
     except CodecError as error:
         raise Rejected(Code.BAD_QUERY, f"arguments are malformed: {error}") from error
-    recorded = RecordingView(version, QUERY_BUDGET_NODES)
+    recorded = RecordingView(version, QUERY_BUDGET_NODES, PROOF_BUDGET_BYTES)
     for key in query.keys:
         recorded.get(key)
     for start, end in query.ranges:
@@ -192,7 +195,8 @@ def _answer_module_query(version: Version, path: str, request: pb.RequestQuery) 
         args = decode(query.args_type, request.data)
     except CodecError as error:
         raise Rejected(Code.BAD_QUERY, f"arguments of {parts[2]}/{parts[3]} are malformed: {error}") from error
-    recorded = RecordingView(version, QUERY_BUDGET_NODES)
+    budget_bytes = PROOF_BUDGET_BYTES if request.prove else BUDGET_BYTES
+    recorded = RecordingView(version, QUERY_BUDGET_NODES, budget_bytes)
     result = query.function(recorded, args)
     value = version.prove(recorded.keys, recorded.ranges) if request.prove else msgspec.msgpack.encode(result)
     return _bounded(pb.ResponseQuery(value=value, height=version.height))

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from abci_app.state.proof_build import merge_ranges
 from abci_app.state.store import StateView
 
+# Values that one query may read: they, what is decoded from them and the proof stand in memory together.
+BUDGET_BYTES = 64 * 2**20
+
 
 class QueryBudgetExceeded(Exception):
-    """A query visited more keys than it may; the text says how many."""
+    """A query read more keys or bytes than it may; the text says how many."""
 
 
 class EmptyView:
@@ -24,15 +27,17 @@ class EmptyView:
 
 
 class RecordingView:
-    """Reads of `base`, counted against a budget of keys and recorded.
+    """Reads of `base`, counted against budgets of keys and of bytes, and recorded.
 
     An iteration records the range that was really walked: after key k was handed out, [start, k || 00) forwards or
     [k, end) backwards, and all of [start, end) once it ran to its end. So a reader that stops early is proven exactly
     as far as it looked.
     """
 
-    def __init__(self, base: StateView, budget_nodes: int) -> None:
+    def __init__(self, base: StateView, budget_nodes: int, budget_bytes: int = BUDGET_BYTES) -> None:
         self._base = base
+        self._budget_bytes = budget_bytes
+        self._left_bytes = budget_bytes
         self._budget_nodes = budget_nodes
         self._left_nodes = budget_nodes
         self._keys: dict[bytes, None] = {}
@@ -44,11 +49,19 @@ class RecordingView:
             raise QueryBudgetExceeded(f"the query reads more than {self._budget_nodes} keys: ask for less")
         self._left_nodes -= 1
 
+    def _spend_bytes(self, value: bytes) -> None:
+        self._left_bytes -= len(value)
+        if self._left_bytes < 0:
+            raise QueryBudgetExceeded(f"the query reads more than {self._budget_bytes} bytes: ask for less")
+
     def get(self, key: bytes) -> bytes | None:
         """The value, or None; either is recorded."""
         self._spend()
         self._keys[key] = None
-        return self._base.get(key)
+        value = self._base.get(key)
+        if value is not None:
+            self._spend_bytes(value)
+        return value
 
     def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """[start, end) in key order."""
@@ -57,6 +70,7 @@ class RecordingView:
         walk = -1
         for key, value in self._base.iterate(start, end, reverse=reverse):
             self._spend()
+            self._spend_bytes(value)
             walked = (key, end) if reverse else (start, key + b"\x00")
             if walk < 0:
                 walk = len(self._walks)

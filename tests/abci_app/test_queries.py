@@ -215,6 +215,19 @@ def test_a_query_that_reads_too_much_is_stopped(chain: Chain, monkeypatch: pytes
         )  # fmt: skip
 
 
+def test_a_query_that_reads_too_many_bytes_is_stopped(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "PROOF_BUDGET_BYTES", 9)
+    monkeypatch.setattr(queries, "BUDGET_BYTES", 10)
+    start, end = ACCOUNTS.range()
+    everything = ("/store/openledger/multi", encode([[], [[start, end]]]))
+    account = ("/query/bank/account", encode(AccountQuery(ALICE)))
+    for (path, data), prove, limit in ((everything, True, 9), (account, True, 9), (account, False, 10)):
+        answer = chain.query(path, data, prove=prove, height=3)
+        assert (answer.code, answer.log) == (
+            Code.QUERY_TOO_LARGE, f"the query reads more than {limit} bytes: ask for less",
+        )  # fmt: skip
+
+
 def test_an_answer_that_is_too_large_is_not_sent(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "MAX_ANSWER_BYTES", 10)
     answer = chain.query("/query/bank/account", encode(AccountQuery(ALICE)))

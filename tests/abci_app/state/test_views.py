@@ -98,6 +98,19 @@ def test_the_budget_counts_rows_and_the_end_of_a_walk() -> None:
         list(recording(4).iterate(b"a", b"z"))
 
 
+def test_the_budget_counts_bytes_of_values() -> None:
+    """Records take up to kilobytes: 100,000 of them, decoded and proven, would fill a node's memory."""
+    state = {b"a": b"12345", b"b": b"12345", b"c": b"1"}
+    view = RecordingView(version_of(state), 100, budget_bytes=10)
+    assert [view.get(key) for key in (b"a", b"x", b"b")] == [b"12345", None, b"12345"]
+    with pytest.raises(QueryBudgetExceeded) as caught:
+        view.get(b"c")
+    assert str(caught.value) == "the query reads more than 10 bytes: ask for less"
+    assert len(list(RecordingView(version_of(state), 100, budget_bytes=11).iterate(b"a", b"z"))) == 3
+    with pytest.raises(QueryBudgetExceeded):
+        list(RecordingView(version_of(state), 100, budget_bytes=10).iterate(b"a", b"z"))
+
+
 def test_an_empty_view_has_nothing() -> None:
     assert EmptyView().get(b"a") is None
     assert list(EmptyView().iterate(b"a", b"z")) == []
