@@ -148,6 +148,12 @@ def test_the_same_run_gives_the_same_entry_whoever_records_it_on_whatever_chain(
     assert ledger.violations() == []
 
 
+def test_a_run_may_finish_in_the_second_in_which_it_started(ledger: Ledger) -> None:
+    run = structs.replace(RUN, finished_seconds=RUN.started_seconds)
+    ledger.accept(BOB, RecordRuns((run_of(TRAINED, run=run),)))
+    assert stored_entry(ledger, TRAINED_ID).first_run == run
+
+
 def test_repeating_an_entry_within_one_message_is_a_further_run(ledger: Ledger) -> None:
     ledger.accept(BOB, RecordRuns((run_of(TRAINED), run_of(TRAINED, run=LATER_RUN))))
     assert [run for _, run in RUNS.iterate(ledger.store, 1)] == [
