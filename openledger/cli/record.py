@@ -52,7 +52,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--environment", default="", metavar="TEXT", help="machine and libraries of the run")
     parser.add_argument("--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)")
     parser.add_argument("--from", dest="signer", required=True, metavar="KEY", help="key that records the run")
-    add_trust_options(parser)
+    add_trust_options(parser, one_answer=False)
     add_passphrase_option(parser)
     parser.set_defaults(run=run)
 
@@ -64,8 +64,6 @@ def run(args: argparse.Namespace) -> int:
     from openledger.errors import UsageError
     from trainer.record import RunEventRecord, describe_folder, record_external
 
-    if args.bundle or args.height:
-        raise UsageError("--bundle and --height go with questions: see `openledger query lineage --help`")
     if not args.files.is_dir():
         raise UsageError(f"{args.files} is not a folder; put the files of the result into one and name it")
     try:

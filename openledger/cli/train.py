@@ -51,7 +51,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--check", action="store_true", help="check recipe, data and terms only")
     how.add_argument("--local", action="store_true", help="train but record nothing on the chain")
-    add_trust_options(parser)
+    add_trust_options(parser, one_answer=False)
     add_passphrase_option(parser)
     parser.set_defaults(run=run)
 
@@ -60,8 +60,6 @@ def run(args: argparse.Namespace) -> int:
     """Dispatch."""
     from openledger.errors import UsageError
 
-    if args.bundle or args.height:
-        raise UsageError("--bundle and --height go with questions: see `openledger query lineage --help`")
     if args.verify and (args.check or args.local):
         raise UsageError("--check and --local go with a recipe: leave them out with --verify")
     return _verify(args) if args.verify else _train(args)

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from openledger.light_client import LightClient
 
 
-def add_trust_options(parser: argparse.ArgumentParser) -> None:
-    """What to trust, whom to compare with; --unverified takes the node's word."""
+def add_trust_options(parser: argparse.ArgumentParser, *, one_answer: bool = True) -> None:
+    """What to trust, whom to compare with; --unverified takes the node's word.
+
+    `one_answer`: the command answers one question, whose height can be chosen and whose proof can be kept.
+    """
     group = parser.add_argument_group("verification")
     group.add_argument("--unverified", action="store_true", help="take the node's word, and say so")
     add_anchor_options(group)
@@ -29,6 +32,8 @@ def add_trust_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-witness", action="store_true", help="compare with no other node, and say so")
     group.add_argument("--allow-stale", action="store_true", help="take an answer from a node that lags, and say so")
     group.add_argument("--max-age", type=int, metavar="SECONDS", help="refuse headers older than this")
+    if not one_answer:
+        return
     group.add_argument("--height", type=int, default=0, help="height to ask about (default: the newest provable)")
     group.add_argument("--bundle", type=Path, metavar="FILE", help="also write a proof bundle for `openledger verify`")
 

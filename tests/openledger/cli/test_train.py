@@ -128,7 +128,6 @@ def test_an_interrupted_run_goes_on_with_the_same_command(
     ("words", "code", "text"),
     [
         (["--verify", "x", "--check"], ExitCode.USAGE, "--check and --local go with a recipe"),
-        (["recipe.yaml", "--check", "--bundle", "b.json"], ExitCode.USAGE, "--bundle and --height go with questions"),
         (["recipe.yaml"], ExitCode.USAGE, "which key records the run? pass --from KEY, or --local"),
         (["absent.yaml", "--check"], ExitCode.USAGE, "absent.yaml: no such file; give the path of a recipe"),
         (["recipe.yaml", "--check", "--content", "elsewhere"], ExitCode.NOT_FOUND, "is not in the store"),
