@@ -1,0 +1,187 @@
+"""A chain with something of everything on it, and honest inputs to start from."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from abci_app.application import Application
+from abci_app.pb import abci_pb2 as pb
+from abci_app.registry import MESSAGE_TYPES, all_queries
+from abci_app.state.codec import encode
+from abci_app.state.store import Store
+from abci_app.transaction import decode_transaction
+from openledger.light.anchors import GenesisAnchor
+from openledger.light_client import LightClient
+from openledger.rpc_calls import Call
+from tests.abci_app.modules.drafts import digest
+from tests.abci_app.signing import Signer
+from tests.fuzz.by_type import Known
+from tests.fuzz.mutation import Tree, unpack
+from tests.simulated_chain import SimulatedChain, SimulatedNode
+from tests.simulation.questions import questions
+from tests.simulation.rules import RULES
+from tests.simulation.test_simulation import simulate
+from tests.simulation.world import World
+
+# Enough blocks that every message type succeeded (checked below).
+CORPUS_SEED, CORPUS_BLOCKS = 11, 150
+# Decoded transactions that an application keeps are bounded by design; here far lower, so that a leak shows.
+CACHE_BYTES = 512 * 1024
+
+
+@dataclass(slots=True)
+class BundleCase:
+    """An honest bundle, what vouches for it and when it is judged."""
+
+    data: bytes
+    genesis: GenesisAnchor
+    genesis_data: bytes
+    now_ns: int
+
+
+@dataclass
+class Corpus:
+    """The chain stands still: every input is judged against the same last commit."""
+
+    world: World
+    application: Application
+    store: Store
+    app_hash: bytes
+    # Valid transactions that could come next, each alone.
+    transactions: list[bytes]
+    messages: list[Tree]
+    queries: list[pb.RequestQuery]
+    frames: list[bytes]
+    known: Known
+    signed_digests: set[bytes] = field(default_factory=set)
+
+    @property
+    def signers(self) -> list[Signer]:
+        """Accounts with funds."""
+        return [*self.world.actors, self.world.mallory]
+
+    @property
+    def last_seconds(self) -> int:
+        """Header time of the last block."""
+        return self.world.chain.seconds(self.store.height)
+
+    @cached_property
+    def bundle(self) -> BundleCase:
+        """A bundle from a simulated chain with signed headers."""
+        chain = SimulatedChain()
+        chain.make_blocks(12)
+        client = LightClient(
+            SimulatedNode(chain, "primary"),
+            [SimulatedNode(chain, "witness")],
+            anchor=chain.genesis,
+            clock=lambda: chain.now_ns,
+        )
+        data = client.bundle(client.read([b"number/now", b"absent"], [(b"a", b"z")]))
+        return BundleCase(data, chain.genesis, chain.genesis_bytes(), chain.now_ns)
+
+    @cached_property
+    def light_answers(self) -> list[bytes]:
+        """What a node's RPC answers to a light client, and a genesis document."""
+        chain = SimulatedChain()
+        chain.make_blocks(3)
+        node = SimulatedNode(chain)
+        answers = [chain.genesis_bytes()]
+        calls: tuple[tuple[str, dict[str, Any]], ...] = (("commit", {}), ("header", {}), ("validators", {"page": "1"}))
+        for method, params in calls:
+            answers += node.send_batch([Call(method, params, bytes)])
+        return answers
+
+
+def build_corpus(seed: int = CORPUS_SEED) -> Corpus:
+    """Run a world and take from it what is needed; about two seconds."""
+    world = simulate(seed, CORPUS_BLOCKS, only_blocks=True)
+    missing = {message.__name__ for message in MESSAGE_TYPES} - set(world.succeeded)
+    if missing:
+        raise RuntimeError(f"no such message succeeded in the corpus: {sorted(missing)}; take another seed")
+    world.chain.block()  # an application that has just started knows no header time
+    application = world.chain.application
+    application.discard_uncommitted()
+    application._cache._max_generation_bytes = CACHE_BYTES
+    transactions = _next_transactions(world)
+    decoded = [decode_transaction(raw) for raw in [*transactions, *world.done]]
+    messages = [unpack(encode(message)) for transaction in decoded for message in transaction.body.messages]
+    queries = sample_queries(world)
+    return Corpus(
+        world=world,
+        application=application,
+        store=application.store,
+        app_hash=application.store.app_hash,
+        transactions=transactions,
+        messages=_one_of_each_and_more(messages),
+        queries=queries,
+        frames=_frames(transactions, queries),
+        known=_known(world),
+        signed_digests={transaction.signed_digest for transaction in decoded},
+    )
+
+
+def _next_transactions(world: World) -> list[bytes]:
+    """One valid next transaction of each kind that somebody can send now."""
+    signed: list[bytes] = []
+    for rule in RULES:
+        operation = rule(world)
+        if operation is not None:
+            signed += world.sign([operation])
+    return signed
+
+
+def _one_of_each_and_more(messages: list[Tree]) -> list[Tree]:
+    """All, in an order that does not depend on how often each kind occurs."""
+    by_tag: dict[int, list[Tree]] = {}
+    for message in messages:
+        by_tag.setdefault(message[0], []).append(message)
+    return [message for same in by_tag.values() for message in same[:12]]
+
+
+def sample_queries(world: World) -> list[pb.RequestQuery]:
+    asked = [(f"/query/{module}/{name}", encode(args)) for _ in range(8) for module, name, args in questions(world)]
+    if {path for path, _ in asked} != {f"/query/{module}/{name}" for module, name in all_queries()}:
+        raise RuntimeError("a query is missing among the questions of the simulation")
+    keys = [key for key, _ in world.store.iterate(b"\x00", b"\xff")]
+    chosen = keys[:: max(1, len(keys) // 24)]
+    for key in chosen:
+        asked += [("/store/openledger/key", key), ("/store/openledger/ics23", key)]
+    asked.append(("/store/openledger/multi", encode([chosen, [[chosen[0], chosen[1]], [b"members/", b"members0"]]])))
+    asked += [("/store/openledger/multi", encode([[key, key + b"\x00"], []])) for key in chosen]
+    asked += [("/simulate", world.done[0]), ("/simulate", world.done[-1])]
+    asked += [("/local/next-sequence", world.actors[0].address), ("/p2p/filter/id/" + "0" * 40, b"")]
+    asked += [("/p2p/filter/addr/127.0.0.1:1", b""), ("", b""), ("/", b"")]
+    return [pb.RequestQuery(path=path, data=data) for path, data in asked]
+
+
+def _frames(transactions: list[bytes], queries: list[pb.RequestQuery]) -> list[bytes]:
+    """Requests of every kind, without their length."""
+    requests = [pb.Request(check_tx=pb.RequestCheckTx(tx=raw)) for raw in transactions]
+    requests += [pb.Request(query=query) for query in queries[::3]]
+    header: dict[str, Any] = {"height": 7, "hash": bytes(32), "proposer_address": bytes(20)}
+    proposal = {"txs": transactions[:3], "next_validators_hash": bytes(32), **header}
+    requests += [
+        pb.Request(echo=pb.RequestEcho(message="hello")),
+        pb.Request(flush=pb.RequestFlush()),
+        pb.Request(info=pb.RequestInfo(version="0.38.25", block_version=11, p2p_version=8, abci_version="2.0.0")),
+        pb.Request(init_chain=pb.RequestInitChain(chain_id="x", app_state_bytes=b"{}", initial_height=1)),
+        pb.Request(prepare_proposal=pb.RequestPrepareProposal(max_tx_bytes=10**6, txs=transactions[:2], height=7)),
+        pb.Request(process_proposal=pb.RequestProcessProposal(**proposal)),
+        pb.Request(finalize_block=pb.RequestFinalizeBlock(**proposal)),
+        pb.Request(extend_vote=pb.RequestExtendVote(hash=bytes(32), height=7)),
+        pb.Request(verify_vote_extension=pb.RequestVerifyVoteExtension(height=7, vote_extension=b"x")),
+        pb.Request(commit=pb.RequestCommit()),
+        pb.Request(list_snapshots=pb.RequestListSnapshots()),
+        pb.Request(offer_snapshot=pb.RequestOfferSnapshot(app_hash=bytes(32))),
+        pb.Request(load_snapshot_chunk=pb.RequestLoadSnapshotChunk(height=1, format=1, chunk=1)),
+        pb.Request(apply_snapshot_chunk=pb.RequestApplySnapshotChunk(index=1, chunk=b"chunk", sender="peer")),
+    ]
+    return [request.SerializeToString() for request in requests]
+
+
+def _known(world: World) -> Known:
+    contributions = [key for net in world.nets.values() for key in net.contributors]
+    ids = [*world.nets, *world.models, *world.entries, *world.terms, *contributions[:50], digest("nothing")]
+    ids += [signer.address for signer in [*world.actors, world.mallory, world.pauper]] * 4
+    names = [net.name for net in world.nets.values()]
+    return Known(tuple(ids), (*names, "safetensors", "accuracy", "base", ""))

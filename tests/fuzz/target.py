@@ -1,0 +1,47 @@
+"""What a fuzz target is: makes an input from randomness, judges any input, and says in a word what became of it."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from abci_app.errors import Code
+from abci_app.registry import MODULES
+from tests.fuzz.corpus import Corpus
+
+# A rejection is one line for people.
+MAX_LOG_CHARACTERS = 2_000
+
+KNOWN_CODES: dict[int, str] = {
+    **{int(code): code.name for code in Code},
+    **{int(code): f"{module.name} {code.name}" for module in MODULES for code in module.errors},
+}
+
+
+class Violation(Exception):
+    """An input was answered in a way that nobody may see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One way into the node. `judge` raises for a fault: `Violation`, or whatever the code under test let out."""
+
+    name: str
+    weight: int
+    make: Callable[[random.Random, Corpus], bytes]
+    judge: Callable[[Corpus, bytes], str]
+
+
+def code_name(code: int, log: str, codespace: str) -> str:
+    """The name of a rejection's code; raises unless it is one that is documented, with one line that says why."""
+    if isinstance(code, IntEnum):
+        code = int(code)
+    name = KNOWN_CODES.get(code)
+    if not code or name is None:
+        raise Violation(f"rejected with code {code}, which no module has")
+    if not log or len(log) > MAX_LOG_CHARACTERS or "\n" in log:
+        raise Violation(f"code {code} with the text {log[:200]!r}, which is not one line")
+    expected = name.split(" ")[0] if " " in name else "openledger"
+    if codespace != expected:
+        raise Violation(f"code {code} of {expected} came with codespace {codespace!r}")
+    return name

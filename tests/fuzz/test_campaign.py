@@ -1,0 +1,187 @@
+"""A part of what `scripts/fuzz` runs by the million; and that it would see each kind of fault."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from abci_app import authentication, block, registry
+from abci_app.block import TransactionResult
+from abci_app.module import Context
+from abci_app.modules.bank import Burn
+from abci_app.pb import abci_pb2 as pb
+from abci_app.registry import HANDLERS, MESSAGE_TYPES
+from abci_app.state.codec import CodecError, decode
+from abci_app.state.overlay import Overlay
+from tests.fuzz import documents, queries, streams, transactions
+from tests.fuzz.by_type import draw
+from tests.fuzz.campaign import TARGETS, Failure, Report, Tally, replay, run_campaign, table
+from tests.fuzz.corpus import Corpus, build_corpus
+from tests.fuzz.mutation import pack
+from tests.fuzz.target import Target, Violation, code_name
+
+COUNT = 20_000
+DAMAGED, SIGNED = transactions.TARGETS
+QUERY, PROOF = queries.TARGETS
+(STREAM,) = streams.TARGETS
+BUNDLE, ANSWER, GENESIS = documents.TARGETS
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return build_corpus()
+
+
+def test_twenty_thousand_malformed_inputs_do_no_harm(corpus: Corpus) -> None:
+    before = corpus.world.chain.state()
+    report = run_campaign(corpus, COUNT, seed=7)
+    assert (report.faults, report.failures, report.count) == ([], [], COUNT)
+    assert set(report.tallies) == {target.name for target in TARGETS}
+    assert corpus.world.chain.state() == before
+    refused = set(report.tallies[SIGNED.name].outcomes)
+    assert len(refused) > 40, "well signed transactions must reach the rules"
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_the_same_seed_makes_the_same_inputs(corpus: Corpus, target: Target) -> None:
+    first, second = ([target.make(random.Random(seed), corpus) for seed in range(50)] for _ in range(2))
+    assert first == second
+    assert len(set(first)) > 40
+
+
+@pytest.mark.parametrize("message", MESSAGE_TYPES, ids=lambda message: message.__name__)
+def test_drawn_messages_mostly_decode(corpus: Corpus, message: type) -> None:
+    rng = random.Random(1)
+    decoded = 0
+    for _ in range(100):
+        try:
+            decode(message, pack(draw(rng, message, corpus.known)))
+            decoded += 1
+        except CodecError:
+            continue
+    assert decoded >= 20
+
+
+# --- Planted faults
+
+
+def first_failure(corpus: Corpus, target: Target, count: int = 3_000) -> Failure:
+    report = run_campaign(corpus, count, seed=3, targets=(target,))
+    assert report.failures, "the planted fault was not found"
+    assert report.faults
+    return report.failures[0]
+
+
+def raise_sometimes(context: Context, message: Burn) -> None:
+    if message.amount_nopen > 7:
+        raise ZeroDivisionError("a bug in a handler")
+
+
+def test_a_rule_that_raises_is_found_in_either_kind_of_transaction(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, _ = HANDLERS[Burn]
+    monkeypatch.setitem(registry.HANDLERS, Burn, (module, raise_sometimes))  # type: ignore[misc]
+    monkeypatch.setattr(transactions, "MESSAGE_TYPES", (Burn,))
+    failure = first_failure(corpus, SIGNED)
+    assert "makes a rule of the node fail: ZeroDivisionError" in failure.text
+
+
+def test_a_forged_signature_that_passes_is_found(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "signature_is_valid", lambda *_: True)
+    corpus.application.discard_uncommitted()
+    assert first_failure(corpus, DAMAGED).text.endswith("Violation: accepted although nobody signed it")
+
+
+def test_a_failed_transaction_that_leaves_something_is_found(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    execute_messages = block.execute_messages
+
+    def leave_something(state: Overlay, *others: Any) -> TransactionResult:
+        state.set(b"left/behind", b"x")
+        return execute_messages(state, *others)
+
+    monkeypatch.setattr(block, "execute_messages", leave_something)
+    assert "b'left/behind'" in first_failure(corpus, SIGNED).text
+
+
+def test_a_query_that_raises_is_found(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_unexpectedly(*_: object) -> pb.ResponseQuery:
+        raise KeyError("a bug in a query")
+
+    monkeypatch.setattr("abci_app.queries._answer_ics23", raise_unexpectedly)
+    assert "a bug in a query" in first_failure(corpus, QUERY).text
+    assert "Violation: a query raised" in first_failure(corpus, STREAM).text
+
+
+def test_a_proof_that_proves_too_much_is_found(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("abci_app.state.proof.app_hash_of", lambda _root: corpus.app_hash)
+    assert "which has another value" in first_failure(corpus, PROOF).text
+
+
+def test_a_parser_that_raises_something_else_is_found(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openledger.light.parse.msgspec.MsgspecError", KeyError)
+    assert "\nmsgspec." in first_failure(corpus, ANSWER).text
+
+
+def test_a_changed_state_is_found(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "app_hash", bytes(32))
+    assert first_failure(corpus, ANSWER, 1).text.startswith(f"app hash {'00' * 32} became ")
+
+
+def test_memory_that_grows_is_a_fault() -> None:
+    report = Report(warm_bytes=10 * 2**20, end_bytes=100 * 2**20)
+    assert report.faults == ["memory grew by 90 MiB after the caches were full"]
+
+
+@pytest.mark.parametrize(
+    ("code", "log", "codespace", "words"),
+    [
+        (0, "why", "openledger", "rejected with code 0"),
+        (99, "why", "openledger", "rejected with code 99"),
+        (1, "", "openledger", "which is not one line"),
+        (1, "two\nlines", "openledger", "which is not one line"),
+        (101, "why", "openledger", "came with codespace 'openledger'"),
+    ],
+)
+def test_a_rejection_needs_a_documented_code_and_one_line(code: int, log: str, codespace: str, words: str) -> None:
+    with pytest.raises(Violation, match=words):
+        code_name(code, log, codespace)
+
+
+# --- What people see
+
+
+def test_a_saved_input_is_judged_again_by_the_target_that_its_name_says(corpus: Corpus, tmp_path: Path) -> None:
+    failure = Failure("genesis", b'{"version":2}', "text")
+    path = tmp_path / failure.file_name
+    path.write_bytes(failure.data)
+    assert replay(corpus, path) == "refused: GenesisError"
+    with pytest.raises(ValueError, match=r"other\.input does not begin with one of: damaged-transaction, "):
+        replay(corpus, tmp_path / "other.input")
+
+
+def test_the_table_shows_each_target_and_outcome() -> None:
+    tally = Tally(3, 0.0003, 0.0002)
+    tally.outcomes.update(["refused", "refused", "answered"])
+    lines = table(Report({"query": tally}, app_hash_before=b"\x01", app_hash_after=b"\x01")).splitlines()
+    assert [line.split() for line in lines] == [
+        ["target", "inputs", "us", "each", "slowest", "ms", "outcomes"],
+        ["query", "3", "100", "0.2"],
+        ["2", "refused"],
+        ["1", "answered"],
+        ["3", "inputs;", "app", "hash", "01,", "as", "before:", "yes"],
+        ["memory", "0", "MiB", "at", "the", "end,", "+0.0", "MiB", "since", "caches", "were", "full"],
+    ]
+
+
+def test_the_program_prints_its_table_and_ends_with_0() -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, root / "scripts" / "fuzz", "--count", "300", "--seed", "5"],
+        capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "300 inputs; app hash" in done.stdout
