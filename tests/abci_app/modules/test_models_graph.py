@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import msgpack  # type: ignore[import-untyped]  # an independent codec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -151,21 +152,45 @@ def test_clean_says_what_the_closure_says(graph: Graph, net: bytes, version: int
     )
 
 
-@settings(max_examples=40)
-@given(graphs().map(Graph), st.sampled_from(NETS), st.integers(0, 2), st.integers(0, 1), st.integers(1, MAX_ENTRIES))
-def test_an_impact_is_everything_below_whatever_the_size_of_its_pages(
-    graph: Graph, net: bytes, version: int, direct_only: int, limit: int
-) -> None:
-    store, pages = recorded(graph), list[ImpactPage]()
+def impact_pages(store: MemoryStore, net: bytes, version: int, direct_only: int, limit: int) -> list[ImpactPage]:
+    pages: list[ImpactPage] = []
     while not pages or pages[-1].more:
         after, frontier = (pages[-1].after_number, pages[-1].frontier) if pages else (0, ())
         args = ImpactQuery(net, "", version, direct_only, after, frontier, limit)
-        pages.append(ask(store.latest(), "models", "impact", args))
-    direct = graph.direct(net, version)
+        page = ask(store.latest(), "models", "impact", args)
+        assert isinstance(page, ImpactPage), page
+        pages.append(page)
+    return pages
+
+
+def check_impact(graph: Graph, net: bytes, version: int, direct_only: int) -> None:
+    """In pages of every size."""
+    store, direct = recorded(graph), graph.direct(net, version)
     expected = direct if direct_only else graph.below(net, version)
-    found = [(item.number, item.entry_id, item.direct) for page in pages for item in page.entries]
-    assert found == [(each + 1, graph.ids[each], int(each in direct)) for each in expected]
-    assert [len(page.entries) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+    for limit in range(1, len(graph.entries) + 1):
+        pages = impact_pages(store, net, version, direct_only, limit)
+        found = [(item.number, item.entry_id, item.direct) for page in pages for item in page.entries]
+        assert found == [(each + 1, graph.ids[each], int(each in direct)) for each in expected]
+        assert [len(page.entries) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+
+
+@settings(max_examples=50)
+@given(graphs().map(Graph), st.sampled_from(NETS), st.integers(0, 2), st.integers(0, 1))
+def test_an_impact_is_everything_below_whatever_the_size_of_its_pages(
+    graph: Graph, net: bytes, version: int, direct_only: int
+) -> None:
+    check_impact(graph, net, version, direct_only)
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_an_entry_that_is_reached_in_several_ways_is_listed_once(version: int) -> None:
+    """Two parents, trained on the DataNet itself, and something below: at the end of a page as well as inside one."""
+    net = NETS[0]
+    top = entry("top", data=[(net, 1)])
+    sides = [entry(name, made_from=[entry_id_of(top)], data=[(net, 2)]) for name in ("left", "right")]
+    joint = entry("joint", made_from=[entry_id_of(side) for side in sides], data=[(net, 1)])
+    below = entry("below", made_from=[entry_id_of(joint), entry_id_of(top)])
+    check_impact(Graph([top, *sides, joint, below]), net, version, 0)
 
 
 def test_an_entry_id_follows_from_the_documented_bytes_and_never_changes() -> None:
