@@ -7,7 +7,7 @@ A page never tells the whole. These functions follow the pages at the height of 
 `complete` is true only for the whole. Each page keeps its answer with its evidence, so each can become a bundle.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Generic, Protocol, TypeVar
@@ -25,6 +25,8 @@ from openledger.errors import NodeFailure, QueryFailed, UsageError
 from openledger.results import Answer
 
 T = TypeVar("T")
+# Yields (module, query, arguments, height), receives the answer. A refusal is thrown in at the yield.
+_Pages = Generator[tuple[str, str, Any, int], Answer[Any], T]
 # A lineage that is too large for one answer is asked for in smaller pages.
 _SMALLER = 4
 _SMALLEST_PAGE = 16
@@ -37,6 +39,13 @@ class Asks(Protocol):
     """What is needed of a client."""
 
     def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
+        """A module's query."""
+
+
+class AsksAsync(Protocol):
+    """The same for asyncio."""
+
+    async def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
         """A module's query."""
 
 
@@ -108,34 +117,46 @@ def lineage(
 ) -> Whole[LineagePage]:
     """Everything that an entry was made from: all its ancestors, their DataNet versions and those's contributions.
 
-    Without `every_contribution`, those beyond `question.contributions_each` of a version are left out (and the
-    DataNet's `next_number` says so).
+    Without `every_contribution`, those beyond `question.contributions_each` of a version are left out; the DataNet's
+    `next_number` says so, and the answer is not complete.
     """
-    question, first = _first_page(client, question, height, prove)
-    answers = [first]
-    while answers[-1].value.frontier:
+    return _drive(client, _lineage_pages(question, height, every_contribution), prove)
+
+
+async def lineage_async(
+    client: AsksAsync, question: LineageQuery, *, height: int = 0, prove: bool = True, every_contribution: bool = True
+) -> Whole[LineagePage]:
+    """As `lineage`, for asyncio."""
+    return await _drive_async(client, _lineage_pages(question, height, every_contribution), prove)
+
+
+def _lineage_pages(question: LineageQuery, height: int, every_contribution: bool) -> _Pages[Whole[LineagePage]]:
+    answers: list[Answer[Any]] = []
+    while True:
         _check_page_count(answers)
-        page: LineagePage = answers[-1].value
+        question, found = yield from _lineage_page(question, height)
+        answers.append(found)
+        height, page = found.height, found.value
+        if not page.frontier:
+            break
         question = structs.replace(question, entry_id=b"", model_name="", model_version=0, frontier=page.frontier)
-        answers.append(client.query("models", "lineage", question, height=first.height, prove=prove))
     value = join_lineage([answer.value for answer in answers])
-    if every_contribution:
+    if every_contribution and question.contributions_each:
         datanets = []
         for datanet in value.datanets:
-            whole, further = _all_contributions(client, datanet, answers[0].height, prove)
+            whole, further = yield from _all_contributions(datanet, height)
             answers += further
             datanets.append(whole)
         value = structs.replace(value, datanets=tuple(datanets))
-    return Whole(value, tuple(answers), complete=True)
+    complete = all(len(item.contributions) == item.record.contribution_count for item in value.datanets)
+    return Whole(value, tuple(answers), complete)
 
 
-def _first_page(
-    client: Asks, question: LineageQuery, height: int, prove: bool
-) -> tuple[LineageQuery, Answer[LineagePage]]:
-    """The first page, made smaller until it fits into an answer, and the question that fitted."""
+def _lineage_page(question: LineageQuery, height: int) -> _Pages[tuple[LineageQuery, Answer[LineagePage]]]:
+    """A page, made smaller until it fits into an answer, and the question that fitted."""
     while True:
         try:
-            return question, client.query("models", "lineage", question, height=height, prove=prove)
+            return question, (yield "models", "lineage", question, height)
         except QueryFailed as failure:
             if failure.code != Code.QUERY_TOO_LARGE or question.limit <= _SMALLEST_PAGE:
                 raise
@@ -169,16 +190,14 @@ def _each_once(pages: Sequence[LineagePage], items: Callable[[Any], Any], key: C
     return tuple([found[name] for name in sorted(found)])
 
 
-def _all_contributions(
-    client: Asks, datanet: LineageDatanet, height: int, prove: bool
-) -> tuple[LineageDatanet, list[Answer[Any]]]:
+def _all_contributions(datanet: LineageDatanet, height: int) -> _Pages[tuple[LineageDatanet, list[Answer[Any]]]]:
     """The DataNet version with the contributions that did not fit, and the answers that they came in."""
     answers: list[Answer[Any]] = []
     contributions, after_number = list(datanet.contributions), datanet.next_number
     while after_number:
         _check_page_count(answers)
         question = VersionQuery(datanet.datanet_id, "", datanet.version, after_number, MAX_ACCEPTED)
-        found = client.query("datanets", "version", question, height=height, prove=prove)
+        found = yield "datanets", "version", question, height
         answers.append(found)
         contributions += found.value.contributions
         after_number = found.value.next_number
@@ -190,15 +209,25 @@ def _all_contributions(
 
 def impact(client: Asks, question: ImpactQuery, *, height: int = 0, prove: bool = True) -> Whole[ImpactPage]:
     """Everything that was made from a DataNet version."""
+    return _drive(client, _impact_pages(question, height), prove)
+
+
+async def impact_async(
+    client: AsksAsync, question: ImpactQuery, *, height: int = 0, prove: bool = True
+) -> Whole[ImpactPage]:
+    """As `impact`, for asyncio."""
+    return await _drive_async(client, _impact_pages(question, height), prove)
+
+
+def _impact_pages(question: ImpactQuery, height: int) -> _Pages[Whole[ImpactPage]]:
     answers: list[Answer[Any]] = []
     while True:
-        found = client.query("models", "impact", question, height=height, prove=prove)
+        _check_page_count(answers)
+        found = yield "models", "impact", question, height
         answers.append(found)
-        page: ImpactPage = found.value
-        height = found.height
+        height, page = found.height, found.value
         if not page.more:
             break
-        _check_page_count(answers)
         question = structs.replace(
             question,
             datanet_id=page.datanet_id,
@@ -207,10 +236,46 @@ def impact(client: Asks, question: ImpactQuery, *, height: int = 0, prove: bool 
             frontier=page.frontier,
         )
     entries = tuple([item for answer in answers for item in answer.value.entries])
-    numbers = [item.number for item in entries]
-    if any(later <= earlier for earlier, later in pairwise(numbers)):
+    if any(later <= earlier for earlier, later in pairwise([item.number for item in entries])):
         raise NodeFailure("the pages of this answer do not follow on each other: ask again")
     return Whole(structs.replace(answers[-1].value, entries=entries), tuple(answers), complete=True)
+
+
+# --- Asking
+
+
+def _drive(client: Asks, pages: _Pages[T], prove: bool) -> T:
+    """Ask what a generator wants to know until it returns; a refusal is thrown into it."""
+    try:
+        ask = next(pages)
+        while True:
+            module, name, args, height = ask
+            try:
+                found = client.query(module, name, args, height=height, prove=prove)
+            except QueryFailed as failure:
+                ask = pages.throw(failure)
+            else:
+                ask = pages.send(found)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+async def _drive_async(client: AsksAsync, pages: _Pages[T], prove: bool) -> T:
+    """The same with an async client."""
+    try:
+        ask = next(pages)
+        while True:
+            module, name, args, height = ask
+            try:
+                found = await client.query(module, name, args, height=height, prove=prove)
+            except QueryFailed as failure:
+                ask = pages.throw(failure)
+            else:
+                ask = pages.send(found)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
 
 
 def _check_page_count(answers: Sequence[object]) -> None:

@@ -305,7 +305,8 @@ def show_whole(
 
         print_lines(console, lines)
         pages = f" (from {len(whole.answers)} pages)" if len(whole.answers) > 1 else ""
-        print_line(console, f"complete{'' if first.verified else ' if the node is honest'}: {summary}{pages}")
+        complete = "complete" if whole.complete else "NOT complete"
+        print_line(console, f"{complete}{'' if first.verified else ' if the node is honest'}: {summary}{pages}")
 
     context.output.show({}, people)
     note(f"\n{first.note}" if first.verified else f"\nNOT VERIFIED: {first.note}")

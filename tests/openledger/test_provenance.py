@@ -1,5 +1,6 @@
 """Lineage and impact over all their pages: the whole is the same however it is cut, and only the whole is complete."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from openledger.errors import NodeFailure, QueryFailed, UsageError
 from openledger.provenance import (
     id_of_text,
     impact,
+    impact_async,
     impact_question,
     join_lineage,
     lineage,
+    lineage_async,
     lineage_question,
     split_version,
 )
@@ -85,6 +88,9 @@ def test_contributions_that_did_not_fit_are_fetched(client: Client) -> None:
     cut = lineage(client, lineage_question("tutor", contributions_each=1), prove=False, every_contribution=False)
     assert [len(item.contributions) for item in cut.value.datanets] == [1, 1]
     assert all(item.next_number for item in cut.value.datanets)
+    assert (found.complete, cut.complete) == (True, False)
+    none = lineage(client, lineage_question("tutor", contributions_each=0), prove=False)
+    assert ([item.contributions for item in none.value.datanets], none.complete) == ([(), ()], False)
 
 
 def test_an_impact_in_pages_is_the_same_whole(client: Client, story: Story) -> None:
@@ -99,6 +105,21 @@ def test_an_impact_in_pages_is_the_same_whole(client: Client, story: Story) -> N
         (story.entries["first"], 1),
         (story.entries["second"], 0),
     ]
+
+
+def test_asyncio_gives_the_same_whole(story: Story) -> None:
+    async def ask() -> tuple[Any, Any]:
+        async with FakeNode(story.ledger.chain).async_client() as client:
+            asked = structs.replace(lineage_question("tutor", contributions_each=1), limit=1)
+            above = await lineage_async(client, asked, prove=False)
+            below = await impact_async(client, structs.replace(impact_question("reference"), limit=1), prove=False)
+            return above.value, below.value
+
+    client = FakeNode(story.ledger.chain).client()
+    expected = lineage(client, lineage_question("tutor"), prove=False).value
+    below = impact(client, impact_question("reference"), prove=False).value
+    found = asyncio.run(ask())
+    assert (found[0], found[1].entries) == (expected, below.entries)
 
 
 def test_pages_that_do_not_follow_on_each_other_are_refused(client: Client) -> None:
