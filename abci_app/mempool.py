@@ -6,7 +6,7 @@ was included. Recheck looks a transaction up by its hash and never verifies a si
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from msgspec import structs
@@ -120,10 +120,21 @@ class Mempool:
                 account = self._accounts[payer]
                 if account.reserved_nopen > account.account.balance_nopen:
                     raise Rejected(Code.INSUFFICIENT_FUNDS, f"{show_address(payer)} can no longer pay for this")
+            if pending.delegated_key:
+                self._recheck_delegated(self._delegated[pending.sender, pending.delegated_key])
         except Rejected:
             self._drop_from(pending.sender, pending.sequence)
             raise
         pending.seen_height = block.height
+
+    def _recheck_delegated(self, key: PendingKey) -> None:
+        """Another transaction of the key, never seen here, can have spent what waits: it would wait for ever."""
+        spent_nopen, limit_nopen = key.delegation.spent_nopen + key.reserved_nopen, key.delegation.spend_limit_nopen
+        if spent_nopen > limit_nopen:
+            raise Rejected(
+                Code.DELEGATION,
+                f"the delegated key may spend {limit_nopen} nopen in total, with what waits {spent_nopen}",
+            )
 
     def after_commit(self, height: int, writes: Mapping[bytes, bytes | None]) -> None:
         """Drop what the committed block included or outdated; what still waits keeps its place.
@@ -133,13 +144,13 @@ class Mempool:
         for digest in [digest for digest in self._excluded if digest in self._by_digest]:
             if digest in self._by_digest:
                 self._drop_from(self._by_digest[digest].sender, self._by_digest[digest].sequence)
-        rekeyed: list[bytes] = []
+        rekeyed: dict[bytes, None] = {}
         for address, entry in list(self._accounts.items()):
             written = writes.get(entry.key)
             if written is not None:
                 account = ACCOUNTS.decode_value(written)
                 if _keys_changed(address, entry.account.policy, account.policy):
-                    rekeyed.append(address)
+                    rekeyed[address] = None
                 entry.account = account
             for sequence in list(entry.pending):
                 if sequence >= entry.account.sequence:
@@ -151,11 +162,12 @@ class Mempool:
         self._drop_signed_by_former_keys(rekeyed, writes)
         self._accounts = {address: entry for address, entry in self._accounts.items() if entry.waiting}
 
-    def _drop_signed_by_former_keys(self, rekeyed: Sequence[bytes], writes: Mapping[bytes, bytes | None]) -> None:
+    def _drop_signed_by_former_keys(self, rekeyed: Mapping[bytes, None], writes: Mapping[bytes, bytes | None]) -> None:
         """Drop what lost its permission: recheck would keep it for ever, and its place in the sender's queue."""
-        for address in rekeyed:
-            for pending in [pending for pending in self._by_digest.values() if address in dict(pending.costs)]:
-                self._drop_from(pending.sender, pending.sequence)
+        if rekeyed:  # one pass for all of them: a block can change the keys of thousands of accounts
+            for pending in list(self._by_digest.values()):
+                if any(payer in rekeyed for payer, _ in pending.costs) and pending.digest in self._by_digest:
+                    self._drop_from(pending.sender, pending.sequence)
         for (sender, public_key), entry in list(self._delegated.items()):
             if entry.key not in writes or not entry.waiting:
                 continue
