@@ -146,3 +146,18 @@ def changed(before: dict[bytes, bytes], after: dict[bytes, bytes]) -> dict[bytes
 def treasury_nopen(*balances_nopen: int) -> int:
     """What genesis leaves in the treasury."""
     return SUPPLY_NOPEN - sum(balances_nopen)
+
+
+def fee_of(raw: bytes, messages: int = 1) -> int:
+    """Default parameters: 10 nopen a byte, 1,000 a message."""
+    return 10 * len(raw) + 1_000 * messages
+
+
+def refused(chain: Chain, raw: bytes) -> tuple[int, str]:
+    """Code and log of a transaction that must leave no trace, in CheckTx and in a block alike."""
+    before = chain.state()
+    checked = chain.check(raw)
+    (result,) = chain.block(raw)
+    assert changed(before, chain.state()) == {}
+    assert checked == (result.code, result.log)
+    return result.code, result.log

@@ -2,15 +2,15 @@
 
 import pytest
 
-from abci_app.accounts import DELEGATIONS, Account, Delegation
+from abci_app.accounts import Account
 from abci_app.block import FEES_ACCOUNT
 from abci_app.errors import Code
-from abci_app.modules.accounts import AccountsCode, RevokeDelegation, SetDelegation, SetPolicy
+from abci_app.modules.accounts import SetPolicy
 from abci_app.modules.bank import Burn, Transfer
-from abci_app.policy import DelegatedKey, Policy, PolicyKey, encode_policy, single_key_policy
+from abci_app.policy import Policy, PolicyKey, encode_policy, single_key_policy
 from abci_app.state.codec import encode
 from abci_app.transaction import Auth, Body, KeySignature, encode_envelope, signed_digest
-from tests.abci_app.chain import Chain, accounts_with, changed, replay
+from tests.abci_app.chain import Chain, accounts_with, changed, fee_of, refused, replay
 from tests.abci_app.signing import CHAIN_ID, Key, Signer
 
 FUNDS = 10**9
@@ -30,21 +30,6 @@ def bob() -> Signer:
 @pytest.fixture
 def chain(alice: Signer, bob: Signer) -> Chain:
     return Chain.start(accounts_with(FUNDS, [alice, bob]))
-
-
-def fee_of(raw: bytes, messages: int = 1) -> int:
-    """Default parameters: 10 nopen a byte, 1,000 a message."""
-    return 10 * len(raw) + 1_000 * messages
-
-
-def refused(chain: Chain, raw: bytes) -> tuple[int, str]:
-    """Code and log of a transaction that must leave no trace, in CheckTx and in a block alike."""
-    before = chain.state()
-    checked = chain.check(raw)
-    (result,) = chain.block(raw)
-    assert changed(before, chain.state()) == {}
-    assert checked == (result.code, result.log)
-    return result.code, result.log
 
 
 # --- Policies
@@ -269,117 +254,6 @@ def test_an_old_key_does_not_act_after_a_rotation_in_the_same_block(
     assert chain.state() == cold.state()
 
 
-# --- Delegated keys
-
-
-AGENT = Key.named("agent")
-
-
-def delegate(chain: Chain, signer: Signer, limit: int = 10**8, types: tuple[int, ...] = (TRANSFER_TAG,)) -> None:
-    assert chain.codes(signer.transaction(SetDelegation(AGENT.public, types, limit, 50))) == [0]
-
-
-def delegation(chain: Chain, signer: Signer) -> Delegation | None:
-    return DELEGATIONS.get(chain.application.store, signer.address, AGENT.public)
-
-
-def test_a_delegated_key_acts_within_its_bounds_and_its_spending_is_counted(
-    chain: Chain, alice: Signer, bob: Signer
-) -> None:
-    delegate(chain, alice)
-    before = chain.balance(alice)
-    raw = alice.delegated_transaction(AGENT, Transfer(bob.address, 5))
-    assert chain.check(raw) == (0, "")
-    assert chain.codes(raw) == [0]
-    assert chain.account(alice.address) == Account(2, before - 5 - fee_of(raw), alice.policy)
-    assert delegation(chain, alice) == Delegation(AGENT.public, (TRANSFER_TAG,), 10**8, 5 + fee_of(raw), 50)
-
-
-def test_the_spending_of_failed_messages_counts_too(chain: Chain, alice: Signer, bob: Signer) -> None:
-    delegate(chain, alice, limit=3 * FUNDS)
-    raw = alice.delegated_transaction(AGENT, Transfer(bob.address, 2 * FUNDS))
-    assert chain.codes(raw) == [Code.INSUFFICIENT_FUNDS]
-    assert delegation(chain, alice) == Delegation(AGENT.public, (TRANSFER_TAG,), 3 * FUNDS, 2 * FUNDS + fee_of(raw), 50)
-
-
-def test_a_delegated_key_cannot_send_other_message_types(chain: Chain, alice: Signer, bob: Signer) -> None:
-    delegate(chain, alice)
-    assert refused(chain, alice.delegated_transaction(AGENT, Transfer(bob.address, 1), Burn(1))) == (
-        Code.DELEGATION, "the delegated key may not send Burn",
-    )  # fmt: skip
-
-
-def test_a_delegated_key_cannot_change_keys_and_such_a_delegation_cannot_be_made(chain: Chain, alice: Signer) -> None:
-    assert refused(chain, alice.transaction(SetDelegation(AGENT.public, (0x0011, TRANSFER_TAG), 1, 50))) == (
-        AccountsCode.BAD_DELEGATION, "changing policies and delegations cannot be delegated",
-    )  # fmt: skip
-    alice.sequence = 0
-    delegate(chain, alice)
-    assert refused(chain, alice.delegated_transaction(AGENT, SetPolicy(new_policy("fresh"))))[0] == Code.DELEGATION
-
-
-@pytest.mark.parametrize("types", [(BURN_TAG, TRANSFER_TAG), (TRANSFER_TAG, TRANSFER_TAG)])
-def test_delegated_message_types_are_sorted_and_unique(chain: Chain, alice: Signer, types: tuple[int, ...]) -> None:
-    assert refused(chain, alice.transaction(SetDelegation(AGENT.public, types, 1, 50))) == (
-        AccountsCode.BAD_DELEGATION, "delegated message types must be sorted and unique",
-    )  # fmt: skip
-
-
-def test_a_delegated_key_cannot_spend_beyond_its_limit(chain: Chain, alice: Signer, bob: Signer) -> None:
-    delegate(chain, alice, limit=10_000)
-    raw = alice.delegated_transaction(AGENT, Transfer(bob.address, 10_001))
-    spend = 10_001 + fee_of(raw)
-    assert chain.check(raw) == (
-        Code.DELEGATION,
-        f"the delegated key may spend 10000 nopen in total, with this it would spend {spend} (pending ones counted)",
-    )
-    before = chain.state()
-    (result,) = chain.block(raw)
-    assert (result.code, result.log) == (
-        Code.DELEGATION, f"the delegated key may spend 10000 nopen in total, this would make {spend}",
-    )  # fmt: skip
-    assert changed(before, chain.state()) == {}
-
-
-def test_a_delegated_key_cannot_spend_beyond_its_limit_within_one_block(
-    chain: Chain, alice: Signer, bob: Signer
-) -> None:
-    delegate(chain, alice, limit=12_000)
-    transactions = [alice.delegated_transaction(AGENT, Transfer(bob.address, 1_500)) for _ in range(3)]
-    spent = sum([1_500 + fee_of(raw) for raw in transactions[:2]])
-    assert chain.codes(*transactions) == [0, 0, Code.DELEGATION]
-    assert delegation(chain, alice) == Delegation(AGENT.public, (TRANSFER_TAG,), 12_000, spent, 50)
-
-
-def test_a_delegation_holds_up_to_and_at_its_expiry_height(chain: Chain, alice: Signer, bob: Signer) -> None:
-    assert chain.codes(alice.transaction(SetDelegation(AGENT.public, (TRANSFER_TAG,), 10**8, 2))) == [0]
-    assert chain.codes(alice.delegated_transaction(AGENT, Transfer(bob.address, 5))) == [0]
-    late = alice.delegated_transaction(AGENT, Transfer(bob.address, 5))
-    assert refused(chain, late) == (Code.DELEGATION, "the delegation expired at height 2")
-
-
-def test_a_revoked_key_does_not_act_even_in_the_same_block(chain: Chain, alice: Signer, bob: Signer) -> None:
-    delegate(chain, alice)
-    revoke = alice.transaction(RevokeDelegation(AGENT.public))
-    raw = alice.delegated_transaction(AGENT, Transfer(bob.address, 5))
-    assert chain.codes(revoke, raw) == [0, Code.DELEGATION]
-    assert delegation(chain, alice) is None
-
-
-def test_a_key_that_nobody_delegated_does_not_act(chain: Chain, alice: Signer, bob: Signer) -> None:
-    code, log = refused(chain, alice.delegated_transaction(AGENT, Transfer(bob.address, 5)))
-    assert (code, log.startswith(f"key {AGENT.public.hex()} is not delegated by open1")) == (Code.DELEGATION, True)
-
-
-@pytest.mark.parametrize("indices", [(1,), (0, 0), (0, 1)])
-def test_a_delegated_key_signs_alone(chain: Chain, alice: Signer, bob: Signer, indices: tuple[int, ...]) -> None:
-    delegate(chain, alice)
-    body = encode(Body(CHAIN_ID, alice.address, 1, 10**6, 0, b"", b"", (Transfer(bob.address, 5),)))
-    signatures = tuple([KeySignature(index, AGENT.sign(signed_digest(body))) for index in indices])
-    raw = encode_envelope(body, (Auth(alice.address, encode(DelegatedKey(AGENT.public)), signatures),))
-    assert refused(chain, raw) == (Code.BAD_SIGNATURE, "a delegated key signs alone, with key index 0")
-
-
 # --- Sponsors
 
 
@@ -412,16 +286,6 @@ def test_a_sponsor_that_cannot_pay_leaves_no_trace(alice: Signer, bob: Signer) -
     before = chain.state()
     assert chain.codes(alice.transaction(Burn(1), sponsor=bob, expiry_height=9)) == [Code.INSUFFICIENT_FUNDS]
     assert changed(before, chain.state()) == {}
-
-
-def test_a_delegated_key_cannot_sponsor(chain: Chain, alice: Signer, bob: Signer) -> None:
-    assert chain.codes(bob.transaction(SetDelegation(AGENT.public, (BURN_TAG,), 10**8, 50))) == [0]
-    body = encode(Body(CHAIN_ID, alice.address, 0, 10**6, 9, bob.address, b"", (Burn(1),)))
-    signature = KeySignature(0, AGENT.sign(signed_digest(body)))
-    auth = Auth(bob.address, encode(DelegatedKey(AGENT.public)), (signature,))
-    assert refused(chain, encode_envelope(body, (alice.auth(body), auth))) == (
-        Code.DELEGATION, "a delegated key cannot sponsor: the sponsor's own policy must sign",
-    )  # fmt: skip
 
 
 def test_an_account_can_sponsor_the_first_transaction_after_its_own_in_one_block(
