@@ -7,7 +7,14 @@ Nothing is durable before Commit, and everything uncommitted is forgotten when C
 """
 
 from abci_app import genesis, wire
-from abci_app.block import BlockExecution, BlockResult, TransactionFailure, codespace_of, execute_block
+from abci_app.block import (
+    BlockExecution,
+    BlockResult,
+    TransactionFailure,
+    UnpaidTransaction,
+    codespace_of,
+    execute_block,
+)
 from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.mempool import Mempool
 from abci_app.module import BlockContext
@@ -124,11 +131,11 @@ class Application:
     def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal:
         """Reject what an honest proposer cannot produce: a transaction that does not pay, or one that raises."""
         try:
-            result = self._execute(request.height, request.time.seconds, list(request.txs))
+            self._execute(request.height, request.time.seconds, list(request.txs), all_pay=True)
         except TransactionFailure as failure:
             self.mempool.exclude(failure.raw)
             return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.REJECT)
-        if not all(one.paid for one in result.results):
+        except UnpaidTransaction:
             return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.REJECT)
         return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.ACCEPT)
 
@@ -214,12 +221,17 @@ class Application:
             return
         self._pending_block = self._context(self._expected_height(), self._last_block_seconds)
 
-    def _execute(self, height: int, time_seconds: int, transactions: list[bytes]) -> BlockResult:
+    def _execute(
+        self, height: int, time_seconds: int, transactions: list[bytes], *, all_pay: bool = False
+    ) -> BlockResult:
         """Everything that execution depends on is compared, so a remembered result is the result."""
         for known_height, known_time, known_transactions, result in self._candidates:
             if (known_height, known_time) == (height, time_seconds) and known_transactions == transactions:
+                if all_pay and not all(one.paid for one in result.results):
+                    raise UnpaidTransaction
                 return result
-        result = execute_block(self.store, self._context(height, time_seconds), transactions, self._decode)
+        context = self._context(height, time_seconds)
+        result = execute_block(self.store, context, transactions, self._decode, all_pay=all_pay)
         self._remember(transactions, result)
         return result
 

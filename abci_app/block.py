@@ -60,6 +60,10 @@ class TransactionFailure(Exception):
         self.raw = raw
 
 
+class UnpaidTransaction(Exception):
+    """A transaction of a proposed block cannot pay for its place: no honest proposer put it there."""
+
+
 class BlockExecution:
     """One block being executed on an overlay over committed state."""
 
@@ -119,12 +123,17 @@ class BlockExecution:
 
 
 def execute_block(
-    view: StateView, context: BlockContext, transactions: Sequence[bytes], decode: Decoder
+    view: StateView, context: BlockContext, transactions: Sequence[bytes], decode: Decoder, *, all_pay: bool = False
 ) -> BlockResult:
-    """Execute all transactions of a decided or proposed block; a bug comes out as `TransactionFailure`."""
+    """Execute all transactions of a decided or proposed block; a bug comes out as `TransactionFailure`.
+
+    With `all_pay` the first one that does not pay ends it with `UnpaidTransaction`: what costs its sender nothing must
+    not cost a validator more than one look.
+    """
     execution = BlockExecution(view, context, decode)
     for raw in transactions:
-        execution.execute_or_fail(raw)
+        if not execution.execute_or_fail(raw).paid and all_pay:
+            raise UnpaidTransaction
     return execution.finish()
 
 
