@@ -8,9 +8,11 @@ A group's file has `register(subparsers)`, which adds its parser(s) and sets `ru
 import argparse
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from openledger.cli.context import Context, load_settings, printable
+from openledger.errors import UsageError
 from openledger.exit_codes import MEANINGS, ExitCode
 
 # Group -> (file that registers it, help). Loaded only when asked for: `openledger --help` imports none of them.
@@ -61,6 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.close()
         return ExitCode.OK
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _LEVEL_WITH:
+            print(f"error: {_not_installed(str(error.name))}", file=sys.stderr)
+            return ExitCode.USAGE
         code = exit_code_of(error)
         if code is None:
             raise
@@ -75,8 +80,28 @@ def _run(words: list[str]) -> int:
     if not hasattr(parsed, "run"):
         parser.print_help()
         return ExitCode.OK if not rest else ExitCode.USAGE
+    for module in _NEEDED_BY_OTHER_PROCESSES.get(rest[0], ()):
+        if find_spec(module) is None:
+            raise UsageError(_not_installed(module))
     parsed.context = Context(load_settings(flags))
     return int(parsed.run(parsed) or ExitCode.OK)
+
+
+# Modules that a light install lacks -> the level of scripts/setup that has them.
+_LEVEL_WITH = {
+    "plyvel": "node",
+    **dict.fromkeys(("gguf", "numpy", "peft", "regex", "safetensors", "tokenizers", "torch", "transformers"), "demo"),
+}
+# Groups whose work is done by processes of their own, which cannot say so as clearly.
+_NEEDED_BY_OTHER_PROCESSES = {"devnet": ("plyvel",), "demo": ("plyvel", "torch")}
+
+
+def _not_installed(module: str) -> str:
+    name = module.split(".", maxsplit=1)[0]
+    return (
+        f"this command needs {name}, which is not installed here: run `scripts/setup {_LEVEL_WITH[name]}`; "
+        "asking and verifying need less"
+    )
 
 
 def split_global_options(words: list[str]) -> tuple[dict[str, str | None], list[str]]:

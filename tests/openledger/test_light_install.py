@@ -90,6 +90,26 @@ def test_a_bundle_is_verified_with_the_light_install(files: dict[str, str]) -> N
     assert done.stdout.splitlines()[0].split() == ["outcome", "verified"]
 
 
+@pytest.mark.parametrize(
+    ("words", "module", "level"),
+    [
+        (["node", "start"], "plyvel", "node"),
+        (["devnet", "--validators", "1"], "plyvel", "node"),
+        (["demo"], "plyvel", "node"),
+    ],
+)
+def test_a_command_that_needs_more_says_how_to_get_it(
+    words: list[str], module: str, level: str, tmp_path: Path
+) -> None:
+    program = "from openledger.cli.main import main; code = main(sys.argv[1:])"
+    done = run_light(program, *words, "--home", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"error: this command needs {module}, which is not installed here: run `scripts/setup {level}`; "
+        "asking and verifying need less\n"
+    )
+
+
 def test_what_is_missing_is_really_missing() -> None:
     missing = set(_missing())
     assert {"plyvel", "pytest", "hypothesis"} <= missing
