@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from abci_app.application import Application
+from abci_app.modules.datanets_queries import VersionQuery
 from abci_app.pb import abci_pb2 as pb
 from abci_app.registry import MESSAGE_TYPES, all_queries
 from abci_app.state.codec import encode
@@ -140,6 +141,8 @@ def _one_of_each_and_more(messages: list[Tree]) -> list[Tree]:
 
 def sample_queries(world: World) -> list[pb.RequestQuery]:
     asked = [(f"/query/{module}/{name}", encode(args)) for _ in range(8) for module, name, args in questions(world)]
+    named = [VersionQuery(b"", net.name, 1, 0, 10) for net in world.nets.values() if net.versions]
+    asked += [("/query/datanets/version_contributions", encode(args)) for args in named[:4]]
     if {path for path, _ in asked} != {f"/query/{module}/{name}" for module, name in all_queries()}:
         raise RuntimeError("a query is missing among the questions of the simulation")
     keys = [key for key, _ in world.store.iterate(b"\x00", b"\xff")]
