@@ -93,7 +93,7 @@ _LEVEL_WITH = {
     **dict.fromkeys(("gguf", "numpy", "peft", "regex", "safetensors", "tokenizers", "torch", "transformers"), "demo"),
 }
 # Groups whose work is done by processes of their own, which cannot say so as clearly.
-_NEEDED_BY_OTHER_PROCESSES = {"devnet": ("plyvel",), "demo": ("plyvel", "torch")}
+_NEEDED_BY_OTHER_PROCESSES = {"devnet": ("plyvel",), "demo": ("torch", "plyvel")}
 
 
 def _not_installed(module: str) -> str:

@@ -20,7 +20,14 @@ Pages = Sequence[tuple[str, Any, Any]]
 
 
 def proven(verdicts: Sequence[Verdict]) -> str:
-    """One sentence about all of them together; they are of one chain and height or it says that they are not."""
+    """One sentence about all of them together; without an anchor nothing is proven, however consistent it is."""
+    sentence = _claimed(verdicts)
+    if all(verdict.anchored for verdict in verdicts):
+        return sentence
+    return f"nothing, since nothing that you trust vouches for it; with an anchor it would be: {sentence}"
+
+
+def _claimed(verdicts: Sequence[Verdict]) -> str:
     if len({(verdict.chain_id, verdict.height) for verdict in verdicts}) > 1:
         return f"{len(verdicts)} answers of different heights or chains, which do not make a whole"
     return proven_pages([(_name(each.question), _arguments(each.question), each.value) for each in verdicts])

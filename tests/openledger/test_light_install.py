@@ -95,7 +95,7 @@ def test_a_bundle_is_verified_with_the_light_install(files: dict[str, str]) -> N
     [
         (["node", "start"], "plyvel", "node"),
         (["devnet", "--validators", "1"], "plyvel", "node"),
-        (["demo"], "plyvel", "node"),
+        (["demo"], "torch", "demo"),
     ],
 )
 def test_a_command_that_needs_more_says_how_to_get_it(

@@ -81,6 +81,7 @@ def test_without_an_anchor_it_exits_with_8(files: Files, capsys: pytest.CaptureF
     assert files.verify() == ExitCode.NOT_ANCHORED
     out = capsys.readouterr().out
     assert "consistent, not anchored" in out
+    assert "proven       nothing, since nothing that you trust vouches for it; with an anchor it would be: 1 key" in out
     assert "none: no anchor was given" in out
 
 
