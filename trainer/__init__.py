@@ -9,6 +9,7 @@ What to call, in the order of a run (each module's docstring says more; importin
                                                                 publish(RunRecord) -> Published, publish_verification
     workflow.check_recipe(recipe, ledger, store)                what a recipe would do, and the verdict on its terms
     workflow.train_recipe(recipe, ledger, store, folder)        -> (TrainedRun, RunRecord); publish the second
+                                                                resumes; discard_checkpoint(run) when it was kept
     workflow.verify_entry(known, ledger, store)                 -> (Verdict, TrainedRun): train again, grade
     record.record_import(base, terms_id, store, now_seconds)    -> RunRecord of a model that came from outside
     record.record_external(...)                                 -> RunRecord of any framework's run, from its files

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from abci_app.hashing import list_root
 from openledger.content import ContentStore
+from openledger.errors import UsageError
 from openledger.rows import RowCommitment, TamperedRows, load_batch
 
 # Rows are held in memory while a run is prepared; a larger mix needs `sampling.max_rows` and its own loader.
@@ -62,7 +63,10 @@ def load_rows(store: ContentStore, version: DatanetVersion) -> Iterator[Row]:
         raise TamperedRows(text, b"", None)
     total = sum(record.commitment.row_count for record in version.contributions)
     if total > MAX_ROWS_PER_VERSION:
-        raise ValueError(f"version {version.version} has {total} rows, more than {MAX_ROWS_PER_VERSION}")
+        raise UsageError(
+            f"version {version.version} has {total} rows, more than {MAX_ROWS_PER_VERSION}, which is what this trainer "
+            "holds in memory: train on a smaller version"
+        )
     for record in version.contributions:
         batch = load_batch(store, record.contribution_id, record.commitment)
         for index, (data, leaf) in enumerate(zip(batch.rows, batch.leaves, strict=True)):

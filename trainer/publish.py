@@ -272,6 +272,15 @@ class ClientLedger:
         entry_id = entry_id_of(to_entry(record.entry))
         return Published(encode_id("olrun", entry_id), entry_id, model_id, committed.height)
 
+    def check_model(self, name: str) -> None:
+        """Before any compute is spent: the signer may add a version to this model, or make it. Raises `UsageError`."""
+        model = self._find_model(name)
+        if model is not None and self._signer is not None and model.model.owner != self._signer.address:
+            raise UsageError(
+                f"model {name!r} belongs to {encode_id('open', model.model.owner)}, and only its owner adds versions: "
+                "choose another name"
+            )
+
     def publish_verification(self, known: KnownEntry, verdict: Verdict, run: TrainedRun) -> int:
         """Record what retraining an entry gave; returns the height."""
         signer = self._signer
@@ -288,16 +297,22 @@ class ClientLedger:
         return self._client.send(signer, message).wait().height
 
     def _find_or_create(self, name: str, signer: SigningParty) -> bytes:
+        model = self._find_model(name)
+        if model is not None:
+            return model.model_id
+        pending = self._client.send(signer, CreateModel(name, ""))
+        pending.wait()
+        return pending.sent.object_id("model")
+
+    def _find_model(self, name: str) -> ModelView | None:
         try:
-            # On the node's word: the newest state counts here, and the chain checks the id again.
-            answer = self._client.query("models", "model", ModelQuery(b"", name), prove=False)
+            # On the node's word: the newest state counts here, and the chain checks again.
+            view: ModelView = self._client.query("models", "model", ModelQuery(b"", name), prove=False).value
         except QueryFailed as failure:
             if failure.code != Code.NOT_FOUND:
                 raise
-            pending = self._client.send(signer, CreateModel(name, ""))
-            pending.wait()
-            return pending.sent.object_id("model")
-        return bytes(answer.value.model_id)
+            return None
+        return view
 
 
 def parse_reference(prefix: str, text: str) -> tuple[bytes, str]:

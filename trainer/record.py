@@ -5,6 +5,7 @@ the run lies in the manifest and is bound by its root; what differs between repe
 measured quality) lies in the run event.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 
 from abci_app.hashing import list_root
-from abci_app.types import MAX_TEXT_LENGTH, PPB
+from abci_app.types import MAX_NAME_LENGTH, MAX_TEXT_LENGTH, NAME_PATTERN, PPB
 from openledger.artefact import Artefact, ArtefactFile, artefact_files, put_artefact
 from openledger.content import ContentStore
 from openledger.manifest import Manifest, ManifestError, put_manifest, to_json
@@ -31,6 +32,7 @@ TOKENIZER_FILES = frozenset(
      "tokenizer_config.json", "vocab.json")
 )  # fmt: skip
 NO_DIGEST = b""
+MAX_ROLE_LENGTH = 32  # a label on the chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +194,7 @@ def record_external(
 
     `terms_id`: terms that the run itself brings in (an import needs those under which the model was received).
     """
-    if kind not in KINDS:
-        raise ManifestError(f"kind of run {kind!r} is unknown; use one of {', '.join(KINDS)}")
+    _check_words(model_name, kind, parents)
     if inputs and sum(item.weight_ppb for item in inputs) != PPB:
         raise ManifestError(f"weights of the inputs sum to {sum(item.weight_ppb for item in inputs)}, must be {PPB}")
     parts = {
@@ -214,6 +215,20 @@ def record_external(
     put_artefact(store, folder, artefact)
     entry = replace(_entry(kind, parents, tuple(records), manifest, artefact), terms_id=terms_id)
     return RunRecord(model_name, manifest, entry, event)
+
+
+def _check_words(model_name: str, kind: str, parents: Sequence[ParentRecord]) -> None:
+    """What the chain would refuse in the end, before anything is stored."""
+    if kind not in KINDS:
+        raise ManifestError(f"kind of run {kind!r} is unknown; use one of {', '.join(KINDS)}")
+    for what, word, longest in (
+        ("model name", model_name, MAX_NAME_LENGTH),
+        *[("role", parent.role, MAX_ROLE_LENGTH) for parent in parents],
+    ):
+        if len(word) > longest or re.fullmatch(NAME_PATTERN, word) is None:
+            raise ManifestError(
+                f"{what} {word!r}: write lower-case letters, digits, '.', '_', '-', '/', at most {longest}"
+            )
 
 
 def describe_folder(folder: Path) -> Artefact:

@@ -62,6 +62,8 @@ class TrainedRun:
     trained_tokens: int
     started_seconds: int
     finished_seconds: int
+    # What the same call would resume from, when it was asked to stay.
+    checkpoint: Path | None = None
 
 
 def prepare_run(recipe: Recipe, versions: Sequence[DatanetVersion], store: ContentStore) -> PreparedRun:
@@ -85,13 +87,15 @@ def train(
     base_label: str,
     adapter_folder: Path | None = None,
     work_folder: Path | None = None,
+    keep_checkpoint: bool = False,
     progress: Progress | None = None,
     now: Callable[[], float] = time.time,
 ) -> TrainedRun:
     """Fine-tune and write the adapter into `output_folder` (files of the same names are replaced).
 
     `base_label` goes into the adapter's configuration as the name of its base (an entry id, not a path).
-    `adapter_folder` continues an adapter; `work_folder` keeps a checkpoint from which the same call resumes.
+    `adapter_folder` continues an adapter; `work_folder` keeps a checkpoint from which the same call resumes. It is
+    removed at the end unless `keep_checkpoint`: a run whose recording failed need not be trained again.
     """
     prepare()
     recipe = prepared.recipe
@@ -114,11 +118,12 @@ def train(
     before = evaluate(model, held_out, inputs, padding_id) if held_out else None
     make_deterministic(recipe.train.seed, recipe.train.threads)
     identity = _run_identity(prepared, base_label, adapter_folder)
-    trace = _optimise(model, recipe, ordered, padding_id, _Checkpoint.of(work_folder, identity), progress)
+    checkpoint = _Checkpoint.of(work_folder, identity, started)
+    trace = _optimise(model, recipe, ordered, padding_id, checkpoint, progress)
     after = evaluate(model, held_out, inputs, padding_id) if held_out else None
     _write_adapter(model, output_folder, base_label)
-    if work_folder is not None:
-        (work_folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+    if checkpoint and not keep_checkpoint:
+        checkpoint.path.unlink(missing_ok=True)
     return TrainedRun(
         prepared,
         output_folder,
@@ -127,8 +132,9 @@ def train(
         before,
         after,
         sum(len(tokens.ids) for tokens in ordered),
-        started,
+        checkpoint.started_seconds if checkpoint else started,
         max(started, int(now())),
+        checkpoint.path if checkpoint and keep_checkpoint else None,
     )
 
 
@@ -200,7 +206,8 @@ def _optimise(
         trace.append(to_micronats(value))
         if progress:
             progress(step + 1, settings.steps, value)
-        if checkpoint and settings.checkpoint_steps and (step + 1) % settings.checkpoint_steps == 0:
+        every = settings.checkpoint_steps
+        if checkpoint and ((every and (step + 1) % every == 0) or step + 1 == settings.steps):
             checkpoint.save(model, optimizer, trace)
     return trace
 
@@ -243,25 +250,33 @@ def _run_identity(prepared: PreparedRun, base_label: str, adapter_folder: Path |
     return sha256(b"\0".join(parts)).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Checkpoint:
-    """One safetensors file: adapter, optimizer moments, random state, loss trace; named for its run by metadata."""
+    """One safetensors file: adapter, optimizer moments, random state, loss trace, and when the run started.
+
+    Its metadata name the run that it belongs to.
+    """
 
     path: Path
     identity: str
+    started_seconds: int
 
     @classmethod
-    def of(cls, folder: Path | None, identity: str) -> "_Checkpoint | None":
+    def of(cls, folder: Path | None, identity: str, started_seconds: int) -> "_Checkpoint | None":
         if folder is None:
             return None
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(folder / CHECKPOINT_FILE, identity)
+        return cls(folder / CHECKPOINT_FILE, identity, started_seconds)
 
     def save(self, model: Any, optimizer: Any, trace: Sequence[int]) -> None:
         import torch
         from safetensors.torch import save_file
 
-        tensors = {"random": torch.get_rng_state(), "trace": torch.tensor(trace, dtype=torch.int64)}
+        tensors = {
+            "random": torch.get_rng_state(),
+            "trace": torch.tensor(trace, dtype=torch.int64),
+            "started": torch.tensor([self.started_seconds], dtype=torch.int64),
+        }
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 tensors[f"parameter/{name}"] = parameter.detach().contiguous()
@@ -300,4 +315,5 @@ class _Checkpoint:
                             if f"{key}/{name}" in keys
                         }
             torch.set_rng_state(stored.get_tensor("random"))
+            self.started_seconds = int(stored.get_tensor("started")[0])
             return [int(loss) for loss in stored.get_tensor("trace").tolist()]

@@ -66,10 +66,15 @@ def train_recipe(
     store: ContentStore,
     output_folder: Path,
     *,
+    keep_checkpoint: bool = False,
     progress: Progress | None = None,
     say: Say = lambda _: None,
 ) -> tuple[TrainedRun, RunRecord]:
-    """Fetch, check, train and record (not yet publish); everything is named by digests that the chain knows."""
+    """Fetch, check, train and record (not yet publish); everything is named by digests that the chain knows.
+
+    An interrupted run goes on from its last checkpoint when the same recipe is given again. With `keep_checkpoint`
+    a finished one does too, until `discard_checkpoint`: use it where publishing may fail.
+    """
     versions = [chain.datanet_version(dataset.datanet, dataset.version) for dataset in recipe.datasets]
     say(f"fetching and checking {len(versions)} DataNet versions")
     prepared = prepare_run(recipe, versions, store)
@@ -85,9 +90,16 @@ def train_recipe(
         base_label=recipe.model.base,
         adapter_folder=adapter_folder,
         work_folder=cache_home() / "runs" / f"{recipe.digest().hex()[:32]}-{base_artefact.tensor_digest.hex()[:16]}",
+        keep_checkpoint=keep_checkpoint,
         progress=progress,
     )
     return run, record_training(run, base_artefact, parents_of(recipe, base, adapter), store)
+
+
+def discard_checkpoint(run: TrainedRun) -> None:
+    """Forget what a run that is recorded could be resumed from."""
+    if run.checkpoint is not None:
+        run.checkpoint.unlink(missing_ok=True)
 
 
 def check_recipe(recipe: Recipe, chain: ChainReader, store: ContentStore) -> tuple[tuple[str, ...], LicenceVerdict]:

@@ -26,7 +26,7 @@ examples:
   openledger train --verify olrun1...                  train it again: bit-exact, trace match or differs
   openledger train --verify my-model --from bob        the same for its latest version, and record the repetition
 
-a run that was interrupted goes on from its last checkpoint when the same command is given again, to the same bytes
+a run that was interrupted, or could not be recorded, goes on when the same command is given again, to the same bytes
 
 exit status of --verify: 0 for bit-exact and trace match, 7 when the result differs
 """
@@ -69,13 +69,15 @@ def _train(args: argparse.Namespace) -> int:
     from openledger.content import ContentStore
     from openledger.errors import UsageError
     from trainer.recipe import load_recipe
-    from trainer.workflow import check_recipe, train_recipe
+    from trainer.workflow import check_recipe, discard_checkpoint, train_recipe
 
     recipe = load_recipe(args.recipe)
     if not (args.check or args.local or args.signer):
         raise UsageError("which key records the run? pass --from KEY, or --local to record nothing")
     store = ContentStore.open(args.content)
     with open_ledger(args) as ledger:
+        if args.signer:
+            ledger.check_model(recipe.output.model)
         summary, verdict = check_recipe(recipe, ledger, store)
         for line in (*summary, *verdict.lines):
             _say(line)
@@ -84,7 +86,7 @@ def _train(args: argparse.Namespace) -> int:
         if args.check:
             return ExitCode.OK
         folder = args.folder or Path(f"{recipe.name.replace('/', '-')}-adapter")
-        trained, record = train_recipe(recipe, ledger, store, folder, progress=Bar(), say=_say)
+        trained, record = train_recipe(recipe, ledger, store, folder, keep_checkpoint=True, progress=Bar(), say=_say)
         result: dict[str, str | int] = {
             "adapter": str(folder),
             "tensors": trained.artefact.tensor_digest.hex(),
@@ -94,6 +96,7 @@ def _train(args: argparse.Namespace) -> int:
         if not args.local:
             published = ledger.publish(record)
             result |= {"entry": published.entry, "model": record.model_name, "height": published.height}
+        discard_checkpoint(trained)
         args.context.output.show(result)
     return ExitCode.OK
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from openledger.content import ContentMissing, ContentStore
+from openledger.errors import UsageError
 from openledger.rows import RowBatch, TamperedRows, put_batch
 from tests.trainer.tiny import put_rows
 from trainer import dataset
@@ -99,5 +100,5 @@ def test_a_version_too_large_for_memory_is_refused_before_anything_is_read(
     store: ContentStore, version: DatanetVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dataset, "MAX_ROWS_PER_VERSION", 5)
-    with pytest.raises(ValueError, match="version 1 has 6 rows, more than 5"):
+    with pytest.raises(UsageError, match=r"version 1 has 6 rows, more than 5, .* train on a smaller version"):
         list(load_rows(store, version))

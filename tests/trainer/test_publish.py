@@ -228,6 +228,10 @@ def test_a_run_is_recorded_once_and_the_same_run_again_makes_no_new_version(net:
     of_base = EntryEventsQuery(net.base.entry_id, 0, 10)
     before = net.client.query("models", "evaluations", of_base, prove=False).value.evaluations
     assert {item.evaluation.value for item in before} == {4_000_000}
+    ledger.check_model("mine")
+    ledger.check_model("still-free")
+    with pytest.raises(UsageError, match=r"model 'mine' belongs to open1.*, and only its owner adds versions: choose"):
+        net.ledger(OTHER).check_model("mine")
     with pytest.raises(TransactionFailed, match="only the owner of model 'mine' adds versions"):
         net.ledger(OTHER).publish(record)
 

@@ -13,8 +13,16 @@ from openledger.manifest import Manifest, get_manifest, put_manifest, to_json
 from tests.trainer.tiny import TinyChain, tiny_chain, tiny_recipe
 from trainer.base_model import SOURCE_SHA256
 from trainer.partition import PartitionError
-from trainer.record import ParentRecord, files_of
-from trainer.workflow import LicenceVerdict, artefact_folder, check_recipe, parents_of, train_recipe
+from trainer.record import EntryRecord, ParentRecord, files_of
+from trainer.train import TrainedRun
+from trainer.workflow import (
+    LicenceVerdict,
+    artefact_folder,
+    check_recipe,
+    discard_checkpoint,
+    parents_of,
+    train_recipe,
+)
 
 pytestmark = pytest.mark.ml
 
@@ -151,6 +159,30 @@ def test_an_interrupted_command_goes_on_where_it_stopped(chain: TinyChain, tmp_p
     assert steps == [5, 6]
     assert resumed.artefact == whole.artefact
     assert not list((tmp_path / "cache" / "openledger" / "runs").rglob("*.safetensors"))
+
+
+def test_a_kept_checkpoint_gives_the_same_run_with_its_first_start_until_it_is_discarded(
+    chain: TinyChain, tmp_path: Path
+) -> None:
+    steps: list[int] = []
+
+    def run() -> tuple[TrainedRun, EntryRecord]:
+        steps.clear()
+        trained, record = train_recipe(
+            tiny_recipe(), chain, chain.store, tmp_path / "out", keep_checkpoint=True,
+            progress=lambda step, *_: steps.append(step),
+        )  # fmt: skip
+        return trained, record.entry
+
+    first, entry = run()
+    again, same_entry = run()
+    assert (steps, same_entry, again.artefact) == ([], entry, first.artefact)
+    assert again.started_seconds == first.started_seconds
+    assert again.checkpoint is not None
+    discard_checkpoint(again)
+    assert not again.checkpoint.exists()
+    assert run()[1] == entry
+    assert steps == [1, 2, 3, 4, 5, 6]
 
 
 def test_content_from_nowhere_is_named(chain: TinyChain, tmp_path: Path) -> None:

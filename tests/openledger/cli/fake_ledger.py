@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from openledger.errors import UsageError
 from tests.trainer.tiny import RECIPE, TinyChain, tiny_chain
 from trainer.record import RunRecord
 from trainer.train import TrainedRun
@@ -27,6 +28,7 @@ class FakeLedger:
     def __init__(self, chain: TinyChain) -> None:
         self.chain = chain
         self.records: list[RunRecord] = []
+        self.refusal = ""
         self.repetitions: list[tuple[bytes, Grade, bytes]] = []
         self.verdict = LicenceVerdict(("terms: compatible",), conflict=False)
         self.datanet_version = chain.datanet_version
@@ -42,7 +44,13 @@ class FakeLedger:
         self.repetitions.append((known.entry_id, verdict.grade, run.artefact.tensor_digest))
         return 9
 
+    def check_model(self, name: str) -> None:
+        if name == "taken":
+            raise UsageError("model 'taken' belongs to somebody else")
+
     def publish(self, record: RunRecord) -> Published:
+        if self.refusal:
+            raise UsageError(self.refusal)
         self.records.append(record)
         self.chain.add_entry("published", record.entry)
         return Published("published", 7)

@@ -65,6 +65,8 @@ def test_record_takes_an_import_with_its_terms_and_any_files(
         ({"--files": "absent"}, "absent is not a folder; put the files of the result into one and name it"),
         ({"--recipe": "absent.toml"}, "absent.toml cannot be read: No such file or directory"),
         ({"--kind": "magic"}, "kind of run 'magic' is unknown; use one of pretrain, lora"),
+        ({"--model": "My Model"}, "model name 'My Model': write lower-case letters, digits"),
+        ({"--parent": "base:The Teacher"}, "role 'The Teacher': write lower-case letters"),
         ({"--started": "900", "--finished": "100"}, "the run started at 900 and finished at 100: pass --started"),
         ({"--finished": "99999999999"}, "pass --started and --finished"),
         ({"--parent": "base:base:30%"}, "the shares of --parent sum to 300000000 parts per billion; they must sum"),

@@ -12,6 +12,7 @@ from openledger.cli.train import Bar
 from openledger.exit_codes import ExitCode
 from openledger.manifest import Manifest, get_manifest, put_manifest, to_json
 from tests.openledger.cli.fake_ledger import FakeLedger, use_fake_ledger
+from tests.trainer.tiny import RECIPE
 from trainer.verify import Grade
 from trainer.workflow import LicenceVerdict
 
@@ -68,6 +69,31 @@ def test_verify_retrains_and_grades(ledger: FakeLedger, capsys: pytest.CaptureFi
     ledger.chain.entries["published"] = replace(known, record=forged)
     assert main(words) == ExitCode.OK
     assert json.loads(capsys.readouterr().out)["grade"] == "trace match"
+
+
+def test_a_run_that_could_not_be_recorded_is_not_trained_again(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "recipe.yaml", "--from", "alice", "--content", "content"]
+    ledger.refusal = "no money"
+    assert main(words) == ExitCode.USAGE
+    assert "step 6/6" in capsys.readouterr().err
+    ledger.refusal = ""
+    assert main(words) == ExitCode.OK
+    assert "step" not in capsys.readouterr().err.replace("steps", "")
+    (record,) = ledger.records
+    assert record.entry.tensor_digest == describe_artefact(Path("tiny-run-adapter")).tensor_digest
+    assert main(words) == ExitCode.OK
+    assert "step 6/6" in capsys.readouterr().err  # recorded, so forgotten
+    assert ledger.records[1].entry == record.entry
+
+
+def test_somebody_elses_model_is_refused_before_training(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("other.yaml").write_text(RECIPE.replace("model: tiny", "model: taken"))
+    assert main(["train", "other.yaml", "--from", "alice", "--content", "content"]) == ExitCode.USAGE
+    assert capsys.readouterr().err == "error: model 'taken' belongs to somebody else\n"
 
 
 def test_a_repetition_is_recorded_when_a_key_is_named_and_keeps_its_adapter_when_a_folder_is(
