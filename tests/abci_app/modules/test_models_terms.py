@@ -194,6 +194,7 @@ def test_the_dry_run_looks_at_any_moment(ledger: Ledger) -> None:
         (entry("draft", made_from=[digest("nobody's")]), ModelsCode.UNKNOWN_PARENT),
         (entry("draft", data=[(TICKETS, 9)]), ModelsCode.UNKNOWN_INPUT),
         (entry("draft", terms_id=digest("nobody's")), ModelsCode.UNKNOWN_TERMS),
+        (entry("draft", terms_id=b"short"), Code.BAD_QUERY),
     ],
 )
 def test_the_dry_run_refuses_what_refers_to_nothing_and_proves_the_absence(
@@ -204,6 +205,15 @@ def test_the_dry_run_refuses_what_refers_to_nothing_and_proves_the_absence(
 
 
 # --- Order of sources
+
+
+@pytest.mark.parametrize("size", [1, 31])
+def test_the_dry_run_refuses_an_entry_that_could_not_be_recorded(ledger: Ledger, size: int) -> None:
+    drafted = entry("cut terms id", terms_id=bytes(size))
+    assert ledger.ask("models", "verdict", VerdictQuery(drafted, 0)) == (
+        ModelsCode.BAD_ENTRY,
+        "terms_id must be empty or 32 bytes",
+    )
 
 
 def test_no_order_of_inputs_and_parents_changes_the_outcome_or_the_joined_terms(ledger: Ledger) -> None:
