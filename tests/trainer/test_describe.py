@@ -127,6 +127,7 @@ def test_what_the_recorder_only_declared_is_said_to_be_declared() -> None:
         ("about", b"{}"),
         ("about", b"[]"),
         ("about", b"not json"),
+        ("about", b"[" * 100_000),
         ("code", b'{"digest": "x", "libraries": ["torch"]}'),
         ("input/0000", b'{"datanet": "x"}'),
         ("input/0000", to_json(input_part(filters=[7], kept_by_filter=[7]))),
