@@ -13,7 +13,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,19 +152,32 @@ def _terminate(process: subprocess.Popen[bytes]) -> None:
 
 
 def end_left_over(pid_file: Path, command: Sequence[str]) -> None:
-    """End the child of a supervisor that was killed, if its command begins like this; removes the pid file."""
+    """End the child of a supervisor that was killed, if its command begins like this; removes the pid file.
+
+    The child is searched for as well (where /proc is): a supervisor killed just after a restart has written no pid.
+    """
     try:
-        pid = int(pid_file.read_text())
+        named = [int(pid_file.read_text())]
     except (OSError, ValueError):
-        return
-    if _runs(pid, command):
-        _LOG.warning("ending process %d, left over from a node that was killed", pid)
-    started = time.monotonic()
-    while _runs(pid, command):  # a process id may be given to another program at any time
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM if time.monotonic() - started < _LEFT_OVER_SECONDS else signal.SIGKILL)
-        time.sleep(0.05)
+        named = []
+    for pid in {*named, *_found_here(pid_file.parent)}:
+        if _runs(pid, command):
+            _LOG.warning("ending process %d, left over from a node that was killed", pid)
+        started = time.monotonic()
+        while _runs(pid, command):  # a process id may be given to another program at any time
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM if time.monotonic() - started < _LEFT_OVER_SECONDS else signal.SIGKILL)
+            time.sleep(0.05)
     pid_file.unlink(missing_ok=True)
+
+
+def _found_here(folder: Path) -> Iterator[int]:
+    """Processes for which the folder's path means the same folder as for us: not those of other containers."""
+    here = folder.stat()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # ended meanwhile, or not ours to look at
+            if os.path.samestat(here, Path(f"{entry}/root{folder}").stat()):
+                yield int(entry.name)
 
 
 def _runs(pid: int, command: Sequence[str]) -> bool:

@@ -70,11 +70,13 @@ def test_delays_double_up_to_the_longest_and_start_over_after_a_long_run() -> No
     assert delays == [1.0, 2.0, 4.0, 5.0, 1.0, 2.0]
 
 
-def test_a_process_left_over_from_a_killed_supervisor_is_ended(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+@pytest.mark.parametrize("pid_written", [True, False])
+def test_a_process_left_over_from_a_killed_supervisor_is_ended(tmp_path: Path, pid_written: bool) -> None:
+    command = [sys.executable, "-c", f"import time; time.sleep(60)  # {tmp_path}"]
     with subprocess.Popen(command) as left_over:
         pid_file = tmp_path / "pid"
-        pid_file.write_text(f"{left_over.pid}\n")
+        if pid_written:
+            pid_file.write_text(f"{left_over.pid}\n")
         wait_until(lambda: b"sleep" in Path(f"/proc/{left_over.pid}/cmdline").read_bytes())
         end_left_over(pid_file, command)
         code = left_over.poll()
