@@ -358,13 +358,12 @@ def _after(number: int, args: EntryEventsQuery) -> tuple[int, int] | None:
 
 
 def query_verdict(view: StateView, args: VerdictQuery) -> VerdictView:
-    """The checks that recording this entry would run; nothing is recorded."""
+    """The licence check that recording this entry would run; nothing is recorded."""
     parameters = PARAMETERS.get(view)
     if parameters is None:
         raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet")
     if len(args.entry.terms_id) not in (0, 32):
         raise Rejected(Code.BAD_QUERY, "the draft's terms_id must be empty or 32 bytes")
-    check_entry(args.entry)
     check = check_terms(view, args.entry, licences.profile_of(parameters), args.at_seconds)
     terms = [TermsView(source.terms_id, _terms(view, source.terms_id)) for source in check.joined.sources]
     return VerdictView(

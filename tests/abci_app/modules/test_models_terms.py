@@ -207,15 +207,6 @@ def test_the_dry_run_refuses_what_refers_to_nothing_and_proves_the_absence(
 # --- Order of sources
 
 
-@pytest.mark.parametrize("size", [1, 31])
-def test_the_dry_run_refuses_an_entry_that_could_not_be_recorded(ledger: Ledger, size: int) -> None:
-    drafted = entry("cut terms id", terms_id=bytes(size))
-    assert ledger.ask("models", "verdict", VerdictQuery(drafted, 0)) == (
-        ModelsCode.BAD_ENTRY,
-        "terms_id must be empty or 32 bytes",
-    )
-
-
 def test_no_order_of_inputs_and_parents_changes_the_outcome_or_the_joined_terms(ledger: Ledger) -> None:
     """The id of an entry does depend on its order; what consensus says about it does not."""
     first, second = record(ledger, entry("p", data=uses("CC BY-NC 4.0")), entry("q", data=uses("ask first")))
