@@ -254,6 +254,17 @@ def test_what_still_waits_keeps_its_place_over_a_commit_without_recheck(
     assert chain.codes(*transactions[2:]) == [0, 0]
 
 
+def test_another_transaction_of_the_same_sequence_replaces_the_waiting_one_and_keeps_those_behind_it(
+    chain: Chain, alice: Signer, bob: Signer
+) -> None:
+    waiting = [alice.transaction(Transfer(bob.address, 1)) for _ in range(3)]
+    assert [chain.check(raw) for raw in waiting] == [(0, "")] * 3
+    assert chain.codes(alice.transaction(Burn(1), sequence=0)) == [0]
+    assert [chain.check(raw, recheck=True)[0] for raw in waiting] == [Code.WRONG_SEQUENCE, 0, 0]
+    assert (pending(chain), next_sequence(chain, alice)) == (2, 3)
+    assert chain.codes(*waiting[1:]) == [0, 0]
+
+
 def test_funds_that_a_failed_transfer_did_not_spend_are_free_again(chain: Chain, alice: Signer, bob: Signer) -> None:
     all_but_fees = FUNDS - 10**6
     raw = alice.transaction(Transfer(alice.address, all_but_fees))
