@@ -5,7 +5,7 @@ pages start from the frontier of the page before, asked at the same height. Only
 """
 
 from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -15,7 +15,7 @@ from abci_app.module import Query
 from abci_app.modules import datanets_records
 from abci_app.modules.datanets_queries import resolve_datanet
 from abci_app.modules.models_queries import entry_of_number
-from abci_app.modules.models_records import BY_INPUT, BY_PARENT, COUNTERS, ENTRIES, MODELS, Counters, StoredEntry
+from abci_app.modules.models_records import BY_INPUT, BY_PARENT, ENTRIES, MODELS, StoredEntry
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.types import U32, Flag, Integer, OptionalBytes32, OptionalName
@@ -56,7 +56,7 @@ class ImpactEntry(Struct, frozen=True):
 
 
 class ImpactPage(Struct, frozen=True):
-    """Entries by rising number; complete once `more` is 0."""
+    """Entries by rising number; complete once `more` is 0. `frontier`: entries so far with children on later pages."""
 
     datanet_id: bytes
     name: str
@@ -80,53 +80,69 @@ def query_impact(view: StateView, args: ImpactQuery) -> ImpactPage:
         if len(entries) == args.limit:
             break
     after_number = entries[-1].number if entries else args.after_number
-    frontier = tuple(sorted(frozenset(descent.waiting) - {after_number}))
+    frontier = descent.frontier()
     if len(frontier) > MAX_PAGE:
         raise Rejected(
-            Code.BAD_QUERY, f"more than {MAX_PAGE} entries wait beyond this page: ask for one version, or direct_only"
+            Code.BAD_QUERY,
+            f"more than {MAX_PAGE} entries have children beyond this page: ask for one version, or direct_only",
         )
     more = int(bool(frontier) or descent.direct_left())
     return ImpactPage(datanet_id, datanet.name, args.version, tuple(entries), after_number, frontier, more)
 
 
 class _Descent:
-    """Entries below a DataNet version by rising number; `waiting` holds the numbers found but not visited."""
+    """Entries below a DataNet version by rising number.
+
+    `_ahead` holds (next child, parent) for every visited entry with children that were not visited: one place for an
+    entry, however many children it has, since anybody can record children of anything.
+    """
 
     def __init__(self, view: StateView, datanet_id: bytes, args: ImpactQuery) -> None:
         self._view = view
         self._datanet_id = datanet_id
         self._args = args
-        self.waiting = list(args.frontier)
-        self._direct: Iterator[int] = iter(())
-        counters = COUNTERS.get(view) or Counters(0, 0)
-        if any(not args.after_number < number <= counters.entries for number in args.frontier):
+        self._last = args.after_number
+        self._ahead: list[tuple[int, int]] = []
+        if any(not 0 < number <= args.after_number or args.direct_only for number in args.frontier):
             raise Rejected(Code.BAD_QUERY, "the frontier is not the one that the page before gave")
-        if args.version:
-            # In number order already: read only as far as this page reaches.
-            after = (datanet_id, args.version, args.after_number)
-            found = BY_INPUT.iterate(view, datanet_id, args.version, after=after)
-            self._direct = (number for _, _, number in found)
-        elif not args.after_number:
-            self.waiting += [number for _, _, number in BY_INPUT.iterate(view, datanet_id)]
-        heapify(self.waiting)
+        for number in sorted(frozenset(args.frontier)):
+            self._meet_next_child(number)
+        self._direct = self._direct_numbers()
         self._next_direct = next(self._direct, 0)
 
+    def _direct_numbers(self) -> Iterator[int]:
+        """Entries trained on the DataNet beyond the page before, by rising number."""
+        if self._args.version:
+            # In number order already: read only as far as this page reaches.
+            after = (self._datanet_id, self._args.version, self._args.after_number)
+            found = BY_INPUT.iterate(self._view, self._datanet_id, self._args.version, after=after)
+            return (number for _, _, number in found)
+        numbers = frozenset([number for _, _, number in BY_INPUT.iterate(self._view, self._datanet_id)])
+        return iter(sorted([number for number in numbers if number > self._args.after_number]))
+
+    def _meet_next_child(self, parent: int) -> None:
+        """Its first child that was not visited, if there is one; a child has a larger number than its parents."""
+        found = next(BY_PARENT.iterate(self._view, parent, after=(parent, self._last)), None)
+        if found is not None:
+            heappush(self._ahead, (found[1], parent))
+
     def __iter__(self) -> Iterator[int]:
-        """One number after the other; its children are met before it is handed out."""
-        last = 0
-        while self.waiting or self._next_direct:
-            if self._next_direct and (not self.waiting or self._next_direct <= self.waiting[0]):
+        """One number after the other; its first child is met before it is handed out."""
+        while self._ahead or self._next_direct:
+            number = self._ahead[0][0] if self._ahead else self._next_direct
+            if 0 < self._next_direct <= number:
                 number = self._next_direct
                 self._next_direct = next(self._direct, 0)
-            else:
-                number = heappop(self.waiting)
-            if number == last:
-                continue
-            last = number
+            self._last = number
+            while self._ahead and self._ahead[0][0] == number:
+                self._meet_next_child(heappop(self._ahead)[1])
             if not self._args.direct_only:
-                for _, child in BY_PARENT.iterate(self._view, number):
-                    heappush(self.waiting, child)
+                self._meet_next_child(number)
             yield number
+
+    def frontier(self) -> tuple[int, ...]:
+        """Visited entries that have children which were not visited."""
+        return tuple(sorted([parent for _, parent in self._ahead]))
 
     def direct_left(self) -> bool:
         """Whether entries trained on the DataNet itself follow."""

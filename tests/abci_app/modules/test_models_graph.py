@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abci_app.modules import models_invariants
+from abci_app.modules import models_impact, models_invariants
 from abci_app.modules.datanets_records import CreateDatanet, CreateVersion, Decision, ReviewContribution
 from abci_app.modules.licences import RegisterTerms
 from abci_app.modules.models_impact import ImpactPage, ImpactQuery
@@ -191,6 +191,16 @@ def test_an_entry_that_is_reached_in_several_ways_is_listed_once(version: int) -
     joint = entry("joint", made_from=[entry_id_of(side) for side in sides], data=[(net, 1)])
     below = entry("below", made_from=[entry_id_of(joint), entry_id_of(top)])
     check_impact(Graph([top, *sides, joint, below]), net, version, 0)
+
+
+def test_entries_with_many_children_keep_nobody_from_following_an_impact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody can record children of anything: a frontier of children could be made too long for any answer."""
+    monkeypatch.setattr(models_impact, "MAX_PAGE", 2)
+    net = NETS[0]
+    top, other = entry("top", data=[(net, 1)]), entry("other", data=[(net, 2)])
+    children = [entry(f"child {number}", made_from=[entry_id_of(top)]) for number in range(5)]
+    for version in (0, 1, 2):
+        check_impact(Graph([top, other, *children]), net, version, 0)
 
 
 def test_an_entry_id_follows_from_the_documented_bytes_and_never_changes() -> None:
