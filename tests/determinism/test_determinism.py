@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from abci_app.registry import MESSAGE_TYPES, all_queries
+from abci_app.registry import all_queries
 from abci_app.state.memory_store import MemoryStore
 from node.leveldb_store import LevelDBStore
 from tests.determinism.history import History, Way, execute
-from tests.fuzz.corpus import sample_queries
-from tests.simulation.test_simulation import simulate
+from tests.fuzz.corpus import sample_queries, world_with_everything
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = 120
@@ -31,8 +30,7 @@ SURROUNDINGS = {
 
 @pytest.fixture(scope="module")
 def history() -> History:
-    world = simulate(11, BLOCKS, only_blocks=True)
-    assert set(world.succeeded) == {message.__name__ for message in MESSAGE_TYPES}
+    world = world_with_everything(11, BLOCKS)
     queries = [query.SerializeToString() for query in sample_queries(world)]
     return History(world.chain.init.SerializeToString(), world.chain.blocks, queries)
 

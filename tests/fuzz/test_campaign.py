@@ -35,6 +35,7 @@ def corpus() -> Corpus:
     return build_corpus()
 
 
+@pytest.mark.slow
 def test_twenty_thousand_malformed_inputs_do_no_harm(corpus: Corpus) -> None:
     before = corpus.world.chain.state()
     report = run_campaign(corpus, COUNT, seed=7)
