@@ -127,6 +127,12 @@ def chain_parameters(parameters: GenesisParameters) -> ChainParameters:
     fees = [
         MessageFee(_message_tag("message_fees", name), fee) for name, fee in sorted(parameters.message_fees.items())
     ]
+    for name, role_names in parameters.message_roles.items():
+        if not role_names:  # stored as no roles, which means everybody: the opposite of what an empty list says
+            raise GenesisError(
+                f"app_state.parameters.message_roles[{name!r}] is empty: name who may send it, or leave it out to open "
+                "it to all"
+            )
     roles = [
         MessageRole(_message_tag("message_roles", name), _role_bits(f"parameters.message_roles[{name!r}]", names))
         for name, names in sorted(parameters.message_roles.items())

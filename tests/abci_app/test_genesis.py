@@ -123,6 +123,10 @@ HEX = ALICE.address.hex()
             "app_state.parameters.message_fees: no message type 'bank.mint'; known: ",
         ),
         (
+            {"parameters": {"message_roles": {"bank.burn": []}}},
+            "app_state.parameters.message_roles['bank.burn'] is empty: name who may send it, or leave it out to open it",
+        ),
+        (
             {"parameters": {"message_roles": {"bank.burn": ["king"]}}},
             "app_state.parameters.message_roles['bank.burn']: no role 'king'; known: ",
         ),
