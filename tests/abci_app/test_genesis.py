@@ -124,7 +124,7 @@ HEX = ALICE.address.hex()
         ),
         (
             {"parameters": {"message_roles": {"bank.burn": []}}},
-            "app_state.parameters.message_roles['bank.burn'] is empty: name who may send it, or leave it out to open it",
+            "app_state.parameters.message_roles['bank.burn'] is empty: name who may send it, or leave it out",
         ),
         (
             {"parameters": {"message_roles": {"bank.burn": ["king"]}}},
