@@ -26,6 +26,9 @@ from abci_app.transaction import Transaction
 MAX_PENDING_PER_ACCOUNT = 512
 # A pending transaction that CometBFT neither included nor rechecked for this long was dropped by it.
 FORGOTTEN_AFTER_BLOCKS = 100
+# Twice what CometBFT holds (node/cometbft.py). Its RPC `check_tx` asks here and keeps nothing: without a bound anybody
+# could fill our memory with transactions that never enter a block, hence never pay.
+MAX_PENDING = 100_000
 # Transactions that made a handler raise on this node: kept out of its proposals and its mempool.
 MAX_EXCLUDED = 4_096
 
@@ -87,6 +90,7 @@ class Mempool:
         self._by_digest: dict[bytes, Pending] = {}
         self._delegated: dict[tuple[bytes, bytes], PendingKey] = {}
         self._excluded: OrderedDict[bytes, None] = OrderedDict()
+        self._swept_height = 0
 
     def admit(self, raw: bytes, block: BlockContext) -> None:
         """CheckTx of a new transaction for the block after `block.height - 1`; raises `Rejected`."""
@@ -97,6 +101,8 @@ class Mempool:
             self._by_digest[digest].seen_height = block.height
             return
         transaction = self._decode(raw)
+        if len(self._by_digest) >= MAX_PENDING:
+            self._make_room(block.height)
         check_chain_and_expiry(transaction, block.chain_id, block.height)
         fee = fee_nopen(transaction, block)
         pending = self._plan(transaction, digest, fee, block)
@@ -104,6 +110,17 @@ class Mempool:
         if agreed.delegation is not None:
             self._plan_delegated(pending, agreed.delegation)
         self._insert(pending, agreed.delegation)
+
+    def _make_room(self, height: int) -> None:
+        """Forget what CometBFT does not hold: after every commit it asks again about all that it does."""
+        if self._swept_height != height:
+            self._swept_height = height
+            for address, entry in list(self._accounts.items()):
+                first = next(iter(entry.pending.values()), None)
+                if first is not None and first.seen_height < height - 1:
+                    self._drop_from(address, first.sequence)
+        if len(self._by_digest) >= MAX_PENDING:
+            raise Rejected(Code.TOO_MANY_PENDING, f"{MAX_PENDING} transactions are pending here: try again later")
 
     def recheck(self, raw: bytes, block: BlockContext) -> None:
         """CheckTx of a waiting transaction after a commit; raises `Rejected` and forgets it if it can no longer pay."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from abci_app import mempool
 from abci_app.errors import Code
 from abci_app.modules.accounts import SetDelegation, SetPolicy
 from abci_app.modules.bank import Burn, Transfer
@@ -47,6 +48,25 @@ def test_what_a_delegated_key_can_no_longer_spend_is_dropped_on_recheck(
     )  # fmt: skip
     assert (len(chain.application.mempool), chain.application.mempool.next_sequence(alice.address)) == (0, 2)
     assert chain.propose(waiting[1]) == []
+
+
+def test_transactions_that_cometbft_does_not_hold_make_room_for_others(
+    chain: Chain, alice: Signer, bob: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CometBFT's RPC `check_tx` asks and keeps nothing: such transactions never pay, and stay until in the way."""
+    monkeypatch.setattr(mempool, "MAX_PENDING", 3)
+    held = bob.transaction(Burn(1))
+    never_held = [alice.transaction(Burn(1)) for _ in range(3)]
+    assert [chain.check(raw) for raw in (held, *never_held[:2])] == [(0, "")] * 3
+    full = (Code.TOO_MANY_PENDING, "3 transactions are pending here: try again later")
+    assert chain.check(never_held[2]) == full
+    for _ in range(2):
+        chain.block()
+        assert chain.check(held, recheck=True) == (0, "")
+    assert chain.check(bob.transaction(Burn(1))) == (0, "")
+    assert (len(chain.application.mempool), chain.application.mempool.next_sequence(alice.address)) == (2, 0)
+    assert chain.check(never_held[0]) == (0, "")
+    assert chain.check(never_held[1]) == full, "one look for what can go in each block"
 
 
 def test_a_block_that_changes_the_keys_of_many_looks_at_what_waits_once(
