@@ -160,7 +160,7 @@ def end_left_over(pid_file: Path, command: Sequence[str]) -> None:
         named = [int(pid_file.read_text())]
     except (OSError, ValueError):
         named = []
-    for pid in {*named, *_found_here(pid_file.parent)}:
+    for pid in {*named, *[pid for pid in _found_here(pid_file.parent) if _runs(pid, command)]}:
         if _runs(pid, command):
             _LOG.warning("ending process %d, left over from a node that was killed", pid)
         started = time.monotonic()
@@ -168,6 +168,9 @@ def end_left_over(pid_file: Path, command: Sequence[str]) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM if time.monotonic() - started < _LEFT_OVER_SECONDS else signal.SIGKILL)
             time.sleep(0.05)
+        deadline = time.monotonic() + _LEFT_OVER_SECONDS
+        while _is_ending(pid) and time.monotonic() < deadline:  # it has no command any more, but still its ports
+            time.sleep(0.01)
     pid_file.unlink(missing_ok=True)
 
 
@@ -178,6 +181,15 @@ def _found_here(folder: Path) -> Iterator[int]:
         with contextlib.suppress(OSError):  # ended meanwhile, or not ours to look at
             if os.path.samestat(here, Path(f"{entry}/root{folder}").stat()):
                 yield int(entry.name)
+
+
+def _is_ending(pid: int) -> bool:
+    """Whether this process has let its memory go and not yet everything else (a zombie has)."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return state not in ("Z", "X") and not Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _runs(pid: int, command: Sequence[str]) -> bool:
