@@ -45,6 +45,10 @@ _RECENT_BLOCKS: Final = 4
 _NOTHING: Final = Commit(0, 1, 1, EMPTY_ROOT.number, EMPTY_ROOT.hash)
 
 
+def _damaged(error: plyvel.Error) -> OSError:
+    return OSError(f"the state store is damaged: {error}; restore a backup")
+
+
 class LevelDBStore:
     """See `store.Store`. One thread stages and commits; all reads may be called from any."""
 
@@ -136,16 +140,22 @@ class LevelDBStore:
         return app_hash_of(self._head.commit.root_hash)
 
     def get(self, key: bytes) -> bytes | None:
-        """Last value, or None."""
-        value: bytes | None = self._database.get(b"k" + key)
+        """Last value, or None. A damaged file is an OSError: it halts the node, no transaction is blamed for it."""
+        try:
+            value: bytes | None = self._database.get(b"k" + key)
+        except plyvel.CorruptionError as error:
+            raise _damaged(error) from error
         return value
 
     def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """[start, end) of the last state."""
         if start >= end:
             return
-        for stored, value in scan(self._database, b"k", start, end, reverse=reverse):
-            yield stored[1:], value
+        try:
+            for stored, value in scan(self._database, b"k", start, end, reverse=reverse):
+                yield stored[1:], value
+        except plyvel.CorruptionError as error:
+            raise _damaged(error) from error
 
     def latest(self) -> LevelDBVersion:
         """The last committed version."""
