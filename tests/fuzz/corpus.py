@@ -10,7 +10,7 @@ from abci_app.pb import abci_pb2 as pb
 from abci_app.registry import MESSAGE_TYPES, all_queries
 from abci_app.state.codec import encode
 from abci_app.state.store import Store
-from abci_app.transaction import decode_transaction
+from abci_app.transaction import KeySignature, Transaction, decode_transaction
 from openledger.light.anchors import GenesisAnchor
 from openledger.light_client import LightClient
 from openledger.rpc_calls import Call
@@ -29,6 +29,15 @@ CORPUS_SEED, CORPUS_BLOCKS = 11, 150
 MAX_SEEDS = 10
 # Decoded transactions that an application keeps are bounded by design; here far lower, so that a leak shows.
 CACHE_BYTES = 512 * 1024
+
+
+# The signed digest, and each account with its signatures.
+Agreement = tuple[bytes, tuple[tuple[bytes, tuple[KeySignature, ...]], ...]]
+
+
+def agreement(transaction: Transaction) -> Agreement:
+    """All of a transaction that nobody but its signers may change; a presented policy is not part of it."""
+    return transaction.signed_digest, tuple([(auth.account, auth.signatures) for auth in transaction.auths])
 
 
 @dataclass(slots=True)
@@ -55,7 +64,8 @@ class Corpus:
     queries: list[pb.RequestQuery]
     frames: list[bytes]
     known: Known
-    signed_digests: set[bytes] = field(default_factory=set)
+    # What honest clients signed, and how.
+    signed: set[Agreement] = field(default_factory=set)
 
     @property
     def signers(self) -> list[Signer]:
@@ -126,7 +136,7 @@ def build_corpus(seed: int = CORPUS_SEED) -> Corpus:
         queries=queries,
         frames=_frames(transactions, queries),
         known=_known(world),
-        signed_digests={transaction.signed_digest for transaction in decoded},
+        signed={agreement(transaction) for transaction in decoded},
     )
 
 

@@ -17,7 +17,7 @@ from abci_app.simulation import Simulation
 from abci_app.transaction import MAX_TRANSACTION_BYTES, decode_transaction, signed_digest
 from tests.abci_app.signing import CHAIN_ID, Signer
 from tests.fuzz.by_type import draw
-from tests.fuzz.corpus import Corpus
+from tests.fuzz.corpus import Corpus, agreement
 from tests.fuzz.mutation import Tree, damage_bytes, damage_tree, pack, unpack
 from tests.fuzz.target import Target, Violation, code_name
 
@@ -49,7 +49,7 @@ def make_damaged(rng: random.Random, corpus: Corpus) -> bytes:
 
 
 def judge_damaged(corpus: Corpus, raw: bytes) -> str:
-    """No phase takes it unless its body is one that was really signed, and refused it leaves no trace."""
+    """No phase takes it unless body and signatures are really a client's, and refused it leaves no trace."""
     application = corpus.application
     if application.check_tx(raw, recheck=False)[0] == 0:
         application.discard_uncommitted()
@@ -144,12 +144,12 @@ def _next_block(corpus: Corpus) -> BlockContext:
 
 
 def _require_signed(corpus: Corpus, raw: bytes) -> None:
-    """Raises unless the body is byte for byte one that an honest client signed."""
+    """Raises unless body and signatures are byte for byte those of an honest client."""
     try:
-        digest = decode_transaction(raw).signed_digest
+        agreed = agreement(decode_transaction(raw))
     except Rejected as rejection:
         raise Violation(f"accepted although it does not decode: {rejection}") from rejection
-    if digest not in corpus.signed_digests:
+    if agreed not in corpus.signed:
         raise Violation("accepted although nobody signed it")
 
 
