@@ -19,6 +19,8 @@ reviewers, stakes and appeals come with the review economy.
 Invariants: listings, duplicates and names point at their records and back; counts, terms and roots recompute.
 """
 
+from collections.abc import Iterator
+
 from msgspec import structs
 
 from abci_app.bech32 import encode_id
@@ -245,7 +247,7 @@ def execute_create_version(context: Context, message: CreateVersion) -> None:
         )
     context.lists_read[datanet_id] = None
     version = counts.versions + 1
-    held = [accepted for _, accepted in ACCEPTED.iterate(state, datanet_id) if accepted.is_in(version)]
+    held = [accepted for accepted in _all_accepted(state, datanet_id, counts) if accepted.is_in(version)]
     root = list_root("contributions", sorted([accepted.contribution_id for accepted in held]))
     terms_ids = sorted(frozenset([accepted.terms_id for accepted in held]))
     joined = licences.join_terms([licences.lifted_terms(state, terms_id) for terms_id in terms_ids])
@@ -263,6 +265,15 @@ def execute_create_version(context: Context, message: CreateVersion) -> None:
     VERSIONS.set(state, datanet_id, version, record)
     COUNTS.set(state, datanet_id, structs.replace(counts, versions=version, changes=0))
     context.emit(VersionCreated(datanet_id, version))
+
+
+def _all_accepted(state: MutableState, datanet_id: bytes, counts: DatanetCounts) -> Iterator[Accepted]:
+    """By their numbers: walking a range would look through all that the block has written, for every version anew."""
+    for number in range(1, counts.accepted + 1):
+        accepted = ACCEPTED.get(state, datanet_id, number)
+        if accepted is None:
+            raise InvariantBroken(f"accepted contribution {number} of {datanet_id.hex()} is not listed")
+        yield accepted
 
 
 def execute_revoke_contribution(context: Context, message: RevokeContribution) -> None:
