@@ -212,10 +212,9 @@ def _accepted(content: bytes) -> None:
 
 async def _record(url: str, transactions: list[bytes], first: int, connections: int) -> tuple[float, int]:
     """Send all; returns (transactions per second, failed)."""
-    watching = asyncio.create_task(blocks_until(url, first, len(transactions), 30))
     bodies = [broadcast_body([raw], "broadcast_tx_sync") for raw in transactions]
-    await send(url, bodies, connections, check=_accepted)
-    blocks = await watching
+    send(url, bodies, connections, check=_accepted)
+    blocks = await blocks_until(url, first, len(transactions), 30)
     codes = [code for block in blocks for code in block.codes]
     failed = len(transactions) - len(codes) + sum(map(bool, codes))
     return rate(blocks), failed

@@ -4,7 +4,6 @@ python -m benchmarks.queries --accounts 1000000
 """
 
 import argparse
-import asyncio
 import base64
 import hashlib
 import json
@@ -67,7 +66,7 @@ def main() -> None:
                 numbers = [generator.randrange(options.accounts) for _ in range(options.queries)]
                 bodies = [_body(ACCOUNTS.key(_address(number))) for number in numbers]
                 started = time.monotonic()
-                asyncio.run(send(net.nodes[0].rpc_url, bodies, options.connections, check=check))
+                send(net.nodes[0].rpc_url, bodies, options.connections, check=check)
                 rates.append(options.queries / (time.monotonic() - started))
                 _check_one(last[0], net)
             memory_mib = resident_mib(net.nodes[0].process.pid) if net.nodes[0].process else 0.0
