@@ -5,6 +5,7 @@ key over these bytes is valid" is cached (`Transaction.verified`): a cache of wh
 key act on nodes whose cache is warm, and fork the chain.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -23,6 +24,8 @@ from abci_app.registry import TAG_OF
 from abci_app.state.overlay import Overlay
 from abci_app.state.store import StateView
 from abci_app.transaction import Auth, Transaction
+
+AccountOf = Callable[[StateView, bytes], Account]
 
 
 @dataclass(slots=True)
@@ -60,20 +63,25 @@ def fee_nopen(transaction: Transaction, block: BlockContext) -> int:
     return fee
 
 
-def authenticate(view: StateView, transaction: Transaction, height: int) -> Agreed:
-    """Check the policies and signatures of sender and sponsor; returns the sender's side."""
-    sender = check_auth(view, transaction, 0, height)
+def authenticate(view: StateView, transaction: Transaction, height: int, account_of: AccountOf = get_account) -> Agreed:
+    """Check the policies and signatures of sender and sponsor; returns the sender's side.
+
+    `account_of` gives an account's record where the caller has read it already.
+    """
+    sender = check_auth(view, transaction, 0, height, account_of)
     if transaction.body.sponsor:
-        sponsor = check_auth(view, transaction, 1, height)
+        sponsor = check_auth(view, transaction, 1, height, account_of)
         if sponsor.delegation is not None:
             raise Rejected(Code.DELEGATION, "a delegated key cannot sponsor: the sponsor's own policy must sign")
     return sender
 
 
-def check_auth(view: StateView, transaction: Transaction, position: int, height: int) -> Agreed:
+def check_auth(
+    view: StateView, transaction: Transaction, position: int, height: int, account_of: AccountOf = get_account
+) -> Agreed:
     """Check one account's policy and signatures against the state; a stored policy wins over a presented one."""
     auth, presented = transaction.auths[position], transaction.presented[position]
-    account = get_account(view, auth.account)
+    account = account_of(view, auth.account)
     if isinstance(presented, DelegatedKey):
         return _check_delegated(view, transaction, auth, presented, account, height)
     if auth.policy and address_of(auth.policy) != auth.account:

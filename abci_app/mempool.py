@@ -31,6 +31,8 @@ FORGOTTEN_AFTER_BLOCKS = 100
 MAX_PENDING = 100_000
 # Transactions that made a handler raise on this node: kept out of its proposals and its mempool.
 MAX_EXCLUDED = 4_096
+# Accounts whose committed record is remembered until the next commit: CheckTx asks for the sender's four times.
+MAX_READ = 20_000
 
 
 @dataclass(slots=True)
@@ -87,6 +89,8 @@ class Mempool:
         self._view = view
         self._decode = decode
         self._accounts: dict[bytes, PendingAccount] = {}
+        # Accounts read since the last commit; those without pending transactions are not kept beyond it.
+        self._read: dict[bytes, PendingAccount] = {}
         self._by_digest: dict[bytes, Pending] = {}
         self._delegated: dict[tuple[bytes, bytes], PendingKey] = {}
         self._excluded: OrderedDict[bytes, None] = OrderedDict()
@@ -106,7 +110,7 @@ class Mempool:
         check_chain_and_expiry(transaction, block.chain_id, block.height)
         fee = fee_nopen(transaction, block)
         pending = self._plan(transaction, digest, fee, block)
-        agreed = authenticate(self._view, transaction, block.height)
+        agreed = authenticate(self._view, transaction, block.height, lambda _, address: self._account(address).account)
         if agreed.delegation is not None:
             self._plan_delegated(pending, agreed.delegation)
         self._insert(pending, agreed.delegation)
@@ -178,6 +182,7 @@ class Mempool:
                 self._drop_from(address, first.sequence)
         self._drop_signed_by_former_keys(rekeyed, writes)
         self._accounts = {address: entry for address, entry in self._accounts.items() if entry.waiting}
+        self._read.clear()
 
     def _drop_signed_by_former_keys(self, rekeyed: Mapping[bytes, None], writes: Mapping[bytes, bytes | None]) -> None:
         """Drop what lost its permission: recheck would keep it for ever, and its place in the sender's queue."""
@@ -271,10 +276,13 @@ class Mempool:
 
     def _account(self, address: bytes) -> PendingAccount:
         entry = self._accounts.get(address)
-        # An account without pending transactions is not kept: its committed state may have moved on.
-        if entry is not None:
-            return entry
-        return PendingAccount(ACCOUNTS.key(address), get_account(self._view, address))
+        if entry is None:
+            entry = self._read.get(address)
+        if entry is None:
+            if len(self._read) >= MAX_READ:
+                self._read.clear()
+            entry = self._read[address] = PendingAccount(ACCOUNTS.key(address), get_account(self._view, address))
+        return entry
 
     def _insert(self, pending: Pending, delegation: Delegation | None) -> None:
         for payer, cost in pending.costs:
