@@ -57,6 +57,18 @@ def test_variables_that_would_override_the_configuration_are_dropped(monkeypatch
     assert not {"CMTHOME", "CMT_MONIKER", "TMHOME"} & set(cometbft.environment())
 
 
+def test_go_gets_enough_processors_for_the_abci_client_unless_the_operator_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("GOMAXPROCS", raising=False)
+    given = []
+    for cores in (1, 2, 16):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        given.append(cometbft.environment()["GOMAXPROCS"])
+    monkeypatch.setenv("GOMAXPROCS", "3")
+    assert [*given, cometbft.environment()["GOMAXPROCS"]] == ["4", "4", "16", "3"]
+
+
 @pytest.mark.parametrize("address", ["", "127.0.0.1", "tcp://127.0.0.1", "unix:///x"])
 def test_a_listen_address_that_is_none_is_named(tmp_path: Path, address: str) -> None:
     home = Home(tmp_path)
