@@ -43,9 +43,10 @@ _REPOSITORY = Path(__file__).resolve().parent.parent
 class DevnetNode:
     """One validator: its home, its processes, and its RPC."""
 
-    def __init__(self, home: Home, index: int) -> None:
+    def __init__(self, home: Home, index: int, *, alone: bool = True) -> None:
         self.home = home
         self.index = index
+        self._alone = alone
         self.rpc_url = cometbft.rpc_url(home)
         self.process: subprocess.Popen[bytes] | None = None
         # What `python -m` runs; tests put something around the node here.
@@ -70,6 +71,9 @@ class DevnetNode:
         variables = {name: value for name, value in os.environ.items() if name != VARIABLE}
         paths = [str(_REPOSITORY), *filter(None, [variables.get("PYTHONPATH")])]
         variables["PYTHONPATH"] = os.pathsep.join(paths)
+        if not self._alone:
+            # What `cometbft.environment` gives one node on a small machine is too much for several of them.
+            variables.setdefault("GOMAXPROCS", str(os.cpu_count() or 1))
         variables.update(environment or {})
         if fault:
             variables[VARIABLE] = fault
@@ -212,7 +216,8 @@ class Devnet:
         homes = sorted(folder.resolve().glob("node*"), key=lambda path: int(path.name.removeprefix("node")))
         if not homes:
             raise NodeError(f"{folder} holds no devnet; create one with `openledger devnet --home {folder}`")
-        return cls(folder, [DevnetNode(Home(home), index) for index, home in enumerate(homes)])
+        alone = len(homes) == 1
+        return cls(folder, [DevnetNode(Home(home), index, alone=alone) for index, home in enumerate(homes)])
 
     def start(self) -> None:
         """Start all nodes and wait until each has made a block; stops all if one fails."""
