@@ -26,7 +26,7 @@ _COMMAND_SECONDS = 60.0
 # CometBFT's ABCI client re-arms a timer of 20 ns until its sending goroutine takes notice (flushThrottleMS is used as
 # nanoseconds; libs/timer/throttle_timer.go). The timer's goroutines go ahead of the sender on the same processor, so
 # the sender runs once another one steals it: with two processors each CheckTx waits for that. Measured on two cores,
-# one `broadcast_tx_sync` a request on 8 connections: 93 transactions a second with one, 2,720 with two, 3,350 with four.
+# one `broadcast_tx_sync` a request on 8 connections: 93 transactions/s with one, 2,720 with two, 3,350 with four.
 MIN_GO_PROCESSORS = 4
 # A first build downloads the modules and compiles them.
 _BUILD_SECONDS = 1200.0
