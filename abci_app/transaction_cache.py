@@ -7,7 +7,7 @@ one, and what is still wanted moves over.
 
 from abci_app.transaction import Transaction, decode_transaction
 
-# A decoded transaction takes a few times its bytes; two generations of 16 MiB of raw bytes stay below 200 MiB.
+# A decoded transaction takes a few times its bytes; two generations of 16 MiB of raw bytes take some 240 MiB at most.
 MAX_GENERATION_BYTES = 16 * 1024 * 1024
 
 
