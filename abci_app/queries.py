@@ -42,7 +42,7 @@ STORE_NAME = "openledger"
 MAX_QUERY_BYTES = 131_072
 MAX_MULTI_KEYS = 4_096
 MAX_MULTI_RANGES = 64
-# Keys that one query may visit: bounds the time that a hostile query takes (some two seconds with proof, in a thread of its own).
+# Keys that one query may visit: bounds the time that a hostile query takes (some two seconds with proof).
 QUERY_BUDGET_NODES = 100_000
 # Bytes that one query may read where a proof is asked for: a proof shows each value once, and a larger one than
 # `MAX_ANSWER_BYTES` is refused anyway.
