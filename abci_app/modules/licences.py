@@ -12,7 +12,7 @@ Invariants: every record hashes to its key; every source of joined terms is a st
 sources again gives the joined record. Advisory, not legal advice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from functools import lru_cache
 from typing import Annotated
@@ -197,6 +197,17 @@ class JoinedTermsView(Struct, frozen=True):
 
     joined_terms_id: bytes
     joined: JoinedTerms
+
+
+def stored_terms(view: StateView, terms_ids: Iterable[bytes]) -> tuple[TermsView, ...]:
+    """Terms records that other records refer to, so that each must exist, in the order given."""
+    found = []
+    for terms_id in terms_ids:
+        terms = TERMS.get(view, terms_id)
+        if terms is None:
+            raise InvariantBroken(f"terms {terms_id.hex()} are referred to but not stored")
+        found.append(TermsView(terms_id, terms))
+    return tuple(found)
 
 
 def query_terms(view: StateView, args: TermsQuery) -> TermsView:

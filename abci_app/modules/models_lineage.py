@@ -267,13 +267,7 @@ def _terms_named(
     joined = [JoinedTermsView(key, licences.joined_terms(view, key)) for key in sorted(joined_ids)]
     terms_ids = {source.terms_id: None for item in joined for source in item.joined.sources}
     terms_ids |= {item.stored.entry.terms_id: None for item in entries if item.stored.entry.terms_id}
-    terms = []
-    for terms_id in sorted(terms_ids):
-        record = licences.TERMS.get(view, terms_id)
-        if record is None:
-            raise InvariantBroken(f"terms {terms_id.hex()} are referred to but not stored")
-        terms.append(TermsView(terms_id, record))
-    return tuple(joined), tuple(terms)
+    return tuple(joined), licences.stored_terms(view, sorted(terms_ids))
 
 
 # --- Clean

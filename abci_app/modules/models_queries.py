@@ -12,7 +12,7 @@ from abci_app.bech32 import encode_id
 from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.module import Query
 from abci_app.modules import licences
-from abci_app.modules.licence_join import JoinedTerms, Terms
+from abci_app.modules.licence_join import JoinedTerms
 from abci_app.modules.licences import TermsView
 from abci_app.modules.models_records import (
     ENTRIES,
@@ -365,17 +365,10 @@ def query_verdict(view: StateView, args: VerdictQuery) -> VerdictView:
     if len(args.entry.terms_id) not in (0, 32):
         raise Rejected(Code.BAD_QUERY, "the draft's terms_id must be empty or 32 bytes")
     check = check_terms(view, args.entry, licences.profile_of(parameters), args.at_seconds)
-    terms = [TermsView(source.terms_id, _terms(view, source.terms_id)) for source in check.joined.sources]
+    terms = licences.stored_terms(view, [source.terms_id for source in check.joined.sources])
     return VerdictView(
-        int(check.profile), int(check.outcome), check.text, check.first, check.second, check.joined, tuple(terms)
+        int(check.profile), int(check.outcome), check.text, check.first, check.second, check.joined, terms
     )
-
-
-def _terms(view: StateView, terms_id: bytes) -> Terms:
-    terms = licences.TERMS.get(view, terms_id)
-    if terms is None:
-        raise InvariantBroken(f"terms {terms_id.hex()} are referred to but not stored")
-    return terms
 
 
 QUERIES = (
