@@ -20,6 +20,7 @@ from openledger import flows
 from openledger import rpc_calls as calls
 from openledger.client import DEFAULT_WAIT_SECONDS, answer_of, checked
 from openledger.core import Core, Party, SendOptions, SigningParty
+from openledger.driving import drive_async
 from openledger.errors import UsageError
 from openledger.flows import Batch, Flow, Pause
 from openledger.results import Answer, Committed, HistoryPage, Sent
@@ -130,19 +131,7 @@ class AsyncClient:
 
     async def run(self, flow: Flow[T]) -> T:
         """Drive a flow to its end."""
-        answer: Any = None
-        failure: Exception | None = None
-        while True:
-            try:
-                step = flow.send(answer) if failure is None else flow.throw(failure)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            answer, failure = None, None
-            try:
-                answer = await self._perform(step)
-            except calls.RpcError as error:
-                failure = error
+        return await drive_async(flow, self._perform, calls.RpcError)
 
     async def _perform(self, step: flows.Step) -> Any:
         if isinstance(step, Pause):

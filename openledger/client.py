@@ -21,6 +21,7 @@ from abci_app.simulation import Simulation
 from openledger import flows
 from openledger import rpc_calls as calls
 from openledger.core import Core, Party, SendOptions, SigningParty
+from openledger.driving import drive
 from openledger.errors import TransactionFailed, UsageError
 from openledger.flows import Batch, Flow, Pause
 from openledger.results import Answer, Committed, HistoryPage, Sent
@@ -164,19 +165,7 @@ class Client:
 
     def run(self, flow: Flow[T]) -> T:
         """Drive a flow to its end."""
-        answer: Any = None
-        failure: Exception | None = None
-        while True:
-            try:
-                step = flow.send(answer) if failure is None else flow.throw(failure)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            answer, failure = None, None
-            try:
-                answer = self._perform(step)
-            except calls.RpcError as error:
-                failure = error
+        return drive(flow, self._perform, calls.RpcError)
 
     def _perform(self, step: flows.Step) -> Any:
         if isinstance(step, Pause):

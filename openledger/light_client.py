@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from openledger.bundle import Attachment, Bundle, make_bundle
+from openledger.driving import drive, drive_async
 from openledger.errors import OpenLedgerError, UsageError
 from openledger.light.anchors import Anchor, GenesisAnchor
 from openledger.light.errors import Divergence
@@ -147,7 +148,7 @@ class LightClient(_Shell):
 
     def _run(self, work: Callable[[Session], Steps[T]]) -> T:
         chain_id = self._known_chain_id() or self._ask_chain_id()
-        return drive(self._steps(chain_id, work), self._perform)
+        return drive(self._steps(chain_id, work), self._perform, OpenLedgerError)
 
     def _ask_chain_id(self) -> str:
         """Only to find the trust store's file; headers are checked against it."""
@@ -235,7 +236,7 @@ class AsyncLightClient(_Shell):
     async def _run(self, work: Callable[[Session], Steps[T]]) -> T:
         async with self._turn:
             chain_id = self._known_chain_id() or await self._ask_chain_id()
-            return await drive_async(self._steps(chain_id, work), self._perform)
+            return await drive_async(self._steps(chain_id, work), self._perform, OpenLedgerError)
 
     async def _ask_chain_id(self) -> str:
         if self._session is not None:
@@ -273,38 +274,6 @@ class AsyncLightClient(_Shell):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def drive(steps: Steps[T], perform: Callable[[Ask], Any]) -> T:
-    """Run a generator to its end, answering what it asks."""
-    try:
-        ask = next(steps)
-        while True:
-            try:
-                answer = perform(ask)
-            except OpenLedgerError as error:
-                ask = steps.throw(error)
-            else:
-                ask = steps.send(answer)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-
-
-async def drive_async(steps: Steps[T], perform: Callable[[Ask], Any]) -> T:
-    """The same with an async `perform`."""
-    try:
-        ask = next(steps)
-        while True:
-            try:
-                answer = await perform(ask)
-            except OpenLedgerError as error:
-                ask = steps.throw(error)
-            else:
-                ask = steps.send(answer)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
 
 
 def _name(provider: object) -> str:
