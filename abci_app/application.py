@@ -47,6 +47,7 @@ class Application:
         self.mempool = Mempool(store, self._decode)
         self._candidates: list[tuple[int, int, list[bytes], BlockResult]] = []
         self._genesis: Overlay | None = None
+        self._ahead: tuple[BlockResult, StagedBlock] | None = None
         self._decided: tuple[BlockResult, StagedBlock] | None = None
         self._pending_block: BlockContext | None = None
         self._last_block_seconds = 0
@@ -85,7 +86,7 @@ class Application:
     def discard_uncommitted(self) -> None:
         """Forget candidate blocks, executed but uncommitted blocks and what was pending in CometBFT's mempool."""
         self._candidates.clear()
-        self._decided = None
+        self._ahead = self._decided = None
         self.mempool = Mempool(self.store, self._decode)
         self._set_check_context()
 
@@ -139,13 +140,26 @@ class Application:
             return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.REJECT)
         return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.ACCEPT)
 
+    def work_ahead(self) -> None:
+        """While validators vote on the block that was just accepted: compute its tree, which FinalizeBlock will need.
+
+        Nothing becomes visible; another block being decided costs this work and nothing else.
+        """
+        if not self._candidates or self._decided is not None:
+            return
+        height, _, _, result = self._candidates[-1]
+        if height == self._expected_height() and (self._ahead is None or self._ahead[0] is not result):
+            self._ahead = (result, self.store.stage(height, result.changes))
+
     def finalize_block(self, request: pb.RequestFinalizeBlock) -> pb.ResponseFinalizeBlock:
         """Execute the decided block (or take the result of the same one) and compute its app hash."""
         if request.height != self._expected_height():
             raise InvariantBroken(f"asked to execute height {request.height}, expected {self._expected_height()}")
         result = self._execute(request.height, request.time.seconds, list(request.txs))
-        staged = self.store.stage(request.height, result.changes)
-        self._decided = (result, staged)
+        if self._ahead is None or self._ahead[0] is not result:
+            self._ahead = (result, self.store.stage(request.height, result.changes))
+        self._decided = self._ahead
+        staged = self._decided[1]
         return wire.finalize_block_response(result.results, staged.app_hash)
 
     def commit(self, request: pb.RequestCommit) -> pb.ResponseCommit:
@@ -154,7 +168,7 @@ class Application:
             raise InvariantBroken("asked to commit although no block was executed")
         result, staged = self._decided
         self.store.commit(staged)
-        self._decided = None
+        self._ahead = self._decided = None
         self._candidates.clear()
         self.mempool.after_commit(staged.height, dict(result.changes))
         self._last_block_seconds = result.context.time_seconds

@@ -4,9 +4,10 @@
     python -m benchmarks.provenance log --runs 1000000           lineage and impact at 20,000 runs and at this many, and
                                                                  bytes on disk per run
 
-`log` executes real signed transactions in this process, without CometBFT, and asks through the application's query
-path; `record` also asks over RPC, with HTTP and JSON included. Every run has 3 inputs and 2 parents; the tree that
-lineage is asked for has 364 runs above its run in 5 levels; one DataNet version has 30 hits.
+`log` executes real signed transactions without CometBFT; a fresh process, which has not made them, opens the state and
+asks through the application's query path. `record` also asks over RPC, with HTTP and JSON included. Every run has 3
+inputs and 2 parents; the tree that lineage is asked for has 364 runs above its run in 5 levels; one DataNet version has
+30 hits.
 """
 
 import argparse
@@ -14,10 +15,12 @@ import asyncio
 import base64
 import gc
 import json
+import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,21 +43,29 @@ from benchmarks.report import print_table, spread
 from benchmarks.throughput import LOAD_CONFIG, blocks_until, rate
 from node.devnet import Devnet
 from node.leveldb_store import LevelDBStore
+from node.run import calm_collector
 
 BALANCE_NOPEN = 10**15
 FIRST_SIZE = 20_000
 # Beyond the provable history, so that what is left on disk afterwards is the state alone.
 EMPTY_BLOCKS = 140
+# Proofs are for the last height but one, whose changes a node has in memory.
+BLOCKS_BEFORE_ASKING = 3
 CONTRIBUTIONS_EACH = 64
 
 
-def questions(load: RunLoad) -> list[tuple[str, str, Any]]:
-    """(label, query, arguments) of what is measured."""
+# (label, query, arguments, entries that the answer must have)
+Question = tuple[str, str, Any, int]
+
+
+def questions(load: RunLoad) -> list[Question]:
+    """What is measured."""
     deep, special = load.deep_entry_id, load.special_datanet_id
+    lineage = LineageQuery(deep, "", 0, (), 4_096, CONTRIBUTIONS_EACH)
     return [
-        ("lineage, 364 runs above", "lineage", LineageQuery(deep, "", 0, (), 4_096, CONTRIBUTIONS_EACH)),
-        ("all runs on a DataNet version (30)", "impact", ImpactQuery(special, "", 1, 1, 0, (), 4_096)),
-        ("is a DataNet in it", "clean", CleanQuery(deep, "", 0, special, "", 0)),
+        ("lineage, 364 runs above", "lineage", lineage, 365),
+        ("all runs on a DataNet version (30)", "impact", ImpactQuery(special, "", 1, 1, 0, (), 4_096), load.hits),
+        ("is a DataNet in it", "clean", CleanQuery(deep, "", 0, special, "", 0), 365),
     ]
 
 
@@ -80,26 +91,21 @@ def measure_query(
 
 
 def _ask_all(
-    load: RunLoad,
-    answer: Callable[[str, bytes], tuple[bytes, bytes]],
-    size: int,
-    repeats: int,
-    rows: list[list[object]],
-) -> list[float]:
-    """One row a question; returns the medians of serving."""
-    medians = []
-    for label, name, arguments in questions(load):
+    asked: Sequence[Question], answer: Callable[[str, bytes], tuple[bytes, bytes]], size: int, repeats: int
+) -> tuple[list[list[str]], list[float]]:
+    """One row a question, and the medians of serving."""
+    rows, medians = [], []
+    for label, name, arguments, expected in asked:
         served, verified, size_bytes, result = measure_query(answer, name, arguments, repeats)
-        expected = {"lineage": 365, "impact": load.hits, "clean": 365}[name]
         found = result.entry_count if name == "clean" else len(result.entries)
         if found != expected:
             raise RuntimeError(f"{name}: {found} entries instead of {expected}")
         rows.append([label, f"{size:,}", spread(served, 1), spread(verified, 1), f"{size_bytes / 1_000:,.0f}"])
         medians.append(statistics.median(served))
-    return medians
+    return rows, medians
 
 
-# --- In this process
+# --- Without CometBFT
 
 
 def _in_process(application: Application) -> Callable[[str, bytes], tuple[bytes, bytes]]:
@@ -113,13 +119,25 @@ def _in_process(application: Application) -> Callable[[str, bytes], tuple[bytes,
     return answer
 
 
+def _ask_apart(
+    folder: Path, height: int, asked: Sequence[Question], size: int, repeats: int
+) -> tuple[list[list[str]], list[float]]:
+    """Run in a process of its own, as a node that was started on this state."""
+    calm_collector()
+    with LevelDBStore.open(folder) as store:
+        application = Application(store)
+        chain = Chain(application, height)
+        for _ in range(BLOCKS_BEFORE_ASKING):
+            chain.block([])
+        return _ask_all(asked, _in_process(application), size, repeats)
+
+
 def measure_log(options: argparse.Namespace) -> None:
     """Grow the log, ask at both sizes, compact, weigh."""
-    rows: list[list[object]] = []
+    rows: list[list[str]] = []
     with tempfile.TemporaryDirectory(prefix="openledger-benchmark-") as folder:
         store = LevelDBStore.open(Path(folder))
-        application = Application(store)
-        chain, load = Chain(application), RunLoad()
+        chain, load = Chain(Application(store)), RunLoad()
         chain.start([(encode_id("open", load.owner.address), BALANCE_NOPEN)])
         for block in load.set_up():
             chain.block(block)
@@ -129,10 +147,15 @@ def measure_log(options: argparse.Namespace) -> None:
         medians: list[float] = []
         for size in (FIRST_SIZE, options.runs):
             _grow(chain, load, size)
-            for _ in range(3):
-                chain.block([])
-            medians = _ask_all(load, _in_process(application), size, options.repeats, rows)
+            store.close()
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
+                found, medians = apart.submit(
+                    _ask_apart, Path(folder), chain.height, questions(load), size, options.repeats
+                ).result()
+            rows += found
             first_medians = first_medians or medians
+            store = LevelDBStore.open(Path(folder))
+            chain = Chain(Application(store), chain.height + BLOCKS_BEFORE_ASKING)
         with_history_bytes = _folder_bytes(Path(folder))
         for _ in range(EMPTY_BLOCKS):
             chain.block([])
@@ -141,7 +164,7 @@ def measure_log(options: argparse.Namespace) -> None:
         _compact(Path(folder))
         alone_bytes = _folder_bytes(Path(folder))
     print_table(
-        f"Provenance queries with proof, in process, {options.repeats} repeats",
+        f"Provenance queries with proof, in a fresh process, {options.repeats} repeats",
         ["question", "runs", "served ms", "verified ms", "proof kB"],
         rows,
     )
@@ -226,7 +249,7 @@ def measure_record(options: argparse.Namespace) -> None:
     signers = [LoadAccount.numbered(1_000 + number) for number in range(200)]
     balances = tuple([(encode_id("open", item.address), BALANCE_NOPEN) for item in [load.owner, *signers]])
     recorded: list[list[object]] = []
-    rows: list[list[object]] = []
+    rows: list[list[str]] = []
     with tempfile.TemporaryDirectory(prefix="openledger-benchmark-") as folder:
         state = GenesisState(balances=balances)
         net = Devnet.create(Path(folder) / "net", chain_id=CHAIN_ID, app_state=state, comet=LOAD_CONFIG)
@@ -252,7 +275,7 @@ def measure_record(options: argparse.Namespace) -> None:
                 recorded.append([size, f"{count:,}", spread(rates), failed])
             asyncio.run(_record(url, load.deep_tree(), net.height() + 1, 1))
             net.wait_for_height(net.height() + 3)
-            _ask_all(load, _over_rpc(url, client), len(load.entry_ids), 20, rows)
+            rows, _ = _ask_all(questions(load), _over_rpc(url, client), len(load.entry_ids), 20)
     print_table(
         f"Runs recorded and committed, one validator, broadcast_tx_sync on {options.connections} connections",
         ["runs a transaction", "runs a repeat", "runs/s median (range)", "failed"],

@@ -26,6 +26,7 @@ from typing import Protocol
 from google.protobuf.message import DecodeError, Message
 
 from abci_app.pb import abci_pb2 as pb
+from node.errors import in_one_line
 from node.framing import MAX_FRAME_BYTES, FrameDecoder, FrameError, field_frame
 
 _LOG = logging.getLogger("openledger.abci")
@@ -77,6 +78,7 @@ class AbciApplication(Protocol):
     def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal: ...
     def extend_vote(self, request: pb.RequestExtendVote) -> pb.ResponseExtendVote: ...
     def verify_vote_extension(self, request: pb.RequestVerifyVoteExtension) -> pb.ResponseVerifyVoteExtension: ...
+    def work_ahead(self) -> None: ...  # right after the answer to ProcessProposal
     def finalize_block(self, request: pb.RequestFinalizeBlock) -> pb.ResponseFinalizeBlock: ...
     def commit(self, request: pb.RequestCommit) -> pb.ResponseCommit: ...
 
@@ -244,7 +246,7 @@ class _Connection:
         notes = [*getattr(error, "__notes__", ())]
         if tx is not None:
             notes.append(f"transaction {hashlib.sha256(tx).hexdigest().upper()}")
-        halt = Halt(method, self._height, "; ".join([_words(error), *notes]))
+        halt = Halt(method, self._height, "; ".join([in_one_line(error), *notes]))
         _LOG.critical("%s\n%s", halt, "".join(traceback.format_exception(error)))
         self._server.report_halt(halt)
         self._refuse(str(halt))
@@ -263,11 +265,15 @@ class _Connection:
         data = b"".join(self._answers)
         self._answers.clear()
         self._stream.sendall(data)
-        if self._answered_kinds:
+        kinds, self._answered_kinds = self._answered_kinds, []
+        for kind in kinds:
             if self._server.after_answer is not None:
-                for kind in self._answered_kinds:
-                    self._server.after_answer(kind)
-            self._answered_kinds.clear()
+                self._server.after_answer(kind)
+            if kind == "process_proposal":
+                try:
+                    self._application.work_ahead()
+                except Exception as error:
+                    raise self._halt(kind, error) from error
 
     def _read(self) -> None:
         size = _LARGE_READ_BYTES if self._decoder.missing_bytes > _READ_BYTES else _READ_BYTES
@@ -291,12 +297,6 @@ class _Connection:
         if not data:
             raise _Stopped
         self._decoder.feed(data)
-
-
-def _words(error: BaseException) -> str:
-    """The error and what it came from, in one line."""
-    own = f"{type(error).__name__}: {error}"
-    return own if error.__cause__ is None else f"{own}: {_words(error.__cause__)}"
 
 
 class AbciServer:

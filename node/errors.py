@@ -20,3 +20,9 @@ class RpcError(NodeError):
     """The RPC answered with an error."""
 
     exit_code = ExitCode.NODE
+
+
+def in_one_line(error: BaseException) -> str:
+    """The error and what it came from."""
+    own = f"{type(error).__name__}: {error}"
+    return own if error.__cause__ is None else f"{own}: {in_one_line(error.__cause__)}"

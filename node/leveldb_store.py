@@ -6,7 +6,6 @@ while no height is committed, becomes the state with the first commit, and is wi
 Keys and records stand in leveldb_records.py.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -33,8 +32,11 @@ from node.leveldb_records import (
     scan,
 )
 from node.leveldb_version import Head, LevelDBVersion, PageCache, Undo, page_reader
+from node.value_cache import ValueCache
 
 DEFAULT_CACHE_BYTES: Final = 192 * 2**20
+# Latest values: about 100,000 accounts.
+_VALUE_CACHE_BYTES: Final = 32 * 2**20
 # LevelDB's own block cache and write buffer (two of them at worst), stated because they are part of the node's memory.
 _BLOCK_CACHE_BYTES: Final = 32 * 2**20
 _WRITE_BUFFER_BYTES: Final = 32 * 2**20
@@ -57,9 +59,9 @@ class LevelDBStore:
         self._database = database
         self._cache_bytes = cache_bytes
         self._cache = PageCache(cache_bytes)
+        self._values = ValueCache(_VALUE_CACHE_BYTES, self._read_value)
         self._genesis = _NOTHING
-        self._lock = threading.Lock()
-        self._head = Head(commit, 0, database.snapshot(), ())
+        self._head = self._new_head(commit, 0, ())
 
     @classmethod
     def open(
@@ -110,8 +112,12 @@ class LevelDBStore:
         if stored is None:
             store._wipe()
         else:
-            store._head = Head(store._head.commit, store._find_earliest(), store._head.snapshot, ())
+            store._head = store._new_head(store._head.commit, store._find_earliest(), ())
         return store
+
+    def _new_head(self, commit: Commit, earliest_height: int, recent: tuple[Undo, ...]) -> Head:
+        """Everything as it is now."""
+        return Head(commit, earliest_height, self._database.snapshot(), recent, self._values, self._values.generation)
 
     def _find_earliest(self) -> int:
         """First kept height; every one from there on must be there, else a write was lost in the middle."""
@@ -141,6 +147,9 @@ class LevelDBStore:
 
     def get(self, key: bytes) -> bytes | None:
         """Last value, or None. A damaged file is an OSError: it halts the node, no transaction is blamed for it."""
+        return self._values.get(key)
+
+    def _read_value(self, key: bytes) -> bytes | None:
         try:
             value: bytes | None = self._database.get(b"k" + key)
         except plyvel.CorruptionError as error:
@@ -208,6 +217,7 @@ class LevelDBStore:
 
         root = build(update, [key for key, _ in changes], write_value)
         write_piece()
+        self._values.clear()
         self._genesis = Commit(0, 1, update.next_number, root.number, root.hash)
         return app_hash_of(root.hash)
 
@@ -215,6 +225,7 @@ class LevelDBStore:
         """Remove everything but the format: nothing is committed."""
         self._genesis = _NOTHING
         self._cache = PageCache(self._cache_bytes)
+        self._values.clear()
         while True:
             with self._database.iterator(include_value=False, start=FORMAT_KEY + b"\x00") as rows:
                 keys = [key for key, _ in zip(rows, range(20_000), strict=False)]
@@ -263,6 +274,7 @@ class LevelDBStore:
         put(COMMIT_KEY, commit.encode())
         earliest = self._prune(batch, staged.height)
         batch.write()
+        self._values.committed(zip(staged.keys, staged.values, strict=True))
         self._cache.drop(update.superseded)
         for number, page in update.pages:
             self._cache.put(number, page)
@@ -270,7 +282,7 @@ class LevelDBStore:
             staged.height, staged.keys, dict(zip(staged.keys, staged.old_values, strict=True)), update.superseded
         )
         recent = (*self._head.recent, undo)[-_RECENT_BLOCKS:]
-        self._head = Head(commit, earliest, self._database.snapshot(), recent)
+        self._head = self._new_head(commit, earliest, recent)
 
     def _prune(self, batch: Any, height: int) -> int:
         """Remove what only heights before the kept ones read; the new earliest height."""
@@ -314,7 +326,8 @@ class LevelDBStore:
             batch.put(COMMIT_KEY, before.encode())
         # Page numbers are used again: a version from before the rollback keeps the old cache to itself.
         self._cache = PageCache(self._cache_bytes)
-        self._head = Head(before, head.earliest_height, self._database.snapshot(), head.recent[:-1])
+        self._values.clear()
+        self._head = self._new_head(before, head.earliest_height, head.recent[:-1])
 
     # --- Maintenance
 

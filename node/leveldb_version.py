@@ -22,6 +22,7 @@ from node.leveldb_records import (
     scan,
     split_history_key,
 )
+from node.value_cache import ValueCache
 
 
 def _size_of(page: Page) -> int:
@@ -95,6 +96,8 @@ class Head:
     earliest_height: int
     snapshot: Any
     recent: tuple[Undo, ...]
+    values: ValueCache
+    generation: int  # of `values` at this commit
 
 
 def page_reader(source: Any, cache: PageCache) -> ReadPage:
@@ -131,8 +134,8 @@ class LevelDBVersion:
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""
-        snapshot = self._open_head.snapshot
         if self._undo is None:
+            snapshot = self._open_head.snapshot
             start = history_key(key, self.height + 1)
             with snapshot.iterator(start=start, stop=start[:-8] + b"\xff" * 8, include_key=False) as found:
                 for stored in found:
@@ -141,7 +144,11 @@ class LevelDBVersion:
             for undo in self._undo:
                 if key in undo.old_values:
                     return undo.old_values[key]
-        value: bytes | None = snapshot.get(b"k" + key, verify_checksums=True)
+        return self._open_head.values.get_of(self._open_head.generation, key, self._read_last)
+
+    def _read_last(self, key: bytes) -> bytes | None:
+        """The value at the commit that the snapshot is of."""
+        value: bytes | None = self._open_head.snapshot.get(b"k" + key, verify_checksums=True)
         return value
 
     def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:

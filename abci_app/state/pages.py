@@ -121,7 +121,7 @@ def fold_all(hashes: Sequence[bytes], positions: Sequence[int]) -> list[bytes]:
     return inner
 
 
-def _siblings(positions: Sequence[int], left: int, right: int) -> list[tuple[int, int]]:
+def siblings(positions: Sequence[int], left: int, right: int) -> list[tuple[int, int]]:
     """From a leaf (between positions `left` and `right`) up: (inner node, sibling) pairs.
 
     Both are indexes of positions; a sibling that is an item, not an inner node, is given as -1 - item.
@@ -228,7 +228,7 @@ class LeafPage:
             return LeafPage(data, b"".join(inner_hashes)), root
         inner = bytearray(self.inner)
         node, left, right = new_hash, index - 1, index
-        for branch, sibling in _siblings(positions, left, right):
+        for branch, sibling in siblings(positions, left, right):
             if sibling >= 0:
                 beside = bytes(inner[HASH_BYTES * sibling : HASH_BYTES * sibling + HASH_BYTES])
             else:
@@ -244,6 +244,13 @@ class LeafPage:
         """Root hash of this subtree."""
         _, positions, hashes = self.unpack()
         return fold(hashes, positions)
+
+    def inner_hashes(self, hashes: Sequence[bytes], positions: Sequence[int]) -> list[bytes]:
+        """Hash of every inner node, by the index of its position; both arguments as `unpack` gave them."""
+        inner = self.inner
+        if inner:
+            return [inner[i : i + HASH_BYTES] for i in range(0, len(inner), HASH_BYTES)]
+        return fold_all(hashes, positions)
 
     def encode(self) -> bytes:
         """Stored form."""
@@ -281,6 +288,12 @@ class BranchPage:
         """Root hash of this subtree."""
         return fold(self.hashes, self.positions)
 
+    def inner_hashes(self) -> list[bytes]:
+        """Hash of every inner node, by the index of its position; kept for the next time."""
+        if self._inner is None:
+            self._inner = fold_all(self.hashes, self.positions)
+        return self._inner
+
     def with_children(
         self, hashes: list[bytes], numbers: list[int], slots: Sequence[int]
     ) -> "tuple[BranchPage, bytes]":
@@ -294,7 +307,7 @@ class BranchPage:
         node = b""
         for slot in slots:
             node = hashes[slot]
-            for branch, sibling in _siblings(positions, slot - 1, slot):
+            for branch, sibling in siblings(positions, slot - 1, slot):
                 beside = inner[sibling] if sibling >= 0 else hashes[-1 - sibling]
                 context = _copy_inner()
                 context.update(beside + node if branch < slot else node + beside)

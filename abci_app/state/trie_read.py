@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
-from abci_app.state.pages import LeafPage, inner_hash
+from abci_app.state.pages import LeafPage, siblings
 from abci_app.state.trie import ReadPage, Root
 
 # What a proof shows of the tree: a hash stands for a hidden subtree, a list for a shown leaf, a pair for a node.
@@ -54,7 +54,7 @@ def show(read: ReadPage, root: Root, intervals: Sequence[tuple[bytes, bytes]]) -
         return None
     firsts = [first for first, _ in intervals]
     lasts = [last for _, last in intervals]
-    visits: list[tuple[list[Shown], Sequence[int], int, int]] = []  # (nodes, positions, parent visit, slot in it)
+    visits: list[_Shape] = []
     # (page number, intervals [low, high) that touch it, where the result goes)
     todo = [(root.number, 0, len(intervals), -1, 0)]
     while todo:
@@ -62,14 +62,14 @@ def show(read: ReadPage, root: Root, intervals: Sequence[tuple[bytes, bytes]]) -
         page = read(number)
         if isinstance(page, LeafPage):
             keys, between, hashes = page.unpack()
-            nodes: list[Shown] = list(hashes)
+            leaf = _Shape(list(hashes), between, page.inner_hashes(hashes, between), parent, slot)
             for i in range(low, high):
                 for j in range(bisect_left(keys, firsts[i]), bisect_right(keys, lasts[i])):
-                    nodes[j] = [keys[j], hashes[j]]
-            visits.append((nodes, between, parent, slot))
+                    leaf.show(j, [keys[j], hashes[j]])
+            visits.append(leaf)
             continue
-        visits.append((list(page.hashes), page.positions, parent, slot))
-        here = len(visits) - 1
+        here = len(visits)
+        visits.append(_Shape(list(page.hashes), page.positions, page.inner_hashes(), parent, slot))
         # The first interval may begin before this page.
         for child in range(max(bisect_right(page.keys, firsts[low]) - 1, 0) if low < high else 0, len(page.keys)):
             if low >= high:
@@ -81,34 +81,64 @@ def show(read: ReadPage, root: Root, intervals: Sequence[tuple[bytes, bytes]]) -
                 # The last of them may reach into the next child.
                 low = until - 1 if after is not None and lasts[until - 1] >= after else until
     top: Shown = b""
-    for nodes, positions, parent, slot in reversed(visits):
-        top = _fold_shown(nodes, positions)
-        if parent >= 0:
-            visits[parent][0][slot] = top
+    for visit in reversed(visits):  # children stand after their parents
+        top = visit.fold()
+        if visit.parent >= 0:
+            visits[visit.parent].show(visit.slot, top)
     return top
 
 
-def _fold_shown(nodes: Sequence[Shown], positions: Sequence[int]) -> Shown:
-    """Like `pages.fold`; hidden pairs are hashed together, pairs with something shown stay pairs."""
-    top = nodes[0]
-    lefts: list[Shown] = []
-    pending = [-1]
-    for index, position in enumerate(positions):
-        while pending[-1] > position:
-            pending.pop()
-            top = _join(lefts.pop(), top)
-        lefts.append(top)
-        pending.append(position)
-        top = nodes[index + 1]
-    while lefts:
-        top = _join(lefts.pop(), top)
-    return top
+class _Shape:
+    """One page on the way down: hashes of its items, of which some are replaced by what is shown below them."""
 
+    __slots__ = ("inner", "nodes", "parent", "positions", "shown", "slot")
 
-def _join(left: Shown, right: Shown) -> Shown:
-    if isinstance(left, bytes) and isinstance(right, bytes):
-        return inner_hash(left, right)
-    return left, right
+    def __init__(
+        self, nodes: list[Shown], positions: Sequence[int], inner: list[bytes], parent: int, slot: int
+    ) -> None:
+        self.nodes = nodes
+        self.positions = positions
+        self.inner = inner
+        self.parent = parent
+        self.slot = slot
+        self.shown: list[int] = []
+
+    def show(self, index: int, node: Shown) -> None:
+        """Put something shown in the place of a hash."""
+        self.nodes[index] = node
+        self.shown.append(index)
+
+    def fold(self) -> Shown:
+        """The page's subtree."""
+        if len(self.shown) != 1:
+            return self._fold_all()
+        slot = self.shown[0]
+        node = self.nodes[slot]
+        for branch, sibling in siblings(self.positions, slot - 1, slot):
+            beside = self.inner[sibling] if sibling >= 0 else self.nodes[-1 - sibling]
+            node = (beside, node) if branch < slot else (node, beside)
+        return node
+
+    def _fold_all(self) -> Shown:
+        """Like `pages.fold`; pairs with something shown stay pairs, hidden pairs have their hash in the page."""
+        positions, inner = self.positions, self.inner
+        top = self.nodes[0]
+        lefts: list[Shown] = []
+        pending = [-1]
+        last = -1
+        for index, position in enumerate(positions):
+            while last > position:
+                left, branch = lefts.pop(), pending.pop()
+                top = inner[branch] if type(left) is bytes and type(top) is bytes else (left, top)
+                last = positions[pending[-1]] if lefts else -1
+            lefts.append(top)
+            pending.append(index)
+            last = position
+            top = self.nodes[index + 1]
+        while lefts:
+            left, branch = lefts.pop(), pending.pop()
+            top = inner[branch] if type(left) is bytes and type(top) is bytes else (left, top)
+        return top
 
 
 def path(read: ReadPage, root: Root, key: bytes) -> tuple[bytes, list[tuple[bytes, bool]]] | None:

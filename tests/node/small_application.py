@@ -66,6 +66,9 @@ class SmallApplication:
     def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal:
         return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.ACCEPT)
 
+    def work_ahead(self) -> None:
+        self._note("work_ahead")
+
     def extend_vote(self, request: pb.RequestExtendVote) -> pb.ResponseExtendVote:
         return pb.ResponseExtendVote()
 
