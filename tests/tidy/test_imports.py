@@ -13,6 +13,7 @@ from tests.tidy.repository import ROOT, tracked_files
 EXTRAS = {
     "abci_app": [],
     "openledger": [],
+    "attribution": ["ml"],
     "node": ["node"],
     "trainer": ["ml"],
     "benchmarks": ["node", "ml", "dev"],

@@ -1,0 +1,1 @@
+"""Who shaped an output of a recorded model: contributions and shares in integers that anybody can recompute."""

@@ -1,0 +1,1 @@
+"""Quality and cost of attribution; each file prints its tables."""
