@@ -1,6 +1,6 @@
 """ABCI verbs: what a proposer leaves out, what the others refuse, what halts, and that nothing uncommitted remains."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +15,6 @@ from abci_app.module import Context, Handler
 from abci_app.modules.bank import SUPPLY, Burn, Supply, Transfer
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.memory_store import MemoryStore
-from abci_app.state.staging import Change, StagedBlock
 from abci_app.wire import repeated_bytes_size
 from tests.abci_app.chain import GENESIS_SECONDS, Chain, accounts_with, changed, replay, treasury_nopen
 from tests.abci_app.signing import CHAIN_ID, Signer
@@ -250,39 +249,6 @@ def test_a_result_is_reused_only_for_the_same_height_time_and_transactions(
     fresh = Chain.start(accounts_with(FUNDS, [alice, bob]))
     assert fresh.codes(his, hers) == [0, 0]
     assert chain.hashes == fresh.hashes
-
-
-def test_the_tree_computed_ahead_is_that_of_the_decided_block_or_is_dropped(
-    chain: Chain, alice: Signer, bob: Signer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hers, his = alice.transaction(Burn(4)), bob.transaction(Burn(5))
-    fresh = Chain.start(accounts_with(FUNDS, [alice, bob]))
-    staged: list[int] = []
-    stage = chain.application.store.stage
-
-    def note(height: int, changes: Sequence[Change]) -> StagedBlock:
-        staged.append(height)
-        return stage(height, changes)
-
-    monkeypatch.setattr(chain.application.store, "stage", note)
-    chain.application.work_ahead()
-    assert staged == []
-    for node in (chain, fresh):
-        assert node.accepts(hers)
-        assert node.accepts(his)
-    chain.application.work_ahead()
-    chain.application.work_ahead()
-    assert staged == [1]
-    assert chain.finalize(hers) == fresh.finalize(hers)  # another round won
-    assert staged == [1, 1]
-    for node in (chain, fresh):
-        node.application.discard_uncommitted()
-        assert node.accepts(his)
-    chain.application.work_ahead()
-    assert [node.codes(his) for node in (chain, fresh)] == [[0], [0]]
-    assert staged == [1, 1, 1]
-    chain.application.work_ahead()
-    assert (chain.hashes, len(staged)) == (fresh.hashes, 3)
 
 
 def test_only_a_few_rounds_are_remembered(chain: Chain, alice: Signer) -> None:
