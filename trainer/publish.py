@@ -113,12 +113,12 @@ def to_entry(record: EntryRecord) -> Entry:
         terms_id=record.terms_id,
         manifest_root=record.manifest_root,
         output=Output(record.artefact_digest, record.tensor_digest, record.byte_count, record.format),
-        attribution=_NO_ATTRIBUTION,
+        attribution=Attribution(record.attribution_method, record.attribution_root),
     )
 
 
 def from_entry(entry: Entry) -> EntryRecord:
-    """The reverse; attribution is left out."""
+    """The reverse."""
     return EntryRecord(
         kind=EntryKind(entry.kind).name.lower(),
         parents=tuple([ParentRecord(item.entry_id, item.role, item.share_ppb) for item in entry.parents]),
@@ -134,6 +134,8 @@ def from_entry(entry: Entry) -> EntryRecord:
         byte_count=entry.output.byte_count,
         format=entry.output.format,
         terms_id=entry.terms_id,
+        attribution_method=entry.attribution.method,
+        attribution_root=entry.attribution.commitment_root,
     )
 
 

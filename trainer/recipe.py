@@ -17,6 +17,7 @@
     train: {steps: 25, batch_size: 4, sequence_tokens: 128, learning_rate: 0.0005, seed: 7}
     evaluate: {rows: 32}
     output: {model: helper}
+    attribution: {checkpoints: 1} # optional: commit, with the run, to who shaped what (docs/attribution.md)
 
 The canonical form is JSON with every default written out and decimal numbers as plain text; its SHA-256 is the
 recipe digest and its name in the content store. Canonical JSON is a recipe file again.
@@ -49,6 +50,10 @@ Reference = Annotated[str, Meta(min_length=1, max_length=120, pattern=r"\A[!-~]+
 OptionalReference = Annotated[str, Meta(max_length=120, pattern=r"\A[!-~]*\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, pattern=NAME_PATTERN)]
 
+AttributionMethod = Literal["lga-1", "tsa-1"]
+# By gradients of the adapter, and by spans of the training text.
+ATTRIBUTION_METHODS: tuple[AttributionMethod, ...] = ("lga-1", "tsa-1")
+
 # What to write where, shown when a field is wrong.
 FIELD_HELP = {
     "version": "the recipe format: 1",
@@ -77,6 +82,9 @@ FIELD_HELP = {
     "train.seed": "a whole number, 0 to 4294967295",
     "evaluate.rows": "held-out rows measured before and after, 0 (none) to 100000",
     "output.model": "name of the model on the chain that this run makes a version of",
+    "attribution.methods": "a list of " + ", ".join(ATTRIBUTION_METHODS),
+    "attribution.checkpoints": "points of the training that are indexed, the last one included: 1 to 16",
+    "attribution.directions": "output directions kept of every module: 1 to 64",
 }
 
 
@@ -177,6 +185,21 @@ class Output(_Section, frozen=True):
     format: Literal["safetensors"] = "safetensors"
 
 
+class Attribution(_Section, frozen=True):
+    """What the run commits to, so that outputs can be explained: see the packages `attribution` and its methods."""
+
+    methods: Annotated[list[AttributionMethod], Meta(min_length=1, max_length=2)] = msgspec.field(
+        default_factory=lambda: list(ATTRIBUTION_METHODS)
+    )
+    checkpoints: Annotated[int, Meta(ge=1, le=16)] = 1
+    directions: Annotated[int, Meta(ge=1, le=64)] = 16
+
+    def __post_init__(self) -> None:
+        """One form for one meaning."""
+        if self.methods != sorted(set(self.methods)):
+            raise ValueError(f"methods: name each method once, in this order: {', '.join(ATTRIBUTION_METHODS)}")
+
+
 class Recipe(_Section, frozen=True):
     """One fine-tune."""
 
@@ -188,9 +211,14 @@ class Recipe(_Section, frozen=True):
     output: Output
     method: Lora = msgspec.field(default_factory=Lora)
     evaluate: Evaluate = msgspec.field(default_factory=Evaluate)
+    attribution: Attribution | None = None
 
     def __post_init__(self) -> None:
         """Rules across fields."""
+        if self.attribution is not None and self.attribution.checkpoints > self.train.steps:
+            raise ValueError(
+                f"attribution: {self.attribution.checkpoints} checkpoints of {self.train.steps} steps; write fewer"
+            )
         total = sum(dataset.weight_ppb for dataset in self.datasets)
         if total != PPB:
             raise ValueError(f"datasets: weight_ppb sum to {total}, must be {PPB} (missing {PPB - total})")
@@ -199,8 +227,11 @@ class Recipe(_Section, frozen=True):
             raise ValueError("datasets: one DataNet version is listed twice; give each version one weight")
 
     def canonical(self) -> bytes:
-        """Canonical JSON: defaults written out, keys sorted, decimals as text."""
-        return to_json(msgspec.to_builtins(self))
+        """Canonical JSON: defaults written out, keys sorted, decimals as text; without attribution no such section."""
+        described: dict[str, Any] = msgspec.to_builtins(self)
+        if self.attribution is None:
+            del described["attribution"]
+        return to_json(described)
 
     def digest(self) -> bytes:
         """SHA-256 of the canonical form."""
@@ -326,5 +357,6 @@ def _all_field_names() -> set[str]:
         Train,
         Evaluate,
         Output,
+        Attribution,
     )
     return {name for section in sections for name in section.__struct_fields__}

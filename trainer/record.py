@@ -69,6 +69,9 @@ class EntryRecord:
     format: str
     # Terms that the entry itself brings in: those under which an import was received, else empty.
     terms_id: bytes = NO_DIGEST
+    # What attribution committed to: method number (0: none) and root (attribution.commitment).
+    attribution_method: int = 0
+    attribution_root: bytes = NO_DIGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,15 @@ class DeclaredInput:
     steps: tuple[str, ...] = ()
 
 
-def record_training(run: TrainedRun, base: Artefact, parents: Sequence[ParentRecord], store: ContentStore) -> RunRecord:
+def record_training(
+    run: TrainedRun,
+    base: Artefact,
+    parents: Sequence[ParentRecord],
+    store: ContentStore,
+    *,
+    attribution_method: int = 0,
+    attribution_root: bytes = NO_DIGEST,
+) -> RunRecord:
     """Record a run of our own trainer; stores recipe, manifest and adapter."""
     prepared = run.prepared
     recipe = prepared.recipe
@@ -143,7 +154,11 @@ def record_training(run: TrainedRun, base: Artefact, parents: Sequence[ParentRec
     store.put(recipe.canonical())
     put_manifest(store, manifest)
     put_artefact(store, run.folder, run.artefact)
-    entry = _entry("lora", parents, inputs, manifest, run.artefact)
+    entry = replace(
+        _entry("lora", parents, inputs, manifest, run.artefact),
+        attribution_method=attribution_method,
+        attribution_root=attribution_root,
+    )
     quality = run.after.overall.loss_micronats if run.after else 0
     event = RunEventRecord(
         run.started_seconds, run.finished_seconds, environment_line(), METRIC if run.after else "", quality

@@ -64,6 +64,8 @@ class TrainedRun:
     finished_seconds: int
     # What the same call would resume from, when it was asked to stay.
     checkpoint: Path | None = None
+    # Adapter folders of the steps that attribution indexes, the final one last; empty without attribution.
+    adapters: tuple[Path, ...] = ()
 
 
 def prepare_run(recipe: Recipe, versions: Sequence[DatanetVersion], store: ContentStore) -> PreparedRun:
@@ -95,7 +97,8 @@ def train(
 
     `base_label` goes into the adapter's configuration as the name of its base (an entry id, not a path).
     `adapter_folder` continues an adapter; `work_folder` keeps a checkpoint from which the same call resumes. It is
-    removed at the end unless `keep_checkpoint`: a run whose recording failed need not be trained again.
+    removed at the end unless `keep_checkpoint`: a run whose recording failed need not be trained again. Adapters of
+    the steps that attribution indexes go into `work_folder`, too, and stay (without one: beside `output_folder`).
     """
     prepare()
     recipe = prepared.recipe
@@ -119,7 +122,8 @@ def train(
     make_deterministic(recipe.train.seed, recipe.train.threads)
     identity = _run_identity(prepared, base_label, adapter_folder)
     checkpoint = _Checkpoint.of(work_folder, identity, started)
-    trace = _optimise(model, recipe, ordered, padding_id, checkpoint, progress)
+    adapters = _Adapters.of(recipe, work_folder or output_folder.with_name(f"{output_folder.name}-work"), base_label)
+    trace = _optimise(model, recipe, ordered, padding_id, checkpoint, adapters, progress)
     after = evaluate(model, held_out, inputs, padding_id) if held_out else None
     _write_adapter(model, output_folder, base_label)
     if checkpoint and not keep_checkpoint:
@@ -135,6 +139,7 @@ def train(
         checkpoint.started_seconds if checkpoint else started,
         max(started, int(now())),
         checkpoint.path if checkpoint and keep_checkpoint else None,
+        tuple(adapters.folders.values()),
     )
 
 
@@ -179,6 +184,7 @@ def _optimise(
     ordered: Sequence[Tokens],
     padding_id: int,
     checkpoint: "_Checkpoint | None",
+    adapters: "_Adapters",
     progress: Progress | None,
 ) -> list[int]:
     """Run all steps, return the loss of each in micronats."""
@@ -191,6 +197,7 @@ def _optimise(
     )
     model.train()
     trace = checkpoint.restore(model, optimizer) if checkpoint else []
+    adapters.check(len(trace))
     for step in range(len(trace), settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(recipe, step)
@@ -206,6 +213,7 @@ def _optimise(
         trace.append(to_micronats(value))
         if progress:
             progress(step + 1, settings.steps, value)
+        adapters.save(model, step + 1)
         every = settings.checkpoint_steps
         if checkpoint and ((every and (step + 1) % every == 0) or step + 1 == settings.steps):
             checkpoint.save(model, optimizer, trace)
@@ -235,6 +243,36 @@ def _write_adapter(model: Any, folder: Path, base_label: str) -> None:
     config = model.peft_config["default"].to_dict() | {"base_model_name_or_path": base_label, "inference_mode": True}
     text = json.dumps(config, sort_keys=True, indent=2, default=_plain)
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def indexed_steps(recipe: Recipe) -> tuple[int, ...]:
+    """After which steps (1-based) the adapter is kept for attribution: evenly spread, the last step included."""
+    if recipe.attribution is None:
+        return ()
+    steps, count = recipe.train.steps, recipe.attribution.checkpoints
+    return tuple([-(-steps * number // count) for number in range(1, count + 1)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Adapters:
+    """Where the adapters of indexed steps go: step -> folder."""
+
+    folders: dict[int, Path]
+    base_label: str
+
+    @classmethod
+    def of(cls, recipe: Recipe, folder: Path, base_label: str) -> "_Adapters":
+        return cls({step: folder / f"adapter-after-{step}" for step in indexed_steps(recipe)}, base_label)
+
+    def check(self, steps_done: int) -> None:
+        """Adapters of steps that are not run again must be there."""
+        for step, folder in self.folders.items():
+            if step <= steps_done and not (folder / CONFIG_FILE).is_file():
+                raise TrainingError(f"{folder} is missing: empty {folder.parent} and train again from the start")
+
+    def save(self, model: Any, step: int) -> None:
+        if step in self.folders:
+            _write_adapter(model, self.folders[step], self.base_label)
 
 
 def _plain(value: object) -> object:

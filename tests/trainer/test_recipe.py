@@ -63,6 +63,21 @@ def test_other_spellings_have_the_same_digest(old: str, new: str) -> None:
         ("output: {model: tiny}", "output: [", "not valid YAML"),
         ("version: 1\nname", "version: 2\nname", "version: Invalid enum value 2; write the recipe format: 1"),
         ("[q_proj, v_proj]", "[q_proj, q_proj]", "target_modules names a layer twice"),
+        (
+            "output: {model: tiny}",
+            "output: {model: tiny}\nattribution: {checkpoints: 7}",
+            "attribution: 7 checkpoints of 6 steps; write fewer",
+        ),
+        (
+            "output: {model: tiny}",
+            "output: {model: tiny}\nattribution: {methods: [tsa-1, lga-1]}",
+            "attribution: methods: name each method once, in this order: lga-1, tsa-1",
+        ),
+        (
+            "output: {model: tiny}",
+            "output: {model: tiny}\nattribution: {methods: [shapley]}",
+            "attribution.methods[0]: Invalid enum value 'shapley'; write a list of lga-1, tsa-1",
+        ),
         (RECIPE, "- a list", "a recipe is a mapping with version, name"),
         (RECIPE, "x: " + "y" * 70_000, "a recipe holds no data"),
         (RECIPE, "!!python/object/apply:os.system ['true']", "not valid YAML"),
@@ -75,6 +90,15 @@ def test_a_wrong_recipe_gives_one_line_with_field_and_remedy(old: str, new: str,
     assert str(caught.value).startswith("my.yaml: ")
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_without_attribution_keeps_the_digest_that_it_had_before_there_was_any() -> None:
+    assert b"attribution" not in parse_recipe(RECIPE).canonical()
+    with_index = parse_recipe(RECIPE + "attribution: {}\n")
+    assert with_index.canonical().startswith(
+        b'{"attribution":{"checkpoints":1,"directions":16,"methods":["lga-1","tsa-1"]},'
+    )
+    assert parse_recipe(with_index.canonical()) == with_index
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

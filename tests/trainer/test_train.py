@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from openledger.artefact import describe_artefact
 from openledger.manifest import Manifest, get_manifest, verify_part
 from openledger.rows import TamperedRows
 from tests.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
@@ -15,7 +16,15 @@ from trainer.describe import describe
 from trainer.partition import data_order_root
 from trainer.recipe import Recipe, parse_recipe
 from trainer.record import ParentRecord, RunRecord, files_of
-from trainer.train import ADAPTER_FILE, CHECKPOINT_FILE, TrainedRun, TrainingError, prepare_run, train
+from trainer.train import (
+    ADAPTER_FILE,
+    CHECKPOINT_FILE,
+    TrainedRun,
+    TrainingError,
+    indexed_steps,
+    prepare_run,
+    train,
+)
 from trainer.workflow import train_recipe
 
 pytestmark = pytest.mark.ml
@@ -111,6 +120,39 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(chain: TinyChain, tmp_path
     assert resumed.artefact == whole.artefact
     assert resumed.loss_trace_micronats == whole.loss_trace_micronats
     assert not (work / CHECKPOINT_FILE).exists()
+
+
+def test_adapters_of_indexed_steps_stay_through_an_interruption_and_end_with_the_output(
+    chain: TinyChain, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(("output: {model: tiny}", "output: {model: tiny}\nattribution: {checkpoints: 4}"))
+    prepared = prepare_run(recipe, [chain.versions["facts", 1], chain.versions["questions", 1]], chain.store)
+    whole = train(prepared, tiny_model(), tmp_path / "whole", base_label="base")
+    assert indexed_steps(recipe) == (2, 3, 5, 6)
+    assert [folder.name for folder in whole.adapters] == [f"adapter-after-{step}" for step in (2, 3, 5, 6)]
+    digests = [describe_artefact(folder).tensor_digest for folder in whole.adapters]
+    assert digests[-1] == whole.artefact.tensor_digest
+    assert len(set(digests)) == 4
+    work = tmp_path / "work"
+
+    def interrupt(step: int, steps: int, loss: float) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(prepared, tiny_model(), tmp_path / "part", base_label="base", work_folder=work, progress=interrupt)
+    resumed = train(prepared, tiny_model(), tmp_path / "part", base_label="base", work_folder=work)
+    assert [describe_artefact(folder).tensor_digest for folder in resumed.adapters] == digests
+
+
+def test_a_resumed_run_without_its_earlier_adapters_says_what_to_do(chain: TinyChain, tmp_path: Path) -> None:
+    recipe = tiny_recipe(("output: {model: tiny}", "output: {model: tiny}\nattribution: {checkpoints: 3}"))
+    prepared = prepare_run(recipe, [chain.versions["facts", 1], chain.versions["questions", 1]], chain.store)
+    work = tmp_path / "work"
+    train(prepared, tiny_model(), tmp_path / "one", base_label="base", work_folder=work, keep_checkpoint=True)
+    shutil.rmtree(work / "adapter-after-2")
+    with pytest.raises(TrainingError, match=r"adapter-after-2 is missing: empty .* and train again from the start"):
+        train(prepared, tiny_model(), tmp_path / "two", base_label="base", work_folder=work)
 
 
 def test_a_checkpoint_of_another_run_is_not_used(chain: TinyChain, tmp_path: Path) -> None:
