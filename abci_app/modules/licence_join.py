@@ -27,6 +27,7 @@ from msgspec import Meta
 
 from abci_app.state.codec import Record
 from abci_app.types import PPB, PRINTABLE, U32, Bytes32, Flag, Label, OptionalBytes32, Ppb, Seconds, Text
+from abci_app.utc import utc_text
 
 # Fields and domains are a vocabulary, not prose: a list longer than this is a text and belongs behind its digest.
 MAX_LABELS = 16
@@ -350,7 +351,7 @@ def _conflict(joined: JoinedTerms, profile: int, time_seconds: int) -> str:
     if joined.demanded & Point.TRAINING_BANNED:
         return "training is not allowed"
     if joined.expiry_seconds and joined.expiry_seconds < time_seconds:
-        return f"terms expired at {joined.expiry_seconds}"
+        return f"terms expired at {utc_text(joined.expiry_seconds)}"
     if joined.limits_fields and not joined.fields_of_use:
         return "the permitted fields of use have nothing in common"
     shares_ppb = sum([source.revenue_share_ppb for source in joined.sources])

@@ -24,6 +24,7 @@ from abci_app.modules.licence_join import (
 )
 from abci_app.modules.licences import joined_id_of, terms_id_of
 from abci_app.types import PPB
+from abci_app.utc import utc_text
 from tests.abci_app.modules.drafts import FREE, independent_hash, terms
 
 NOW = 1_700_000_000
@@ -54,8 +55,8 @@ NO_COMMON = "share-alike licences admit no common licence for the result"
         ([terms(no_derivatives=Stated.YES)], Outcome.CONFLICT, "derivatives are not allowed"),
         ([terms(training=Stated.NO)], Outcome.CONFLICT, "training is not allowed"),
         ([terms(expiry_seconds=NOW)], Outcome.COMPATIBLE, ""),
-        ([terms(expiry_seconds=NOW - 1)], Outcome.CONFLICT, f"terms expired at {NOW - 1}"),
-        ([terms(expiry_seconds=NOW + 9), terms(expiry_seconds=NOW - 9)], 3, f"terms expired at {NOW - 9}"),
+        ([terms(expiry_seconds=NOW - 1)], Outcome.CONFLICT, f"terms expired at {utc_text(NOW - 1)}"),
+        ([terms(expiry_seconds=NOW + 9), terms(expiry_seconds=NOW - 9)], 3, f"terms expired at {utc_text(NOW - 9)}"),
         ([terms(fields_of_use=("a", "b")), terms(fields_of_use=("b", "c"))], Outcome.COMPATIBLE, ""),
         (
             [terms(fields_of_use=("a",)), FREE, terms(fields_of_use=("b",))],

@@ -13,6 +13,7 @@ from abci_app.modules.models_queries import VerdictQuery, VerdictView
 from abci_app.modules.models_records import Entry, EntryKind, ModelsCode, RecordRuns, entry_id_of
 from abci_app.modules.models_terms import MAX_NAMES_SHOWN, show_entry
 from abci_app.types import PPB
+from abci_app.utc import utc_text
 from tests.abci_app.modules.drafts import FREE, contribute, contribution_id, digest, entry, new_id, run_of, terms
 from tests.abci_app.modules.ledger import BOB, DORA, EVE, Ledger
 from tests.abci_app.modules.provenance import FREE_ID, TICKETS, record, start_with_data, stored_entry
@@ -141,7 +142,7 @@ def test_terms_that_expire_bind_from_their_second_on(ledger: Ledger) -> None:
     (kept,) = record(ledger, drafted)
     assert stored_entry(ledger, kept).admission.time_seconds == EXPIRING.expiry_seconds
     log = refused(ledger, entry("late", data=uses("this year")))
-    assert log == f"DataNet 'net/this-year' version 1 (this year): terms expired at {EXPIRING.expiry_seconds}"
+    assert log == f"DataNet 'net/this-year' version 1 (this year): terms expired at {utc_text(EXPIRING.expiry_seconds)}"
     # A further run of what was recorded in time makes nothing new.
     record(ledger, drafted)
 
