@@ -12,6 +12,7 @@ from openledger.cli.trust import add_trust_options
 from openledger.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from openledger.content import ContentStore
     from trainer.publish import ClientLedger
     from trainer.record import DeclaredInput, ParentRecord
 
@@ -46,6 +47,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--step", action="append", default=[], metavar="TEXT", help="what was done to the data, in words (repeat)"
     )
+    parser.add_argument(
+        "--all-rows",
+        action="store_true",
+        help="every row of every input was used: fetch and check them, record their root",
+    )
     parser.add_argument("--started", type=int, metavar="SECONDS", help="Unix time (default: of the recipe file)")
     parser.add_argument("--finished", type=int, metavar="SECONDS", help="Unix time (default: of the newest file)")
     parser.add_argument("--terms", default="", metavar="TERMS", help="terms that it brings in; an import needs them")
@@ -75,17 +81,19 @@ def run(args: argparse.Namespace) -> int:
     started = min(int(args.recipe.stat().st_mtime), finished) if args.started is None else args.started
     if not 0 <= started <= finished <= int(time.time()) + 60:
         raise UsageError(f"the run started at {started} and finished at {finished}: pass --started and --finished")
+    store = ContentStore.open(args.content)
     with open_ledger(args) as ledger:
+        inputs = parse_inputs(ledger, args.input, tuple(args.step))
         record = record_external(
             model_name=args.model,
             kind=args.kind,
             framework=args.framework,
             recipe=recipe,
             parents=parse_parents(ledger, args.parent),
-            inputs=parse_inputs(ledger, args.input, tuple(args.step)),
+            inputs=[with_all_rows(ledger, item, store) for item in inputs] if args.all_rows else inputs,
             folder=args.files,
             artefact=describe_folder(args.files),
-            store=ContentStore.open(args.content),
+            store=store,
             event=RunEventRecord(started, finished, args.environment, "", 0),
             terms_id=ledger.terms(args.terms) if args.terms else b"",
         )
@@ -128,6 +136,18 @@ def parse_inputs(ledger: ClientLedger, texts: list[str], steps: tuple[str, ...])
         found = ledger.datanet_version(datanet, int(version))
         inputs.append(DeclaredInput(found.datanet_id, found.version, weight, steps=steps))
     return inputs
+
+
+def with_all_rows(ledger: ClientLedger, item: DeclaredInput, store: ContentStore) -> DeclaredInput:
+    """The input with number and root of all rows of its version, each checked against the chain."""
+    from dataclasses import replace
+
+    from abci_app.hashing import list_root
+    from trainer.dataset import load_rows
+
+    version = ledger.datanet_version(item.datanet_id.hex(), item.version)
+    leaves = [row.leaf for row in load_rows(store, version)]
+    return replace(item, rows_used=len(leaves), rows_used_root=list_root("rows-used", leaves))
 
 
 def divide(texts: list[str], option: str) -> list[int]:

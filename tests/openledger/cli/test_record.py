@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from abci_app.hashing import list_root
 from abci_app.types import PPB
 from openledger.cli.main import main
 from openledger.cli.record import divide
@@ -12,6 +13,7 @@ from openledger.errors import UsageError
 from openledger.exit_codes import ExitCode
 from tests.openledger.cli.fake_ledger import FakeLedger, use_fake_ledger
 from tests.trainer.tiny import tiny_model
+from trainer.dataset import load_rows
 from trainer.record import ParentRecord
 
 pytestmark = pytest.mark.ml
@@ -41,6 +43,19 @@ def test_record_takes_a_run_of_any_framework(ledger: FakeLedger, capsys: pytest.
     assert record.manifest.inputs[0]["declared_steps"] == ["removed addresses"]
     assert main([*words, "--input", "facts"]) == ExitCode.USAGE
     assert "write DATANET@VERSION" in capsys.readouterr().err
+
+
+def test_record_with_all_rows_names_the_rows_of_every_version(ledger: FakeLedger) -> None:
+    words = [
+        "record", "--model", "mine", "--kind", "full", "--files", str(tiny_model()), "--recipe", "recipe.yaml",
+        "--framework", "axolotl", "--input", "facts@1:25%", "--input", "questions@1", "--all-rows", "--from", "alice",
+        "--content", "content",
+    ]  # fmt: skip
+    assert main(words) == ExitCode.OK
+    (record,) = ledger.records
+    leaves = [row.leaf for row in load_rows(ledger.chain.store, ledger.chain.versions["facts", 1])]
+    assert [item.rows_used for item in record.entry.inputs] == [40, 20]
+    assert record.entry.inputs[0].rows_used_root == list_root("rows-used", leaves)
 
 
 def test_record_takes_an_import_with_its_terms_and_any_files(
