@@ -30,6 +30,9 @@ TAGS: dict[str, str] = {
     "joined_terms_id": "openledger/joined-terms-id/v1",
     "contribution_id": "openledger/contribution-id/v1",
     "entry_id": "openledger/entry/v1",
+    "attribution_codes": "openledger/attribution-codes/v1",
+    "attribution_shingle": "openledger/attribution-shingle/v1",
+    "attribution_explanation": "openledger/attribution-explanation/v1",
 }
 
 LIST_KINDS = ("rows", "contributions", "rows-used", "data-order", "chunks")
