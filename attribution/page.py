@@ -1,0 +1,134 @@
+"""An explanation as one HTML page that needs nothing else: no script, no network, everything from outside escaped.
+
+The output stands first, with the spans that also occur in training text coloured by contributor; then who shaped it,
+by how much and by which method; then the rows that support it best; then what was verified, and how.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from abci_app.types import PPB
+
+# Told apart by people with the usual colour-vision deficiencies, dark text on all of them (Okabe and Ito, lightened).
+_COLOURS = ("#f7cf87", "#aadcf5", "#8fd9c4", "#f6ee9c", "#9cc4e4", "#eeb08a", "#e6bcd6", "#cfcfcf")
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f6f6f4; padding: 1rem; border-radius: .4rem; }
+mark { color: inherit; border-radius: .2rem; padding: 0 .1rem; }
+table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .3rem .6rem; vertical-align: top; }
+thead { border-bottom: 2px solid #1b1b1b; } tbody tr { border-bottom: 1px solid #ddd; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.bar { display: inline-block; height: .7rem; border-radius: .2rem; margin-right: .4rem; }
+code { overflow-wrap: anywhere; font-size: .85em; }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of the output: its text, and the contributor whose training text has it word for word, if any."""
+
+    text: str
+    contributor: str = ""
+    # Shown when the pointer rests on it, for example where the span stands in the training text.
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContributorLine:
+    """One contributor (or the pool of what nobody explains) with shares in parts per 10^9; None: not measured."""
+
+    name: str
+    identifier: str
+    share_ppb: int
+    gradients_ppb: int | None
+    spans_ppb: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowLine:
+    """A training row that supports the output: whose it is, its part of the score in words, its text where it may be
+    seen."""
+
+    contributor: str
+    strength: str
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything that is shown."""
+
+    model: str
+    entry: str
+    prompt: str
+    output: Sequence[Piece]
+    contributors: Sequence[ContributorLine]
+    rows: Sequence[RowLine]
+    # One sentence each: what was checked against what.
+    verified: Sequence[str]
+
+
+def render(page: Page) -> str:
+    """The page as UTF-8 HTML text."""
+    colours = {line.name: _COLOURS[index % len(_COLOURS)] for index, line in enumerate(page.contributors)}
+    title = f"Who shaped this answer of {page.model}"
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
+        f"<h1>{escape(title)}</h1>",
+        f"<p>Entry <code>{escape(page.entry)}</code></p>",
+        f"<h2>Prompt</h2><pre>{escape(page.prompt)}</pre>",
+        f"<h2>Output</h2><pre>{''.join(_piece(piece, colours) for piece in page.output)}</pre>",
+        "<p>Coloured: stands word for word in a contribution of that contributor.</p>",
+        *_contributors(page.contributors, colours),
+        *_rows(page.rows),
+        "<h2>Verified</h2><ul>",
+        *[f"<li>{escape(sentence)}</li>" for sentence in page.verified],
+        "</ul></body></html>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def show_share(share_ppb: int | None) -> str:
+    """A share as a percentage with two decimals, or a dash."""
+    if share_ppb is None:
+        return "–"
+    hundredths = (share_ppb * 10_000 + PPB // 2) // PPB
+    return f"{hundredths // 100}.{hundredths % 100:02} %"
+
+
+def _piece(piece: Piece, colours: dict[str, str]) -> str:
+    text = escape(piece.text)
+    if not piece.contributor:
+        return text
+    note = escape(f"{piece.contributor}: {piece.note}" if piece.note else piece.contributor, quote=True)
+    colour = colours.get(piece.contributor, _COLOURS[-1])
+    return f'<mark style="background:{colour}" title="{note}">{text}</mark>'
+
+
+def _contributors(lines: Sequence[ContributorLine], colours: dict[str, str]) -> list[str]:
+    rows = []
+    for line in lines:
+        width_rem = max(line.share_ppb, 0) * 12 // PPB
+        bar = f'<span class="bar" style="background:{colours[line.name]};width:{width_rem}rem"></span>'
+        shares = [show_share(share) for share in (line.share_ppb, line.gradients_ppb, line.spans_ppb)]
+        cells = "".join([f'<td class="number">{share}</td>' for share in shares])
+        rows.append(f"<tr><td>{bar}{escape(line.name)}<br><code>{escape(line.identifier)}</code></td>{cells}</tr>")
+    head = "".join(f'<th class="number">{name}</th>' for name in ("share", "by gradients", "by spans"))
+    return [f"<h2>Contributors</h2><table><thead><tr><th>who</th>{head}</tr></thead><tbody>", *rows, "</tbody></table>"]
+
+
+def _rows(lines: Sequence[RowLine]) -> list[str]:
+    if not lines:
+        return []
+    shown = [
+        f"<tr><td>{escape(line.contributor)}</td><td>{escape(line.strength)}</td>"
+        f"<td>{'not stored here' if line.text is None else escape(line.text)}</td></tr>"
+        for line in lines
+    ]
+    head = "<thead><tr><th>contributor</th><th>strength</th><th>row</th></tr></thead>"
+    return [f"<h2>Rows that support it best</h2><table>{head}<tbody>", *shown, "</tbody></table>"]
