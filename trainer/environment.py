@@ -10,6 +10,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from attribution import loss
 from openledger.artefact import ArtefactFile, model_signing_root
 from openledger.content import file_digest
 from openledger.errors import UsageError
@@ -26,11 +27,12 @@ _VARIABLES = {
     "TRANSFORMERS_VERBOSITY": "error",
 }
 LIBRARIES = ("torch", "transformers", "peft", "safetensors", "tokenizers", "numpy")
-# The source files whose change can change a result; the code digest covers exactly these.
+# The source files whose change can change a result; the code digest covers exactly these and `_LOSS_FILE`.
 _CODE_FILES = (
     "dataset.py", "environment.py", "evaluate.py", "examples.py", "partition.py", "recipe.py",
     "steps.py", "train.py",
 )  # fmt: skip
+_LOSS_FILE = Path(loss.__file__)
 
 
 class MissingLibraries(UsageError):
@@ -67,9 +69,8 @@ def make_deterministic(seed: int, threads: int) -> None:
 def code_files() -> tuple[ArtefactFile, ...]:
     """The source files that decide what a run gives, with their digests."""
     folder = Path(__file__).parent
-    return tuple(
-        [ArtefactFile(name, file_digest(folder / name), (folder / name).stat().st_size) for name in _CODE_FILES]
-    )
+    files = {name: folder / name for name in _CODE_FILES} | {"attribution/loss.py": _LOSS_FILE}
+    return tuple([ArtefactFile(name, file_digest(path), path.stat().st_size) for name, path in files.items()])
 
 
 def code_digest() -> str:

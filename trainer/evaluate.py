@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
-from trainer.examples import Tokens, example_losses, make_batch
+from attribution.loss import Tokens, example_losses, make_batch
 
 # Mean over rows of the mean loss of a completion token, in millionths of a nat.
 METRIC = "held-out-loss-micronats"

@@ -1,31 +1,9 @@
-"""From examples to tensors, and the canonical loss.
+"""From examples to token ids; their loss is `attribution.loss`."""
 
-The loss of an example is the mean cross-entropy over its completion tokens, teacher-forced: prompt and padding do not
-count, so neither batch nor padding changes it. Log-softmax and mean are taken in float64 on float32 logits, over the
-last dimension: any other way has errors that attribution could not tolerate later.
-"""
+from typing import Any
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
-
+from attribution.loss import Tokens
 from trainer.partition import Example
-
-if TYPE_CHECKING:
-    import torch
-
-IGNORED_LABEL = -100
-# 64 tokens of a vocabulary of 50,000 are 25 MB in float64: fresh memory of that size costs little.
-TOKENS_AT_A_TIME = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """One example as token ids; the first `prompt_length` of them carry no loss."""
-
-    ids: tuple[int, ...]
-    prompt_length: int
 
 
 def tokenise(tokenizer: Any, example: Example, sequence_tokens: int) -> Tokens:
@@ -41,71 +19,3 @@ def tokenise(tokenizer: Any, example: Example, sequence_tokens: int) -> Tokens:
         prompt = prompt[max(0, len(prompt) - sequence_tokens // 2) :]
     ids = [*prompt, *completion][:sequence_tokens]
     return Tokens(tuple(ids), len(prompt))
-
-
-def make_batch(tokens: Sequence[Tokens], padding_id: int) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-    """(ids, attention mask, labels), each [batch, longest], padded on the right."""
-    import torch
-
-    longest = max(len(item.ids) for item in tokens)
-    ids = torch.full((len(tokens), longest), padding_id, dtype=torch.long)
-    mask = torch.zeros((len(tokens), longest), dtype=torch.long)
-    labels = torch.full((len(tokens), longest), IGNORED_LABEL, dtype=torch.long)
-    for row, item in enumerate(tokens):
-        length = len(item.ids)
-        ids[row, :length] = torch.tensor(item.ids)
-        mask[row, :length] = 1
-        labels[row, item.prompt_length : length] = ids[row, item.prompt_length : length]
-    return ids, mask, labels
-
-
-def example_losses(model: Any, batch: "tuple[torch.Tensor, torch.Tensor, torch.Tensor]") -> "torch.Tensor":
-    """Loss of every example in nats, float64 [batch]; an example without a target token has loss 0."""
-    import torch
-
-    ids, mask, labels = batch
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
-    targets = labels[:, 1:]
-    counted = targets != IGNORED_LABEL
-    losses: torch.Tensor = token_losses()(logits[counted], targets[counted])
-    rows = torch.arange(len(ids)).unsqueeze(1).expand_as(targets)[counted]
-    # A one-hot product instead of index_add: sums in a fixed order with deterministic algorithms on any device.
-    membership = torch.nn.functional.one_hot(rows, len(ids)).to(losses.dtype)
-    return (losses @ membership) / counted.sum(dim=1).clamp(min=1)
-
-
-@cache
-def token_losses() -> Any:
-    """Function (float32 logits [tokens, vocabulary], targets [tokens]) -> float64 losses [tokens], differentiable.
-
-    Value and gradient are worked out together in float64, some tokens at a time: automatic differentiation of the
-    same expression keeps four float64 copies of all logits, which costs a third of a step on a small model.
-    """
-    import torch
-
-    class TokenLosses(torch.autograd.Function):
-        @staticmethod
-        def forward(context: Any, logits: "torch.Tensor", targets: "torch.Tensor") -> "torch.Tensor":
-            losses = torch.empty(len(logits), dtype=torch.float64)
-            needed = context.needs_input_grad[0]
-            gradient = torch.empty_like(logits) if needed else None
-            for start in range(0, len(logits), TOKENS_AT_A_TIME):
-                part = slice(start, start + TOKENS_AT_A_TIME)
-                target = targets[part].unsqueeze(1)
-                log_probabilities = torch.log_softmax(logits[part].double(), dim=-1)
-                losses[part] = -log_probabilities.gather(1, target).squeeze(1)
-                if gradient is not None:
-                    probabilities = log_probabilities.exp_()
-                    probabilities.scatter_add_(1, target, probabilities.new_full(target.shape, -1.0))
-                    gradient[part] = probabilities
-            if gradient is not None:
-                context.save_for_backward(gradient)
-            return losses
-
-        @staticmethod
-        def backward(context: Any, outer: "torch.Tensor") -> "tuple[torch.Tensor, None]":
-            (gradient,) = context.saved_tensors
-            # Weights are 1 / (tokens x batch): their rounding to float32 is that of the gradient itself.
-            return gradient * outer.to(gradient.dtype).unsqueeze(1), None
-
-    return TokenLosses.apply

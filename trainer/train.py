@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from attribution.loss import Tokens, example_losses, make_batch
 from openledger.artefact import Artefact, describe_artefact
 from openledger.content import ContentStore
 from openledger.errors import OpenLedgerError
@@ -22,7 +23,7 @@ from openledger.manifest import to_json
 from trainer.dataset import DatanetVersion, load_rows
 from trainer.environment import code_description, make_deterministic, prepare
 from trainer.evaluate import Evaluation, evaluate, to_micronats
-from trainer.examples import Tokens, example_losses, make_batch, tokenise
+from trainer.examples import tokenise
 from trainer.partition import Example, Partition, data_order, data_order_root, held_out_rows, make_partition
 from trainer.recipe import Recipe
 

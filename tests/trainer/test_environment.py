@@ -59,6 +59,11 @@ def test_the_code_digest_covers_what_decides_a_run_and_changes_with_it(
     copy = shutil.copytree(folder, tmp_path / "trainer")
     monkeypatch.setattr(environment, "__file__", str(copy / "environment.py"))
     assert code_digest() == described["digest"]
+    changed_loss = tmp_path / "loss.py"
+    changed_loss.write_text("# another loss\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(environment, "_LOSS_FILE", changed_loss)
+        assert code_digest() != described["digest"]
     (copy / "describe.py").write_text("# words only\n")
     assert code_digest() == described["digest"]
     (copy / "steps.py").write_text("# other steps\n")

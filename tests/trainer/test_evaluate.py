@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attribution.loss import Tokens
 from tests.trainer.tiny import tiny_model
 from trainer.evaluate import BATCH_ROWS, Evaluation, Measurement, evaluate, summarise, to_micronats
-from trainer.examples import Tokens
 
 pytestmark = pytest.mark.ml
 
@@ -73,7 +73,7 @@ def test_measuring_twice_gives_the_same_and_restores_the_training_mode(model: to
 def test_a_model_that_knows_the_answer_measures_lower(model: torch.nn.Module) -> None:
     from copy import deepcopy
 
-    from trainer.examples import example_losses, make_batch
+    from attribution.loss import example_losses, make_batch
 
     taught, rows = deepcopy(model), [(0, Tokens((2, 3, 4, 5, 1), 1))]
     before = evaluate(taught, rows, 1, 1)
