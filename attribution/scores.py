@@ -22,7 +22,7 @@ Int64Array = npt.NDArray[np.int64]
 # Largest magnitude below which every integer is a float64.
 EXACT_LIMIT = 2**53
 # Rows or owners converted at a time: their float64 copies stay within the processor's cache.
-_BLOCK_CODES = 2**18
+_BLOCK_CODES = 2**17
 
 # The widest example leaves limbs of 20 bits, four of which hold an int64; rows of codes are always exact.
 assert EXACT_LIMIT // (CODE_LIMIT * MAX_CODES) >= 2**20
@@ -73,10 +73,16 @@ def exact_scores(owner_sums: Int64Array, query: Int16Array) -> tuple[int, ...]:
     codes = query.astype(np.float64)
     bits = limb_bits(len(query))
     rows = max(1, _BLOCK_CODES // len(query))
+    buffer = np.empty((rows, len(query)))
     scores: list[int] = []
     for start in range(0, len(owner_sums), rows):
-        limbs = _limbs(owner_sums[start : start + rows], bits)
-        scores += _joined([limb @ codes for limb in limbs], bits)
+        block = owner_sums[start : start + rows]
+        if _fits(block, bits):
+            single = buffer[: len(block)]
+            np.copyto(single, block)
+            scores += (single @ codes).astype(np.int64).tolist()
+        else:
+            scores += _joined([limb @ codes for limb in _limbs(block, bits)], bits)
     return tuple(scores)
 
 

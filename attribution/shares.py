@@ -1,0 +1,187 @@
+"""Shares: from scores of owners to parts per billion that sum exactly, in unbounded integers.
+
+    p_o = max(0, s_o)                     clipped per owner, after clusters were merged: a negative score takes nothing
+    share_o = kappa * p_o / sum(p) + flat * w_o / sum(w),     the rest, 1 - kappa - flat, goes to the pool
+    capped at `cap`; what a cap cuts off goes to the owners below it in proportion to their shares
+
+One rounding at the very end: floor every share, hand out what is missing by largest remainder, ties by key. All
+steps before it are exact, so nobody's share depends on an order of evaluation.
+
+The pool is the declared receiver of what is not explained by contributions. It also takes what no owner can: all of
+it when nobody contributed, and what is left when every owner with a share is at the cap.
+
+When the positive scores are too small a part of all (`minimum_positive_ppb`), the query says little about who helped:
+the attribution part is then paid flat as well. The measure is a ratio because scores have no absolute unit: the
+exponents of index and query would otherwise move the threshold.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from abci_app.types import MAX_INTEGER, PPB
+from attribution.errors import AttributionError
+
+KEY_BYTES = 32
+# One line of a payout each; far beyond the contributors of any model, and an end to what must be sorted.
+MAX_OWNERS = 2**17
+# |owner sum| < 2**63, |code| < 2**15, at most 2**18 codes.
+MAX_SCORE = 2**96
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutPolicy:
+    """How scores become payouts; fixed when the model is registered. All in parts per billion, `pool` an address.
+
+    kappa_ppb               part paid by attribution: see `kappa_of_quality`
+    flat_ppb                part paid by flat weights (accepted rows); the rest to one goes to the pool
+    cap_ppb                 most that one owner can get of one query; PPB is no cap
+    minimum_positive_ppb    least part of sum(|scores|) that must be positive, else the attribution part is paid flat
+    """
+
+    kappa_ppb: int
+    flat_ppb: int
+    cap_ppb: int
+    minimum_positive_ppb: int
+    pool: bytes
+
+    def __post_init__(self) -> None:
+        """Raises `AttributionError`."""
+        for field, low in (("kappa_ppb", 0), ("flat_ppb", 0), ("cap_ppb", 1), ("minimum_positive_ppb", 0)):
+            check_integer(f"policy.{field}", getattr(self, field), low, PPB)
+        if self.kappa_ppb + self.flat_ppb > PPB:
+            raise AttributionError("policy.flat_ppb", f"together with kappa_ppb it exceeds {PPB}: lower one of them")
+        check_key("policy.pool", self.pool)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Parts per billion of every owner, by key, and of the pool; together PPB exactly.
+
+    `attribution_used` says whether scores decided over the attribution part or it was paid flat.
+    """
+
+    by_owner: tuple[tuple[bytes, int], ...]
+    unexplained_ppb: int
+    attribution_used: bool
+
+    def of(self, owner: bytes) -> int:
+        """Share of one owner, 0 for a stranger."""
+        return dict(self.by_owner).get(owner, 0)
+
+
+def kappa_of_quality(quality_ppb: int) -> int:
+    """kappa = LDS**2 in parts per billion, rounded down, from a contributor-LDS in parts per billion.
+
+    The square of a rank correlation is the part of the variation that it accounts for; below zero counts as zero.
+    """
+    check_integer("quality_ppb", quality_ppb, -PPB, PPB)
+    return max(0, quality_ppb) ** 2 // PPB
+
+
+def largest_remainder(weights: Sequence[int], keys: Sequence[bytes], total: int) -> tuple[int, ...]:
+    """Split `total` in proportion to non-negative weights: floors, then one each by largest remainder, ties by key.
+
+    The parts sum to `total` exactly, and each differs from its exact part by less than one. Keys must be distinct.
+    Raises `AttributionError`, also when all weights are zero and there is something to split.
+    """
+    if len(weights) != len(keys):
+        raise AttributionError("keys", f"{len(keys)} keys for {len(weights)} weights")
+    if len(set(keys)) != len(keys):
+        raise AttributionError("keys", "a key appears twice: ties would have no order")
+    check_integer("total", total, 0, MAX_INTEGER)
+    for weight in weights:
+        if type(weight) is not int or weight < 0:
+            raise AttributionError("weights", f"{weight!r} is no non-negative integer")
+    mass = sum(weights)
+    if not mass:
+        if total:
+            raise AttributionError("weights", f"all {len(weights)} are zero: nothing says how to split {total}")
+        return (0,) * len(weights)
+    parts = [total * weight // mass for weight in weights]
+    order = sorted(range(len(weights)), key=lambda index: (-(total * weights[index] % mass), keys[index]))
+    for index in order[: total - sum(parts)]:
+        parts[index] += 1
+    return tuple(parts)
+
+
+def payout_shares(
+    scores_by_owner: Mapping[bytes, int], flat_weights_by_owner: Mapping[bytes, int], policy: PayoutPolicy
+) -> Shares:
+    """Shares of all owners in either mapping, by the formula above; scores may be negative, flat weights not.
+
+    Without flat weights the flat part goes to the pool. Raises `AttributionError`.
+    """
+    owners = sorted({*scores_by_owner, *flat_weights_by_owner})
+    _check_owners(owners, scores_by_owner, flat_weights_by_owner, policy)
+    positive = [max(0, scores_by_owner.get(owner, 0)) for owner in owners]
+    flat = [flat_weights_by_owner.get(owner, 0) for owner in owners]
+    by_score, by_flat = sum(positive), sum(flat)
+    absolute = sum(map(abs, scores_by_owner.values()))
+    used = by_score > 0 and by_score * PPB >= policy.minimum_positive_ppb * absolute
+    kappa = policy.kappa_ppb if used else 0
+    flat_part = policy.flat_ppb + policy.kappa_ppb - kappa if by_flat else 0
+    # Over the common denominator score_mass * flat_mass * PPB, so that shares are integers until the last step.
+    score_mass, flat_mass = by_score or 1, by_flat or 1
+    weights = [
+        kappa * score * flat_mass + flat_part * weight * score_mass
+        for score, weight in zip(positive, flat, strict=True)
+    ]
+    parts = _capped(weights, owners, score_mass * flat_mass * PPB, policy)
+    return Shares(tuple(zip(owners, parts, strict=True)), PPB - sum(parts), used)
+
+
+def _capped(weights: list[int], owners: list[bytes], whole: int, policy: PayoutPolicy) -> list[int]:
+    """Integer shares of the owners, none above the cap; weights are shares over the denominator `whole`.
+
+    Going down from the largest: an owner is capped while its part of what is left, scaled up by what the caps cut
+    off, exceeds the cap. In units of 1/(whole * PPB), so that the cap is an integer.
+    """
+    cap, left, below = policy.cap_ppb * whole, sum(weights) * PPB, sum(weights)
+    parts = [0] * len(owners)
+    capped: set[int] = set()
+    for index in sorted(range(len(owners)), key=lambda index: (-weights[index], owners[index])):
+        if left * weights[index] <= cap * below:
+            break
+        parts[index] = policy.cap_ppb
+        capped.add(index)
+        left -= cap
+        below -= weights[index]
+    free = [index for index in range(len(owners)) if index not in capped]
+    pool = whole * PPB - len(capped) * cap - (left if below else 0)
+    # A capped share is an integer already; the others and the pool split what remains of PPB.
+    remainders = [left * weights[index] for index in free] + [pool * (below or 1)]
+    keys = [owners[index] for index in free] + [policy.pool]
+    split = largest_remainder(remainders, keys, PPB - len(capped) * policy.cap_ppb)
+    for index, part in zip(free, split, strict=False):
+        parts[index] = part
+    return parts
+
+
+def _check_owners(
+    owners: list[bytes], scores: Mapping[bytes, int], flat_weights: Mapping[bytes, int], policy: PayoutPolicy
+) -> None:
+    if len(owners) > MAX_OWNERS:
+        raise AttributionError("owners", f"{len(owners)} are more than {MAX_OWNERS}")
+    for owner in owners:
+        check_key("owners", owner)
+    if policy.pool in scores or policy.pool in flat_weights:
+        raise AttributionError("policy.pool", "is also an owner: declare an address that contributes nothing")
+    for field, values, low, high in (
+        ("scores", scores, -MAX_SCORE, MAX_SCORE),
+        ("flat_weights", flat_weights, 0, MAX_INTEGER),
+    ):
+        for owner, value in values.items():
+            check_integer(f"{field}.{owner.hex()}", value, low, high)
+
+
+def check_integer(field: str, value: Any, low: int, high: int) -> None:
+    """An integer (no boolean) from `low` to `high`; raises `AttributionError`."""
+    if type(value) is not int or not low <= value <= high:
+        raise AttributionError(field, f"{value!r} is no integer from {low} to {high}")
+
+
+def check_key(field: str, value: Any) -> None:
+    """32 bytes; raises `AttributionError`."""
+    if type(value) is not bytes or len(value) != KEY_BYTES:
+        raise AttributionError(field, f"must be {KEY_BYTES} bytes, not {value!r:.80}")
