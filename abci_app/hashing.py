@@ -35,7 +35,10 @@ TAGS: dict[str, str] = {
     "attribution_explanation": "openledger/attribution-explanation/v1",
 }
 
-LIST_KINDS = ("rows", "contributions", "rows-used", "data-order", "chunks")
+LIST_KINDS = (
+    "rows", "contributions", "rows-used", "data-order", "chunks",
+    "span-tokens", "span-suffixes", "span-unigrams", "span-documents",
+)  # fmt: skip
 
 
 def sha256(data: bytes) -> bytes:
