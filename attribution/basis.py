@@ -1,0 +1,167 @@
+"""Per module: the directions in which gradients vary, and how strongly, in integers that every machine uses alike.
+
+For gradients G_i [out, in] of examples i (for LoRA B matrices in = rank):
+
+    U  = leading m eigenvectors of mean_i G_i G_i^T     [out, m]     `output`
+    R  = eigenvectors of mean_i G_i^T G_i               [in, r]      `rank`
+    c_i = U^T G_i R                                     [m, r]       coordinates
+    v  = mean_i c_i^2 (elementwise);  s = 1 / sqrt(v + damping x mean(v))        scale
+
+U and R are stored as int16, s as int32, each with one power-of-two exponent (value = integer x 2^-exponent). So the
+only floats that depend on the machine are the gradients themselves. The scale is the diagonal of a damped whitening:
+K-FAC's eigenbasis (Martens & Grosse 2015) with corrected eigenvalues (George et al. 2018), restricted to the leading
+directions.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from abci_app.types import PPB
+from attribution.codes import CODE_LIMIT, choose_exponent
+from attribution.errors import AttributionError
+
+if TYPE_CHECKING:
+    import torch
+
+Int16Array = npt.NDArray[np.int16]
+Int32Array = npt.NDArray[np.int32]
+Float64Array = npt.NDArray[np.float64]
+
+# Output directions of a module that are kept unless asked otherwise.
+DEFAULT_DIRECTIONS = 64
+# 0.1 x the mean second moment: near the best on every task that was measured (docs/attribution.md).
+DEFAULT_DAMPING_PPB = PPB // 10
+# Largest magnitude of a scale integer: a 32-bit number with room for its sign.
+SCALE_LIMIT = 2**31 - 1
+# Second moments lie between 2^-1074, the smallest float64, and this, so s between 2^-506 and 2^537.
+LARGEST_SECOND_MOMENT = 2.0**1000
+SCALE_EXPONENT_LIMIT = 600
+# An eigenvalue this far below the largest is rounding noise; its direction is left out (all zeros).
+_NOISE = 2.0**-40
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleBasis:
+    """U and R of one module; value = integer x 2^-exponent. A direction without energy is all zeros."""
+
+    output: Int16Array
+    output_exponent: int
+    rank: Int16Array
+    rank_exponent: int
+
+    @property
+    def gradient_shape(self) -> tuple[int, int]:
+        """(out, in) of the gradients that it takes."""
+        return self.output.shape[0], self.rank.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(m, r) of the coordinates."""
+        return self.output.shape[1], self.rank.shape[1]
+
+    def coordinates(self, gradients: "torch.Tensor") -> "torch.Tensor":
+        """c = U^T G R, float64 [batch, m, r], for gradients [batch, out, in] on any device."""
+        import torch
+
+        if gradients.ndim != 3 or tuple(gradients.shape[1:]) != self.gradient_shape:
+            expected = list(self.gradient_shape)
+            raise AttributionError(
+                "gradient", f"has shape {list(gradients.shape)}, the basis takes batches of {expected}"
+            )
+        device = gradients.device
+        output = torch.from_numpy(np.ldexp(self.output.astype(np.float64), -self.output_exponent)).to(device)
+        rank = torch.from_numpy(np.ldexp(self.rank.astype(np.float64), -self.rank_exponent)).to(device)
+        return output.T @ gradients.double() @ rank
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleScale:
+    """s of one module, int32 [m, r]; value = integer x 2^-exponent. Zero where nothing was ever seen."""
+
+    values: Int32Array
+    exponent: int
+
+    def floats(self) -> Float64Array:
+        """The scale itself, float64 [m, r]."""
+        return np.ldexp(self.values.astype(np.float64), -self.exponent)
+
+
+class Moments:
+    """Sums over examples of G G^T and G^T G of one module, float64 on the CPU, added in the order of the calls."""
+
+    def __init__(self, out_features: int, in_features: int) -> None:
+        import torch
+
+        self.row = torch.zeros((out_features, out_features), dtype=torch.float64)
+        self.column = torch.zeros((in_features, in_features), dtype=torch.float64)
+        self.count = 0
+
+    def add(self, gradients: "torch.Tensor") -> None:
+        """Take in gradients [batch, out, in]."""
+        gradients = gradients.detach().cpu().double()
+        flat = gradients.transpose(0, 1).reshape(gradients.shape[1], -1)
+        self.row += flat @ flat.T
+        flat = gradients.reshape(-1, gradients.shape[2])
+        self.column += flat.T @ flat
+        self.count += len(gradients)
+
+    def basis(self, directions: int = DEFAULT_DIRECTIONS, rank_directions: int | None = None) -> ModuleBasis:
+        """Eigenbasis of the means."""
+        count = max(1, self.count)
+        return fit_basis(self.row / count, self.column / count, directions, rank_directions)
+
+
+def fit_basis(row_moment: Any, column_moment: Any, directions: int, rank_directions: int | None = None) -> ModuleBasis:
+    """Basis of the `directions` leading output directions and of `rank_directions` (all) input directions.
+
+    Moments are symmetric float64 [out, out] and [in, in], torch or numpy. Raises `AttributionError` unless finite.
+    """
+    if directions < 1 or (rank_directions is not None and rank_directions < 1):
+        raise AttributionError("directions", "at least one is needed")
+    output, output_exponent = _leading(row_moment, directions)
+    rank, rank_exponent = _leading(column_moment, rank_directions)
+    return ModuleBasis(output, output_exponent, rank, rank_exponent)
+
+
+def _leading(moment: Any, count: int | None) -> tuple[Int16Array, int]:
+    """Leading eigenvectors as columns, int16, and their exponent.
+
+    Largest eigenvalue first, equal ones by the place of their largest entry; the largest entry of a column (the first
+    among equals) is positive.
+    """
+    import torch
+
+    matrix = torch.as_tensor(moment, dtype=torch.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not bool(torch.isfinite(matrix).all()):
+        raise AttributionError("moment", f"must be a finite square matrix, not {list(matrix.shape)}")
+    values, vectors = (part.numpy() for part in torch.linalg.eigh((matrix + matrix.T) / 2))
+    places = np.argmax(np.abs(vectors), axis=0)
+    order = sorted(range(len(values)), key=lambda at: (-values[at], places[at]))[:count]
+    chosen = vectors[:, order] * np.where(vectors[places[order], order] < 0, -1.0, 1.0)
+    chosen[:, values[order] <= max(0.0, float(values.max(initial=0.0))) * _NOISE] = 0.0
+    exponent = choose_exponent(float(np.abs(chosen).max(initial=0.0)))
+    integers = np.rint(np.ldexp(chosen, exponent))
+    return np.clip(integers, -CODE_LIMIT, CODE_LIMIT).astype(np.int16), exponent
+
+
+def fit_scale(second_moment: Float64Array, damping_ppb: int = DEFAULT_DAMPING_PPB) -> ModuleScale:
+    """s = 1 / sqrt(v + damping x mean(v)) in 30 bits, for v = `second_moment` [m, r] >= 0.
+
+    A module that saw no gradient at all (v = 0) has scale 0: it contributes nothing. Raises `AttributionError` for
+    what is negative, not finite or above `LARGEST_SECOND_MOMENT`.
+    """
+    with np.errstate(over="ignore"):
+        mean = float(second_moment.mean())
+    if not (mean <= LARGEST_SECOND_MOMENT and bool((second_moment >= 0).all())):
+        raise AttributionError("second moment", "is negative, too large or not finite; a gradient overflowed")
+    if mean == 0.0:
+        return ModuleScale(np.zeros(second_moment.shape, np.int32), 0)
+    with np.errstate(divide="ignore"):
+        scale = 1.0 / np.sqrt(second_moment + mean * (damping_ppb / PPB))
+    scale[~np.isfinite(scale)] = 0.0  # without damping, where nothing was seen
+    exponent = 30 - math.frexp(float(scale.max()))[1]
+    return ModuleScale(np.rint(np.ldexp(scale, exponent)).astype(np.int32), exponent)
