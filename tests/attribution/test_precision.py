@@ -89,13 +89,10 @@ def test_float64_codes_are_equal_under_every_order_of_sums(feature_map: FeatureM
 
 
 def test_casting_the_weights_alone_is_not_enough(feature_map: FeatureMap) -> None:
-    """Islands of float32 in a float64 model: what the lifting is for."""
-
-    def plain(model: Any) -> Any:
-        collector = GradientCollector(model.double())
-        return feature_map.features([collector.collect_tokens(EXAMPLES)])
-
-    assert distances(plain(permuted(tiny_lora())), plain(tiny_lora())).max() > 1e-10
+    """Islands of float32 in a float64 model round what reaches them: now and then two orders of sums come out apart."""
+    collector = GradientCollector(tiny_lora().double())
+    plain = feature_map.features([collector.collect_tokens(EXAMPLES)])
+    assert distances(plain, features(tiny_lora(), "float64", feature_map, EXAMPLES, 1)).max() > 1e-8
 
 
 def test_float32_stays_within_the_band_of_float64(feature_map: FeatureMap) -> None:
