@@ -93,7 +93,7 @@ def test_payouts_follow_the_formula_within_one_part_and_sum_exactly(
     assert [key for key, _ in shares.by_owner] == sorted(exact)
     assert sum(parts(shares)) + shares.unexplained_ppb == PPB
     assert shares.unexplained_ppb >= 0
-    assert abs(shares.unexplained_ppb - (PPB - sum(exact.values()))) < 1
+    assert abs(shares.unexplained_ppb - (PPB - sum(exact.values(), Fraction(0)))) < 1
     for key, part in shares.by_owner:
         assert 0 <= part <= rule.cap_ppb
         assert abs(part - exact[key]) < 1

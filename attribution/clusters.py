@@ -1,0 +1,276 @@
+"""Clusters: rows that say the same are credited once, to the one that was registered first.
+
+A row is a copy of an earlier row when one of these holds (the first that does is its reason):
+    exact   the row bytes are equal
+    text    the sets of token 5-grams overlap (Jaccard) by at least `minimum_jaccard_ppb`
+    codes   the cosine of the committed codes is at least `minimum_cosine_ppb`
+`exact` and `text` are known before training, so that copies are not trained on; `codes` finds afterwards what was
+reworded so little that the model cannot tell. All three are decided in integers: shared 5-grams are counted, cosines
+are compared as squares. MinHash only finds the pairs worth counting (an overlap of 0.8 is missed once in 10**7).
+
+Leaders: rows are taken in the order of the chain, each joins the earliest *leader* it is a copy of, else it leads.
+Copies of copies do not chain. So nothing that is registered later changes what was assigned before, and no later row
+can bridge two leaders into one cluster: whoever copies, or pays others to copy, moves nobody's credit.
+
+Credit: the leader's score alone. A mean or a sum over the members would let a later copy dilute or multiply the score
+of the first; with the leader's alone, a copy under another name earns neither attribution nor flat weight.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from abci_app.hashing import TAGS, tagged_hash
+from abci_app.types import PPB
+from attribution.codes import Int16Array, check_code_array
+from attribution.errors import AttributionError
+from attribution.scores import Int64Array
+from attribution.shares import check_integer, check_key
+
+Reason = Literal["exact", "text", "codes"]
+UInt64Array = npt.NDArray[np.uint64]
+
+SHINGLE_TOKENS = 5
+MAX_TOKEN = 2**32 - 1
+MAX_ROWS = 2**20
+# Pairs of codes are compared all with all, so that nobody can look for copies that a filter misses: 2**15 rows of
+# 4,096 codes take about a minute.
+MAX_CODE_ROWS = 2**15
+# 1 - (1 - 0.8**4)**32 = 1 - 5e-8 of the pairs with an overlap of 0.8 become candidates.
+BANDS, BAND_ROWS = 32, 4
+_BLOCK_ROWS = 1_024
+# Floats only choose the pairs that integers decide; far above the rounding of a few float64 operations.
+_SLACK = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPolicy:
+    """From which similarity on a row is a copy, in parts per billion; above PPB switches that test off."""
+
+    minimum_jaccard_ppb: int = 800_000_000
+    minimum_cosine_ppb: int = 950_000_000
+
+    def __post_init__(self) -> None:
+        """Raises `AttributionError`; half is the least, below it two copies of one row need not be alike."""
+        check_integer("policy.minimum_jaccard_ppb", self.minimum_jaccard_ppb, PPB // 2, PPB + 1)
+        check_integer("policy.minimum_cosine_ppb", self.minimum_cosine_ppb, PPB // 2, PPB + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRow:
+    """A row: its place on the chain (number of the contribution, index in it), bytes, token ids, owner's address."""
+
+    place: tuple[int, int]
+    content: bytes
+    tokens: tuple[int, ...]
+    owner: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Row `row` is credited through `leader` (both indexes of the rows given), because of `reason`."""
+
+    row: int
+    leader: int
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Which of `count` rows are copies, by index; every other row leads its cluster and is credited."""
+
+    count: int
+    copies: tuple[Copy, ...]
+
+    @property
+    def leader_of(self) -> tuple[int, ...]:
+        """Leader of every row; leaders are their own."""
+        leaders = list(range(self.count))
+        for copy in self.copies:
+            leaders[copy.row] = copy.leader
+        return tuple(leaders)
+
+    @property
+    def credited(self) -> tuple[bool, ...]:
+        """Whether the row is a leader."""
+        copies = {copy.row for copy in self.copies}
+        return tuple(index not in copies for index in range(self.count))
+
+    def members(self, leader: int) -> tuple[int, ...]:
+        """The leader and its copies, by index."""
+        return tuple(sorted([leader, *(copy.row for copy in self.copies if copy.leader == leader)]))
+
+
+def cluster_rows(rows: Sequence[ClusterRow], policy: ClusterPolicy, codes: Int16Array | None = None) -> Clusters:
+    """Leaders and copies among the rows; `codes` int16 [n, k] (a row each) adds the third test.
+
+    The result depends on the rows' places only, not on the order in which they are given.
+    Raises `AttributionError` for places that repeat and for what exceeds a limit.
+    """
+    _check_rows(rows, codes)
+    order = sorted(range(len(rows)), key=lambda index: rows[index].place)
+    by_codes = _code_links(codes[order], policy) if codes is not None else {}
+    leaders = _Leaders(policy)
+    copies: list[Copy] = []
+    for rank, index in enumerate(order):
+        found = leaders.place(rank, rows[index], by_codes.get(rank, []))
+        if found is not None:
+            copies.append(Copy(index, order[found[0]], found[1]))
+    return Clusters(len(rows), tuple(sorted(copies, key=lambda copy: copy.row)))
+
+
+def merge_scores(scores: Sequence[int], owners: Sequence[bytes], clusters: Clusters) -> dict[bytes, int]:
+    """Score of every owner: the sum of the scores of the rows that it is credited for, 0 when all are copies."""
+    if not len(scores) == len(owners) == clusters.count:
+        raise AttributionError("scores", f"{len(scores)} scores, {len(owners)} owners, {clusters.count} rows")
+    merged = dict.fromkeys(sorted(set(owners)), 0)
+    for score, owner, credited in zip(scores, owners, clusters.credited, strict=True):
+        merged[owner] += int(score) * credited
+    return merged
+
+
+def flat_weights(owners: Sequence[bytes], clusters: Clusters) -> dict[bytes, int]:
+    """Credited rows of every owner: the weights of the flat part of payouts."""
+    return merge_scores([1] * len(owners), owners, clusters)
+
+
+def credited_sums(codes: Int16Array, owners: Sequence[bytes], clusters: Clusters) -> tuple[list[bytes], Int64Array]:
+    """Owners in increasing order and their sums int64 [owners, k] over the rows that they are credited for.
+
+    Exact: at most MAX_ROWS codes below 2**15 add up to less than 2**36.
+    """
+    check_code_array("codes", codes, dimensions=2)
+    if not len(codes) == len(owners) == clusters.count <= MAX_ROWS:
+        raise AttributionError("codes", f"{len(codes)} rows, {len(owners)} owners, {clusters.count} clustered rows")
+    names = sorted(set(owners))
+    place = {owner: index for index, owner in enumerate(names)}
+    sums = np.zeros((len(names), codes.shape[1]), dtype=np.int64)
+    for row, owner, credited in zip(codes, owners, clusters.credited, strict=True):
+        if credited:
+            sums[place[owner]] += row
+    return names, sums
+
+
+# --- Text
+
+
+def shingles_of_tokens(tokens: Sequence[int]) -> frozenset[int]:
+    """Every run of five token ids (all of them, when there are fewer) as a 64-bit hash."""
+    count = max(1, len(tokens) - SHINGLE_TOKENS + 1) if tokens else 0
+    data = np.asarray(tokens, dtype="<u4").tobytes()
+    runs = {data[4 * start : 4 * (start + SHINGLE_TOKENS)] for start in range(count)}
+    return frozenset(int.from_bytes(tagged_hash(TAGS["attribution_shingle"], run)[:8], "little") for run in runs)
+
+
+def overlap_reaches(left: frozenset[int], right: frozenset[int], minimum_ppb: int) -> bool:
+    """Whether |left and right| / |left or right| >= minimum, in integers; nothing overlaps with nothing."""
+    shared = len(left & right)
+    return shared > 0 and shared * PPB >= minimum_ppb * (len(left) + len(right) - shared)
+
+
+def minhash(shingles: frozenset[int]) -> UInt64Array:
+    """uint64 [BANDS * BAND_ROWS]: the least value of every permutation x -> a * x + b mod 2**64, a odd."""
+    multipliers, addends = _permutations()
+    values = np.fromiter(shingles, dtype=np.uint64, count=len(shingles))
+    minima: UInt64Array = (values[:, None] * multipliers + addends).min(axis=0)
+    return minima
+
+
+@cache
+def _permutations() -> tuple[UInt64Array, UInt64Array]:
+    """Drawn from the tag, so that everybody has the same."""
+    seeds = [
+        tagged_hash(TAGS["attribution_shingle"], b"permutation" + index.to_bytes(4, "little"))
+        for index in range(BANDS * BAND_ROWS)
+    ]
+    multipliers = [int.from_bytes(seed[:8], "little") | 1 for seed in seeds]
+    addends = [int.from_bytes(seed[8:16], "little") for seed in seeds]
+    return np.array(multipliers, dtype=np.uint64), np.array(addends, dtype=np.uint64)
+
+
+class _Leaders:
+    """Leaders so far, by rank in the order of the chain."""
+
+    def __init__(self, policy: ClusterPolicy) -> None:
+        self._policy = policy
+        self._by_content: dict[bytes, int] = {}
+        self._by_band: dict[tuple[int, bytes], list[int]] = {}
+        self._shingles: dict[int, frozenset[int]] = {}
+
+    def place(self, rank: int, row: ClusterRow, alike_by_codes: Sequence[int]) -> tuple[int, Reason] | None:
+        """The row's leader, or None after it became one. `alike_by_codes`: earlier rows, increasing."""
+        if row.content in self._by_content:
+            return self._by_content[row.content], "exact"
+        shingles = shingles_of_tokens(row.tokens)
+        signature = minhash(shingles).reshape(BANDS, BAND_ROWS) if shingles else ()
+        bands = [(number, band.tobytes()) for number, band in enumerate(signature)]
+        for earlier in sorted({leader for band in bands for leader in self._by_band.get(band, [])}):
+            if overlap_reaches(shingles, self._shingles[earlier], self._policy.minimum_jaccard_ppb):
+                return earlier, "text"
+        for earlier in alike_by_codes:
+            if earlier in self._shingles:
+                return earlier, "codes"
+        self._by_content[row.content] = rank
+        self._shingles[rank] = shingles
+        for band in bands:
+            self._by_band.setdefault(band, []).append(rank)
+        return None
+
+
+# --- Codes
+
+
+def cosine_reaches(left: Int16Array, right: Int16Array, minimum_ppb: int) -> bool:
+    """Whether the cosine of two rows of codes is at least the minimum (above 0): dot**2 * PPB**2 >= minimum**2 * ..."""
+    first, second = left.astype(np.int64), right.astype(np.int64)
+    dot, ours, theirs = int(first @ second), int(first @ first), int(second @ second)
+    return dot > 0 and dot**2 * PPB**2 >= minimum_ppb**2 * ours * theirs
+
+
+def _code_links(codes: Int16Array, policy: ClusterPolicy) -> dict[int, list[int]]:
+    """For every row the earlier rows whose codes are alike, increasing."""
+    links: dict[int, list[int]] = {}
+    for row, earlier in _close_pairs(codes, policy.minimum_cosine_ppb):
+        if cosine_reaches(codes[row], codes[earlier], policy.minimum_cosine_ppb):
+            links.setdefault(row, []).append(earlier)
+    return {row: sorted(found) for row, found in links.items()}
+
+
+def _close_pairs(codes: Int16Array, minimum_ppb: int) -> Iterator[tuple[int, int]]:
+    """Pairs (row, earlier row) that may reach the cosine: all that do, and few others.
+
+    Block by block in float64, where these products are exact (`scores`); the slack covers the square root.
+    """
+    for start in range(0, len(codes), _BLOCK_ROWS):
+        block = codes[start : start + _BLOCK_ROWS].astype(np.float64)
+        norms = np.sqrt(np.einsum("ij,ij->i", block, block))
+        for before in range(0, start + 1, _BLOCK_ROWS):
+            other = codes[before : before + _BLOCK_ROWS].astype(np.float64)
+            bound = np.outer(norms, np.sqrt(np.einsum("ij,ij->i", other, other))) * (minimum_ppb / PPB) * (1 - _SLACK)
+            dots = block @ other.T
+            for row, earlier in np.argwhere((dots >= bound) & (dots > 0)).tolist():
+                if start + row > before + earlier:
+                    yield start + row, before + earlier
+
+
+def _check_rows(rows: Sequence[ClusterRow], codes: Int16Array | None) -> None:
+    if len(rows) > MAX_ROWS:
+        raise AttributionError("rows", f"{len(rows)} are more than {MAX_ROWS}")
+    [(place, times)] = Counter(row.place for row in rows).most_common(1) or [((0, 0), 1)]
+    if times > 1:
+        raise AttributionError("rows.place", f"{place} appears {times} times: which was registered first?")
+    for row in rows:
+        check_key("rows.owner", row.owner)
+        if any(not 0 <= token <= MAX_TOKEN for token in row.tokens):
+            raise AttributionError("rows.tokens", f"a token of row {row.place} is not within 0 and {MAX_TOKEN}")
+    if codes is None:
+        return
+    if len(codes) != len(rows) or len(rows) > MAX_CODE_ROWS:
+        raise AttributionError("codes", f"{len(codes)} rows of codes for {len(rows)} rows, at most {MAX_CODE_ROWS}")
+    for start in range(0, len(codes), _BLOCK_ROWS):
+        check_code_array("codes", np.asarray(codes[start : start + _BLOCK_ROWS]), dimensions=2)
