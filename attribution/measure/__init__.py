@@ -1,0 +1,1 @@
+"""How good an attribution is: retraining on random halves, rank correlation with what was predicted, certificate."""
