@@ -1,0 +1,64 @@
+"""Files of an index in the content store: each under its digest, and a listing of them under the index's root.
+
+The listing is only a pointer: it proves nothing. Whoever fetches an index opens it and compares the root that its
+files lead to with the one on the chain, so a wrong listing can withhold an index and cannot forge one.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from attribution.errors import AttributionError
+from openledger.artefact import ArtefactFile, artefact_files, get_artefact
+from openledger.content import ContentStore
+from openledger.manifest import to_json
+
+# Fifteen files of a span index; a few for each of sixteen checkpoints of a gradient index.
+MAX_FILES = 128
+MAX_LISTING_BYTES = 64 * 2**10
+
+_KIND = "index"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
+
+
+def put_index(store: ContentStore, folder: Path, root: bytes) -> None:
+    """Store all files of a finished index and their listing under its root."""
+    files = tuple(artefact_files(folder))
+    for file in files:
+        if store.put_file(folder / file.name) != file.digest:
+            raise AttributionError(file.name, "changed while it was stored: build the index again")
+    listing = [{"name": file.name, "sha256": file.digest.hex(), "bytes": file.byte_count} for file in files]
+    store.put_named(_KIND, root, to_json({"files": listing}))
+
+
+def fetch_index(store: ContentStore, root: bytes, folder: Path) -> Path:
+    """Bring the files of an index into `folder`, those that are there and unchanged excepted; returns it.
+
+    The caller opens the index and compares its root. Raises `ContentMissing`, `ContentCorrupt`, `AttributionError`.
+    """
+    listing = store.get_named(_KIND, root, lambda _: root, MAX_LISTING_BYTES)
+    files = _parse(listing)
+    get_artefact(store, files, folder)
+    expected = {file.name for file in files}
+    for file in tuple(artefact_files(folder)):
+        if file.name not in expected:
+            (folder / file.name).unlink()
+    return folder
+
+
+def _parse(listing: bytes) -> tuple[ArtefactFile, ...]:
+    try:
+        items = json.loads(listing)["files"]
+        if not isinstance(items, list) or not 0 < len(items) <= MAX_FILES:
+            raise AttributionError("files", f"a listing has 1 to {MAX_FILES}; fetch the index from another store")
+        files = tuple(
+            [ArtefactFile(str(item["name"]), bytes.fromhex(item["sha256"]), int(item["bytes"])) for item in items]
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        if isinstance(error, AttributionError):
+            raise
+        raise AttributionError("files", f"are no listing of an index ({error}); fetch it from another store") from error
+    for file in files:
+        if _NAME.fullmatch(file.name) is None or ".." in file.name or len(file.digest) != 32:
+            raise AttributionError("files", f"{file.name!r} is no file of an index; fetch it from another store")
+    return files

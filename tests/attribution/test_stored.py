@@ -1,0 +1,73 @@
+"""Index files through the content store: complete, checked, and never outside of their folder."""
+
+from pathlib import Path
+
+import pytest
+
+from attribution.errors import AttributionError
+from attribution.stored import fetch_index, put_index
+from openledger.content import ContentCorrupt, ContentMissing, ContentStore
+from openledger.manifest import to_json
+
+ROOT = b"\x05" * 32
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ContentStore:
+    return ContentStore.open(tmp_path / "content")
+
+
+def make_index(folder: Path) -> dict[str, bytes]:
+    files = {"commitment": b"one", "leaves/0000": b"two"}
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return files
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_fetched_index_has_the_same_files_and_nothing_else(store: ContentStore, tmp_path: Path) -> None:
+    files = make_index(tmp_path / "built")
+    put_index(store, tmp_path / "built", ROOT)
+    target = tmp_path / "fetched"
+    target.mkdir()
+    (target / "stale").write_bytes(b"from an earlier index")
+    (target / "commitment").write_bytes(b"damaged")
+    assert read(fetch_index(store, ROOT, target)) == files
+
+
+def test_a_changed_file_in_the_store_is_refused(store: ContentStore, tmp_path: Path) -> None:
+    make_index(tmp_path / "built")
+    put_index(store, tmp_path / "built", ROOT)
+    changed = next(path for path in (tmp_path / "content" / "sha256").iterdir() if path.read_bytes() == b"two")
+    changed.write_bytes(b"owt")
+    with pytest.raises(ContentCorrupt):
+        fetch_index(store, ROOT, tmp_path / "fetched")
+
+
+def test_an_unknown_index_is_missing(store: ContentStore, tmp_path: Path) -> None:
+    with pytest.raises(ContentMissing):
+        fetch_index(store, ROOT, tmp_path / "fetched")
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        b"not json",
+        b"[]",
+        to_json({"files": []}),
+        to_json({"files": [{"name": "../outside", "sha256": "00" * 32, "bytes": 1}]}),
+        to_json({"files": [{"name": "/etc/passwd", "sha256": "00" * 32, "bytes": 1}]}),
+        to_json({"files": [{"name": "a", "sha256": "00", "bytes": 1}]}),
+        to_json({"files": [{"name": "a", "sha256": "00" * 32, "bytes": 1}] * 129}),
+        b'{"files":' + b"[" * 50_000,
+    ],
+)
+def test_a_malformed_listing_is_refused_by_its_field(store: ContentStore, tmp_path: Path, listing: bytes) -> None:
+    store.put_named("index", ROOT, listing)
+    with pytest.raises(AttributionError, match="files: "):
+        fetch_index(store, ROOT, tmp_path / "fetched")
+    assert not (tmp_path / "fetched").exists()
