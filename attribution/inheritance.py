@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from abci_app.modules.models_records import MAX_PARENTS, InheritanceSchedule, StoredEntry
 from abci_app.types import PPB
 from attribution.errors import AttributionError
-from attribution.shares import Shares, check_integer, check_key, largest_remainder
+from attribution.shares import POOL_KEY, Shares, check_integer, largest_remainder
 
 # One page of a lineage; whoever has more ancestors asks for the layers that a share reaches.
 MAX_LAYERS = 4_096
@@ -97,12 +97,11 @@ def layer_of(entry_id: bytes, stored: StoredEntry, parents: Mapping[bytes, Store
     return Layer(entry_id, stored.admission.number, tuple(parts), bool(stored.entry.inputs), own)
 
 
-def layered_shares(entry_id: bytes, layers: Mapping[bytes, Layer], pool: bytes) -> LayeredShares:
+def layered_shares(entry_id: bytes, layers: Mapping[bytes, Layer]) -> LayeredShares:
     """Shares of everybody behind an entry's output; `layers` holds the entry and all its ancestors, by entry id.
 
     Raises `AttributionError` when one is missing, or numbers or shares contradict each other.
     """
-    check_key("pool", pool)
     amounts: dict[bytes, int] = {entry_id: PPB}
     _check_layers(entry_id, layers)
     parts: list[LayerPart] = []
@@ -113,7 +112,7 @@ def layered_shares(entry_id: bytes, layers: Mapping[bytes, Layer], pool: bytes) 
         own, inherited = _split(layer, amounts[layer.entry_id])
         for parent, part in inherited:
             amounts[parent] = amounts.get(parent, 0) + part
-        parts.append(_own_part(layer, own, pool))
+        parts.append(_own_part(layer, own))
     totals: dict[bytes, int] = {}
     for part_of_layer in parts:
         for owner, part in part_of_layer.by_owner:
@@ -135,15 +134,13 @@ def _split(layer: Layer, amount: int) -> tuple[int, list[tuple[bytes, int]]]:
     return own, list(zip(keys, inherited, strict=False))
 
 
-def _own_part(layer: Layer, amount: int, pool: bytes) -> LayerPart:
+def _own_part(layer: Layer, amount: int) -> LayerPart:
     """The own data's amount over its owners; what they do not get is unexplained."""
     if layer.own is None:
         return LayerPart(layer.entry_id, amount, (), amount)
     owners = [owner for owner, _ in layer.own.by_owner]
-    if pool in owners:
-        raise AttributionError("pool", "is also an owner: declare an address that contributes nothing")
     weights = [part for _, part in layer.own.by_owner]
-    *split, unexplained = largest_remainder([*weights, layer.own.unexplained_ppb], [*owners, pool], amount)
+    *split, unexplained = largest_remainder([*weights, layer.own.unexplained_ppb], [*owners, POOL_KEY], amount)
     return LayerPart(layer.entry_id, amount, tuple(zip(owners, split, strict=True)), unexplained)
 
 

@@ -4,8 +4,8 @@
     share_o = kappa * p_o / sum(p) + flat * w_o / sum(w),     the rest, 1 - kappa - flat, goes to the pool
     capped at `cap`; what a cap cuts off goes to the owners below it in proportion to their shares
 
-One rounding at the very end: floor every share, hand out what is missing by largest remainder, ties by key. All
-steps before it are exact, so nobody's share depends on an order of evaluation.
+One rounding at the very end: floor every share, hand out what is missing by largest remainder, ties by key, the pool
+first. All steps before it are exact, so nobody's share depends on an order of evaluation.
 
 The pool is the declared receiver of what is not explained by contributions. It also takes what no owner can: all of
 it when nobody contributed, and what is left when every owner with a share is at the cap.
@@ -23,6 +23,8 @@ from abci_app.types import MAX_INTEGER, PPB
 from attribution.errors import AttributionError
 
 KEY_BYTES = 32
+# Of the pool among owners; a pool that is also an owner gets both parts.
+POOL_KEY = b""
 # One line of a payout each; far beyond the contributors of any model, and an end to what must be sorted.
 MAX_OWNERS = 2**17
 # |owner sum| < 2**63, |code| < 2**15, at most 2**18 codes.
@@ -113,7 +115,7 @@ def payout_shares(
     Without flat weights the flat part goes to the pool. Raises `AttributionError`.
     """
     owners = sorted({*scores_by_owner, *flat_weights_by_owner})
-    _check_owners(owners, scores_by_owner, flat_weights_by_owner, policy)
+    _check_owners(owners, scores_by_owner, flat_weights_by_owner)
     positive = [max(0, scores_by_owner.get(owner, 0)) for owner in owners]
     flat = [flat_weights_by_owner.get(owner, 0) for owner in owners]
     by_score, by_flat = sum(positive), sum(flat)
@@ -151,22 +153,18 @@ def _capped(weights: list[int], owners: list[bytes], whole: int, policy: PayoutP
     pool = whole * PPB - len(capped) * cap - (left if below else 0)
     # A capped share is an integer already; the others and the pool split what remains of PPB.
     remainders = [left * weights[index] for index in free] + [pool * (below or 1)]
-    keys = [owners[index] for index in free] + [policy.pool]
+    keys = [owners[index] for index in free] + [POOL_KEY]
     split = largest_remainder(remainders, keys, PPB - len(capped) * policy.cap_ppb)
     for index, part in zip(free, split, strict=False):
         parts[index] = part
     return parts
 
 
-def _check_owners(
-    owners: list[bytes], scores: Mapping[bytes, int], flat_weights: Mapping[bytes, int], policy: PayoutPolicy
-) -> None:
+def _check_owners(owners: list[bytes], scores: Mapping[bytes, int], flat_weights: Mapping[bytes, int]) -> None:
     if len(owners) > MAX_OWNERS:
         raise AttributionError("owners", f"{len(owners)} are more than {MAX_OWNERS}")
     for owner in owners:
         check_key("owners", owner)
-    if policy.pool in scores or policy.pool in flat_weights:
-        raise AttributionError("policy.pool", "is also an owner: declare an address that contributes nothing")
     for field, values, low, high in (
         ("scores", scores, -MAX_SCORE, MAX_SCORE),
         ("flat_weights", flat_weights, 0, MAX_INTEGER),

@@ -69,7 +69,7 @@ def test_a_fine_tune_on_a_fine_tune_credits_both_and_leaves_the_base_to_the_pool
         layer(FIRST, paid(alice=PPB), (BASE, PPB, 200_000_000)),
         layer(SECOND, paid(bob=600_000_000, alice=300_000_000, unexplained=100_000_000), (FIRST, PPB, 250_000_000)),
     )
-    assert layered_shares(SECOND, layers, POOL) == LayeredShares(
+    assert layered_shares(SECOND, layers) == LayeredShares(
         ((ALICE, 425_000_000), (BOB, 450_000_000)),
         125_000_000,
         (
@@ -78,8 +78,8 @@ def test_a_fine_tune_on_a_fine_tune_credits_both_and_leaves_the_base_to_the_pool
             LayerPart(BASE, 50_000_000, (), 50_000_000),
         ),
     )
-    assert layered_shares(FIRST, layers, POOL).by_owner == ((ALICE, 800_000_000),)
-    assert layered_shares(BASE, layers, POOL).unexplained_ppb == PPB
+    assert layered_shares(FIRST, layers).by_owner == ((ALICE, 800_000_000),)
+    assert layered_shares(BASE, layers).unexplained_ppb == PPB
 
 
 def test_a_merge_passes_everything_to_its_parents() -> None:
@@ -88,7 +88,7 @@ def test_a_merge_passes_everything_to_its_parents() -> None:
         layer(SECOND, paid(bob=PPB)),
         layer(key(4), None, (FIRST, 700_000_000, 0), (SECOND, 300_000_000, 100_000_000), has_data=False),
     )
-    shares = layered_shares(key(4), layers, POOL)
+    shares = layered_shares(key(4), layers)
     assert shares.by_owner == ((ALICE, 700_000_000), (BOB, 300_000_000))
     assert (shares.unexplained_ppb, shares.layers[0]) == (0, LayerPart(key(4), 0, (), 0))
 
@@ -99,7 +99,7 @@ def test_an_ancestor_on_two_paths_gets_both_parts() -> None:
         layer(FIRST, paid(bob=PPB), (BASE, PPB, 500_000_000)),
         layer(SECOND, paid(carol=PPB), (FIRST, 500_000_000, 400_000_000), (BASE, 500_000_000, 200_000_000)),
     )
-    assert layered_shares(SECOND, layers, POOL).by_owner == (
+    assert layered_shares(SECOND, layers).by_owner == (
         (ALICE, 200_000_000),
         (BOB, 100_000_000),
         (CAROL, 700_000_000),
@@ -108,7 +108,7 @@ def test_an_ancestor_on_two_paths_gets_both_parts() -> None:
 
 def test_layers_that_are_no_ancestors_get_nothing() -> None:
     layers = stacked(layer(FIRST, paid(alice=PPB)), layer(SECOND, paid(bob=PPB)))
-    assert layered_shares(SECOND, layers, POOL) == LayeredShares(
+    assert layered_shares(SECOND, layers) == LayeredShares(
         ((BOB, PPB),), 0, (LayerPart(SECOND, PPB, ((BOB, PPB),), 0),)
     )
 
@@ -152,7 +152,7 @@ def defined(entry_id: bytes, amount: Fraction, layers: dict[bytes, Layer], total
 @given(graphs())
 def test_layered_shares_follow_the_formula_and_sum_exactly(layers: dict[bytes, Layer]) -> None:
     top = key(len(layers))
-    shares = layered_shares(top, layers, POOL)
+    shares = layered_shares(top, layers)
     totals: dict[bytes, Fraction] = {}
     defined(top, Fraction(PPB), layers, totals)
     assert sum(part for _, part in shares.by_owner) + shares.unexplained_ppb == PPB
@@ -162,7 +162,7 @@ def test_layered_shares_follow_the_formula_and_sum_exactly(layers: dict[bytes, L
         assert abs(part - totals.get(owner, Fraction(0))) < 4 ** len(layers)
     for item in shares.layers:
         assert sum(part for _, part in item.by_owner) + item.unexplained_ppb == item.own_ppb
-    assert layered_shares(top, dict(reversed(layers.items())), POOL) == shares
+    assert layered_shares(top, dict(reversed(layers.items()))) == shares
 
 
 # --- From the chain's records
@@ -254,20 +254,15 @@ GOOD = stacked(layer(BASE, paid(alice=PPB)), layer(FIRST, paid(bob=PPB), (BASE, 
         ),
         ({**GOOD, FIRST: replace(GOOD[FIRST], own=paid(bob=1))}, f"layers.{FIRST.hex()}.own", "do not sum"),
         ({**GOOD, FIRST: replace(GOOD[FIRST], own=paid(bob=-1))}, f"layers.{FIRST.hex()}.own", "-1 is no integer"),
-        (
-            {**GOOD, FIRST: replace(GOOD[FIRST], own=Shares(((POOL, PPB),), 0, True))},
-            "pool",
-            "is also an owner",
-        ),
     ],
 )
 def test_contradicting_layers_are_refused_with_the_field(layers: dict[bytes, Layer], field: str, reason: str) -> None:
     with pytest.raises(AttributionError, match=reason) as caught:
-        layered_shares(FIRST, layers, POOL)
+        layered_shares(FIRST, layers)
     assert caught.value.field == field
 
 
 def test_more_layers_than_a_page_are_refused() -> None:
     layers = stacked(*[layer(key(number), None) for number in range(1, MAX_LAYERS + 2)])
     with pytest.raises(AttributionError, match=f"layers: {MAX_LAYERS + 1} are more than {MAX_LAYERS}"):
-        layered_shares(BASE, layers, POOL)
+        layered_shares(BASE, layers)

@@ -246,8 +246,6 @@ def test_shares_at_the_bounds_of_every_input_are_exact() -> None:
         ({owner(1): 1.5}, {}, f"scores.{owner(1).hex()}", "1.5 is no integer"),
         ({}, {owner(1): -1}, f"flat_weights.{owner(1).hex()}", "-1 is no integer from 0"),
         ({}, {owner(1): MAX_INTEGER + 1}, f"flat_weights.{owner(1).hex()}", "is no integer from 0"),
-        ({POOL: 1}, {}, "policy.pool", "is also an owner"),
-        ({}, {POOL: 1}, "policy.pool", "is also an owner"),
     ],
 )
 def test_impossible_scores_are_refused_with_the_field(
@@ -256,6 +254,11 @@ def test_impossible_scores_are_refused_with_the_field(
     with pytest.raises(AttributionError, match=reason) as caught:
         payout_shares(scores, flat, PLAIN)
     assert caught.value.field == field
+
+
+def test_a_pool_that_is_also_an_owner_gets_both_parts() -> None:
+    shares = payout_shares({POOL: 1, owner(1): 1}, {}, policy(kappa_ppb=PPB // 2))
+    assert shares == Shares(((owner(1), PPB // 4), (POOL, PPB // 4)), PPB // 2, attribution_used=True)
 
 
 def test_more_owners_than_the_limit_are_refused() -> None:
