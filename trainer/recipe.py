@@ -85,6 +85,11 @@ FIELD_HELP = {
     "attribution.methods": "a list of " + ", ".join(ATTRIBUTION_METHODS),
     "attribution.checkpoints": "points of the training that are indexed, the last one included: 1 to 16",
     "attribution.directions": "output directions kept of every module: 1 to 64",
+    "attribution.payout.kappa_ppb": "part paid by scores, in parts per billion; with flat_ppb at most 1000000000",
+    "attribution.payout.flat_ppb": "part paid by the number of rows used, in parts per billion",
+    "attribution.payout.cap_ppb": "most that one contributor gets of one answer: 1 to 1000000000 (no cap)",
+    "attribution.payout.minimum_positive_ppb": "part of the scores that must be positive, else all is paid flat",
+    "attribution.payout.pool": "account (open1...) that gets what nobody explains; leave it out for the treasury",
 }
 
 
@@ -185,6 +190,21 @@ class Output(_Section, frozen=True):
     format: Literal["safetensors"] = "safetensors"
 
 
+class Payout(_Section, frozen=True):
+    """How scores become shares (attribution.shares.PayoutPolicy), fixed before anybody has seen a score."""
+
+    kappa_ppb: Annotated[int, Meta(ge=0, le=PPB)] = PPB // 2
+    flat_ppb: Annotated[int, Meta(ge=0, le=PPB)] = PPB // 2
+    cap_ppb: Annotated[int, Meta(ge=1, le=PPB)] = PPB
+    minimum_positive_ppb: Annotated[int, Meta(ge=0, le=PPB)] = 0
+    pool: OptionalReference = ""
+
+    def __post_init__(self) -> None:
+        """Rules across fields."""
+        if self.kappa_ppb + self.flat_ppb > PPB:
+            raise ValueError(f"payout: kappa_ppb and flat_ppb together exceed {PPB}; lower one of them")
+
+
 class Attribution(_Section, frozen=True):
     """What the run commits to, so that outputs can be explained: see the packages `attribution` and its methods."""
 
@@ -193,6 +213,7 @@ class Attribution(_Section, frozen=True):
     )
     checkpoints: Annotated[int, Meta(ge=1, le=16)] = 1
     directions: Annotated[int, Meta(ge=1, le=64)] = 16
+    payout: Payout = msgspec.field(default_factory=Payout)
 
     def __post_init__(self) -> None:
         """One form for one meaning."""
@@ -358,5 +379,6 @@ def _all_field_names() -> set[str]:
         Evaluate,
         Output,
         Attribution,
+        Payout,
     )
     return {name for section in sections for name in section.__struct_fields__}

@@ -75,6 +75,11 @@ def test_other_spellings_have_the_same_digest(old: str, new: str) -> None:
         ),
         (
             "output: {model: tiny}",
+            "output: {model: tiny}\nattribution: {payout: {kappa_ppb: 600000000}}",
+            "attribution.payout: payout: kappa_ppb and flat_ppb together exceed 1000000000; lower one of them",
+        ),
+        (
+            "output: {model: tiny}",
             "output: {model: tiny}\nattribution: {methods: [shapley]}",
             "attribution.methods[0]: Invalid enum value 'shapley'; write a list of lga-1, tsa-1",
         ),
@@ -96,7 +101,7 @@ def test_a_recipe_without_attribution_keeps_the_digest_that_it_had_before_there_
     assert b"attribution" not in parse_recipe(RECIPE).canonical()
     with_index = parse_recipe(RECIPE + "attribution: {}\n")
     assert with_index.canonical().startswith(
-        b'{"attribution":{"checkpoints":1,"directions":16,"methods":["lga-1","tsa-1"]},'
+        b'{"attribution":{"checkpoints":1,"directions":16,"methods":["lga-1","tsa-1"],"payout":{"cap_ppb":1000000000,'
     )
     assert parse_recipe(with_index.canonical()) == with_index
 
