@@ -24,7 +24,7 @@ METHOD = 2
 METHOD_NAME = "tsa-1"
 FORMAT = 1
 
-# Twice the largest vocabulary in use; a token and the separator need 32 bits.
+# Four times the largest vocabulary in use.
 MAX_VOCABULARY = 2**20
 # Positions in the text and documents are counted in 32 bits.
 MAX_TEXT = 2**32 - 1
@@ -73,15 +73,13 @@ class SpanParameters:
 
     def __post_init__(self) -> None:
         """Refuse what is out of range; raises `AttributionError` for `commitment.<name>`."""
-        if self.settings.vocabulary_size > MAX_VOCABULARY:
-            raise AttributionError("commitment.vocabulary_size", f"exceeds {MAX_VOCABULARY}")
         for name, (least, most) in _RANGES.items():
             value = getattr(self.settings if hasattr(self.settings, name) else self, name)
             if type(value) is not int or not least <= value <= most:
                 raise AttributionError(
                     f"commitment.{name}", f"must be an integer from {least} to {most}, not {value!r}"
                 )
-        tokenizer = self.settings.tokenizer
+        tokenizer: object = self.settings.tokenizer
         if not isinstance(tokenizer, str) or len(tokenizer) not in (0, 64) or set(tokenizer) - set("0123456789abcdef"):
             raise AttributionError("commitment.tokenizer", "must be empty or 64 lower-case hexadecimal digits")
         if self.document_count > self.token_count or self.text_tokens > MAX_TEXT:
