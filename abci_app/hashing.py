@@ -38,6 +38,7 @@ TAGS: dict[str, str] = {
 LIST_KINDS = (
     "rows", "contributions", "rows-used", "data-order", "chunks",
     "span-tokens", "span-suffixes", "span-unigrams", "span-documents",
+    "attribution-leaves", "attribution-owners", "attribution-dataset",
 )  # fmt: skip
 
 

@@ -28,13 +28,13 @@ from attribution.basis import (
 )
 from attribution.codes import MAX_CODES, Codes, choose_exponent, quantise
 from attribution.errors import AttributionError
+from attribution.parameters import MAX_CHECKPOINTS
 
 if TYPE_CHECKING:
     import torch
 
 CAP_UNITS = 1_000_000
 DEFAULT_CAP_MEDIANS = 4
-MAX_CHECKPOINTS = 16
 
 # Gradients [batch, out, in] of one checkpoint by module name.
 Gradients = Mapping[str, "torch.Tensor"]

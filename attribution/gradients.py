@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from attribution.errors import AttributionError
 from attribution.loss import Tokens, example_losses, make_batch
+from attribution.parameters import MAX_MODULES
 
 if TYPE_CHECKING:
     import torch
 
-# A 400-layer model with seven adapted projections a layer; more is no model that this program can hold.
-MAX_MODULES = 4_096
 ADAPTER_NAME = "default"
 
 

@@ -1,0 +1,99 @@
+"""Several processes, one result: tasks are files, and whoever holds a task's lock makes its file.
+
+Every process walks the same list of tasks, each from another place, makes what is missing and not locked, and goes on
+when all files are there. Files are written whole and depend on the inputs alone, so neither the number of processes
+nor their order, nor a process that is killed and started again, can change them. The operating system drops the locks
+of a process that dies. Processes share a folder; on a file system without locks they only repeat each other's work.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from attribution.errors import AttributionError
+
+# How long to wait for the others before looking again.
+_POLL_SECONDS = 0.05
+MAX_WORLD = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """This process among `world` equal ones; `rank` only spreads where they begin."""
+
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises `AttributionError`."""
+        if not 0 < self.world <= MAX_WORLD or not 0 <= self.rank < self.world:
+            raise AttributionError("rank", f"{self.rank} of {self.world} processes; ranks count from 0")
+
+    @classmethod
+    def from_environment(cls) -> "Shard":
+        """RANK and WORLD_SIZE as torchrun sets them; one process without them."""
+        try:
+            return cls(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+        except ValueError as error:
+            raise AttributionError("rank", f"RANK and WORLD_SIZE must be numbers: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A file and how to make it; `make` writes `path` in one step."""
+
+    path: Path
+    make: Callable[[], None]
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    shard: Shard,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    finished: Callable[[], bool] = lambda: False,
+) -> None:
+    """Return when every file is there, or when `finished` says that nobody needs them any more."""
+    start = len(tasks) * shard.rank // shard.world
+    pending = [*range(start, len(tasks)), *range(start)]
+    done = 0
+    while pending and not finished():
+        waiting: list[int] = []
+        for number in pending:
+            task = tasks[number]
+            if not task.path.exists():
+                with try_lock(task.path.with_name(f"{task.path.name}.lock")) as mine:
+                    if not mine:
+                        waiting.append(number)
+                        continue
+                    if finished():
+                        return
+                    if not task.path.exists():
+                        task.make()
+            done += 1
+            if progress:
+                progress(done, len(tasks))
+        if len(waiting) == len(pending):
+            time.sleep(_POLL_SECONDS)
+        pending = waiting
+
+
+@contextmanager
+def try_lock(path: Path, *, shared: bool = False) -> Iterator[bool]:
+    """Hold the lock of this file for the block, if nobody else has it; yields whether it is held."""
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
