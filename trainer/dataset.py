@@ -20,6 +20,9 @@ class ContributionRecord:
     contribution_id: bytes
     contributor: bytes
     commitment: RowCommitment
+    # When it was registered: height of its block and its number among the DataNet's submissions.
+    registered_height: int = 0
+    registered_number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -358,4 +358,7 @@ def _contribution(item: FullContribution) -> ContributionRecord:
     commitment = RowCommitment(
         record.rows_root, record.row_count, record.byte_count, record.content_digest, record.sketch
     )
-    return ContributionRecord(item.contribution_id, record.contributor, commitment)
+    stored = item.stored
+    return ContributionRecord(
+        item.contribution_id, record.contributor, commitment, stored.height, stored.submitted_number
+    )
