@@ -6,8 +6,7 @@ function of the text alone: whoever builds it gets the same bytes, whatever the 
 Two builders, equal results. libdivsufsort sorts bytes: numbers become big-endian bytes of one width (the least that
 holds the largest number), which compare like the numbers, and the suffixes that start inside a number are dropped
 again. Without that library, numpy sorts by prefixes of doubling length.
-Measured for 10**7 tokens, 18,392 different ones, on two cores (`benchmarks/attribution/spans.py --builders`): see
-docs/attribution.md.
+10**7 tokens of repetitive text take 1.2 s and 7 s on one core (`python -m benchmarks.attribution.spans --builders`).
 """
 
 from collections.abc import Callable
@@ -36,7 +35,7 @@ def suffix_array(text: Uint32Array) -> Uint32Array:
 def by_sorted_bytes(text: Uint32Array) -> Uint32Array:
     """Suffix array through libdivsufsort; raises `ImportError` where pydivsufsort is not installed.
 
-    Peak memory: about 9 bytes for every byte of the encoded text (17 from 2 GiB on) and 8 for every token.
+    Peak memory: about 10 bytes for every byte of the encoded text (20 a token with up to 65,535 different ids).
     """
     from pydivsufsort import divsufsort
 
@@ -52,7 +51,7 @@ def by_sorted_bytes(text: Uint32Array) -> Uint32Array:
 def by_prefix_doubling(text: Uint32Array) -> Uint32Array:
     """Suffix array by prefix doubling in numpy (Manber and Myers 1990); only suffixes not yet alone are sorted again.
 
-    Peak memory: about 60 bytes a token.
+    Peak memory: about 80 bytes a token.
     """
     count = len(text)
     if count == 0:
