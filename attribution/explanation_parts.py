@@ -1,0 +1,303 @@
+"""Composing an explanation: everything that follows from the chain's facts and a layer's underivable inputs.
+
+Used for making a document and for verifying one (`attribution.explanation`), so both compute the same integers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+
+from abci_app.types import PPB
+from attribution.codes import Codes
+from attribution.commitment import ItemProof, verify_leaf
+from attribution.document import (
+    FORMAT,
+    MAX_CONTRIBUTIONS_SHOWN,
+    MAX_ROWS_SHOWN,
+    VERSION,
+    ContributionLine,
+    Difference,
+    EvidencePart,
+    Explanation,
+    GradientPart,
+    LayerPart,
+    MatchLine,
+    OwnerLine,
+    ParentLine,
+    PolicyPart,
+    RowLine,
+    ShareLine,
+    SpanLine,
+    SpanPart,
+    TextPart,
+    to_base64,
+)
+from attribution.entry import GRADIENTS, SPANS, EntryCommitment
+from attribution.errors import AttributionError
+from attribution.evidence import IndexEvidence, best_contributions, best_rows
+from attribution.inheritance import Layer, layered_shares
+from attribution.scores import row_scores
+from attribution.shares import PayoutPolicy, Shares, payout_shares
+from attribution.span_proof import verify_spans
+from attribution.spans import Span
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFacts:
+    """One entry as the chain has it: parents by the schedule (`layer.own` is left out), method, commitment root."""
+
+    layer: Layer
+    method: int
+    commitment_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFacts:
+    """What verification starts from, read from the chain: the entry asked about and all its ancestors, by id."""
+
+    chain_id: str
+    entry_id: bytes
+    model: str
+    model_version: int
+    layers: Mapping[bytes, LayerFacts]
+
+
+@dataclass(frozen=True)
+class LayerInputs:
+    """What a layer's part is made from: its commitment, and for each method what cannot be derived.
+
+    `rows`: proofs of the rows to show; `contributions`: those to show, taken as they are where the evidence has no
+    codes. `embed` puts the evidence into the document, so that it can be verified without the index.
+    """
+
+    commitment: EntryCommitment
+    query: Codes | None = None
+    evidence: IndexEvidence | None = None
+    rows: Sequence[ItemProof] = ()
+    contributions: Sequence[ContributionLine] = ()
+    embed: bool = False
+    span_proof: bytes | None = None
+
+
+def contributions_to_show(evidence: IndexEvidence, query: Codes, count: int) -> tuple[ContributionLine, ...]:
+    """The best contributions; the evidence must have codes (`AttributionError`). At most MAX_CONTRIBUTIONS_SHOWN."""
+    return _best_lines(evidence, _scores_of(evidence, query), min(count, MAX_CONTRIBUTIONS_SHOWN))
+
+
+def rows_to_show(evidence: IndexEvidence, query: Codes, count: int) -> list[int]:
+    """Numbers of the best rows, to be proven; the evidence must have codes. At most MAX_ROWS_SHOWN."""
+    return best_rows(_scores_of(evidence, query), min(count, MAX_ROWS_SHOWN))
+
+
+def _scores_of(evidence: IndexEvidence, query: Codes) -> list[int]:
+    scores = evidence.row_scores(query.values)
+    if scores is None:
+        raise AttributionError("evidence", "has no codes of rows: open the index and read it with codes")
+    return scores
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What was asked and answered."""
+
+    prompt: str
+    prompt_ids: tuple[int, ...]
+    output: str
+    output_ids: tuple[int, ...]
+
+
+class Refuted(Exception):
+    """Something in a document that proves nothing; becomes the answer of `verify_integers`."""
+
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(str(difference))
+        self.difference = difference
+
+
+def compose(facts: ChainFacts, exchange: Exchange, inputs: Mapping[bytes, LayerInputs]) -> Explanation:
+    """The document that follows from the facts and the underivable inputs."""
+    order = reached(facts)
+    parts = {
+        entry_id: _layer_part(f"layers[{index}]", facts.layers[entry_id], inputs.get(entry_id), exchange)
+        for index, entry_id in enumerate(order)
+    }
+    layers = {
+        entry_id: replace(known.layer, own=parts[entry_id][1] if entry_id in parts else None)
+        for entry_id, known in facts.layers.items()
+    }
+    whole = layered_shares(facts.entry_id, layers)
+    amounts = {layer.entry_id: layer.own_ppb for layer in whole.layers}
+    return Explanation(
+        FORMAT,
+        VERSION,
+        facts.chain_id,
+        facts.entry_id.hex(),
+        facts.model,
+        facts.model_version,
+        TextPart(exchange.prompt, exchange.prompt_ids),
+        TextPart(exchange.output, exchange.output_ids),
+        tuple(msgspec.structs.replace(parts[entry_id][0], own_ppb=amounts[entry_id]) for entry_id in order),
+        _lines(whole.by_owner),
+        whole.unexplained_ppb,
+    )
+
+
+def _layer_part(
+    place: str, known: LayerFacts, given: LayerInputs | None, exchange: Exchange
+) -> tuple[LayerPart, Shares | None]:
+    layer = known.layer
+    parents = tuple(ParentLine(each.entry_id.hex(), each.share_ppb, each.kept_ppb) for each in layer.parents)
+    bare = LayerPart(layer.entry_id.hex(), layer.number, int(layer.has_data), parents, known.method, 0)
+    if given is None:
+        if known.method:
+            raise AttributionError(place, f"entry {layer.entry_id.hex()} has an index: it is needed")
+        return bare, None
+    gradients = spans = None
+    roots, policy = given.commitment.roots, given.commitment.policy
+    shares = Shares((), PPB, attribution_used=False)
+    if SPANS in roots:
+        spans, shares = _span_part(f"{place}.spans", given, exchange)
+    if GRADIENTS in roots:
+        gradients, shares = _gradient_part(f"{place}.gradients", given, policy)
+    part = msgspec.structs.replace(
+        bare,
+        commitment_root=known.commitment_root.hex(),
+        commitment=to_base64(given.commitment.manifest.encode()),
+        policy=PolicyPart(**(asdict(policy) | {"pool": policy.pool.hex()})),
+        gradients=gradients or UNSET,
+        spans=spans or UNSET,
+        by_owner=_lines(shares.by_owner),
+        unexplained_ppb=shares.unexplained_ppb,
+        attribution_used=int(shares.attribution_used),
+    )
+    return part, shares
+
+
+def _gradient_part(place: str, given: LayerInputs, policy: PayoutPolicy) -> tuple[GradientPart, Shares]:
+    root = given.commitment.roots[GRADIENTS]
+    query, evidence = given.query, given.evidence
+    if query is None or evidence is None:
+        raise AttributionError(place, "codes of the query and the index's evidence are needed: give the index")
+    if evidence.commitment.root != root:
+        raise AttributionError(place, f"the evidence has root {evidence.commitment.root.hex()}: it is another index's")
+    if len(query.values) != evidence.commitment.parameters.codes:
+        count = evidence.commitment.parameters.codes
+        raise Refuted(Difference(f"{place}.query_codes", f"{count} codes", f"{len(query.values)} codes"))
+    scores = dict(zip(evidence.owners, evidence.table.scores(query.values), strict=True))
+    alone = payout_shares(scores, {}, PayoutPolicy(PPB, 0, PPB, 0, policy.pool))
+    of_all = evidence.row_scores(query.values)
+    part = GradientPart(
+        root.hex(),
+        evidence.commitment.manifest.json("parameters"),
+        to_base64(query.encode()),
+        query.digest.hex(),
+        tuple(
+            OwnerLine(owner.hex(), str(scores[owner]), evidence.rows_of_owner[owner], share)
+            for owner, share in alone.by_owner
+        ),
+        alone.unexplained_ppb,
+        _contribution_lines(evidence, of_all, given),
+        _row_lines(f"{place}.rows", root, given.rows, query, of_all),
+        EvidencePart(*map(to_base64, evidence.encoded)) if given.embed else UNSET,
+    )
+    return part, payout_shares(scores, evidence.rows_of_owner, policy)
+
+
+def _contribution_lines(
+    evidence: IndexEvidence, scores: list[int] | None, given: LayerInputs
+) -> tuple[ContributionLine, ...]:
+    """As many as are given; computed where all scores are known."""
+    if scores is None:
+        return tuple(given.contributions)
+    return _best_lines(evidence, scores, len(given.contributions))
+
+
+def _best_lines(evidence: IndexEvidence, scores: list[int], count: int) -> tuple[ContributionLine, ...]:
+    return tuple(
+        ContributionLine(contribution.hex(), owner.hex(), rows, str(score))
+        for contribution, owner, rows, score in best_contributions(evidence.keys, scores, count)
+    )
+
+
+def _row_lines(
+    place: str, root: bytes, proofs: Sequence[ItemProof], query: Codes, of_all: list[int] | None
+) -> tuple[RowLine, ...]:
+    """The shown rows, best first; each proven, and the best ones where all scores are known."""
+    if len(proofs) > MAX_ROWS_SHOWN:
+        raise AttributionError(place, f"{len(proofs)} are more than {MAX_ROWS_SHOWN}: show fewer")
+    scored = []
+    for index, proof in enumerate(proofs):
+        try:
+            leaf = verify_leaf(proof, root)
+        except AttributionError as error:
+            wanted = f"a proof under the index's root {root.hex()}"
+            raise Refuted(Difference(f"{place}[{index}].proof", wanted, str(error))) from error
+        score = int(row_scores(np.array([leaf.codes], dtype="i2"), query.values)[0])
+        scored.append((-score, proof.index, leaf, proof))
+    scored.sort(key=lambda item: item[:2])
+    if of_all is not None:
+        best, shown = best_rows(of_all, len(proofs)), [number for _, number, _, _ in scored]
+        if best != shown:
+            raise Refuted(Difference(place, f"the rows {best} of the index", f"the rows {shown}"))
+    if len({number for _, number, _, _ in scored}) != len(scored):
+        raise Refuted(Difference(place, "different rows", "a row twice"))
+    return tuple(
+        RowLine(
+            number,
+            leaf.contribution_id.hex(),
+            leaf.row_leaf.hex(),
+            leaf.owner.hex(),
+            str(-cost),
+            to_base64(proof.encode()),
+        )
+        for cost, number, leaf, proof in scored
+    )
+
+
+def _span_part(place: str, given: LayerInputs, exchange: Exchange) -> tuple[SpanPart, Shares]:
+    """Spans and shares that the proof shows; they pay where there is no gradient index."""
+    root = given.commitment.roots[SPANS]
+    if given.span_proof is None:
+        raise AttributionError(place, "a proof of the output's spans is needed: give the span index")
+    try:
+        proven = verify_spans(given.span_proof, exchange.output_ids, root)
+    except AttributionError as error:
+        wanted = f"a proof under the span index's root {root.hex()}"
+        raise Refuted(Difference(f"{place}.{error.field}", wanted, str(error))) from error
+    part = SpanPart(
+        root.hex(),
+        tuple(_span_line(span) for span in proven.spans),
+        _lines(proven.shares.by_owner),
+        proven.shares.covered_tokens,
+        proven.shares.output_tokens,
+        to_base64(given.span_proof),
+    )
+    return part, payout_shares(dict(proven.shares.by_owner), {}, given.commitment.policy)
+
+
+def _span_line(span: Span) -> SpanLine:
+    matches = tuple(
+        MatchLine(
+            match.document,
+            match.offset,
+            match.owner.hex(),
+            match.contribution_id.hex(),
+            match.row_leaf.hex(),
+            match.credited.hex(),
+        )
+        for match in span.matches
+    )
+    return SpanLine(span.start, span.end, span.surprisal, span.occurrences, span.clusters, matches)
+
+
+def _lines(by_owner: Sequence[tuple[bytes, int]]) -> tuple[ShareLine, ...]:
+    return tuple(ShareLine(owner.hex(), part) for owner, part in by_owner)
+
+
+def reached(facts: ChainFacts) -> list[bytes]:
+    """The entry and its ancestors by falling number: the layers of the document."""
+    bare = {entry_id: known.layer for entry_id, known in facts.layers.items()}
+    return [layer.entry_id for layer in layered_shares(facts.entry_id, bare).layers]
