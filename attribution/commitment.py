@@ -141,6 +141,11 @@ class IndexCommitment:
         """The part `parameters`; raises `AttributionError`."""
         return IndexParameters.decode(self._part("parameters"))
 
+    @property
+    def build(self) -> bytes:
+        """Digest of everything that the index was built from."""
+        return _digest(_json_part(self._part("build"), "build", {"inputs"})["inputs"], "commitment.build")
+
     def list_root(self, name: str) -> bytes:
         """Root of the list `leaves`, `owners` or `dataset`; raises `AttributionError`."""
         return _list_part(self._part(name), name)[1]
@@ -169,7 +174,8 @@ class IndexCommitment:
             self.file(f"scales/{number:04d}")
             place = f"checkpoint/{number:04d}"
             _digest(_json_part(self._part(place), place, {"tensors"})["tensors"], f"commitment.{place}")
-        _digest(_json_part(self._part("build"), "build", {"inputs"})["inputs"], "commitment.build")
+        if len(self.build) != HASH_BYTES:
+            raise AttributionError("commitment.build", "must be a digest")
         known = {"about", "build", "parameters", LEAVES, DATASET, OWNERS} | {
             f"{kind}/{number:04d}"
             for kind in ("basis", "scales", "checkpoint")

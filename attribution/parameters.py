@@ -64,12 +64,8 @@ class IndexParameters:
 
     def __post_init__(self) -> None:
         """Refuse what is out of range; raises `AttributionError` for `parameters.<name>`."""
-        for name, (least, most) in _RANGES.items():
-            value = getattr(self, name)
-            if type(value) is not int or not least <= value <= most:
-                raise AttributionError(
-                    f"parameters.{name}", f"must be an integer from {least} to {most}, not {value!r}"
-                )
+        for name in _RANGES:
+            check_range(name, getattr(self, name))
         if self.precision not in PRECISIONS:
             raise AttributionError("parameters.precision", f"must be {' or '.join(PRECISIONS)}")
         if self.owners > self.examples:
@@ -118,6 +114,13 @@ class IndexParameters:
                 raise AttributionError(field, f"sizes must be integers from 1 to {MAX_FEATURES}, not {sizes}")
             if module.directions > module.out_features or module.rank_directions > module.in_features:
                 raise AttributionError(field, f"has more directions than dimensions: {sizes}")
+
+
+def check_range(name: str, value: object) -> None:
+    """A number of the parameters is an integer in its range; raises `AttributionError` for `parameters.<name>`."""
+    least, most = _RANGES[name]
+    if type(value) is not int or not least <= value <= most:
+        raise AttributionError(f"parameters.{name}", f"must be an integer from {least} to {most}, not {value!r}")
 
 
 def _modules(rows: Any) -> tuple[ModuleShape, ...]:

@@ -43,10 +43,11 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A file and how to make it; `make` writes `path` in one step."""
+    """A file and how to make it; `make` writes `path` in one step. The lock lies beside it unless told otherwise."""
 
     path: Path
     make: Callable[[], None]
+    lock: Path | None = None
 
 
 def run_tasks(
@@ -65,7 +66,7 @@ def run_tasks(
         for number in pending:
             task = tasks[number]
             if not task.path.exists():
-                with try_lock(task.path.with_name(f"{task.path.name}.lock")) as mine:
+                with try_lock(task.lock or task.path.with_name(f"{task.path.name}.lock")) as mine:
                     if not mine:
                         waiting.append(number)
                         continue

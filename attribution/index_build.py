@@ -1,0 +1,178 @@
+"""Building a gradient index: one gradient an example and checkpoint, in pieces, by any number of processes.
+
+For every checkpoint, then for all together (each line is a list of tasks, each task one file in the work folder):
+
+    gradients     of the examples that the bases are fitted on, in pieces
+    basis         of one module, from these gradients, read piece by piece
+    coordinates   of all examples in pieces, with the sums of their squares; here gradients of the rest are computed
+    scales        of the checkpoint, from the sums of all pieces, added in the order of the pieces
+
+    norms         of the whitened features over all checkpoints, in pieces
+    limits        cap and exponent, from all norms
+    codes         in pieces
+    index         leaves, owner sums, roots: the files of the index, its commitment last
+
+Pieces depend on the settings alone, sums are added in a fixed order, and a file is written whole or not at all. So a
+build that is killed at any point goes on where it was, and neither that nor the number of processes changes the root
+(on one kind of machine; the settings fix the threads). Memory: the model, one piece (`piece_examples` x gradients of
+an example), one module's moments. Disk, while building: gradients of `basis_examples` examples, and 8 bytes a code.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from attribution.basis import Float64Array
+from attribution.codes import choose_exponent
+from attribution.errors import AttributionError
+from attribution.features import CAP_UNITS, FeatureMap, cap_norms, norm_cap_millionths, norms
+from attribution.index import COMMITMENT_FILE, Index
+from attribution.index_checkpoint import CheckpointBuild, ModelOf
+from attribution.index_files import ArrayFile, write_arrays
+from attribution.index_finish import finish
+from attribution.index_plan import IndexSettings, Plan, TrainingExample
+from attribution.sharding import Shard, Task, run_tasks, try_lock
+
+# Stage, tasks done, tasks in all.
+Progress = Callable[[str, int, int], None]
+_WAIT_SECONDS = 0.1
+
+
+def build_index(
+    examples: Sequence[TrainingExample],
+    checkpoints: Sequence[Path],
+    model_of: ModelOf,
+    settings: IndexSettings,
+    folder: Path,
+    *,
+    module_names: Sequence[str] | None = None,
+    source: Mapping[str, bytes] | None = None,
+    shard: Shard | None = None,
+    progress: Progress | None = None,
+) -> Index:
+    """Build or finish the index in `folder`, or open it if it is there.
+
+    `checkpoints` are safetensors files or folders with one, the final adapter last; `model_of` makes the model of one.
+    Modules are the LoRA B layers unless named. `source` are parts that the commitment binds the index to. Processes
+    that call this with the same arguments work together (`Shard.from_environment` unless given); each returns the
+    index. The work folder stands beside `folder` and goes away at the end. Raises `AttributionError`.
+    """
+    plan = Plan.of(examples, checkpoints, settings, module_names, source or {})
+    work = folder.with_name(f"{folder.name}-work") / plan.digest.hex()[:32]
+    with ExitStack() as stack:
+        while not stack.enter_context(try_lock(work / "lock", shared=True)):
+            time.sleep(_WAIT_SECONDS)  # another process is clearing away
+        if not (folder / COMMITMENT_FILE).exists():
+            with _threads(settings.threads):
+                _Build(plan, work, folder, shard or Shard.from_environment(), progress).run(model_of)
+    _clear(work)
+    index = Index.open(folder)
+    if index.commitment.build != plan.digest:
+        raise AttributionError("folder", f"{folder.name} holds an index of other inputs; choose another folder")
+    return index
+
+
+@dataclass
+class _Build:
+    plan: Plan
+    work: Path
+    folder: Path
+    shard: Shard
+    progress: Progress | None
+
+    def run(self, model_of: ModelOf) -> None:
+        """All stages, up to the commitment."""
+        for checkpoint in self._checkpoints:
+            if not checkpoint.map_path.exists():
+                checkpoint.run(model_of, self._run_stage)
+        done = self.folder / COMMITMENT_FILE
+        pieces = range(len(self.plan.pieces))
+        self._run_stage("norms", [Task(self._norms(at), partial(self._make_norms, at)) for at in pieces], done)
+        self._run_stage("limits", [Task(self._limits, self._make_limits)], done)
+        self._run_stage("codes", [Task(self._codes(at), partial(self._make_codes, at)) for at in pieces], done)
+        self._run_stage("index", [Task(done, self._make_index, self.work / "index.lock")], done)
+
+    def _run_stage(self, stage: str, tasks: Sequence[Task], finished: Path) -> None:
+        report = partial(self.progress, stage) if self.progress else None
+        run_tasks(tasks, self.shard, progress=report, finished=finished.exists)
+
+    @cached_property
+    def _checkpoints(self) -> list[CheckpointBuild]:
+        return [
+            CheckpointBuild(self.plan, number, self.work / f"checkpoint-{number:04d}")
+            for number in range(len(self.plan.checkpoints))
+        ]
+
+    @cached_property
+    def _map(self) -> FeatureMap:
+        """Without cap and exponent."""
+        return FeatureMap(tuple(checkpoint.modules() for checkpoint in self._checkpoints))
+
+    def _whitened(self, piece: int) -> Float64Array:
+        """Features of a piece over all checkpoints, before the cap."""
+        parts = [self._map.whiten(item.number, item.coordinates_of(piece)) for item in self._checkpoints]
+        return np.concatenate(parts, axis=1)
+
+    def _make_norms(self, piece: int) -> None:
+        whitened = self._whitened(piece)
+        write_arrays(self._norms(piece), {"norms": norms(whitened), "largest": np.abs(whitened).max(axis=1)})
+
+    def _make_limits(self) -> None:
+        stored = [ArrayFile.open(self._norms(piece), "norms") for piece in range(len(self.plan.pieces))]
+        lengths: Float64Array = np.concatenate([item.read("norms") for item in stored])
+        largest: Float64Array = np.concatenate([item.read("largest") for item in stored])
+        cap = norm_cap_millionths(lengths, self.plan.settings.features.norm_cap_medians)
+        if cap:
+            largest = largest * np.minimum(1.0, cap / CAP_UNITS / np.maximum(lengths, np.finfo(np.float64).tiny))
+        write_arrays(self._limits, {}, [cap, choose_exponent(float(largest.max()))])
+
+    def _make_codes(self, piece: int) -> None:
+        cap, exponent = ArrayFile.open(self._limits, "limits").about
+        whole = FeatureMap(self._map.checkpoints, cap, exponent)
+        write_arrays(self._codes(piece), {"codes": whole.codes(cap_norms(self._whitened(piece), cap))})
+
+    def _make_index(self) -> None:
+        cap, exponent = ArrayFile.open(self._limits, "limits").about
+        whole = FeatureMap(self._map.checkpoints, cap, exponent)
+        finish(self.plan, whole, self._codes_of, self.work / "index", self.folder)
+
+    def _codes_of(self, piece: int) -> npt.NDArray[np.int16]:
+        return ArrayFile.open(self._codes(piece), "codes").read("codes")
+
+    @property
+    def _limits(self) -> Path:
+        return self.work / "limits.bin"
+
+    def _norms(self, piece: int) -> Path:
+        return self.work / f"norms-{piece:05d}.bin"
+
+    def _codes(self, piece: int) -> Path:
+        return self.work / f"codes-{piece:05d}.bin"
+
+
+def _clear(work: Path) -> None:
+    """Remove the work folder, unless another process still uses it: the last one does it."""
+    with try_lock(work / "lock") as mine:
+        if mine:
+            shutil.rmtree(work, ignore_errors=True)
+    with suppress(OSError):  # another build's work is there, too, or it is gone already
+        work.parent.rmdir()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,201 @@
+"""One checkpoint of a build: gradients in pieces, bases by module, coordinates in pieces, scales.
+
+Files in the checkpoint's folder: gradients-NNNNN.bin (the first pieces only, while needed), basis-NNNN.bin by module,
+coordinates-NNNNN.bin, and map.bin with all bases and scales, after which only the coordinates are needed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from attribution.basis import Float64Array, ModuleBasis, ModuleScale, Moments
+from attribution.errors import AttributionError
+from attribution.features import Gradients, ModuleMap, coordinates, scale_modules
+from attribution.gradients import GradientCollector
+from attribution.index_files import Array, ArrayFile, write_arrays
+from attribution.index_plan import Plan
+from attribution.precision import canonical
+from attribution.sharding import Task
+
+# A model with the adapter of this checkpoint.
+ModelOf = Callable[[Path], Any]
+# Names of the arrays in map.bin and basis-NNNN.bin: "<module>/<kind>".
+_OUTPUT, _RANK, _SCALE = "output", "rank", "scale"
+
+
+class RunStage(Protocol):
+    """Does tasks of a stage, together with other processes, until all files exist or `finished` does."""
+
+    def __call__(self, stage: str, tasks: Sequence[Task], finished: Path) -> None: ...
+
+
+@dataclass
+class CheckpointBuild:
+    """The work at checkpoint `number` (from 0) in `folder`."""
+
+    plan: Plan
+    number: int
+    folder: Path
+    _model: "_Model" = field(init=False)
+    _bases: list[tuple[str, ModuleBasis]] = field(init=False, default_factory=list)
+
+    @property
+    def map_path(self) -> Path:
+        """The result."""
+        return self.folder / "map.bin"
+
+    def run(self, model_of: ModelOf, run_stage: RunStage) -> None:
+        """Until the map is there; the model is loaded when the first gradient is needed."""
+        pieces = range(len(self.plan.pieces))
+        basis_pieces = pieces[: self.plan.basis_pieces]
+        stage = f"checkpoint {self.number + 1}: "
+        with _Model(self.plan, self.number, model_of) as self._model:
+            tasks = [Task(self._gradients(at), partial(self._make_gradients, at)) for at in basis_pieces]
+            run_stage(f"{stage}gradients", tasks, self.map_path)
+            names = self._module_names()
+            if names:
+                tasks = [Task(self._basis(at), partial(self._make_basis, at, name)) for at, name in enumerate(names)]
+                run_stage(f"{stage}basis", tasks, self.map_path)
+                self._bases = self._read_bases([task.path for task in tasks])
+            tasks = [Task(self._coordinates(at), partial(self._make_coordinates, at)) for at in pieces]
+            run_stage(f"{stage}coordinates", tasks, self.map_path)
+        run_stage(f"{stage}scales", [Task(self.map_path, self._make_map)], self.map_path)
+        for at in basis_pieces:
+            self._gradients(at).unlink(missing_ok=True)
+
+    def modules(self) -> tuple[ModuleMap, ...]:
+        """Bases and scales of the finished checkpoint."""
+        stored = ArrayFile.open(self.map_path, "map")
+        return tuple(
+            ModuleMap(
+                name,
+                _stored_basis(stored, name, exponents),
+                ModuleScale(stored.read(f"{name}/{_SCALE}"), exponents[2]),
+            )
+            for name, *exponents in stored.about
+        )
+
+    def coordinates_of(self, piece: int) -> Float64Array:
+        """Coordinates [examples of the piece, codes of the checkpoint]."""
+        return ArrayFile.open(self._coordinates(piece), "coordinates").read("coordinates")
+
+    def _module_names(self) -> list[str]:
+        """As the first gradients name them; none when other processes are done and have cleared them away."""
+        try:
+            return list(ArrayFile.open(self._gradients(0), "gradients").places)
+        except AttributionError:
+            if self.map_path.exists():
+                return []
+            raise
+
+    def _make_gradients(self, piece: int) -> None:
+        import torch
+
+        batches = list(self._model.gradients(piece))
+        together = {name: torch.cat([batch[name].cpu() for batch in batches]).numpy() for name in batches[0]}
+        write_arrays(self._gradients(piece), together)
+
+    def _make_basis(self, at: int, name: str) -> None:
+        import torch
+
+        moments: Moments | None = None
+        for piece in range(self.plan.basis_pieces):
+            values = torch.from_numpy(ArrayFile.open(self._gradients(piece), "gradients").read(name))
+            moments = moments or Moments(values.shape[1], values.shape[2])
+            moments.add(values)
+        if moments is None:
+            raise AttributionError("examples", "give no gradient")
+        settings = self.plan.settings.features
+        basis = moments.basis(settings.directions, settings.rank_directions)
+        write_arrays(self._basis(at), _basis_arrays(name, basis), [[name, basis.output_exponent, basis.rank_exponent]])
+
+    def _read_bases(self, paths: Sequence[Path]) -> list[tuple[str, ModuleBasis]]:
+        if self.map_path.exists():  # others went on; nobody needs them here
+            return []
+        bases = []
+        for path in paths:
+            stored = ArrayFile.open(path, "basis")
+            ((name, *exponents),) = stored.about
+            bases.append((name, _stored_basis(stored, name, exponents)))
+        return bases
+
+    def _make_coordinates(self, piece: int) -> None:
+        path = self._gradients(piece)
+        stored = piece < self.plan.basis_pieces and path.exists()
+        batches = self._stored_gradients(path, piece) if stored else self._model.gradients(piece)
+        rows = np.concatenate([coordinates(self._bases, batch) for batch in batches])
+        arrays = {"coordinates": rows, "squares": (rows * rows).sum(axis=0)}
+        write_arrays(self._coordinates(piece), arrays)
+
+    def _stored_gradients(self, path: Path, piece: int) -> Iterator[Gradients]:
+        """In the same batches in which they were computed: products of another shape differ in the last bit."""
+        import torch
+
+        stored = ArrayFile.open(path, "gradients")
+        whole = {name: torch.from_numpy(stored.read(name)) for name in stored.places}
+        for batch in self.plan.batches(piece):
+            yield {name: values[batch] for name, values in whole.items()}
+
+    def _make_map(self) -> None:
+        total: Float64Array = np.zeros(0)
+        for piece in range(len(self.plan.pieces)):
+            squares = ArrayFile.open(self._coordinates(piece), "coordinates").read("squares")
+            total = squares if piece == 0 else total + squares
+        means = total / len(self.plan.examples)
+        arrays: dict[str, Array] = {}
+        about = []
+        for module in scale_modules(self._bases, means, self.plan.settings.features.damping_ppb):
+            arrays |= _basis_arrays(module.name, module.basis) | {f"{module.name}/{_SCALE}": module.scale.values}
+            exponents = module.basis.output_exponent, module.basis.rank_exponent, module.scale.exponent
+            about.append([module.name, *exponents])
+        write_arrays(self.map_path, arrays, about)
+
+    def _gradients(self, piece: int) -> Path:
+        return self.folder / f"gradients-{piece:05d}.bin"
+
+    def _basis(self, module: int) -> Path:
+        return self.folder / f"basis-{module:04d}.bin"
+
+    def _coordinates(self, piece: int) -> Path:
+        return self.folder / f"coordinates-{piece:05d}.bin"
+
+
+class _Model:
+    """The model of a checkpoint in canonical form, from the first gradient until the block ends."""
+
+    def __init__(self, plan: Plan, number: int, model_of: ModelOf) -> None:
+        self._plan = plan
+        self._number = number
+        self._model_of = model_of
+        self._stack = ExitStack()
+        self._collector: GradientCollector | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def gradients(self, piece: int) -> Iterator[Gradients]:
+        """Gradients of a piece, batch by batch."""
+        if self._collector is None:
+            model = self._model_of(self._plan.checkpoints[self._number])
+            self._stack.enter_context(canonical(model, self._plan.settings.precision))
+            self._collector = GradientCollector(model, self._plan.module_names)
+        rows = self._plan.pieces[piece]
+        for batch in self._plan.batches(piece):
+            tokens = [self._plan.examples[number].tokens for number in rows[batch]]
+            yield self._collector.collect_tokens(tokens, self._plan.settings.padding_id)
+
+
+def _basis_arrays(name: str, basis: ModuleBasis) -> dict[str, Array]:
+    return {f"{name}/{_OUTPUT}": basis.output, f"{name}/{_RANK}": basis.rank}
+
+
+def _stored_basis(stored: ArrayFile, name: str, exponents: Sequence[int]) -> ModuleBasis:
+    return ModuleBasis(stored.read(f"{name}/{_OUTPUT}"), exponents[0], stored.read(f"{name}/{_RANK}"), exponents[1])

@@ -1,0 +1,285 @@
+"""Builds: killed at any point, shared among processes, in other pieces; and what an index then holds."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from attribution import index_checkpoint
+from attribution.errors import AttributionError
+from attribution.features import FeatureSettings, fit_in_memory
+from attribution.gradients import GradientCollector
+from attribution.index import Index
+from attribution.index_build import build_index
+from attribution.index_files import write_arrays
+from attribution.index_plan import IndexSettings, Plan
+from attribution.loss import Tokens
+from attribution.precision import BAND, canonical
+from attribution.query import deviation, leaf_codes
+from attribution.sharding import Shard
+from tests.attribution.building import KILLED, MODULES, SETTINGS, build, checkpoints, examples, model_of
+
+pytestmark = pytest.mark.ml
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    return build(tmp_path_factory.mktemp("whole"))
+
+
+LEFT = ["index", "weights-0.safetensors", "weights-1.safetensors"]
+PLANS: dict[str, dict[str, Any]] = {
+    # A file or two at a time, up to the codes; then within the files of the index itself.
+    "killed": {
+        "kills": [[1, number % 2 == 0] for number in range(16)]
+        + [[step, after] for step in (1, 6, 9, 10, 13, 17, 18) for after in (False, True)]
+    },
+    "one": {"workers": 1},
+    "two": {"workers": 2},
+    "three": {"workers": 3},
+    "three, one killed": {"workers": 3, "killed_worker": 0, "step": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """What became of all plans, in an interpreter of their own."""
+    folder = tmp_path_factory.mktemp("processes")
+    words = [sys.executable, "-m", "tests.attribution.building", str(folder), json.dumps(PLANS)]
+    settings = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, cwd=ROOT, env=settings, capture_output=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    return folder, json.loads(done.stdout)
+
+
+def test_a_build_that_is_killed_at_any_point_goes_on_to_the_same_root(
+    outcomes: tuple[Path, Any], uninterrupted: Index
+) -> None:
+    """Killed before or after a file takes its place, again and again, each time by a process that goes on."""
+    folder, found = outcomes
+    kills = len(PLANS["killed"]["kills"])
+    assert found["killed"] == {"statuses": [KILLED] * kills, "root": uninterrupted.root.hex(), "left": LEFT}
+    Index.open(folder / "killed" / "index", uninterrupted.root).verify()
+
+
+@pytest.mark.parametrize(("name", "workers"), [("one", 1), ("two", 2), ("three", 3)])
+def test_any_number_of_processes_gives_the_same_root(
+    outcomes: tuple[Path, Any], uninterrupted: Index, name: str, workers: int
+) -> None:
+    assert outcomes[1][name] == {"statuses": [0] * workers, "root": uninterrupted.root.hex(), "left": LEFT}
+
+
+def test_processes_finish_the_work_of_one_that_is_killed(outcomes: tuple[Path, Any], uninterrupted: Index) -> None:
+    found = outcomes[1]["three, one killed"]
+    assert found == {"statuses": [KILLED, 0, 0], "root": uninterrupted.root.hex(), "left": LEFT}
+
+
+def test_an_index_holds_every_example_in_order_with_exact_sums(uninterrupted: Index) -> None:
+    uninterrupted.verify()
+    given = sorted(examples(), key=lambda example: (example.contribution_id, example.row_leaf))
+    assert [(leaf.row_leaf, leaf.contribution_id, leaf.owner) for leaf in uninterrupted.leaves] == [
+        (example.row_leaf, example.contribution_id, example.owner) for example in given
+    ]
+    assert uninterrupted.owners == tuple(sorted({example.owner for example in given}))
+    for owner, sums in zip(uninterrupted.owners, uninterrupted.owner_sums, strict=True):
+        rows = [number for number, example in enumerate(given) if example.owner == owner]
+        assert sums.tolist() == uninterrupted.codes[rows].astype(np.int64).sum(axis=0).tolist()
+    assert all(uninterrupted.leaf_number(item.contribution_id, item.row_leaf) == at for at, item in enumerate(given))
+
+
+def test_a_build_gives_the_codes_of_the_same_steps_in_memory(tmp_path: Path) -> None:
+    index = build(tmp_path, basis_examples=0)
+    given = sorted(examples(), key=lambda example: (example.contribution_id, example.row_leaf))
+    gradients = []
+    for path in checkpoints(tmp_path):
+        with canonical(model_of(path), "float32") as model:
+            gradients.append(GradientCollector(model, MODULES).collect_tokens([item.tokens for item in given]))
+    memory = fit_in_memory(gradients, SETTINGS.features)
+    assert index.parameters.exponent == memory.map.exponent
+    for row, expected in zip(index.codes, memory.codes, strict=True):
+        # Bases are those of the same gradients in other batches.
+        assert deviation(row, expected).relative_ppb < 10**5
+    assert index.parameters.codes == 2 * (3 * 6 + 3 * 5)
+
+
+def test_audited_leaves_computed_singly_lie_within_the_band(tmp_path: Path) -> None:
+    index = build(tmp_path)
+    given = sorted(examples(), key=lambda example: (example.contribution_id, example.row_leaf))
+    for number, example in enumerate(given):
+        models = [model_of(path) for path in checkpoints(tmp_path)]
+        found = deviation(leaf_codes(models, index.feature_map, example.tokens), index.codes[number])
+        # Codes are rounded: half a unit each on either side is part of the distance.
+        rounding = 10**9 * index.parameters.codes**0.5 / np.linalg.norm(index.codes[number].astype(float))
+        assert found.relative_ppb <= 10**9 * BAND + rounding
+        assert found.largest <= 1
+
+
+def test_float64_gives_the_same_index_in_any_batches(tmp_path: Path) -> None:
+    indexes = []
+    for batch in (1, 3, 4):
+        (tmp_path / str(batch)).mkdir()
+        indexes.append(build(tmp_path / str(batch), precision="float64", batch_examples=batch))
+    assert all(np.array_equal(index.codes, indexes[0].codes) for index in indexes)
+    lists = [[index.commitment.list_root(name) for name in ("leaves", "owners")] for index in indexes]
+    files = [[index.commitment.file(f"{kind}/0001") for kind in ("basis", "scales")] for index in indexes]
+    assert lists == [lists[0]] * 3
+    assert files == [files[0]] * 3
+
+
+def test_memory_is_bounded_by_the_pieces_whatever_the_number_of_examples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    largest: dict[str, int] = {}
+
+    def measured(path: Path, arrays: dict[str, Any], about: Any = "") -> None:
+        kind = path.name.split("-")[0]
+        largest[kind] = max(largest.get(kind, 0), sum(values.nbytes for values in arrays.values()))
+        write_arrays(path, arrays, about)
+
+    monkeypatch.setattr(index_checkpoint, "write_arrays", measured)
+    sizes = []
+    for count in (18, 90):
+        (tmp_path / str(count)).mkdir()
+        largest.clear()
+        build(tmp_path / str(count), count=count, basis_examples=0)
+        sizes.append(dict(largest))
+    assert sizes[0] == sizes[1]
+    assert sizes[0]["gradients"] == 4 * 4 * (5 * 6 + 12 * 5)  # float32 of a piece
+    assert sizes[0]["coordinates"] == 8 * (4 + 1) * 3 * (6 + 5)  # float64 of a piece and the squares
+
+
+def test_the_model_runs_once_for_every_example_and_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cost of an index: one forward and backward pass, also for those that the bases are fitted on."""
+    seen: list[int] = []
+    collect = GradientCollector.collect_tokens
+
+    def counted(self: GradientCollector, batch: Any, padding_id: int = 0) -> Any:
+        seen.append(len(batch))
+        return collect(self, batch, padding_id)
+
+    monkeypatch.setattr(GradientCollector, "collect_tokens", counted)
+    build(tmp_path)
+    assert sum(seen) == 2 * 18
+
+
+def test_progress_names_stages_and_a_finished_index_is_only_opened(tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    first = build(tmp_path, progress=lambda *item: seen.append(item))
+    stages = list(dict.fromkeys(stage for stage, _, _ in seen))
+    assert stages == [
+        *[f"checkpoint 1: {stage}" for stage in ("gradients", "basis", "coordinates", "scales")],
+        *[f"checkpoint 2: {stage}" for stage in ("gradients", "basis", "coordinates", "scales")],
+        "norms", "limits", "codes", "index",
+    ]  # fmt: skip
+    assert [item for item in seen if item[0] == "codes"] == [("codes", done, 5) for done in range(1, 6)]
+    seen.clear()
+    assert build(tmp_path, progress=lambda *item: seen.append(item)).root == first.root
+    assert seen == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "float64"},
+        {"features": FeatureSettings(directions=2)},
+        {"features": FeatureSettings(directions=3, damping_ppb=10**9)},
+        {"source": {"model": b'"another"'}},
+    ],
+)
+def test_whatever_an_index_is_built_with_is_in_its_root(
+    tmp_path: Path, uninterrupted: Index, changes: dict[str, Any]
+) -> None:
+    assert build(tmp_path, **changes).root != uninterrupted.root
+    with pytest.raises(AttributionError, match="folder: index holds an index of other inputs"):
+        build(tmp_path)
+
+
+def test_sampled_examples_are_spread_evenly_and_every_example_is_in_one_piece() -> None:
+    settings = replace(SETTINGS, basis_examples=4, piece_examples=3)
+    plan = Plan.of(examples(10), [Path("one")], settings, None, {})
+    assert sorted(number for piece in plan.pieces for number in piece) == list(range(10))
+    basis = sorted(number for piece in plan.pieces[: plan.basis_pieces] for number in piece)
+    assert basis == [0, 3, 6, 9]
+    for piece in plan.pieces:
+        assert len(piece) <= 3
+        lengths = [len(plan.examples[number].tokens.ids) for number in piece]
+        assert lengths == sorted(lengths)
+    everything = Plan.of(examples(10), [Path("one")], replace(settings, basis_examples=0), None, {})
+    assert everything.basis_pieces == len(everything.pieces) == 4
+
+
+def changed(**changes: Any) -> list[Any]:
+    return [replace(examples(1)[0], **changes)]
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "words"),
+    [
+        (list, "examples", "1 to 16777216, not 0"),
+        (lambda: examples(2) * 2, "examples", "is there twice"),
+        (lambda: changed(owner=b"1"), "owner", "must have 32 bytes"),
+        (lambda: changed(tokens=Tokens((1,), 0)), "tokens", "has 1 tokens"),
+        (lambda: changed(tokens=Tokens((1, 2), 2)), "tokens", "a prompt of 2 of 2 tokens"),
+        (lambda: changed(tokens=Tokens((1, -2), 0)), "tokens", "integers from 0"),
+    ],
+)
+def test_examples_that_cannot_be_indexed_are_named(
+    tmp_path: Path, given: Callable[[], Any], field: str, words: str
+) -> None:
+    with pytest.raises(AttributionError, match=words) as refused:
+        build_index(given(), checkpoints(tmp_path), model_of, SETTINGS, tmp_path / "index", module_names=MODULES)
+    assert refused.value.field.endswith(field)
+
+
+def test_settings_and_checkpoints_out_of_range_are_named(tmp_path: Path) -> None:
+    with pytest.raises(AttributionError, match=r"parameters.batch_examples: must be an integer from 1 to 4096, not 0"):
+        IndexSettings(batch_examples=0)
+    with pytest.raises(AttributionError, match=r"parameters.precision: must be float32 or float64"):
+        IndexSettings(precision="bfloat16")  # type: ignore[arg-type]
+    with pytest.raises(AttributionError, match="checkpoints: 1 to 16, not 0"):
+        build_index(examples(), [], model_of, SETTINGS, tmp_path / "index")
+    with pytest.raises(AttributionError, match="checkpoints: absent is no safetensors file"):
+        build_index(examples(), [tmp_path / "absent"], model_of, SETTINGS, tmp_path / "index")
+    with pytest.raises(AttributionError, match="rank: 2 of 2 processes"):
+        Shard(2, 2)
+
+
+def test_a_damaged_work_file_stops_the_build_and_is_named(tmp_path: Path) -> None:
+    def damage(stage: str, done: int, total: int) -> None:
+        if stage == "checkpoint 1: coordinates" and done == total:
+            (file,) = tmp_path.glob("index-work/*/checkpoint-0000/coordinates-00001.bin")
+            data = bytearray(file.read_bytes())
+            data[-3] ^= 1
+            file.write_bytes(data)
+
+    with pytest.raises(AttributionError, match=r"coordinates: array 'squares' of coordinates-00001.bin is damaged"):
+        build(tmp_path, progress=damage)
+
+
+def test_ranks_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert Shard.from_environment() == Shard(0, 1)
+    monkeypatch.setenv("RANK", "2")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert Shard.from_environment() == Shard(2, 4)
+    monkeypatch.setenv("RANK", "first")
+    with pytest.raises(AttributionError, match="rank: RANK and WORLD_SIZE must be numbers"):
+        Shard.from_environment()
