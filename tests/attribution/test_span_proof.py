@@ -73,6 +73,31 @@ def test_a_proof_with_any_byte_changed_shows_the_same_or_nothing(
             assert verify_spans(changed, output, root) == honest
 
 
+@given(corpora(), outputs(), st.data())
+def test_whatever_a_prover_claims_of_an_honest_index_only_the_true_spans_pass(
+    folder: Path, documents: list[SpanDocument], output: list[int], data: st.DataObject
+) -> None:
+    """Every block is honest here; claims and absences are left out, moved, shortened or added."""
+    with built(documents, folder) as index:
+        query = encode_output(index.commitment.parameters, output)
+        count = len(output)
+        starts = st.integers(0, max(0, count - 1))
+        places = starts.flatmap(lambda start: st.tuples(st.just(start), st.integers(start + 1, count)))
+        extra = data.draw(st.lists(places, max_size=3)) if count else []
+        moved = data.draw(st.sampled_from([0, 0, 0, -1, 1]))
+        claims = {(span.start, span.end) for span in index.all_spans(output)}
+        claims = {claim for claim in claims if data.draw(st.integers(0, 3))} | set(extra[:1])
+        spans = [FoundSpan(a, b, *index.find(query[a * 4 : b * 4])) for a, b in sorted(claims)]
+        honest = [(a, b) for a, b, _ in msgpack.unpackb(prove_spans(index, output))[ABSENCES]]
+        stretches = sorted({pair for pair in honest if data.draw(st.integers(0, 5))} | set(extra[1:]))
+        absences = [(a, b, max(0, index.rank_of(query[a * 4 : b * 4]) + moved)) for a, b in stretches]
+        with suppress(AttributionError):
+            kept = span_proof._check(index, query, output, 2, spans, absences)
+            naive = Naive(documents, loose())
+            assert [(span.start, span.end) for span in spans] == naive.maximal(output)
+            assert kept == naive.spans(output)
+
+
 # One text with enough tokens for several blocks; owner 1 wrote the long passage, owner 2 the short one.
 PASSAGE = list(range(10, 40))
 RANDOM = np.random.default_rng(7)
