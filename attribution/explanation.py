@@ -72,10 +72,9 @@ def verify_integers(
     if header is not None:
         return header
     inputs: dict[bytes, LayerInputs] = {}
-    for index, part in enumerate(document.layers):
-        entry_id = bytes.fromhex(part.entry_id)
+    for index, ((entry_id, amount), part) in enumerate(zip(reached(facts), document.layers, strict=True)):
         known = facts.layers[entry_id]
-        if not known.method:
+        if not known.method or not amount:
             continue
         found = _inputs_of(f"layers[{index}]", part, known, (evidence or {}).get(entry_id))
         if isinstance(found, Difference):
@@ -111,7 +110,7 @@ def _header_difference(document: Explanation, facts: ChainFacts) -> Difference |
         ("model", facts.model, document.model),
         ("model_version", facts.model_version, document.model_version),
     ]
-    order = [entry_id.hex() for entry_id in reached(facts)]
+    order = [entry_id.hex() for entry_id, _ in reached(facts)]
     for index, (expected, part) in enumerate(zip(order, document.layers, strict=False)):
         pairs.append((f"layers[{index}].entry_id", expected, part.entry_id))
     pairs.append(("layers", f"{len(order)} layers", f"{len(document.layers)} layers"))

@@ -119,17 +119,16 @@ class Refuted(Exception):
 
 def compose(facts: ChainFacts, exchange: Exchange, inputs: Mapping[bytes, LayerInputs]) -> Explanation:
     """The document that follows from the facts and the underivable inputs."""
-    order = reached(facts)
-    parts = {
-        entry_id: _layer_part(f"layers[{index}]", facts.layers[entry_id], inputs.get(entry_id), exchange)
-        for index, entry_id in enumerate(order)
-    }
-    layers = {
-        entry_id: replace(known.layer, own=parts[entry_id][1] if entry_id in parts else None)
-        for entry_id, known in facts.layers.items()
-    }
+    own: dict[bytes, Shares | None] = {}
+    parts = []
+    for index, (entry_id, amount) in enumerate(reached(facts)):
+        known, given = facts.layers[entry_id], inputs.get(entry_id)
+        if amount and known.method and given is None:
+            raise AttributionError(f"layers[{index}]", f"entry {entry_id.hex()} has an index: it is needed")
+        part, own[entry_id] = _layer_part(f"layers[{index}]", known, given if amount else None, exchange)
+        parts.append(msgspec.structs.replace(part, own_ppb=amount))
+    layers = {entry_id: replace(known.layer, own=own.get(entry_id)) for entry_id, known in facts.layers.items()}
     whole = layered_shares(facts.entry_id, layers)
-    amounts = {layer.entry_id: layer.own_ppb for layer in whole.layers}
     return Explanation(
         FORMAT,
         VERSION,
@@ -139,7 +138,7 @@ def compose(facts: ChainFacts, exchange: Exchange, inputs: Mapping[bytes, LayerI
         facts.model_version,
         TextPart(exchange.prompt, exchange.prompt_ids),
         TextPart(exchange.output, exchange.output_ids),
-        tuple(msgspec.structs.replace(parts[entry_id][0], own_ppb=amounts[entry_id]) for entry_id in order),
+        tuple(parts),
         _lines(whole.by_owner),
         whole.unexplained_ppb,
     )
@@ -152,8 +151,6 @@ def _layer_part(
     parents = tuple(ParentLine(each.entry_id.hex(), each.share_ppb, each.kept_ppb) for each in layer.parents)
     bare = LayerPart(layer.entry_id.hex(), layer.number, int(layer.has_data), parents, known.method, 0)
     if given is None:
-        if known.method:
-            raise AttributionError(place, f"entry {layer.entry_id.hex()} has an index: it is needed")
         return bare, None
     gradients = spans = None
     roots, policy = given.commitment.roots, given.commitment.policy
@@ -297,7 +294,10 @@ def _lines(by_owner: Sequence[tuple[bytes, int]]) -> tuple[ShareLine, ...]:
     return tuple(ShareLine(owner.hex(), part) for owner, part in by_owner)
 
 
-def reached(facts: ChainFacts) -> list[bytes]:
-    """The entry and its ancestors by falling number: the layers of the document."""
-    bare = {entry_id: known.layer for entry_id, known in facts.layers.items()}
-    return [layer.entry_id for layer in layered_shares(facts.entry_id, bare).layers]
+def reached(facts: ChainFacts) -> list[tuple[bytes, int]]:
+    """The layers of the document: the entry and its ancestors by falling number, and what each one's data gets.
+
+    That follows from the schedules alone. A layer that gets nothing needs no index.
+    """
+    bare = {entry_id: replace(known.layer, own=None) for entry_id, known in facts.layers.items()}
+    return [(layer.entry_id, layer.own_ppb) for layer in layered_shares(facts.entry_id, bare).layers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from attribution.explanation_parts import (
     contributions_to_show,
     rows_to_show,
 )
-from attribution.inheritance import Layer
+from attribution.inheritance import Layer, ParentPart
 from attribution.scores import exact_scores
 from attribution.shares import payout_shares
+from openledger.manifest import to_json
 from tests.attribution.explained import FIRST, POLICY, SECOND, Story, changed, query_of, tell
 from tests.attribution.small_index import committed, key
 
@@ -151,3 +153,19 @@ def test_large_indexes_with_clipped_owners_verify(story: Story) -> None:
     assert verify_integers(document, facts) is None
     assert verify_integers(document, facts, {FIRST: index.evidence(with_codes=True)}) is None
     assert sum(line.share_ppb for line in document.by_owner) + document.unexplained_ppb == PPB
+
+
+def test_a_layer_that_gets_nothing_needs_no_index(story: Story) -> None:
+    """The schedule lets the parent keep nothing: its index may be lost, and cannot be slipped in."""
+    top = story.facts.layers[SECOND]
+    layer = replace(top.layer, parents=(ParentPart(FIRST, PPB, 0),))
+    facts = replace(story.facts, layers={**story.facts.layers, SECOND: replace(top, layer=layer)})
+    document = explain(facts, story.exchange, {SECOND: story.inputs[SECOND]})
+    assert verify_integers(document, facts) is None
+    assert [part.own_ppb for part in document.layers] == [PPB, 0, 0]
+    assert explain(facts, story.exchange, story.inputs) == document
+    tree = json.loads(document.encode())
+    tree["layers"][1] = json.loads(story.document.encode())["layers"][1] | {"own_ppb": 0}
+    difference = verify_integers(decode(to_json(tree)), facts)
+    assert difference is not None
+    assert (difference.field, difference.expected) == ("layers[1].by_owner", "0 items")
