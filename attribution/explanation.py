@@ -37,7 +37,7 @@ from attribution.explanation_parts import (
     LayerInputs,
     Refuted,
     compose,
-    reached,
+    layer_amounts,
 )
 from openledger.manifest import Manifest, ManifestError
 
@@ -72,7 +72,7 @@ def verify_integers(
     if header is not None:
         return header
     inputs: dict[bytes, LayerInputs] = {}
-    for index, ((entry_id, amount), part) in enumerate(zip(reached(facts), document.layers, strict=True)):
+    for index, ((entry_id, amount), part) in enumerate(zip(layer_amounts(facts), document.layers, strict=True)):
         known = facts.layers[entry_id]
         if not known.method or not amount:
             continue
@@ -110,7 +110,7 @@ def _header_difference(document: Explanation, facts: ChainFacts) -> Difference |
         ("model", facts.model, document.model),
         ("model_version", facts.model_version, document.model_version),
     ]
-    order = [entry_id.hex() for entry_id, _ in reached(facts)]
+    order = [entry_id.hex() for entry_id, _ in layer_amounts(facts)]
     for index, (expected, part) in enumerate(zip(order, document.layers, strict=False)):
         pairs.append((f"layers[{index}].entry_id", expected, part.entry_id))
     pairs.append(("layers", f"{len(order)} layers", f"{len(document.layers)} layers"))

@@ -121,7 +121,7 @@ def compose(facts: ChainFacts, exchange: Exchange, inputs: Mapping[bytes, LayerI
     """The document that follows from the facts and the underivable inputs."""
     own: dict[bytes, Shares | None] = {}
     parts = []
-    for index, (entry_id, amount) in enumerate(reached(facts)):
+    for index, (entry_id, amount) in enumerate(layer_amounts(facts)):
         known, given = facts.layers[entry_id], inputs.get(entry_id)
         if amount and known.method and given is None:
             raise AttributionError(f"layers[{index}]", f"entry {entry_id.hex()} has an index: it is needed")
@@ -294,10 +294,15 @@ def _lines(by_owner: Sequence[tuple[bytes, int]]) -> tuple[ShareLine, ...]:
     return tuple(ShareLine(owner.hex(), part) for owner, part in by_owner)
 
 
-def reached(facts: ChainFacts) -> list[tuple[bytes, int]]:
+def layer_amounts(facts: ChainFacts) -> list[tuple[bytes, int]]:
     """The layers of the document: the entry and its ancestors by falling number, and what each one's data gets.
 
     That follows from the schedules alone. A layer that gets nothing needs no index.
     """
     bare = {entry_id: replace(known.layer, own=None) for entry_id, known in facts.layers.items()}
     return [(layer.entry_id, layer.own_ppb) for layer in layered_shares(facts.entry_id, bare).layers]
+
+
+def reached(facts: ChainFacts) -> list[bytes]:
+    """The layers whose data gets a part: those that need inputs if they record an index."""
+    return [entry_id for entry_id, amount in layer_amounts(facts) if amount]
