@@ -27,7 +27,7 @@ from attribution.query import deviation, leaf_codes
 from attribution.sharding import Shard
 from tests.attribution.building import KILLED, MODULES, SETTINGS, build, checkpoints, examples, model_of
 
-pytestmark = pytest.mark.ml
+pytestmark = [pytest.mark.ml, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
 
 
@@ -64,7 +64,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("processes")
     words = [sys.executable, "-m", "tests.attribution.building", str(folder), json.dumps(PLANS)]
     settings = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(words, cwd=ROOT, env=settings, capture_output=True, timeout=110, check=False)
+    done = subprocess.run(words, cwd=ROOT, env=settings, capture_output=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     return folder, json.loads(done.stdout)
 
