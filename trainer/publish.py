@@ -14,7 +14,14 @@ from typing import Any, Protocol
 from abci_app.bech32 import PREFIXES, decode_id, encode_id
 from abci_app.errors import Code
 from abci_app.module import Message
-from abci_app.modules.datanets_queries import MAX_FULL_PAGE, FullContribution, FullVersionView, VersionQuery
+from abci_app.modules.datanets_queries import (
+    MAX_FULL_PAGE,
+    ContributionQuery,
+    ContributionView,
+    FullContribution,
+    FullVersionView,
+    VersionQuery,
+)
 from abci_app.modules.licence_join import Outcome
 from abci_app.modules.models_queries import (
     EntryQuery,
@@ -41,6 +48,7 @@ from abci_app.modules.models_records import (
     RecordRuns,
     Run,
     RunDraft,
+    StoredEntry,
     entry_id_of,
 )
 from abci_app.types import ID_BYTES, MAX_NAME_LENGTH, MAX_TEXT_LENGTH, PPB
@@ -81,6 +89,10 @@ class Pending(Protocol):
 
 class LedgerClient(Protocol):
     """What is needed of a client: `openledger.Client` fulfils it."""
+
+    @property
+    def chain_id(self) -> str:
+        """Of the chain that answers."""
 
     def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
         """A module's query."""
@@ -223,11 +235,33 @@ class ClientLedger:
 
     def entry(self, reference: str) -> KnownEntry:
         """An entry by id or hex, or a version of a model: `my-model` is the latest, `my-model@2` the second."""
+        entry_id = self.entry_id(reference)
+        return KnownEntry(entry_id, from_entry(self.stored_entry(entry_id).entry))
+
+    def entry_id(self, reference: str) -> bytes:
+        """Id of such an entry."""
         entry_id, name = parse_reference("olrun", reference)
-        if name:
-            entry_id = self._entry_of_model(*split_version(name))
+        return self._entry_of_model(*split_version(name)) if name else entry_id
+
+    def stored_entry(self, entry_id: bytes) -> StoredEntry:
+        """An entry with what the chain wrote beside it."""
         view: EntryView = self._query("models", "entry", EntryQuery(entry_id)).value
-        return KnownEntry(entry_id, from_entry(view.stored.entry))
+        return view.stored
+
+    def contribution(self, contribution_id: bytes) -> ContributionRecord:
+        """One contribution."""
+        view: ContributionView = self._query("datanets", "contribution", ContributionQuery(contribution_id)).value
+        return _contribution(FullContribution(contribution_id, view.stored))
+
+    def model_name(self, model_id: bytes) -> str:
+        """Name of a model."""
+        view: ModelView = self._query("models", "model", ModelQuery(model_id, "")).value
+        return view.model.name
+
+    @property
+    def chain_id(self) -> str:
+        """Of the chain that answers."""
+        return self._client.chain_id
 
     def licence_verdict(
         self, kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tuple[bytes, int]]

@@ -20,6 +20,8 @@ from openledger.manifest import Manifest, get_manifest
 from trainer.base_model import SOURCE_SHA256, BaseModelError, cache_home, import_base_model
 from trainer.dataset import DatanetVersion
 from trainer.describe import share
+from trainer.indexes import Progress as IndexProgress
+from trainer.indexes import build_indexes
 from trainer.partition import rows_used
 from trainer.recipe import Recipe
 from trainer.record import EntryRecord, ParentRecord, RunRecord, files_of, record_training
@@ -68,6 +70,7 @@ def train_recipe(
     *,
     keep_checkpoint: bool = False,
     progress: Progress | None = None,
+    index_progress: IndexProgress | None = None,
     say: Say = lambda _: None,
 ) -> tuple[TrainedRun, RunRecord]:
     """Fetch, check, train and record (not yet publish); everything is named by digests that the chain knows.
@@ -83,17 +86,27 @@ def train_recipe(
     base_folder, base_artefact = artefact_folder(base, store)
     adapter_folder = artefact_folder(adapter, store)[0] if adapter else None
     say(f"training {recipe.train.steps} steps on {len({example.row.leaf for example in prepared.order})} rows")
+    work_folder = cache_home() / "runs" / f"{recipe.digest().hex()[:32]}-{base_artefact.tensor_digest.hex()[:16]}"
     run = train(
         prepared,
         base_folder,
         output_folder,
         base_label=recipe.model.base,
         adapter_folder=adapter_folder,
-        work_folder=cache_home() / "runs" / f"{recipe.digest().hex()[:32]}-{base_artefact.tensor_digest.hex()[:16]}",
+        work_folder=work_folder,
         keep_checkpoint=keep_checkpoint,
         progress=progress,
     )
-    return run, record_training(run, base_artefact, parents_of(recipe, base, adapter), store)
+    indexes = build_indexes(run, base_folder, store, work_folder, progress=index_progress, say=say)
+    record = record_training(
+        run,
+        base_artefact,
+        parents_of(recipe, base, adapter),
+        store,
+        attribution_method=indexes.method if indexes else 0,
+        attribution_root=indexes.root if indexes else b"",
+    )
+    return run, record
 
 
 def discard_checkpoint(run: TrainedRun) -> None:

@@ -1,0 +1,194 @@
+"""`openledger explain`: who shaped an answer of a recorded model, and the check of somebody else's explanation."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openledger.cli.trust import add_trust_options
+from openledger.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from attribution.document import Explanation
+    from openledger.content import ContentStore
+    from trainer.explain import Explainer
+    from trainer.publish import ClientLedger
+
+_EXAMPLES = """\
+examples:
+  openledger explain --model helper --prompt "What does zip do?"       the model answers, the answer is explained
+  openledger explain --model helper --prompt "..." --answer "..."      a given answer
+  openledger explain --model helper --prompt "..." --write e.json --html e.html
+  openledger explain --verify e.json                                   integers, then codes by repetition
+  openledger explain --verify e.json --integers-only                   without a model: seconds
+
+what the shares are not: influence on this model's answer is measured, not who is right or whose idea it was
+
+exit code of --verify: 0 when everything holds, 7 when something differs; the first such field is named
+"""
+# Of one file that is read for a prompt or an answer.
+_MAX_TEXT_BYTES = 2**20
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "explain",
+        help="who shaped an answer: contributors, rows, spans, verified",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", metavar="MODEL", help="model (my-model, my-model@2) or entry (olrun1...)")
+    what.add_argument("--verify", type=Path, metavar="FILE", help="check an explanation that somebody wrote")
+    prompt = parser.add_mutually_exclusive_group()
+    prompt.add_argument("--prompt", metavar="TEXT", help="what the model was asked")
+    prompt.add_argument("--prompt-file", type=Path, metavar="FILE", help="the same, from a file")
+    answer = parser.add_mutually_exclusive_group()
+    answer.add_argument("--answer", metavar="TEXT", help="output to explain (default: the model answers)")
+    answer.add_argument("--answer-file", type=Path, metavar="FILE", help="the same, from a file")
+    parser.add_argument("--max-tokens", type=int, default=48, metavar="N", help="longest answer of the model (48)")
+    parser.add_argument("--rows", type=int, default=5, metavar="N", help="supporting rows to show, 0 to 64 (5)")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the explanation for `explain --verify`")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write it as a page with coloured spans")
+    parser.add_argument("--integers-only", action="store_true", help="with --verify: do not run the model")
+    parser.add_argument("--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)")
+    add_trust_options(parser, one_answer=False)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Dispatch."""
+    from openledger.content import ContentStore
+    from openledger.errors import UsageError
+    from trainer.environment import prepare
+
+    prepare()
+    store = ContentStore.open(args.content)
+    if args.verify:
+        unfit = [name for name in ("prompt", "prompt_file", "answer", "answer_file", "write") if getattr(args, name)]
+        if unfit:
+            raise UsageError(f"--{unfit[0].replace('_', '-')} goes with --model: leave it out with --verify")
+        return _verify(args, store)
+    if args.prompt is None and args.prompt_file is None:
+        raise UsageError("what was asked? give --prompt TEXT or --prompt-file FILE")
+    if not 0 <= args.rows <= 64 or not 1 <= args.max_tokens <= 4_096:
+        raise UsageError("--rows is 0 to 64, --max-tokens 1 to 4096")
+    return _explain(args, store)
+
+
+def _explain(args: argparse.Namespace, store: ContentStore) -> int:
+    from openledger.cli.train import open_ledger
+    from trainer.explain import Explainer
+    from trainer.explain_facts import read_facts
+
+    prompt = args.prompt if args.prompt_file is None else _read(args.prompt_file).decode("utf-8")
+    answer = args.answer if args.answer_file is None else _read(args.answer_file).decode("utf-8")
+    args.signer = None
+    with open_ledger(args) as ledger:
+        explainer = Explainer(read_facts(ledger, args.model), store, _say)
+        exchange = explainer.exchange(prompt, answer, args.max_tokens)
+        document = explainer.explain(exchange, rows=args.rows)
+        checked = _check(args, document, explainer, repeat=False)
+        if args.write:
+            args.write.write_bytes(document.encode())
+            _say(f"wrote {args.write}")
+        _show(args, document, explainer, ledger, store, checked)
+    return ExitCode.OK
+
+
+def _verify(args: argparse.Namespace, store: ContentStore) -> int:
+    from attribution.document import MAX_DOCUMENT_BYTES, decode
+    from openledger.cli.train import open_ledger
+    from trainer.explain import Explainer
+    from trainer.explain_facts import read_facts
+    from trainer.publish import entry_text
+
+    document = decode(_read(args.verify, MAX_DOCUMENT_BYTES))
+    args.signer = None
+    with open_ledger(args) as ledger:
+        facts = read_facts(ledger, entry_text(bytes.fromhex(document.entry_id)))
+        explainer = Explainer(facts, store, _say)
+        checked = _check(args, document, explainer, repeat=not args.integers_only)
+        _show(args, document, explainer, ledger, store, checked)
+    return ExitCode.OK
+
+
+def _check(args: argparse.Namespace, document: Explanation, explainer: Explainer, *, repeat: bool) -> list[str]:
+    """Sentences on what was verified; raises `NotVerified` with the first field that differs."""
+    from attribution.explanation import unchecked, verify_integers
+    from openledger.errors import NotVerified
+
+    facts = explainer.entries.facts
+    difference = verify_integers(document, facts)
+    if difference is not None:
+        raise NotVerified(f"the explanation is not what follows from the chain: {difference}")
+    word = "taken from the node unverified" if args.unverified else "verified by the light client"
+    lines = [
+        f"entry {document.entry_id[:16]}… and its {len(document.layers) - 1} ancestors on {facts.chain_id}: {word}",
+        "commitments, sums, scores, spans and shares: recomputed, every integer equal",
+    ]
+    if repeat:
+        evidence = explainer.evidence()
+        difference = verify_integers(document, facts, evidence)
+        if difference is not None:
+            raise NotVerified(f"the explanation is not what follows from the index: {difference}")
+        lines.append("best rows and contributions: recomputed from the codes of all rows")
+        lines += explainer.reexecute(document)
+    elif args.verify:
+        lines += [f"not checked without the model: {name}" for name in unchecked(document)]
+        lines.append("not checked without the model: whether the codes are those of prompt and output")
+    return lines
+
+
+def _show(
+    args: argparse.Namespace,
+    document: Explanation,
+    explainer: Explainer,
+    ledger: ClientLedger,
+    store: ContentStore,
+    checked: list[str],
+) -> None:
+    from openledger.cli.explain_view import View
+
+    view = View.of(document, explainer, ledger, store, _known_names(args))
+    if args.html:
+        from attribution.page import render
+
+        args.html.write_text(render(view.page(checked)), encoding="utf-8")
+        _say(f"wrote {args.html}")
+    if args.context.as_json:
+        import json
+
+        args.context.output.json({"explanation": json.loads(document.encode()), "verified": checked})
+    else:
+        view.print(args.context.output)
+        for line in checked:
+            print(f"verified: {line}" if not line.startswith("not checked") else line)
+
+
+def _known_names(args: argparse.Namespace) -> dict[bytes, str]:
+    """Names that this machine's key files give to addresses."""
+    try:
+        return {info.address_bytes: info.name for info in args.context.wallet().all_keys()}
+    except OSError:
+        return {}
+
+
+def _read(path: Path, limit: int = _MAX_TEXT_BYTES) -> bytes:
+    from openledger.errors import UsageError
+
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(limit + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > limit:
+        raise UsageError(f"{path} has more than {limit} bytes")
+    return data
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,0 +1,210 @@
+"""An explanation for people: tables on the terminal, and the lines of its HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from abci_app.bech32 import encode_id
+from abci_app.types import PPB
+
+if TYPE_CHECKING:
+    from attribution.document import Explanation, GradientPart, LayerPart, SpanPart
+    from attribution.page import Page
+    from openledger.cli.output import Output
+    from openledger.content import ContentStore
+    from trainer.explain import Explainer
+    from trainer.publish import ClientLedger
+
+# Of a row's text in a table.
+_SHOWN_CHARACTERS = 160
+# Of each layer.
+_SHOWN_CONTRIBUTIONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """A supporting row: owner, score, its part of the positive scores of its layer, text if the store has it."""
+
+    owner: str
+    entry_id: str
+    score: str
+    share_ppb: int
+    text: str | None
+
+
+@dataclass(frozen=True)
+class View:
+    """A document with what is only for people: names of addresses, texts of rows, the output in pieces."""
+
+    document: Explanation
+    names: Mapping[bytes, str]
+    rows: tuple[RowView, ...]
+    pieces: tuple[tuple[str, str, str], ...]  # text, contributor, note
+
+    @classmethod
+    def of(
+        cls,
+        document: Explanation,
+        explainer: Explainer,
+        ledger: ClientLedger,
+        store: ContentStore,
+        names: Mapping[bytes, str],
+    ) -> View:
+        """Fetch the texts of the rows that are shown; what the store lacks is shown as such."""
+        from trainer.explain import row_text
+
+        view = cls(document, names, (), ())
+        rows = []
+        for layer in document.layers:
+            gradients = _gradients(layer)
+            if gradients is None:
+                continue
+            positive = sum(max(0, int(line.score)) for line in gradients.owners) or 1
+            for row in gradients.rows:
+                text = row_text(ledger, store, bytes.fromhex(row.contribution_id), bytes.fromhex(row.row_leaf))
+                share_ppb = max(0, int(row.score)) * PPB // positive
+                rows.append(RowView(view.name(row.owner), layer.entry_id, row.score, share_ppb, text))
+        pieces = tuple(view._pieces(explainer.decode))
+        return cls(document, names, tuple(rows), pieces)
+
+    def name(self, owner: str) -> str:
+        """What to call an address given in hex."""
+        address = bytes.fromhex(owner)
+        return self.names.get(address) or encode_id("open", address)
+
+    def contributors(self) -> list[tuple[str, str, int, int | None, int | None]]:
+        """(name, address, share, by gradients, by spans), largest share first; the methods' own of the first layer."""
+        top = self.document.layers[0]
+        gradients, spans = _gradients(top), _spans(top)
+        by_gradients = {line.owner: line.share_ppb for line in gradients.owners} if gradients else {}
+        by_spans = {line.owner: line.share_ppb for line in spans.by_owner} if spans else {}
+        lines = [
+            (
+                self.name(line.owner),
+                encode_id("open", bytes.fromhex(line.owner)),
+                line.share_ppb,
+                by_gradients.get(line.owner) if gradients else None,
+                by_spans.get(line.owner, 0) if spans else None,
+            )
+            for line in self.document.by_owner
+        ]
+        lines.sort(key=lambda line: (-line[2], line[0]))
+        pool = (None if not gradients else gradients.unexplained_ppb), (None if not spans else _rest(spans))
+        return [
+            *lines,
+            ("unexplained (pool)", "base model and what no index knows", self.document.unexplained_ppb, *pool),
+        ]
+
+    def print(self, output: Output) -> None:
+        """Tables on standard output."""
+        from attribution.page import show_share
+
+        document = self.document
+        print(f"model    {document.model} version {document.model_version}, entry {document.entry_id[:16]}…")
+        print(f"prompt   {_one_line(document.prompt.text)}")
+        print(f"output   {_one_line(document.output.text)}\n")
+        output.rows(
+            "Contributors",
+            ("who", "share", "by gradients", "by spans"),
+            [
+                (name, show_share(share), show_share(gradients), show_share(spans))
+                for name, _, share, gradients, spans in self.contributors()
+            ],
+            None,
+        )
+        output.rows("Layers", ("entry", "share of the whole", "has"), self._layer_rows(), None)
+        contributions = self._contribution_rows()
+        if contributions:
+            output.rows("Contributions", ("contribution", "who", "rows", "score"), contributions, None)
+        if self.rows:
+            shown = [
+                (
+                    row.owner,
+                    show_share(row.share_ppb),
+                    _one_line(row.text) if row.text is not None else "not stored here",
+                )
+                for row in self.rows
+            ]
+            output.rows("Rows that support it best", ("who", "part of the scores", "row"), shown, None)
+        spans = [(_one_line(text), name, note) for text, name, note in self.pieces if name]
+        if spans:
+            output.rows("Spans that stand in training text", ("text", "who", "where"), spans, None)
+
+    def page(self, checked: Sequence[str]) -> Page:
+        """For `attribution.page.render`."""
+        from attribution.page import ContributorLine, Page, Piece, RowLine, show_share
+
+        document = self.document
+        return Page(
+            f"{document.model} version {document.model_version}",
+            encode_id("olrun", bytes.fromhex(document.entry_id)),
+            document.prompt.text,
+            [Piece(*piece) for piece in self.pieces],
+            [ContributorLine(*line) for line in self.contributors()],
+            [RowLine(row.owner, show_share(row.share_ppb), row.text) for row in self.rows],
+            checked,
+        )
+
+    def _layer_rows(self) -> list[tuple[str, str, str]]:
+        from attribution.page import show_share
+
+        return [
+            (f"{layer.entry_id[:16]}…", show_share(layer.own_ppb), _what_it_has(layer))
+            for layer in self.document.layers
+        ]
+
+    def _contribution_rows(self) -> list[tuple[str, str, int, str]]:
+        parts = [part for part in map(_gradients, self.document.layers) if part is not None]
+        return [
+            (encode_id("olcontrib", bytes.fromhex(line.contribution_id)), self.name(line.owner), line.rows, line.score)
+            for part in parts
+            for line in part.contributions[:_SHOWN_CONTRIBUTIONS]
+        ]
+
+    def _pieces(self, decode: Any) -> list[tuple[str, str, str]]:
+        """The output cut at its spans: a span of the first layer that has spans there."""
+        ids = self.document.output.token_ids
+        whose: list[tuple[str, str]] = [("", "")] * len(ids)
+        for layer in reversed(self.document.layers):
+            part = _spans(layer)
+            for span in part.spans if part else ():
+                match = span.matches[0]
+                note = f"{span.occurrences} occurrences, contribution {match.contribution_id[:16]}…"
+                whose[span.start : span.end] = [(self.name(match.credited), note)] * (span.end - span.start)
+        pieces: list[tuple[str, str, str]] = []
+        start = 0
+        for end in range(1, len(ids) + 1):
+            if end == len(ids) or whose[end] != whose[start]:
+                pieces.append((decode(ids[start:end]), *whose[start]))
+                start = end
+        return pieces
+
+
+def _gradients(layer: LayerPart) -> GradientPart | None:
+    from attribution.document import GradientPart
+
+    return layer.gradients if isinstance(layer.gradients, GradientPart) else None
+
+
+def _spans(layer: LayerPart) -> SpanPart | None:
+    from attribution.document import SpanPart
+
+    return layer.spans if isinstance(layer.spans, SpanPart) else None
+
+
+def _rest(spans: SpanPart) -> int:
+    return PPB - sum(line.share_ppb for line in spans.by_owner)
+
+
+def _what_it_has(layer: LayerPart) -> str:
+    methods = [name for name, part in (("gradients", _gradients(layer)), ("spans", _spans(layer))) if part]
+    if methods:
+        return "index of " + " and ".join(methods)
+    return "no index: its part goes to the pool" if layer.own_ppb else "no index"
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARACTERS else f"{line[: _SHOWN_CHARACTERS - 1]}…"

@@ -1,0 +1,83 @@
+"""A base model with one LoRA adapter in it, whose numbers can be exchanged: checkpoints of a run, a finished model."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attribution.loss import Tokens
+from openledger.errors import UsageError
+from trainer.environment import prepare
+from trainer.train import ADAPTER_FILE, CONFIG_FILE
+
+
+@dataclass
+class AdaptedModel:
+    """peft's model in float32 with eager attention, dropout off, and the base's tokenizer."""
+
+    model: Any
+    tokenizer: Any
+
+    @classmethod
+    def open(cls, base_folder: Path, adapter_folder: Path) -> "AdaptedModel":
+        """Load both; raises `UsageError` when the adapter is not one of this base."""
+        prepare()
+        from peft import PeftModel
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(str(base_folder), local_files_only=True)
+        base = AutoModelForCausalLM.from_pretrained(
+            str(base_folder), local_files_only=True, dtype="float32", attn_implementation="eager"
+        )
+        if not (adapter_folder / CONFIG_FILE).is_file():
+            raise UsageError(f"{adapter_folder} holds no adapter ({CONFIG_FILE} is missing)")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # peft on names that transformers will rename, and on absent networks
+            model = PeftModel.from_pretrained(base, str(adapter_folder))
+        model.eval()
+        return cls(model, tokenizer)
+
+    def load(self, adapter_folder: Path) -> Any:
+        """Put another adapter's numbers in; returns the model. Raises `UsageError` when the shapes differ."""
+        from peft import set_peft_model_state_dict
+        from safetensors.torch import load_file
+
+        try:
+            set_peft_model_state_dict(self.model, load_file(adapter_folder / ADAPTER_FILE))
+        except RuntimeError as error:
+            raise UsageError(f"the adapter in {adapter_folder} has other shapes than the model's: {error}") from error
+        self.model.eval()
+        return self.model
+
+    @property
+    def padding_id(self) -> int:
+        """Token that fills short rows of a batch."""
+        tokenizer = self.tokenizer
+        return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0)
+
+    def exchange_tokens(self, prompt: str, output: str) -> Tokens:
+        """Prompt and output as token ids, without special tokens; the loss counts on the output."""
+        prompt_ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else []
+        output_ids = self.tokenizer(output, add_special_tokens=False)["input_ids"]
+        return Tokens((*prompt_ids, *output_ids), len(prompt_ids))
+
+    def answer(self, prompt: str, max_tokens: int) -> Tokens:
+        """Greedy continuation: always the likeliest token, ties to the smaller id, up to the end-of-sequence token."""
+        import torch
+
+        ids = list(self.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+        if not ids:
+            raise UsageError("an empty prompt cannot be answered: give --prompt some text")
+        prompt_length = len(ids)
+        cache = None
+        pending = ids
+        with torch.no_grad():
+            for _ in range(max_tokens):
+                result = self.model(input_ids=torch.tensor([pending]), past_key_values=cache, use_cache=True)
+                cache = result.past_key_values
+                token = int(result.logits[0, -1].argmax())
+                if token == self.tokenizer.eos_token_id:
+                    break
+                ids.append(token)
+                pending = [token]
+        return Tokens(tuple(ids), prompt_length)

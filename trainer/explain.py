@@ -1,0 +1,277 @@
+"""Explaining an output: indexes fetched and checked, query codes computed, the document put together; and the reverse.
+
+An explanation is made of what cannot be derived (codes of the query, proofs, which rows are shown); everything else
+follows from it and from the chain (attribution.explanation). `reexecute` computes the codes again with the recorded
+model and compares them within the band of the method.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from abci_app.modules.models_records import StoredEntry
+from attribution import codes as code_form
+from attribution.codes import Codes
+from attribution.commitment import ItemProof
+from attribution.document import Explanation, GradientPart, from_base64
+from attribution.entry import GRADIENTS, SPANS, EntryCommitment, get_commitment
+from attribution.errors import AttributionError
+from attribution.evidence import IndexEvidence, best_rows
+from attribution.explanation import explain
+from attribution.explanation_parts import Exchange, LayerInputs, reached
+from attribution.gradients import GradientCollector
+from attribution.index import Index
+from attribution.loss import Tokens
+from attribution.precision import PRECISIONS, Precision, canonical
+from attribution.span_index import SpanIndex
+from attribution.span_proof import prove_spans
+from attribution.stored import fetch_index
+from openledger.artefact import describe_artefact
+from openledger.content import ContentMissing, ContentStore
+from openledger.errors import NotVerified, UsageError
+from openledger.rows import load_batch
+from trainer.adapted_model import AdaptedModel
+from trainer.base_model import cache_home
+from trainer.dataset import ContributionRecord
+from trainer.explain_facts import KnownEntries
+from trainer.indexes import ADAPTERS_FOLDER
+from trainer.publish import from_entry
+from trainer.train import CONFIG_FILE
+from trainer.workflow import KnownEntry, artefact_folder
+
+Say = Callable[[str], None]
+DEFAULT_ROWS = 5
+DEFAULT_MAX_TOKENS = 48
+# Codes of honest float32 machines: the floats lie within 1e-5, rounding moves a code in a hundred by one more. TF32 and
+# bfloat16 are a decade outside.
+BAND = 1e-4
+MAX_CODE_DIFFERENCE = 8
+
+
+@dataclass(frozen=True)
+class LayerIndexes:
+    """The indexes of one layer, fetched; the gradient index's adapters lie beside its files."""
+
+    commitment: EntryCommitment
+    gradients: Index | None
+    spans: SpanIndex | None
+
+
+class Explainer:
+    """One entry with everything that its explanations need; models are loaded when they are first used."""
+
+    def __init__(self, entries: KnownEntries, store: ContentStore, say: Say = lambda _: None) -> None:
+        self.entries = entries
+        self._store = store
+        self._say = say
+        self._indexes: dict[bytes, LayerIndexes] = {}
+        self._models: dict[tuple[bytes, bytes], AdaptedModel] = {}
+        own = entries.stored[entries.facts.entry_id].entry
+        if not own.attribution.method:
+            raise UsageError(
+                f"entry {entries.facts.entry_id.hex()[:16]}… committed to no attribution: put an 'attribution' section "
+                "into the recipe and train again"
+            )
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of some tokens."""
+        return str(self._model(self.entries.facts.entry_id).tokenizer.decode(list(token_ids)))
+
+    # --- Making
+
+    def exchange(self, prompt: str, output: str | None, max_tokens: int = DEFAULT_MAX_TOKENS) -> Exchange:
+        """Prompt and output as the model reads and writes them; without `output` the model answers (greedily)."""
+        adapted = self._final_model()
+        if output is None:
+            self._say("the model answers")
+            tokens = adapted.answer(prompt, max_tokens)
+            output = str(adapted.tokenizer.decode(tokens.ids[tokens.prompt_length :]))
+        else:
+            tokens = adapted.exchange_tokens(prompt, output)
+        if len(tokens.ids) == tokens.prompt_length:
+            raise UsageError("there is no output to explain: the model ended at once, give another prompt")
+        ids, at = tokens.ids, tokens.prompt_length
+        return Exchange(prompt, tuple(ids[:at]), output, tuple(ids[at:]))
+
+    def explain(self, exchange: Exchange, *, rows: int = DEFAULT_ROWS, embed: bool = True) -> Explanation:
+        """The document; `embed` puts the sums into it, so that its integers can be verified without the index."""
+        inputs = {
+            entry_id: self._layer_inputs(entry_id, exchange, rows, embed=embed) for entry_id in self._indexed_layers()
+        }
+        return explain(self.entries.facts, exchange, inputs)
+
+    def evidence(self) -> Mapping[bytes, IndexEvidence]:
+        """All codes of all layers, checked: what `verify_integers` takes to check the choice of rows as well."""
+        found = {}
+        for entry_id in self._indexed_layers():
+            index = self.indexes(entry_id).gradients
+            if index is not None:
+                found[entry_id] = IndexEvidence.of_index(index, with_codes=True)
+        return found
+
+    def _indexed_layers(self) -> list[bytes]:
+        """Entries that get a part of the whole and committed to attribution."""
+        return [
+            entry_id
+            for entry_id, own_ppb in reached(self.entries.facts)
+            if own_ppb and self._stored(entry_id).entry.attribution.method
+        ]
+
+    def _layer_inputs(self, entry_id: bytes, exchange: Exchange, rows: int, *, embed: bool) -> LayerInputs:
+        indexes = self.indexes(entry_id)
+        query, evidence, proofs = None, None, list[ItemProof]()
+        if indexes.gradients is not None:
+            query = self.query_codes(entry_id, exchange)
+            evidence = IndexEvidence.of_index(indexes.gradients, with_codes=True)
+            numbers = best_rows(evidence.row_scores(query.values) or [], rows)
+            proofs = [indexes.gradients.prove_leaf(number) for number in numbers]
+        span_proof = prove_spans(indexes.spans, exchange.output_ids) if indexes.spans is not None else None
+        return LayerInputs(indexes.commitment, query, evidence, proofs, embed=embed, span_proof=span_proof)
+
+    # --- Floats
+
+    def query_codes(self, entry_id: bytes, exchange: Exchange) -> Codes:
+        """Codes of prompt and output under a layer's index: one example, computed singly, at every checkpoint."""
+        index = self.indexes(entry_id).gradients
+        if index is None:
+            raise UsageError(f"entry {entry_id.hex()[:16]}… has no gradient index")
+        self._say(f"computing gradients under entry {entry_id.hex()[:16]}…")
+        adapted = self._model(entry_id)
+        tokens = Tokens((*exchange.prompt_ids, *exchange.output_ids), len(exchange.prompt_ids))
+        gradients = []
+        for folder in self._adapters(index):
+            model = adapted.load(folder)
+            with canonical(model, _precision(index)):
+                gradients.append(GradientCollector(model).collect_tokens([tokens], adapted.padding_id))
+        return index.feature_map.query_codes(index.feature_map.features(gradients)[0])
+
+    def reexecute(self, document: Explanation, band: float = BAND) -> list[str]:
+        """Compute all query codes of a document again; one line a layer. Raises `NotVerified` outside of the band."""
+        prompt, output = document.prompt, document.output
+        exchange = Exchange(prompt.text, prompt.token_ids, output.text, output.token_ids)
+        self._check_text(exchange)
+        lines = []
+        for number, layer in enumerate(document.layers):
+            if not isinstance(layer.gradients, GradientPart):
+                continue
+            field = f"layers[{number}].gradients.query_codes"
+            claimed = code_form.decode(from_base64(layer.gradients.query_codes, field), field)
+            own = self.query_codes(bytes.fromhex(layer.entry_id), exchange)
+            distance, largest = difference_of(own, claimed)
+            if not (distance <= band and largest <= MAX_CODE_DIFFERENCE):
+                raise NotVerified(
+                    f"{field}: the recorded model gives other codes: relative distance {distance:.1e} (allowed "
+                    f"{band:.0e}), largest difference {largest:.0f} (allowed {MAX_CODE_DIFFERENCE})"
+                )
+            lines.append(
+                f"query codes under entry {layer.entry_id[:16]}… repeated: distance {distance:.1e} of {band:.0e}"
+            )
+        return lines
+
+    def _check_text(self, exchange: Exchange) -> None:
+        """Token ids and texts of a document must be the same thing."""
+        tokenizer = self._model(self.entries.facts.entry_id).tokenizer
+        for field, text, ids in (
+            ("prompt", exchange.prompt, exchange.prompt_ids),
+            ("output", exchange.output, exchange.output_ids),
+        ):
+            if (
+                tokenizer.decode(list(ids)) != text
+                and tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) != ids
+            ):
+                raise NotVerified(f"{field}.token_ids are not the tokens of {field}.text")
+
+    # --- Fetching
+
+    def indexes(self, entry_id: bytes) -> LayerIndexes:
+        """Commitment and indexes of a layer, from the content store, under the roots on the chain."""
+        if entry_id not in self._indexes:
+            attribution = self._stored(entry_id).entry.attribution
+            commitment = get_commitment(self._store, attribution.method, attribution.commitment_root)
+            gradients = spans = None
+            if GRADIENTS in commitment.roots:
+                gradients = Index.open(self._fetch(commitment.roots[GRADIENTS]), commitment.roots[GRADIENTS])
+            if SPANS in commitment.roots:
+                spans = SpanIndex.open(self._fetch(commitment.roots[SPANS]))
+                if spans.commitment.root != commitment.roots[SPANS]:
+                    raise AttributionError(SPANS, "the stored index has another root: fetch it from another store")
+            self._indexes[entry_id] = LayerIndexes(commitment, gradients, spans)
+        return self._indexes[entry_id]
+
+    def _fetch(self, root: bytes) -> Path:
+        return fetch_index(self._store, root, cache_home() / "indexes" / root.hex())
+
+    def _adapters(self, index: Index) -> list[Path]:
+        """Adapter folders of an index, the numbers in each checked against the commitment."""
+        folders = []
+        for number in range(index.parameters.checkpoints):
+            folder = index.folder / ADAPTERS_FOLDER / f"{number:04}"
+            expected = index.commitment.manifest.json(f"checkpoint/{number:04}")["tensors"]
+            if not folder.is_dir() or describe_artefact(folder).tensor_digest.hex() != expected:
+                raise AttributionError(f"checkpoint/{number:04}", f"{folder} is not the committed adapter")
+            folders.append(folder)
+        return folders
+
+    def _final_model(self) -> AdaptedModel:
+        """The explained model itself, with its recorded adapter."""
+        entry_id = self.entries.facts.entry_id
+        adapted = self._model(entry_id)
+        adapted.load(self._artefact(entry_id))
+        return adapted
+
+    def _model(self, entry_id: bytes) -> AdaptedModel:
+        """A model with an adapter of this entry's form; whose numbers are in it, `load` decides."""
+        parents = self._stored(entry_id).entry.parents
+        base = next((parent.entry_id for parent in parents if parent.role == "base"), None)
+        if base is None:
+            raise UsageError(f"entry {entry_id.hex()[:16]}… names no base model; only LoRA runs can be explained")
+        adapter = self._artefact(entry_id)
+        key = base, (adapter / CONFIG_FILE).read_bytes()
+        if key not in self._models:
+            self._models.clear()  # one model in memory at a time
+            self._say("loading the model")
+            self._models[key] = AdaptedModel.open(self._artefact(base), adapter)
+        return self._models[key]
+
+    def _artefact(self, entry_id: bytes) -> Path:
+        return artefact_folder(KnownEntry(entry_id, from_entry(self._stored(entry_id).entry)), self._store)[0]
+
+    def _stored(self, entry_id: bytes) -> StoredEntry:
+        return self.entries.stored[entry_id]
+
+
+class ContributionSource(Protocol):
+    """Where contributions are looked up; `trainer.publish.ClientLedger` fulfils it."""
+
+    def contribution(self, contribution_id: bytes) -> ContributionRecord:
+        """One contribution."""
+
+
+def row_text(source: ContributionSource, store: ContentStore, contribution_id: bytes, row_leaf: bytes) -> str | None:
+    """Text of a row, checked against the chain; None where the store has not got it."""
+    record = source.contribution(contribution_id)
+    try:
+        batch = load_batch(store, contribution_id, record.commitment)
+    except ContentMissing:
+        return None
+    if row_leaf not in batch.leaves:
+        raise NotVerified(f"row {row_leaf.hex()[:16]}… is not in contribution {contribution_id.hex()[:16]}…")
+    return batch.rows[batch.leaves.index(row_leaf)].decode()
+
+
+def difference_of(own: Codes, claimed: Codes) -> tuple[float, float]:
+    """Relative L2 distance, and the largest difference of a code in units of our own; infinite for other lengths."""
+    if len(own.values) != len(claimed.values):
+        return float("inf"), float("inf")
+    one = own.values.astype(np.float64)
+    other = np.ldexp(claimed.values.astype(np.float64), own.exponent - claimed.exponent)
+    length, distance = float(np.linalg.norm(one)), float(np.linalg.norm(one - other))
+    relative = distance / length if length else (0.0 if distance == 0 else float("inf"))
+    return relative, float(np.abs(one - other).max())
+
+
+def _precision(index: Index) -> Precision:
+    return next(known for known in PRECISIONS if known == index.parameters.precision)

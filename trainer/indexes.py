@@ -1,0 +1,134 @@
+"""The indexes of a run: built right after training, stored, and committed to by the entry.
+
+Rows are those that the run consumed, copies left out (trainer.indexed_rows). The gradient index speaks of the
+adapters after the steps that the recipe names; they are stored beside it, because queries need them.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from abci_app.bech32 import decode_id
+from abci_app.genesis import TREASURY_ACCOUNT
+from attribution.entry import GRADIENTS, SPANS, EntryCommitment
+from attribution.features import FeatureSettings
+from attribution.index_build import build_index
+from attribution.index_plan import IndexSettings, TrainingExample
+from attribution.shares import PayoutPolicy
+from attribution.span_build import SpanDocument, build_span_index
+from attribution.span_commitment import SpanSettings
+from attribution.stored import put_index
+from openledger.content import ContentStore
+from openledger.errors import UsageError
+from openledger.manifest import to_json
+from trainer.adapted_model import AdaptedModel
+from trainer.environment import code_description, make_deterministic
+from trainer.indexed_rows import IndexedRows, indexed_rows
+from trainer.recipe import Payout
+from trainer.train import TrainedRun
+
+# Below the index's folder in the content store.
+ADAPTERS_FOLDER = "adapters"
+# what, done, all
+Progress = Callable[[str, int, int], None]
+
+
+def build_indexes(
+    run: TrainedRun,
+    base_folder: Path,
+    store: ContentStore,
+    work_folder: Path,
+    *,
+    progress: Progress | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> EntryCommitment | None:
+    """Build and store what the recipe asks for; None when it asks for nothing. Goes on where it was interrupted."""
+    recipe = run.prepared.recipe
+    wanted = recipe.attribution
+    if wanted is None:
+        return None
+    make_deterministic(recipe.train.seed, recipe.train.threads)
+    adapted = AdaptedModel.open(base_folder, run.adapters[-1])
+    rows = indexed_rows(run.prepared, adapted.tokenizer)
+    say(f"indexing {len(rows.credited)} rows ({len(rows.copies)} copies are credited to whom registered first)")
+    roots: dict[str, bytes] = {}
+    if GRADIENTS in wanted.methods:
+        roots[GRADIENTS] = _gradient_index(run, adapted, rows, store, work_folder / GRADIENTS, progress)
+    if SPANS in wanted.methods:
+        roots[SPANS] = _span_index(rows, adapted, store, work_folder / SPANS)
+    commitment = EntryCommitment(roots, policy_of(wanted.payout))
+    commitment.put(store)
+    return commitment
+
+
+def policy_of(payout: Payout) -> PayoutPolicy:
+    """The recipe's rules; without a pool, what nobody explains goes to the chain's treasury. Raises `UsageError`."""
+    pool: bytes = TREASURY_ACCOUNT
+    if payout.pool:
+        try:
+            pool = decode_id(payout.pool, "open")[1]
+        except ValueError as error:
+            raise UsageError(f"attribution.payout.pool: {error}; write an account (open1...)") from error
+    return PayoutPolicy(payout.kappa_ppb, payout.flat_ppb, payout.cap_ppb, payout.minimum_positive_ppb, pool)
+
+
+def _gradient_index(
+    run: TrainedRun,
+    adapted: AdaptedModel,
+    rows: IndexedRows,
+    store: ContentStore,
+    folder: Path,
+    progress: Progress | None,
+) -> bytes:
+    recipe = run.prepared.recipe
+    directions = recipe.attribution.directions if recipe.attribution else 0
+    settings = IndexSettings(
+        FeatureSettings(directions=directions), padding_id=adapted.padding_id, threads=recipe.train.threads
+    )
+    examples = [
+        TrainingExample(row.tokens, row.key[1], row.key[0], row.contribution.contributor) for row in rows.credited
+    ]
+    source = {
+        "source/code": to_json(code_description()),
+        "source/copies": _copies(rows),
+        "source/recipe": recipe.canonical(),
+    }
+    index = build_index(examples, run.adapters, adapted.load, settings, folder, source=source, progress=progress)
+    for number, adapter in enumerate(run.adapters):
+        shutil.copytree(adapter, folder / ADAPTERS_FOLDER / f"{number:04}", dirs_exist_ok=True)
+    put_index(store, folder, index.root)
+    return index.root
+
+
+def _span_index(rows: IndexedRows, adapted: AdaptedModel, store: ContentStore, folder: Path) -> bytes:
+    """What the loss counted on: the completions' tokens."""
+    documents = [
+        SpanDocument(row.contribution.contributor, row.key[0], row.key[1], row.tokens.ids[row.tokens.prompt_length :])
+        for row in rows.credited
+        if len(row.tokens.ids) > row.tokens.prompt_length
+    ]
+    settings = SpanSettings(vocabulary_size=_vocabulary(adapted))
+    with build_span_index(documents, folder, settings) as index:
+        root = index.commitment.root
+    put_index(store, folder, root)
+    return root
+
+
+def _vocabulary(adapted: AdaptedModel) -> int:
+    return max(len(adapted.tokenizer), int(adapted.model.config.vocab_size))
+
+
+def _copies(rows: IndexedRows) -> bytes:
+    """Which rows are credited through which, and why."""
+    return to_json(
+        [
+            {
+                "contribution": copy.row.key[0].hex(),
+                "row": copy.row.key[1].hex(),
+                "credited_contribution": copy.leader.key[0].hex(),
+                "credited_row": copy.leader.key[1].hex(),
+                "reason": copy.reason,
+            }
+            for copy in rows.copies
+        ]
+    )
