@@ -163,7 +163,7 @@ def test_bases_and_scales_of_another_index_or_out_of_range_are_refused_by_module
         with pytest.raises(AttributionError) as refused:
             read_basis(path, MODULES[:1], "basis/0000")
         assert refused.value.field == "basis/0000.a"
-    wrong = [
+    wrong: list[tuple[Any, int]] = [
         (np.array([[-1], [1]], np.int32), 1),
         (np.array([[1, 1]], np.int32), 1),
         (np.array([[1], [1]], np.int64), 1),
