@@ -114,11 +114,8 @@ class Explainer:
 
     def _indexed_layers(self) -> list[bytes]:
         """Entries that get a part of the whole and committed to attribution."""
-        return [
-            entry_id
-            for entry_id, own_ppb in reached(self.entries.facts)
-            if own_ppb and self._stored(entry_id).entry.attribution.method
-        ]
+        facts = self.entries.facts
+        return [entry_id for entry_id in reached(facts) if self._stored(entry_id).entry.attribution.method]
 
     def _layer_inputs(self, entry_id: bytes, exchange: Exchange, rows: int, *, embed: bool) -> LayerInputs:
         indexes = self.indexes(entry_id)
