@@ -129,6 +129,10 @@ class AdapterRecipe:
     epochs: int = 4
     batch: int = 16
 
+    def steps(self, examples: int) -> int:
+        """Steps of a whole run."""
+        return self.epochs * math.ceil(examples / self.batch)
+
     def as_json(self) -> dict[str, Any]:
         """For a recipe digest."""
         return {**asdict(self), "modules": list(self.modules)}
@@ -136,7 +140,7 @@ class AdapterRecipe:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Adapter tensors at the end of an epoch, and the state of Adam then, by parameter name."""
+    """Adapter tensors after some steps, and the state of Adam then, by parameter name."""
 
     parameters: dict[str, torch.Tensor]
     first_moments: dict[str, torch.Tensor]
@@ -161,28 +165,31 @@ def adapter_parameters(model: Any) -> dict[str, torch.Tensor]:
     return {name: value for name, value in sorted(model.named_parameters()) if value.requires_grad}
 
 
-def train_adapter(base: CharGPT, ids: torch.Tensor, recipe: AdapterRecipe, seed: int) -> tuple[Any, list[Checkpoint]]:
-    """Fine-tune on the sequences `ids` [examples, characters]; one checkpoint for every epoch, the last is the end."""
+def train_adapter(
+    base: CharGPT, ids: torch.Tensor, recipe: AdapterRecipe, seed: int, kept_steps: Sequence[int] = ()
+) -> tuple[Any, list[Checkpoint]]:
+    """Fine-tune on the sequences `ids` [examples, characters]; checkpoints after each of `kept_steps` (from 1)."""
     model = attach(base, recipe, seed if recipe.start is None else recipe.start)
     parameters = adapter_parameters(model)
     optimizer = torch.optim.AdamW(parameters.values(), lr=recipe.step_size, weight_decay=0.0)
     generator = torch.Generator().manual_seed(seed)
-    all_steps = recipe.epochs * math.ceil(len(ids) / recipe.batch)
-    checkpoints, steps = [], 0
+    all_steps, step, checkpoints = recipe.steps(len(ids)), 0, []
     for _ in range(recipe.epochs):
-        used_at = steps
         for chosen in torch.randperm(len(ids), generator=generator).split(recipe.batch):  # type: ignore[no-untyped-call]
-            optimizer.param_groups[0]["lr"] = recipe.step_size * (1 - steps / all_steps)
-            steps += 1
+            step_size = recipe.step_size * (1 - step / all_steps)
+            optimizer.param_groups[0]["lr"] = step_size
+            step += 1
             loss = batch_loss(model, ids[chosen])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        values = {name: value.detach().clone() for name, value in parameters.items()}
-        first, second = _moments(optimizer, parameters, "exp_avg"), _moments(optimizer, parameters, "exp_avg_sq")
-        # Mean step size of the epoch: what LESS and TracIn weigh the checkpoint with.
-        mean_step_size = recipe.step_size * (1 - (used_at + steps - 1) / 2 / all_steps)
-        checkpoints.append(Checkpoint(values, first, second, steps, mean_step_size))
+            if step in kept_steps:
+                values = {name: value.detach().clone() for name, value in parameters.items()}
+                first, second = (
+                    _moments(optimizer, parameters, "exp_avg"),
+                    _moments(optimizer, parameters, "exp_avg_sq"),
+                )
+                checkpoints.append(Checkpoint(values, first, second, step, step_size))
     return model.eval(), checkpoints
 
 

@@ -57,9 +57,9 @@ class CharTask:
         """What decides a retrain."""
         return self._recipe
 
-    def train(self, rows: Sequence[int], seed: int) -> tuple[Any, list[Checkpoint]]:
-        """Model and checkpoints after fine-tuning on these sequences alone."""
-        return train_adapter(self.base, self.training_ids[torch.tensor(list(rows))], self.adapter, seed)
+    def train(self, rows: Sequence[int], seed: int, kept_steps: Sequence[int] = ()) -> tuple[Any, list[Checkpoint]]:
+        """Model, and checkpoints of these steps, after fine-tuning on these sequences alone."""
+        return train_adapter(self.base, self.training_ids[torch.tensor(list(rows))], self.adapter, seed, kept_steps)
 
     def train_and_measure(self, rows: Sequence[int], seed: int) -> Outputs:
         """Loss of every query after fine-tuning on these sequences alone."""
