@@ -143,6 +143,7 @@ train:
   seed: {seed}
 evaluate: {{rows: {pace.evaluated_rows}}}
 output: {{model: {model}}}
+attribution: {{checkpoints: 1}}
 """
 
 

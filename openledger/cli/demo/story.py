@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from openledger.cli.demo import cast, data, questions, tampering, training
+from openledger.cli.demo import cast, data, explaining, questions, tampering, training
 from openledger.cli.demo.report import Report
 from openledger.cli.demo.stage import BUNDLE_FILE, KEPT_PID, Stage, make_folder, open_stage
 from openledger.errors import NodeFailure, OpenLedgerError, UsageError
@@ -26,6 +26,10 @@ PARTS: tuple[tuple[str, tuple[Step, ...]], ...] = (
     ("More data: version 2", (data.add_later_rows,)),
     ("A second fine-tune on top of the first", (training.train_second,)),
     ("The questions", (questions.ask_lineage, questions.ask_impact, questions.ask_clean)),
+    (
+        "Who shaped an answer",
+        (explaining.explain_answers, explaining.check_explanation, explaining.refuse_forgeries),
+    ),
     ("A mix whose terms clash", (questions.refuse_clash,)),
     ("A changed row, a lying node", (tampering.detect_tampered_row, tampering.detect_lying_node)),
     ("The proof bundle", (tampering.verify_offline, tampering.detect_tampered_bundle)),
@@ -44,6 +48,7 @@ The chain goes on. In this or another terminal:
   openledger query impact python-questions --version 1
   openledger query clean python-helper python-exam
   openledger query account lena
+  openledger explain --model python-helper --prompt "Question: What is a tuple?" --html answer.html
   openledger tx bank transfer --from lena --recipient ada --amount 1.5OPEN
   openledger train --verify python-helper       trains it again and compares: bit-exact (some minutes)
   openledger verify {bundle} --genesis {genesis}
