@@ -137,7 +137,7 @@ class GradientCollector:
         import torch
 
         def forward(_: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            if not output.requires_grad:  # the first pass of gradient checkpointing
+            if not output.requires_grad:  # a run beside the loss, as in generation
                 return
             given = inputs[0].detach()
             tokens = given.reshape(given.shape[0], -1, given.shape[-1])

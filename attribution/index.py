@@ -145,9 +145,8 @@ class Index:
 
     def leaf_number(self, contribution_id: bytes, row_leaf: bytes) -> int:
         """Place of a row in the index; raises `AttributionError` when the run did not train on it."""
-        keys = [(leaf.contribution_id, leaf.row_leaf) for leaf in self.leaves]
-        at = bisect_left(keys, (contribution_id, row_leaf))
-        if at == len(keys) or keys[at] != (contribution_id, row_leaf):
+        at = bisect_left(self._order, (contribution_id, row_leaf))
+        if at == len(self._order) or self._order[at] != (contribution_id, row_leaf):
             raise AttributionError("leaf", f"row {row_leaf.hex()[:16]}… is not among the examples of this index")
         return at
 
@@ -173,8 +172,7 @@ class Index:
         """Check everything, sums included; raises `AttributionError` with the first part that differs."""
         if self.feature_map.code_count != self.parameters.codes:
             raise AttributionError("parameters.codes", "do not fit the bases")
-        keys = [(leaf.contribution_id, leaf.row_leaf) for leaf in self.leaves]
-        if any(one >= other for one, other in pairwise(keys)):
+        if any(one >= other for one, other in pairwise(self._order)):
             raise AttributionError(DATASET, "leaves must increase by contribution and row")
         number = 0
         for block in self._code_blocks():
@@ -188,6 +186,11 @@ class Index:
         for at, owner in enumerate(self.owners):
             if not np.array_equal(sum_rows(self.codes, rows[owner]), self.owner_sums[at]):
                 raise AttributionError(OWNERS, f"sums of {owner.hex()[:16]}… are not those of its leaves")
+
+    @cached_property
+    def _order(self) -> list[tuple[bytes, bytes]]:
+        """What the leaves are sorted by."""
+        return [(leaf.contribution_id, leaf.row_leaf) for leaf in self.leaves]
 
     @cached_property
     def _leaf_levels(self) -> list[list[bytes]]:

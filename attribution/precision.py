@@ -13,8 +13,10 @@ devices. Both modes replace them by the float64 values rounded to float32: one t
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Literal
+
+import numpy as np
 
 from attribution.errors import AttributionError
 
@@ -102,7 +104,7 @@ def _eager_attention(model: Any, precision: Precision) -> Iterator[None]:
 
 
 def _rotary_tables(model: Any) -> dict[str, Any]:
-    """float32 frequencies by buffer name, from a second instance of every rotary module made in float64."""
+    """Frequencies by buffer name, from a second instance of every rotary module made in float64: rounded to float32."""
     import torch
 
     tables: dict[str, Any] = {}
@@ -111,12 +113,14 @@ def _rotary_tables(model: Any) -> dict[str, Any]:
         configuration = getattr(module, "config", None)
         if not names or configuration is None:
             continue
-        with _lifted(), torch.device("cpu"):
+        with suppress(TypeError), _lifted(), torch.device("cpu"):  # a module made from more keeps its own table
             again = type(module)(configuration)
-        for name in names:
-            table = getattr(again, name)
-            if table.shape == getattr(module, name).shape:
-                tables[f"{place}.{name}" if place else name] = table.float()
+            for name in names:
+                table = getattr(again, name, None)
+                if table is not None and table.shape == getattr(module, name).shape:
+                    # Rounded by numpy: inside another block of this kind torch would not round.
+                    rounded = table.numpy().astype(np.float32).astype(np.float64)
+                    tables[f"{place}.{name}" if place else name] = torch.from_numpy(rounded)
     return tables
 
 

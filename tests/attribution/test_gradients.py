@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.utils.checkpoint
 
 from attribution.errors import AttributionError
 from attribution.gradients import GradientCollector, adapter_modules
@@ -48,6 +49,21 @@ def test_any_linear_layer_can_be_collected_and_one_that_runs_twice_counts_twice(
         expected = torch.autograd.grad(losses()[row], [head.weight, layer.weight])
         assert torch.allclose(found["head"][row], expected[0], atol=1e-14)
         assert torch.allclose(found["layer"][row], expected[1], atol=1e-14)
+
+
+def test_layers_that_are_computed_again_in_the_backward_pass_count_once() -> None:
+    """Gradient checkpointing, which saves memory on large models."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    inputs = torch.randn(5, 3)
+
+    def again() -> torch.Tensor:
+        outputs: torch.Tensor = torch.utils.checkpoint.checkpoint(model, inputs, use_reentrant=False)
+        return outputs.square().sum(dim=1)
+
+    collector = GradientCollector(model, ["0", "2"])
+    found, plain = collector.collect(again), collector.collect(lambda: model(inputs).square().sum(dim=1))
+    assert all(torch.equal(found[name], plain[name]) for name in plain)
 
 
 def test_collecting_leaves_modes_gradients_and_flags_as_they_were() -> None:

@@ -175,6 +175,16 @@ def test_rotary_frequencies_are_those_of_float64_rounded_once() -> None:
             assert torch.equal(rotary.inv_freq, expected.to(dtype))
 
 
+def test_blocks_may_stand_inside_each_other(feature_map: FeatureMap) -> None:
+    model = tiny_lora()
+    alone = features(model, "float64", feature_map, EXAMPLES[:2], 1)
+    with canonical(model, "float64"):
+        assert np.array_equal(features(model, "float64", feature_map, EXAMPLES[:2], 1), alone)
+    with canonical(model, "float32"):
+        assert np.array_equal(features(model, "float64", feature_map, EXAMPLES[:2], 1), alone)
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+
+
 class Short(torch.nn.Module):
     """A model with a cast that cannot be seen from outside: it reads the bytes of a number."""
 
