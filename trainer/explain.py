@@ -16,12 +16,12 @@ from abci_app.modules.models_records import StoredEntry
 from attribution import codes as code_form
 from attribution.codes import Codes
 from attribution.commitment import ItemProof
-from attribution.document import Explanation, GradientPart, from_base64
+from attribution.document import ContributionLine, Explanation, GradientPart, from_base64
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
 from attribution.evidence import IndexEvidence, best_rows
 from attribution.explanation import explain
-from attribution.explanation_parts import Exchange, LayerInputs, reached
+from attribution.explanation_parts import Exchange, LayerInputs, contributions_to_show, reached
 from attribution.gradients import GradientCollector
 from attribution.index import Index
 from attribution.loss import Tokens
@@ -45,6 +45,8 @@ from trainer.workflow import KnownEntry, artefact_folder
 Say = Callable[[str], None]
 DEFAULT_ROWS = 5
 DEFAULT_MAX_TOKENS = 48
+# Of each layer, the best ones.
+SHOWN_CONTRIBUTIONS = 20
 # Codes of honest float32 machines: the floats lie within 1e-5, rounding moves a code in a hundred by one more. TF32 and
 # bfloat16 are a decade outside.
 BAND = 1e-4
@@ -120,13 +122,23 @@ class Explainer:
     def _layer_inputs(self, entry_id: bytes, exchange: Exchange, rows: int, *, embed: bool) -> LayerInputs:
         indexes = self.indexes(entry_id)
         query, evidence, proofs = None, None, list[ItemProof]()
+        contributions: tuple[ContributionLine, ...] = ()
         if indexes.gradients is not None:
             query = self.query_codes(entry_id, exchange)
             evidence = IndexEvidence.of_index(indexes.gradients, with_codes=True)
             numbers = best_rows(evidence.row_scores(query.values) or [], rows)
             proofs = [indexes.gradients.prove_leaf(number) for number in numbers]
+            contributions = contributions_to_show(evidence, query, SHOWN_CONTRIBUTIONS)
         span_proof = prove_spans(indexes.spans, exchange.output_ids) if indexes.spans is not None else None
-        return LayerInputs(indexes.commitment, query, evidence, proofs, embed=embed, span_proof=span_proof)
+        return LayerInputs(
+            indexes.commitment,
+            query,
+            evidence,
+            proofs,
+            contributions,
+            embed=embed,
+            span_proof=span_proof,
+        )
 
     # --- Floats
 

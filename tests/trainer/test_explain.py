@@ -97,6 +97,7 @@ def test_an_answer_is_explained_over_all_layers_and_every_integer_holds(world: W
     assert isinstance(gradients, GradientPart)
     assert len(gradients.owners) == 2
     assert 0 < len(gradients.rows) <= 3
+    assert 0 < len(gradients.contributions) <= 3
     read = decode(document.encode())
     assert verify_integers(read, world.explainer.entries.facts) is None
     assert verify_integers(read, world.explainer.entries.facts, world.explainer.evidence()) is None
