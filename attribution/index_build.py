@@ -130,7 +130,8 @@ class _Build:
         largest: Float64Array = np.concatenate([item.read("largest") for item in stored])
         cap = norm_cap_millionths(lengths, self.plan.settings.features.norm_cap_medians)
         if cap:
-            largest = largest * np.minimum(1.0, cap / CAP_UNITS / np.maximum(lengths, np.finfo(np.float64).tiny))
+            longest = cap / CAP_UNITS
+            largest = largest * (longest / np.maximum(lengths, longest))
         write_arrays(self._limits, {}, [cap, choose_exponent(float(largest.max()))])
 
     def _make_codes(self, piece: int) -> None:

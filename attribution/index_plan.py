@@ -160,10 +160,10 @@ def checkpoint_digest(path: Path) -> bytes:
 
 
 def check_tokens(tokens: Tokens, field_name: str) -> None:
-    """Token ids are 32-bit numbers, and at least one of them is predicted; raises `AttributionError`."""
-    if not 2 <= len(tokens.ids) <= MAX_TOKENS:
-        raise AttributionError(field_name, f"has {len(tokens.ids)} tokens; the loss needs 2 to {MAX_TOKENS}")
-    if not 0 <= tokens.prompt_length < len(tokens.ids):
+    """Token ids are 32-bit numbers; raises `AttributionError`. A row may be so short that nothing is predicted."""
+    if not 1 <= len(tokens.ids) <= MAX_TOKENS:
+        raise AttributionError(field_name, f"has {len(tokens.ids)} tokens, not 1 to {MAX_TOKENS}")
+    if type(tokens.prompt_length) is not int or not 0 <= tokens.prompt_length <= len(tokens.ids):
         raise AttributionError(field_name, f"a prompt of {tokens.prompt_length} of {len(tokens.ids)} tokens")
     if any(type(number) is not int or not 0 <= number < 2**32 for number in tokens.ids):
         raise AttributionError(field_name, "token ids must be integers from 0 to 2^32 - 1")

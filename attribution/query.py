@@ -37,9 +37,9 @@ class Deviation:
 def query_tokens(prompt_ids: Sequence[int], output_ids: Sequence[int]) -> Tokens:
     """The query as an example; raises `AttributionError` unless at least one output token is predicted."""
     tokens = Tokens((*prompt_ids, *output_ids), len(prompt_ids))
-    if not output_ids:
-        raise AttributionError("query.tokens", "have no output; generate or give one")
     check_tokens(tokens, "query.tokens")
+    if not output_ids or len(tokens.ids) < 2:
+        raise AttributionError("query.tokens", "have no output token after another token; generate or give one")
     return tokens
 
 

@@ -179,6 +179,20 @@ def test_the_model_runs_once_for_every_example_and_checkpoint(tmp_path: Path, mo
     assert sum(seen) == 2 * 18
 
 
+def test_a_row_too_short_to_predict_anything_has_codes_of_zero(tmp_path: Path) -> None:
+    given = examples(8)
+    given[2] = replace(given[2], tokens=Tokens((5,), 0))
+    given[5] = replace(given[5], tokens=Tokens((5, 6, 7), 3))
+    for batch in (1, 3):
+        settings = replace(SETTINGS, batch_examples=batch)
+        folder = tmp_path / str(batch)
+        index = build_index(given, checkpoints(tmp_path), model_of, settings, folder, module_names=MODULES)
+        index.verify()
+        places = [index.leaf_number(given[at].contribution_id, given[at].row_leaf) for at in (2, 5)]
+        assert not index.codes[places].any()
+        assert np.delete(index.codes, places, axis=0).any(axis=1).all()
+
+
 def test_progress_names_stages_and_a_finished_index_is_only_opened(tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     first = build(tmp_path, progress=lambda *item: seen.append(item))
@@ -235,8 +249,8 @@ def changed(**changes: Any) -> list[Any]:
         (list, "examples", "1 to 16777216, not 0"),
         (lambda: examples(2) * 2, "examples", "is there twice"),
         (lambda: changed(owner=b"1"), "owner", "must have 32 bytes"),
-        (lambda: changed(tokens=Tokens((1,), 0)), "tokens", "has 1 tokens"),
-        (lambda: changed(tokens=Tokens((1, 2), 2)), "tokens", "a prompt of 2 of 2 tokens"),
+        (lambda: changed(tokens=Tokens((), 0)), "tokens", "has 0 tokens"),
+        (lambda: changed(tokens=Tokens((1, 2), 3)), "tokens", "a prompt of 3 of 2 tokens"),
         (lambda: changed(tokens=Tokens((1, -2), 0)), "tokens", "integers from 0"),
     ],
 )

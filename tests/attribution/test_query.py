@@ -98,8 +98,9 @@ def test_the_fields_of_bad_queries_are_named(index: Index, adapters: list[Path])
 
     good = Tokens((2, 3, 4), 1)
     wrong: list[tuple[Callable[[], object], str, str]] = [
-        (lambda: query_tokens([2], []), "query.tokens", "have no output"),
-        (lambda: query_tokens([], [2]), "query.tokens", "has 1 tokens"),
+        (lambda: query_tokens([2], []), "query.tokens", "have no output token"),
+        (lambda: query_tokens([], [2]), "query.tokens", "have no output token after another"),
+        (lambda: query_tokens([], []), "query.tokens", "has 0 tokens"),
         (lambda: ask(Tokens((2, VOCABULARY), 0), adapters), "query.tokens", "of a vocabulary of 20"),
         (lambda: ask(Tokens((2, True), 0), adapters), "query.tokens", "must be integers"),
         (lambda: ask(good, adapters[:1]), "gradients", "of 1 checkpoints, the map has 2"),
