@@ -171,6 +171,8 @@ def test_a_version_of_many_contributions_is_read_page_by_page(net: Net, monkeypa
 
 def test_a_node_that_leaves_a_contribution_out_is_found_out(net: Net) -> None:
     class Liar:
+        chain_id = "liars"
+
         def query(self, *arguments: Any, **options: Any) -> Answer[Any]:
             answer = net.client.query(*arguments, **options)
             return replace(answer, value=structs.replace(answer.value, contributions=answer.value.contributions[:1]))

@@ -1,0 +1,93 @@
+"""The command `explain`: what people see, what is written, and how a forgery ends."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from openledger.cli.main import main
+from openledger.exit_codes import ExitCode
+from tests.trainer.explained import LONG, PROMPT, Records, World, explained_world
+from tests.trainer.tiny import sentence
+
+pytestmark = pytest.mark.ml
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with explained_world(tmp_path_factory.mktemp("explain")) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def ledger(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENLEDGER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OPENLEDGER_CONTENT", str(world.folder / "content"))
+    monkeypatch.chdir(tmp_path)
+
+    @contextmanager
+    def open_fake(args: argparse.Namespace) -> Iterator[Records]:
+        yield world.records
+
+    monkeypatch.setattr("openledger.cli.train.open_ledger", open_fake)
+
+
+def test_people_see_contributors_layers_rows_spans_and_what_was_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["explain", "--model", "second", "--prompt", "", "--answer", sentence(7, LONG), "--html", "page.html"]
+    assert main(words) == ExitCode.OK
+    shown = capsys.readouterr().out
+    for text in ("Contributors", "unexplained (pool)", "Layers", "Contributions", "Rows that support it best", "Spans"):
+        assert text in shown
+    assert sentence(7, LONG) in shown
+    assert "verified: commitments, sums, scores, spans and shares: recomputed, every integer equal" in shown
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert f">{sentence(7, LONG)}</mark>" in page
+    assert "every integer equal" in page
+
+
+def test_a_written_explanation_verifies_and_a_forged_one_names_the_field(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["explain", "--model", "second", "--prompt", PROMPT, "--max-tokens", "6", "--write", "e.json"]
+    assert main([*words, "--output", "json"]) == ExitCode.OK
+    said = json.loads(capsys.readouterr().out)
+    assert said["explanation"] == json.loads(Path("e.json").read_text())
+    assert main(["explain", "--verify", "e.json"]) == ExitCode.OK
+    shown = capsys.readouterr().out
+    assert shown.count("repeated: distance") == 2
+    assert "best rows and contributions: recomputed from the codes of all rows" in shown
+    assert main(["explain", "--verify", "e.json", "--integers-only"]) == ExitCode.OK
+    assert "not checked without the model: whether the codes are those of prompt and output" in capsys.readouterr().out
+    forged = json.loads(Path("e.json").read_text())
+    forged["by_owner"][0]["share_ppb"] += 1
+    forged["unexplained_ppb"] -= 1
+    Path("forged.json").write_text(json.dumps(forged, sort_keys=True, separators=(",", ":")))
+    assert main(["explain", "--verify", "forged.json"]) == ExitCode.NOT_VERIFIED
+    assert "by_owner[0].share_ppb: the document says" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--model", "second"], "what was asked? give --prompt TEXT or --prompt-file FILE"),
+        (["--model", "second", "--prompt", "", "--answer", ""], "there is no output to explain"),
+        (["--model", "second", "--prompt", "x", "--rows", "65"], "--rows is 0 to 64, --max-tokens 1 to 4096"),
+        (["--model", "second", "--prompt-file", "absent"], "absent cannot be read: No such file or directory"),
+        (["--model", "base", "--prompt", "x"], "committed to no attribution: put an 'attribution' section"),
+        (["--verify", "absent.json"], "absent.json cannot be read: No such file or directory"),
+        (["--verify", "e.json", "--prompt", "x"], "--prompt goes with --model: leave it out with --verify"),
+    ],
+)
+def test_mistakes_give_one_line(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", *words]) == ExitCode.USAGE
+    error = capsys.readouterr().err
+    assert text in error
+
+
+def test_a_file_that_is_no_explanation_is_refused_by_its_field(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("e.json").write_text('{"format":"something else"}')
+    assert main(["explain", "--verify", "e.json"]) != ExitCode.OK
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "Traceback" not in error
