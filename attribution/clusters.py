@@ -8,6 +8,11 @@ A row is a copy of an earlier row when one of these holds (the first that does i
 reworded so little that the model cannot tell. All three are decided in integers: shared 5-grams are counted, cosines
 are compared as squares. MinHash only finds the pairs worth counting (an overlap of 0.8 is missed once in 10**7).
 
+Thresholds: rows that share a long prompt overlap without being copies, and a row taken for a copy is not even trained
+on, so `text` is strict. Whitened codes of different rows are nearly orthogonal (benchmarks/attribution/gaming.py:
+0.23 at the 99.9th percentile; a row with one character of 49 replaced 0.84, with four 0.62, medians), and only credit
+depends on them, so `codes` reaches further.
+
 Leaders: rows are taken in the order of the chain, each joins the earliest *leader* it is a copy of, else it leads.
 Copies of copies do not chain. So nothing that is registered later changes what was assigned before, and no later row
 can bridge two leaders into one cluster: whoever copies, or pays others to copy, moves nobody's credit.
@@ -53,7 +58,7 @@ class ClusterPolicy:
     """From which similarity on a row is a copy, in parts per billion; above PPB switches that test off."""
 
     minimum_jaccard_ppb: int = 800_000_000
-    minimum_cosine_ppb: int = 950_000_000
+    minimum_cosine_ppb: int = 600_000_000
 
     def __post_init__(self) -> None:
         """Raises `AttributionError`; half is the least, below it two copies of one row need not be alike."""

@@ -242,7 +242,7 @@ def _clusters() -> list[dict[str, Any]]:
         out.append(
             {
                 "why": why,
-                "policy": {"minimum_jaccard_ppb": 800_000_000, "minimum_cosine_ppb": 950_000_000},
+                "policy": {"minimum_jaccard_ppb": 800_000_000, "minimum_cosine_ppb": 600_000_000},
                 "rows": [
                     {"place": list(row.place), "content": row.content.hex(), "tokens": list(row.tokens)} for row in rows
                 ],
