@@ -35,7 +35,7 @@ from abci_app.types import PPB
 from attribution.codes import Int16Array, check_code_array
 from attribution.errors import AttributionError
 from attribution.scores import Int64Array
-from attribution.shares import check_integer, check_key
+from attribution.shares import KEY_BYTES, check_integer, check_key
 
 Reason = Literal["exact", "text", "codes"]
 UInt64Array = npt.NDArray[np.uint64]
@@ -127,6 +127,15 @@ def cluster_rows(rows: Sequence[ClusterRow], policy: ClusterPolicy, codes: Int16
         if found is not None:
             copies.append(Copy(index, order[found[0]], found[1]))
     return Clusters(len(rows), tuple(sorted(copies, key=lambda copy: copy.row)))
+
+
+def cluster_codes(codes: Int16Array, places: Sequence[tuple[int, int]], policy: ClusterPolicy) -> Clusters:
+    """Copies by the third test alone: codes int16 [n, k] of an index at hand, and the place of each row on the chain.
+
+    Whoever builds an index again without these copies commits to owner sums in which each cluster counts once.
+    """
+    rows = [ClusterRow(place, repr(place).encode(), (), bytes(KEY_BYTES)) for place in places]
+    return cluster_rows(rows, policy, codes)
 
 
 def merge_scores(scores: Sequence[int], owners: Sequence[bytes], clusters: Clusters) -> dict[bytes, int]:

@@ -20,6 +20,7 @@ from attribution.clusters import (
     ClusterRow,
     Clusters,
     Copy,
+    cluster_codes,
     cluster_rows,
     cosine_reaches,
     credited_sums,
@@ -181,6 +182,14 @@ def test_cosines_are_compared_as_squares_of_integers(width: int, generator: Any,
     assert cosine_reaches(codes[0], codes[1], minimum) == expected
     links = cluster_rows([row(0, text(1)), row(1, text(2))], ClusterPolicy(minimum_cosine_ppb=minimum), codes)
     assert (links.copies == (Copy(1, 0, "codes"),)) == expected
+
+
+def test_codes_alone_find_copies_by_the_order_of_the_chain() -> None:
+    codes = np.array([[9, 0, 0], [0, 9, 0], [8, 1, 0], [0, 0, 9], [0, 8, 1]], dtype=np.int16)
+    places = [(7, 0), (1, 3), (2, 0), (1, 2), (1, 4)]
+    assert cluster_codes(codes, places, POLICY) == Clusters(5, (Copy(0, 2, "codes"), Copy(4, 1, "codes")))
+    with pytest.raises(AttributionError, match=r"codes: 4 rows of codes for 5 rows"):
+        cluster_codes(codes[:4], places, POLICY)
 
 
 def test_a_cosine_is_exact_for_the_widest_and_largest_codes() -> None:
