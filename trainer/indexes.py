@@ -89,9 +89,9 @@ def _gradient_index(
         TrainingExample(row.tokens, row.key[1], row.key[0], row.contribution.contributor) for row in rows.credited
     ]
     source = {
-        "source/code": to_json(code_description()),
-        "source/copies": _copies(rows),
-        "source/recipe": recipe.canonical(),
+        "code": to_json(code_description()),
+        "copies": _copies(rows),
+        "recipe": recipe.canonical(),
     }
     index = build_index(examples, run.adapters, adapted.load, settings, folder, source=source, progress=progress)
     for number, adapter in enumerate(run.adapters):
