@@ -5,10 +5,10 @@ follows from it and from the chain (attribution.explanation). `reexecute` comput
 model and compares them within the band of the method.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,14 +22,12 @@ from attribution.errors import AttributionError
 from attribution.evidence import IndexEvidence, best_rows
 from attribution.explanation import explain
 from attribution.explanation_parts import Exchange, LayerInputs, contributions_to_show, reached
-from attribution.gradients import GradientCollector
 from attribution.index import Index
-from attribution.loss import Tokens
-from attribution.precision import PRECISIONS, Precision, canonical
+from attribution.precision import PRECISIONS, Precision
+from attribution.query import at_checkpoints, query_codes, query_tokens
 from attribution.span_index import SpanIndex
 from attribution.span_proof import prove_spans
 from attribution.stored import fetch_index
-from openledger.artefact import describe_artefact
 from openledger.content import ContentMissing, ContentStore
 from openledger.errors import NotVerified, UsageError
 from openledger.rows import load_batch
@@ -148,14 +146,20 @@ class Explainer:
         if index is None:
             raise UsageError(f"entry {entry_id.hex()[:16]}… has no gradient index")
         self._say(f"computing gradients under entry {entry_id.hex()[:16]}…")
-        adapted = self._model(entry_id)
-        tokens = Tokens((*exchange.prompt_ids, *exchange.output_ids), len(exchange.prompt_ids))
-        gradients = []
-        for folder in self._adapters(index):
-            model = adapted.load(folder)
-            with canonical(model, _precision(index)):
-                gradients.append(GradientCollector(model).collect_tokens([tokens], adapted.padding_id))
-        return index.feature_map.query_codes(index.feature_map.features(gradients)[0])
+        tokens = query_tokens(exchange.prompt_ids, exchange.output_ids)
+        return query_codes(self.models(entry_id), index.feature_map, tokens, precision_of(index))
+
+    def models(self, entry_id: bytes) -> Iterator[Any]:
+        """The model at every checkpoint of a layer's gradient index, adapters checked against the commitment."""
+        index = self.indexes(entry_id).gradients
+        if index is None:
+            raise UsageError(f"entry {entry_id.hex()[:16]}… has no gradient index")
+        numbers = range(index.parameters.checkpoints)
+        folders = [index.folder / ADAPTERS_FOLDER / f"{number:04}" for number in numbers]
+        digests = [
+            bytes.fromhex(index.commitment.manifest.json(f"checkpoint/{number:04}")["tensors"]) for number in numbers
+        ]
+        return at_checkpoints(self._model(entry_id).model, folders, digests)
 
     def reexecute(self, document: Explanation, band: float = BAND) -> list[str]:
         """Compute all query codes of a document again; one line a layer. Raises `NotVerified` outside of the band."""
@@ -212,17 +216,6 @@ class Explainer:
 
     def _fetch(self, root: bytes) -> Path:
         return fetch_index(self._store, root, cache_home() / "indexes" / root.hex())
-
-    def _adapters(self, index: Index) -> list[Path]:
-        """Adapter folders of an index, the numbers in each checked against the commitment."""
-        folders = []
-        for number in range(index.parameters.checkpoints):
-            folder = index.folder / ADAPTERS_FOLDER / f"{number:04}"
-            expected = index.commitment.manifest.json(f"checkpoint/{number:04}")["tensors"]
-            if not folder.is_dir() or describe_artefact(folder).tensor_digest.hex() != expected:
-                raise AttributionError(f"checkpoint/{number:04}", f"{folder} is not the committed adapter")
-            folders.append(folder)
-        return folders
 
     def _final_model(self) -> AdaptedModel:
         """The explained model itself, with its recorded adapter."""
@@ -282,5 +275,6 @@ def difference_of(own: Codes, claimed: Codes) -> tuple[float, float]:
     return relative, float(np.abs(one - other).max())
 
 
-def _precision(index: Index) -> Precision:
+def precision_of(index: Index) -> Precision:
+    """In which its codes are defined."""
     return next(known for known in PRECISIONS if known == index.parameters.precision)
