@@ -24,6 +24,15 @@ from tests.attribution.tiny import tiny_examples, tiny_lora
 pytestmark = pytest.mark.ml
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Small matrices are slower with more, far slower on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def model() -> Any:
     return tiny_lora()
