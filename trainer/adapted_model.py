@@ -8,6 +8,7 @@ from typing import Any
 from attribution.loss import Tokens
 from openledger.errors import UsageError
 from trainer.environment import prepare
+from trainer.examples import padding_id_of
 from trainer.train import ADAPTER_FILE, CONFIG_FILE
 
 
@@ -52,8 +53,7 @@ class AdaptedModel:
     @property
     def padding_id(self) -> int:
         """Token that fills short rows of a batch."""
-        tokenizer = self.tokenizer
-        return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0)
+        return padding_id_of(self.tokenizer)
 
     def exchange_tokens(self, prompt: str, output: str) -> Tokens:
         """Prompt and output as token ids, without special tokens; the loss counts on the output."""

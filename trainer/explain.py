@@ -80,6 +80,11 @@ class Explainer:
         """Text of some tokens."""
         return str(self._model(self.entries.facts.entry_id).tokenizer.decode(list(token_ids)))
 
+    @property
+    def tokenizer(self) -> Any:
+        """Of the explained model."""
+        return self._model(self.entries.facts.entry_id).tokenizer
+
     # --- Making
 
     def exchange(self, prompt: str, output: str | None, max_tokens: int = DEFAULT_MAX_TOKENS) -> Exchange:

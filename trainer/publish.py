@@ -97,7 +97,7 @@ class LedgerClient(Protocol):
     def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
         """A module's query."""
 
-    def send(self, signer: SigningParty, *messages: Message) -> Pending:
+    def send(self, signer: SigningParty, *messages: Message, memo_digest: bytes = b"") -> Pending:
         """Build, sign and hand over."""
 
 
@@ -302,14 +302,13 @@ class ClientLedger:
         model_id = self._find_or_create(record.model_name, signer)
         messages: list[Message] = [RecordRuns((to_run_draft(record, model_id, label),))]
         evaluations = to_evaluation_drafts(record)
-        if evaluations:
-            messages.append(RecordEvaluations(evaluations))
+        messages += [RecordEvaluations(evaluations)] if evaluations else []
         committed = self._client.send(signer, *messages).wait()
         entry_id = entry_id_of(to_entry(record.entry))
         return Published(encode_id("olrun", entry_id), entry_id, model_id, committed.height)
 
     def check_model(self, name: str) -> None:
-        """Before any compute is spent: the signer may add a version to this model, or make it. Raises `UsageError`."""
+        """Before any compute is spent: the signer may add a version to this model, or make it; else `UsageError`."""
         model = self._find_model(name)
         if model is not None and self._signer is not None and model.model.owner != self._signer.address:
             raise UsageError(
@@ -319,9 +318,6 @@ class ClientLedger:
 
     def publish_verification(self, known: KnownEntry, verdict: Verdict, run: TrainedRun) -> int:
         """Record what retraining an entry gave; returns the height."""
-        signer = self._signer
-        if signer is None:
-            raise UsageError("which key records the repetition? make the ledger with a signer (--from KEY)")
         event = RunEventRecord(run.started_seconds, run.finished_seconds, environment_line(), "", 0)
         message = RecordReproduction(
             known.entry_id,
@@ -330,7 +326,13 @@ class ClientLedger:
             run.artefact.tensor_digest,
             to_run(event),
         )
-        return self._client.send(signer, message).wait().height
+        return self.send(message)
+
+    def send(self, message: Message, memo_digest: bytes = b"") -> int:
+        """One message of the signer's, in a transaction that binds a document by its digest; returns the height."""
+        if self._signer is None:
+            raise UsageError("which key records it? make the ledger with a signer (--from KEY)")
+        return self._client.send(self._signer, message, memo_digest=memo_digest).wait().height
 
     def _find_or_create(self, name: str, signer: SigningParty) -> bytes:
         model = self._find_model(name)

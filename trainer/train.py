@@ -23,7 +23,7 @@ from openledger.manifest import to_json
 from trainer.dataset import DatanetVersion, load_rows
 from trainer.environment import code_description, make_deterministic, prepare
 from trainer.evaluate import Evaluation, evaluate, to_micronats
-from trainer.examples import tokenise
+from trainer.examples import padding_id_of, tokenise
 from trainer.partition import Example, Partition, data_order, data_order_root, held_out_rows, make_partition
 from trainer.recipe import Recipe
 
@@ -111,10 +111,10 @@ def train(
     base = AutoModelForCausalLM.from_pretrained(
         str(base_folder), local_files_only=True, dtype="float32", attn_implementation="eager"
     )
-    padding_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
+    padding_id = padding_id_of(tokenizer)
     # Again: loading drew random numbers. From here to the adapter's initialisation nothing else does.
     make_deterministic(recipe.train.seed, recipe.train.threads)
-    model = _with_adapter(base, recipe, adapter_folder)
+    model = with_adapter(base, recipe, adapter_folder)
     limit = recipe.train.sequence_tokens
     held_out = [(example.input_index, tokenise(tokenizer, example, limit)) for example in prepared.held_out]
     inputs = len(recipe.datasets)
@@ -124,7 +124,7 @@ def train(
     identity = _run_identity(prepared, base_label, adapter_folder)
     checkpoint = _Checkpoint.of(work_folder, identity, started)
     adapters = _Adapters.of(recipe, work_folder or output_folder.with_name(f"{output_folder.name}-work"), base_label)
-    trace = _optimise(model, recipe, ordered, padding_id, checkpoint, adapters, progress)
+    done = optimise(model, recipe, ordered, padding_id, checkpoint=checkpoint, adapters=adapters, progress=progress)
     after = evaluate(model, held_out, inputs, padding_id) if held_out else None
     _write_adapter(model, output_folder, base_label)
     if checkpoint and not keep_checkpoint:
@@ -133,7 +133,7 @@ def train(
         prepared,
         output_folder,
         describe_artefact(output_folder),
-        tuple(trace),
+        tuple(done.losses_micronats),
         before,
         after,
         sum(len(tokens.ids) for tokens in ordered),
@@ -144,7 +144,7 @@ def train(
     )
 
 
-def _with_adapter(base: Any, recipe: Recipe, adapter_folder: Path | None) -> Any:
+def with_adapter(base: Any, recipe: Recipe, adapter_folder: Path | None) -> Any:
     """The base with a fresh or continued adapter; only the adapter's numbers can change."""
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
     from safetensors.torch import load_file
@@ -179,16 +179,25 @@ def _with_adapter(base: Any, recipe: Recipe, adapter_folder: Path | None) -> Any
     return model
 
 
-def _optimise(
+@dataclass(frozen=True, slots=True)
+class Optimised:
+    """Loss of every step, and the optimizer with its moments."""
+
+    losses_micronats: list[int]
+    optimizer: Any
+
+
+def optimise(
     model: Any,
     recipe: Recipe,
     ordered: Sequence[Tokens],
     padding_id: int,
-    checkpoint: "_Checkpoint | None",
-    adapters: "_Adapters",
-    progress: Progress | None,
-) -> list[int]:
-    """Run all steps, return the loss of each in micronats."""
+    *,
+    checkpoint: "_Checkpoint | None" = None,
+    adapters: "_Adapters | None" = None,
+    progress: Progress | None = None,
+) -> Optimised:
+    """Run all steps on `ordered`, batch after batch."""
     import torch
 
     settings = recipe.train
@@ -198,7 +207,8 @@ def _optimise(
     )
     model.train()
     trace = checkpoint.restore(model, optimizer) if checkpoint else []
-    adapters.check(len(trace))
+    if adapters:
+        adapters.check(len(trace))
     for step in range(len(trace), settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(recipe, step)
@@ -214,11 +224,12 @@ def _optimise(
         trace.append(to_micronats(value))
         if progress:
             progress(step + 1, settings.steps, value)
-        adapters.save(model, step + 1)
+        if adapters:
+            adapters.save(model, step + 1)
         every = settings.checkpoint_steps
         if checkpoint and ((every and (step + 1) % every == 0) or step + 1 == settings.steps):
             checkpoint.save(model, optimizer, trace)
-    return trace
+    return Optimised(trace, optimizer)
 
 
 def _learning_rate(recipe: Recipe, step: int) -> float:

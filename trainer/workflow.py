@@ -7,7 +7,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -22,10 +22,10 @@ from trainer.dataset import DatanetVersion
 from trainer.describe import share
 from trainer.indexes import Progress as IndexProgress
 from trainer.indexes import build_indexes
-from trainer.partition import rows_used
+from trainer.partition import held_out_rows, rows_used
 from trainer.recipe import Recipe
 from trainer.record import EntryRecord, ParentRecord, RunRecord, files_of, record_training
-from trainer.train import Progress, TrainedRun, prepare_run, train
+from trainer.train import PreparedRun, Progress, TrainedRun, prepare_run, train
 from trainer.verify import Verdict, grade, read_plan, retrain
 
 Say = Callable[[str], None]
@@ -172,6 +172,24 @@ def verify_entry(
             record, plan, versions, store, base_folder, folder, adapter_folder=adapter_folder, progress=progress
         )
         return grade(record, plan, run), run
+
+
+def repeatable_run(
+    entry_id: bytes, chain: ChainReader, store: ContentStore, *, queries: int
+) -> tuple[PreparedRun, Path, Path | None]:
+    """A recorded run prepared again, with folders of its base and of the adapter that it continued.
+
+    `queries` held-out rows at most are kept ready. Raises as `verify_entry` does.
+    """
+    known = chain.entry(entry_id.hex())
+    manifest = get_manifest(store, known.record.manifest_root)
+    recipe = read_plan(manifest).recipe
+    versions = _versions_of(known.record, manifest, chain)
+    base, adapter = _parents_to_repeat(known, recipe, chain)
+    prepared = prepare_run(recipe, versions, store)
+    prepared = replace(prepared, held_out=held_out_rows(prepared.partitions, queries))
+    adapter_folder = artefact_folder(adapter, store)[0] if adapter else None
+    return prepared, artefact_folder(base, store)[0], adapter_folder
 
 
 def _parents_to_repeat(known: KnownEntry, recipe: Recipe, chain: ChainReader) -> tuple[KnownEntry, KnownEntry | None]:

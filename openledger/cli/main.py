@@ -24,6 +24,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "verify": ("openledger.cli.verify", "check a proof bundle offline"),
     "train": ("openledger.cli.train", "fine-tune from a recipe and record the run, or retrain to verify one"),
     "explain": ("openledger.cli.explain", "who shaped an answer of a recorded model, verified"),
+    "attribution": ("openledger.cli.attribution", "how good the attribution of a model is: measure, calibrate"),
     "record": ("openledger.cli.record", "record a run of any framework from its files"),
     "node": ("openledger.cli.node", "run a node: init, start, status, check, rollback"),
     "genesis": ("openledger.cli.genesis", "write the document that a chain starts from"),

@@ -177,7 +177,7 @@ def test_a_node_that_leaves_a_contribution_out_is_found_out(net: Net) -> None:
             answer = net.client.query(*arguments, **options)
             return replace(answer, value=structs.replace(answer.value, contributions=answer.value.contributions[:1]))
 
-        def send(self, signer: SigningParty, *messages: Message) -> Pending:
+        def send(self, signer: SigningParty, *messages: Message, memo_digest: bytes = b"") -> Pending:
             raise NotImplementedError
 
     with pytest.raises(NotVerified, match="contributions of facts version 1 do not hash to its root on the chain"):

@@ -1,0 +1,206 @@
+"""`openledger attribution`: how good the attribution of a recorded model is, and the band that its codes need."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openledger.cli.secrets import add_passphrase_option
+from openledger.cli.trust import add_trust_options
+from openledger.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from attribution.calibrate import Calibration
+    from attribution.index import Index
+    from attribution.measure.certificate import Certificate
+    from openledger.content import ContentStore
+    from trainer.explain import Explainer
+    from trainer.publish import ClientLedger
+    from trainer.quality import MeasuredRun
+
+_MEASURE_EXAMPLES = """\
+examples:
+  openledger attribution measure --model helper                        50 + 30 halves, two seeds each: 160 retrains
+  openledger attribution measure --model helper --subsets 10 --contributor-subsets 6 --queries 16
+  openledger attribution measure --model helper --plot quality.svg --from alice     and record it on the chain
+
+every retrain is kept: an interrupted measurement goes on where it was, one with more halves takes what is there
+"""
+_CALIBRATE_EXAMPLES = """\
+examples:
+  openledger attribution calibrate --model helper --queries 32
+
+the deviations are those of this machine; a band for others needs tables of other machines, too
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands."""
+    parser = subparsers.add_parser("attribution", help="measure quality, calibrate the band of query codes")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    measure = actions.add_parser(
+        "measure",
+        help="retrain on halves; LDS of this and other methods with intervals; a certificate",
+        epilog=_MEASURE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    measure.add_argument("--subsets", type=int, default=50, metavar="N", help="halves of the rows (50)")
+    measure.add_argument("--contributor-subsets", type=int, default=30, metavar="N", help="halves of contributors (30)")
+    measure.add_argument("--seeds", type=int, default=2, metavar="N", help="retrains of each half, 2 to 16 (2)")
+    measure.add_argument("--write", type=Path, metavar="FILE", help="write the certificate")
+    measure.add_argument("--plot", type=Path, metavar="FILE", help="write a chart (SVG)")
+    measure.add_argument("--from", dest="signer", metavar="KEY", help="key that records the result on the chain")
+    add_passphrase_option(measure)
+    measure.set_defaults(run=_measure)
+    calibrate = actions.add_parser(
+        "calibrate",
+        help="deviation of query codes between ways to compute them here, and the band",
+        epilog=_CALIBRATE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    calibrate.set_defaults(run=_calibrate, signer=None)
+    for action in (measure, calibrate):
+        action.add_argument("--model", required=True, metavar="MODEL", help="model or entry with a gradient index")
+        action.add_argument("--queries", type=int, default=32, metavar="N", help="held-out rows to ask with (32)")
+        action.add_argument("--content", metavar="URL", help="content store, folder or URL ($OPENLEDGER_CONTENT)")
+        add_trust_options(action, one_answer=False)
+
+
+def _open(args: argparse.Namespace, ledger: ClientLedger, store: ContentStore) -> tuple[Explainer, Index, MeasuredRun]:
+    """The recorded run as a task, with its index."""
+    from openledger.errors import UsageError
+    from trainer.explain import Explainer
+    from trainer.explain_facts import read_facts
+    from trainer.quality import MeasuredRun
+    from trainer.workflow import repeatable_run
+
+    if not 1 <= args.queries <= 10_000:
+        raise UsageError("--queries is 1 to 10000")
+    explainer = Explainer(read_facts(ledger, args.model), store, _say)
+    entry_id = explainer.entries.facts.entry_id
+    index = explainer.indexes(entry_id).gradients
+    if index is None:
+        raise UsageError(f"{args.model} has no gradient index: add lga-1 to attribution.methods of its recipe")
+    prepared, base_folder, adapter_folder = repeatable_run(entry_id, ledger, store, queries=args.queries)
+    run = MeasuredRun.of(prepared, base_folder, adapter_folder, explainer.tokenizer, args.queries)
+    return explainer, index, run
+
+
+def _measure(args: argparse.Namespace) -> int:
+    from attribution.measure.certificate import certify
+    from attribution.measure.measurement import Protocol, ground_truth
+    from attribution.measure.plot import chart
+    from attribution.measure.retrain import RetrainCache
+    from openledger.cli.train import open_ledger
+    from openledger.content import ContentStore
+    from openledger.errors import UsageError
+    from trainer.base_model import cache_home
+    from trainer.environment import prepare
+    from trainer.quality import METHOD, RetrainRun, committed_scores, compared_scores, publish_quality
+
+    prepare()
+    if not 1 <= args.subsets <= 10_000 or not 1 <= args.contributor_subsets <= 10_000 or not 2 <= args.seeds <= 16:
+        raise UsageError("--subsets and --contributor-subsets are 1 to 10000, --seeds 2 to 16")
+    store = ContentStore.open(args.content)
+    with open_ledger(args) as ledger:
+        explainer, index, run = _open(args, ledger, store)
+        protocol = Protocol(args.subsets, args.contributor_subsets, tuple(range(1, args.seeds + 1)))
+        _say(f"{len(run.rows)} rows, {len(set(run.owners))} contributors, {len(run.queries)} queries")
+        scores = {METHOD: committed_scores(explainer, index, run, _progress("queries"))}
+        task = RetrainRun(run)
+        scores |= compared_scores(task, _progress("gradients of the other methods"))
+        cache = RetrainCache(task, cache_home() / "attribution-retrains", len(run.queries))
+        truth = ground_truth(cache, run.owners, protocol, _progress)
+        certificate = certify(run.prepared.recipe.name, task, len(set(run.owners)), protocol, truth, scores)
+        if args.write:
+            args.write.write_bytes(certificate.encode())
+            _say(f"wrote {args.write}")
+        if args.plot:
+            args.plot.write_text(chart(certificate), encoding="utf-8")
+            _say(f"wrote {args.plot}")
+        height = publish_quality(ledger, explainer.entries, certificate, store) if args.signer else 0
+    _show_certificate(args, certificate, height)
+    return ExitCode.OK
+
+
+def _show_certificate(args: argparse.Namespace, certificate: Certificate, height: int) -> None:
+    import json
+
+    document = json.loads(certificate.encode()) | {"digest": certificate.digest.hex()}
+    if height:
+        document["height"] = height
+    rows = [(item.method, _interval(item.examples), _interval(item.contributors)) for item in certificate.methods]
+    top = certificate.ceiling
+    rows.append(("one seed of the retrains against the other", _interval(top.examples), _interval(top.contributors)))
+    title = f"LDS with 95 % intervals, {certificate.queries} queries, {certificate.rows} rows"
+    args.context.output.rows(title, ("method", "halves of the rows", "halves of the contributors"), rows, document)
+    if not args.context.as_json:
+        print(f"certificate {certificate.digest.hex()}" + (f", recorded at height {height}" if height else ""))
+
+
+def _interval(interval: Any) -> str:
+    value, low, high = (number / 10**9 for number in (interval.value_ppb, interval.low_ppb, interval.high_ppb))
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    from attribution.calibrate import calibrate
+    from openledger.cli.train import open_ledger
+    from openledger.content import ContentStore
+    from trainer.environment import prepare
+
+    prepare()
+    store = ContentStore.open(args.content)
+    with open_ledger(args) as ledger:
+        explainer, index, run = _open(args, ledger, store)
+        models = explainer.models(explainer.entries.facts.entry_id)
+        result = calibrate(models, index.feature_map, run.queries, progress=_progress("ways to compute"))
+    _show_calibration(args, result)
+    return ExitCode.OK
+
+
+def _show_calibration(args: argparse.Namespace, result: Calibration) -> None:
+    from dataclasses import asdict
+
+    rows = [
+        (
+            item.way,
+            f"{item.median_ppb / 10**9:.1e}",
+            f"{item.largest_ppb / 10**9:.1e}",
+            f"{100 * item.changed_codes / item.all_codes:.3f} %",
+            item.largest_code_difference,
+            "must be rejected" if item.control else "",
+        )
+        for item in result.deviations
+    ]
+    columns = ("way", "median", "largest", "codes changed", "by at most", "")
+    title = f"Deviation of query codes from float64 on this machine, {result.queries} queries"
+    args.context.output.rows(title, columns, rows, asdict(result))
+    if not args.context.as_json:
+        print(f"band {result.band_ppb / 10**9:.1e}: {result.advice}")
+
+
+def _progress(what: str) -> Callable[[int, int], None]:
+    """Progress on standard error: rewritten on a terminal, now and then elsewhere."""
+    started = time.monotonic()
+    told = [started]
+
+    def report(done: int, total: int) -> None:
+        now = time.monotonic()
+        if done < total and now - told[0] < (0.2 if sys.stderr.isatty() else 10):
+            return
+        told[0] = now
+        left = (now - started) / done * (total - done)
+        ending = "\n" if done == total or not sys.stderr.isatty() else "\r"
+        print(f"{what}: {done} of {total}, {left:.0f} s left   ", end=ending, file=sys.stderr, flush=True)
+
+    return report
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

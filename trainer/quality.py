@@ -1,0 +1,276 @@
+"""Measuring how good the attribution of a recorded run is: the run trained again on halves of its rows.
+
+The task: everything that decides the run stays (recipe, base, adapter to continue, passes over the rows), but only some
+of its credited rows take part, so a retrain on half of them has about half of the steps. The order of the rows and a
+fresh adapter come from the retrain's seed. Queries are held-out rows of the recipe; their losses are what the scores
+have to foretell.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from abci_app.module import Message
+from abci_app.modules.models_records import EvaluationDraft, RecordEvaluations
+from attribution.gradients import GradientCollector
+from attribution.index import Index
+from attribution.loss import Tokens, example_losses, make_batch
+from attribution.measure import baselines, lexical
+from attribution.measure.baselines import CheckpointGradients
+from attribution.measure.certificate import Certificate
+from attribution.query import query_codes
+from attribution.scores import row_scores
+from openledger.artefact import describe_artefact
+from openledger.content import ContentStore
+from openledger.errors import UsageError
+from trainer.environment import code_digest, library_versions, make_deterministic
+from trainer.examples import padding_id_of, tokenise
+from trainer.explain import Explainer, precision_of
+from trainer.explain_facts import KnownEntries
+from trainer.indexed_rows import IndexedRow, indexed_rows
+from trainer.recipe import Recipe
+from trainer.train import PreparedRun, optimise, with_adapter
+
+Floats = npt.NDArray[np.float64]
+METHOD = "LGA-1"
+# Gradients of all rows and queries in memory, for the methods to compare with.
+MAX_GRADIENT_BYTES = 4 * 2**30
+_BATCH_ROWS = 8
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """A recorded run as a task: its rows in the order of the index, queries, and where its models come from."""
+
+    prepared: PreparedRun
+    base_folder: Path
+    adapter_folder: Path | None
+    tokenizer: Any
+    rows: tuple[IndexedRow, ...]
+    queries: tuple[Tokens, ...]
+    query_texts: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, prepared: PreparedRun, base_folder: Path, adapter_folder: Path | None, tokenizer: Any, queries: int
+    ) -> "MeasuredRun":
+        """Rows of the index and at most `queries` held-out rows; raises `UsageError` when there are too few."""
+        rows = tuple(sorted(indexed_rows(prepared, tokenizer).credited, key=lambda row: row.key))
+        limit = prepared.recipe.train.sequence_tokens
+        held_out = [(example, tokenise(tokenizer, example, limit)) for example in prepared.held_out[:queries]]
+        usable = [(example, tokens) for example, tokens in held_out if len(tokens.ids) > max(1, tokens.prompt_length)]
+        owners = {row.contribution.contributor for row in rows}
+        if len(rows) < 2 or len(owners) < 2 or not usable:
+            raise UsageError(
+                f"{len(rows)} rows of {len(owners)} contributors and {len(usable)} held-out rows: measuring needs two, "
+                "two and one at least; train on more data with evaluate.rows above 0"
+            )
+        return cls(
+            prepared,
+            base_folder,
+            adapter_folder,
+            tokenizer,
+            rows,
+            tuple([tokens for _, tokens in usable]),
+            tuple([f"{example.prompt}{example.completion}" for example, _ in usable]),
+        )
+
+    @property
+    def owners(self) -> list[int]:
+        """Number of the contributor of every row."""
+        names = sorted({row.contribution.contributor for row in self.rows})
+        return [names.index(row.contribution.contributor) for row in self.rows]
+
+    @property
+    def row_texts(self) -> list[str]:
+        """What the model saw of every row."""
+        return [f"{row.example.prompt}{row.example.completion}" for row in self.rows]
+
+
+class RetrainRun:
+    """`attribution.measure.retrain.RetrainTask` over a recorded run; one base model serves all retrains."""
+
+    def __init__(self, run: MeasuredRun) -> None:
+        from transformers import AutoModelForCausalLM
+
+        self.run = run
+        make_deterministic(0, run.prepared.recipe.train.threads)
+        base = AutoModelForCausalLM.from_pretrained(
+            str(run.base_folder), local_files_only=True, dtype="float32", attn_implementation="eager"
+        )
+        self.model = with_adapter(base, run.prepared.recipe, run.adapter_folder)
+        self._continued = {name: value.clone() for name, value in self._trained()} if run.adapter_folder else None
+        numbers = {row.key: number for number, row in enumerate(run.rows)}
+        keys = [(example.row.contribution_id, example.row.leaf) for example in run.prepared.order]
+        self._order = [numbers[key] for key in keys if key in numbers]
+
+    def recipe(self) -> Mapping[str, object]:
+        """Everything that decides a result."""
+        run = self.run
+        tokens = [[list(item.ids), item.prompt_length] for item in (*[row.tokens for row in run.rows], *run.queries)]
+        return {
+            "recipe": run.prepared.recipe.digest().hex(),
+            "base": describe_artefact(run.base_folder).tensor_digest.hex(),
+            "adapter": describe_artefact(run.adapter_folder).tensor_digest.hex() if run.adapter_folder else "",
+            "order": self._order,
+            "tokens": sha256(repr(tokens).encode()).hexdigest(),
+            "code": code_digest(),
+            "libraries": library_versions(),
+        }
+
+    def train_and_measure(self, rows: Sequence[int], seed: int) -> Floats:
+        """Losses of the queries, nats, float64 [queries]."""
+        self.train(rows, seed)
+        return self.losses()
+
+    def train(self, rows: Sequence[int], seed: int) -> Any:
+        """Train on these rows alone; returns the optimizer."""
+        run = self.run
+        make_deterministic(seed, run.prepared.recipe.train.threads)
+        self._begin_again()
+        kept = set(rows)
+        order = _shuffled([number for number in self._order if number in kept], seed)
+        recipe = _shortened(run.prepared.recipe, len(order))
+        ordered = [run.rows[number].tokens for number in order]
+        return optimise(self.model, recipe, ordered, self._padding_id).optimizer
+
+    def losses(self) -> Floats:
+        """Of every query under the model as it is."""
+        import torch
+
+        self.model.eval()
+        found: list[float] = []
+        with torch.no_grad():
+            for start in range(0, len(self.run.queries), _BATCH_ROWS):
+                batch = make_batch(self.run.queries[start : start + _BATCH_ROWS], self._padding_id)
+                found += example_losses(self.model, batch).tolist()
+        return np.array(found, dtype=np.float64)
+
+    def _begin_again(self) -> None:
+        """A fresh adapter from torch's random state, or the one that the run continued."""
+        import torch
+
+        if self._continued is not None:
+            with torch.no_grad():
+                for name, value in self._trained():
+                    value.copy_(self._continued[name])
+            return
+        for module in self.model.modules():
+            if hasattr(module, "reset_lora_parameters"):
+                module.reset_lora_parameters("default", True)
+
+    def _trained(self) -> list[tuple[str, Any]]:
+        return [(name, value) for name, value in self.model.named_parameters() if value.requires_grad]
+
+    @property
+    def _padding_id(self) -> int:
+        return padding_id_of(self.run.tokenizer)
+
+
+def committed_scores(
+    explainer: Explainer, index: Index, run: MeasuredRun, progress: Callable[[int, int], None]
+) -> Floats:
+    """Scores of the index on the chain, [rows, queries]: exact integers, as floats for ranking only."""
+    keys = [(leaf.contribution_id, leaf.row_leaf) for leaf in index.leaves]
+    if keys != [row.key for row in run.rows]:
+        raise UsageError("the rows of the recipe are not those of the index; was it built by another version?")
+    columns = []
+    entry_id = explainer.entries.facts.entry_id
+    for number, tokens in enumerate(run.queries, 1):
+        query = query_codes(explainer.models(entry_id), index.feature_map, tokens, precision_of(index))
+        # Queries have exponents of their own; ranks within a query do not depend on them.
+        columns.append(np.ldexp(row_scores(index.codes, query.values).astype(np.float64), -query.exponent))
+        progress(number, len(run.queries))
+    return np.stack(columns, axis=1)
+
+
+def compared_scores(task: RetrainRun, progress: Callable[[int, int], None]) -> dict[str, Floats]:
+    """Scores of the other methods, [rows, queries], by name, at the end of one training on all rows."""
+    run = task.run
+    texts, queries = run.row_texts, list(run.query_texts)
+    found = {"TF-IDF": lexical.tf_idf(texts, queries), "BM25": lexical.bm25(texts, queries)}
+    entries = sum(value.numel() for _, value in task._trained())
+    if 8 * entries * (len(run.rows) + len(run.queries)) > MAX_GRADIENT_BYTES:
+        return found
+    optimizer = task.train(range(len(run.rows)), run.prepared.recipe.train.seed)
+    at = _gradients(task, optimizer, progress)
+    return found | {
+        "gradient dot": baselines.gradient_dot(at),
+        "gradient cosine": baselines.gradient_cosine(at),
+        "DataInf": baselines.datainf(at),
+        "LESS": baselines.less([at]),
+    }
+
+
+def _gradients(task: RetrainRun, optimizer: Any, progress: Callable[[int, int], None]) -> CheckpointGradients:
+    """Gradients of all adapter matrices, with Adam's moments."""
+    modules = {
+        name: module
+        for name, module in task.model.named_modules()
+        if name.endswith((".lora_A.default", ".lora_B.default"))
+    }
+    collector = GradientCollector(task.model, tuple(modules))
+    items = (*[row.tokens for row in task.run.rows], *task.run.queries)
+    collected: dict[str, list[Floats]] = {name: [] for name in modules}
+    for number, tokens in enumerate(items, 1):
+        for name, value in collector.collect_tokens([tokens], task._padding_id).items():
+            collected[name].append(value.double().flatten(start_dim=1).cpu().numpy())
+        progress(number, len(items))
+    rows = len(task.run.rows)
+    training, queries = (
+        {name: np.concatenate(values[part]) for name, values in collected.items()}
+        for part in (slice(0, rows), slice(rows, None))
+    )
+    state = {name: optimizer.state[module.weight] for name, module in modules.items()}
+    first, second = (
+        {name: item[key].double().flatten()[None].cpu().numpy() for name, item in state.items()}
+        for key in ("exp_avg", "exp_avg_sq")
+    )
+    settings = task.run.prepared.recipe.train
+    return CheckpointGradients(training, queries, first, second, settings.steps, float(settings.learning_rate))
+
+
+class QualitySink(Protocol):
+    """Where a measurement is recorded; `trainer.publish.ClientLedger` fulfils it."""
+
+    def send(self, message: Message, memo_digest: bytes = b"") -> int:
+        """One message in a transaction that binds a document by its digest; returns the height."""
+
+
+def publish_quality(sink: QualitySink, entries: KnownEntries, certificate: Certificate, store: ContentStore) -> int:
+    """Record the certificate's measures as evaluations of the entry, on its largest input; returns the height.
+
+    The certificate lies in the content store under its digest, which the transaction carries as its memo.
+    """
+    entry_id = entries.facts.entry_id
+    largest = max(entries.stored[entry_id].entry.inputs, key=lambda item: item.weight_ppb)
+    digest = store.put(certificate.encode())
+    drafts = [
+        EvaluationDraft(entry_id, largest.datanet_id, largest.version, metric, value, sample_size, interval)
+        for metric, value, sample_size, interval in certificate.evaluations()
+    ]
+    return sink.send(RecordEvaluations(tuple(drafts)), digest)
+
+
+def _shuffled(order: list[int], seed: int) -> list[int]:
+    """The same rows as often, in an order of the seed's own."""
+    return [
+        number
+        for _, number in sorted(
+            (sha256(f"openledger/measure/order/{seed}/{place}".encode()).digest(), number)
+            for place, number in enumerate(order)
+        )
+    ]
+
+
+def _shortened(recipe: Recipe, examples: int) -> Recipe:
+    """Steps for so many examples; at least one."""
+    steps = max(1, examples // recipe.train.batch_size)
+    train = msgspec.structs.replace(recipe.train, steps=steps, warmup_steps=min(recipe.train.warmup_steps, steps - 1))
+    return msgspec.structs.replace(recipe, train=train, attribution=None)
