@@ -24,6 +24,7 @@ IMPORT_NAMES = {
     "protobuf": "google",
     "pynacl": "nacl",
     "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
     "grpcio-tools": "grpc_tools",
     "plyvel-ci": "plyvel",
     "import-linter": "importlinter",
