@@ -3,6 +3,7 @@
 python -m benchmarks.attribution.char_gpt                    main table: 320 retrains, about 5 minutes the first time
 python -m benchmarks.attribution.char_gpt --more             also a second corpus, adapter and start, untuned: 480 more
 python -m benchmarks.attribution.char_gpt --removal          also: remove what a method names, retrain
+python -m benchmarks.attribution.char_gpt --chart FILE.svg   also: a chart of the main table
 
 Retrains are kept in the user's cache and found again by digest, so a stopped measurement goes on. Truth: 100 random
 halves of the examples and 60 of the contributors, each trained with two orders of the examples; output of a query is
@@ -13,6 +14,7 @@ import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,9 +32,11 @@ from attribution.measure.baselines import (
     whitened,
 )
 from attribution.measure.brittleness import drawn_rows, loss_increase, top_rows
+from attribution.measure.certificate import Certificate, certify
 from attribution.measure.lds import Floats
 from attribution.measure.lexical import bm25, tf_idf
 from attribution.measure.measurement import Protocol, Truth, ceiling, ground_truth, quality
+from attribution.measure.plot import chart
 from benchmarks.attribution.adapter_gradients import checkpoint_gradients
 from benchmarks.attribution.char_model import AdapterRecipe, restore
 from benchmarks.attribution.char_task import CharTask
@@ -218,6 +222,14 @@ def _shares(scores: Floats, owners: Any) -> Floats:
     return shares
 
 
+def certificate_of(measured: Measured, variants: dict[str, Attributed]) -> Certificate:
+    """What a recorded run would carry: LGA-1 first, then the methods that it is compared with."""
+    scores = {name: found.integer_scores.astype(np.float64) for name, found in variants.items()}
+    scores |= other_methods(measured, complete=False)
+    corpus = measured.task.corpus
+    return certify(corpus.name, measured.task, len(corpus.contributors), RELEASE, measured.truth, scores)
+
+
 def print_removal(measured: Measured, variants: dict[str, Attributed]) -> None:
     """Remove the 24 rows that a method names for a query, retrain with both orders."""
     total = len(measured.task.corpus.training)
@@ -244,6 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--more", action="store_true", help="second corpus, second adapter, start drawn anew")
     parser.add_argument("--removal", action="store_true", help="remove what a method names and retrain")
+    parser.add_argument("--chart", type=Path, help="write the main table as a chart into this SVG file")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -253,6 +266,8 @@ def main() -> None:
     variants = print_quality(measured, title, complete=True)
     print_lead(measured, variants)
     print_quantisation(measured, variants)
+    if options.chart:
+        options.chart.write_text(chart(certificate_of(measured, variants)), encoding="utf-8")
     if options.removal:
         print_removal(measured, variants)
     if options.more:
