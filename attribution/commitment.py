@@ -5,7 +5,7 @@ Named parts (openledger.manifest), so each can be shown and proven alone; JSON i
     about            format and method
     basis/0000       SHA-256 and size of the file with the bases of checkpoint 0 (attribution.index)
     build            digest of everything that the index was built from
-    checkpoint/0000  tensor digest of the adapter at checkpoint 0; the last one is the final adapter
+    checkpoint/0000  tensor digest of the adapter at checkpoint 0
     dataset          count and list root of row leaf | contribution | owner, in the order of the leaves
     leaves           count and list root of row leaf | contribution | owner | codes, int16 little-endian
     owners           count and list root of owner | sums of its codes, int64 little-endian, owners increasing

@@ -59,7 +59,7 @@ def build_index(
 ) -> Index:
     """Build or finish the index in `folder`, or open it if it is there.
 
-    `checkpoints` are safetensors files or folders with one, the final adapter last; `model_of` makes the model of one.
+    `checkpoints` are safetensors files or folders with one; `model_of` makes the model of one.
     Modules are the LoRA B layers unless named. `source` are parts that the commitment binds the index to. Processes
     that call this with the same arguments work together (`Shard.from_environment` unless given); each returns the
     index. The work folder stands beside `folder` and goes away at the end. Raises `AttributionError`.

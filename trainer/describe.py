@@ -39,6 +39,8 @@ def describe_input(part: Any) -> list[str]:
         )
     else:
         lines.append("split: nothing held out")
+    if part.get("copies_left_out"):
+        lines.append(f"copies: {part['copies_left_out']:,} rows left out, since an earlier row says the same")
     limit = part["sampling"]["max_rows"]
     order = {"shuffled": "shuffled by the seed", "in_order": "in the order of the version"}[part["sampling"]["order"]]
     lines.append(f"sampling: {order}" + (f", at most {limit:,} rows" if limit else ""))

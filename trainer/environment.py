@@ -29,7 +29,7 @@ _VARIABLES = {
 LIBRARIES = ("torch", "transformers", "peft", "safetensors", "tokenizers", "numpy")
 # The source files whose change can change a result; the code digest covers exactly these and `_LOSS_FILE`.
 _CODE_FILES = (
-    "dataset.py", "environment.py", "evaluate.py", "examples.py", "partition.py", "recipe.py",
+    "copies.py", "dataset.py", "environment.py", "evaluate.py", "examples.py", "partition.py", "recipe.py",
     "steps.py", "train.py",
 )  # fmt: skip
 _LOSS_FILE = Path(loss.__file__)

@@ -1,11 +1,11 @@
 """The indexes of a run: built right after training, stored, and committed to by the entry.
 
-Rows are those that the run consumed, copies left out (trainer.indexed_rows). The gradient index speaks of the
-adapters after the steps that the recipe names; they are stored beside it, because queries need them.
+Rows are those that the run consumed; copies were left out before training (trainer.copies). The gradient index speaks
+of the adapters after the steps that the recipe names; they are stored beside it, because queries need them.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from abci_app.bech32 import decode_id
@@ -22,8 +22,9 @@ from openledger.content import ContentStore
 from openledger.errors import UsageError
 from openledger.manifest import to_json
 from trainer.adapted_model import AdaptedModel
+from trainer.copies import CopiedRow, chain_places
 from trainer.environment import code_description, make_deterministic
-from trainer.indexed_rows import IndexedRows, indexed_rows
+from trainer.indexed_rows import IndexedRow, indexed_rows
 from trainer.recipe import Payout
 from trainer.train import TrainedRun
 
@@ -50,12 +51,14 @@ def build_indexes(
     make_deterministic(recipe.train.seed, recipe.train.threads)
     adapted = AdaptedModel.open(base_folder, run.adapters[-1])
     rows = indexed_rows(run.prepared, adapted.tokenizer)
-    say(f"indexing {len(rows.credited)} rows ({len(rows.copies)} copies are credited to whom registered first)")
+    say(f"indexing {len(rows)} rows ({len(run.prepared.copies)} copies of earlier rows were not trained on)")
     roots: dict[str, bytes] = {}
     if GRADIENTS in wanted.methods:
         roots[GRADIENTS] = _gradient_index(run, adapted, rows, store, work_folder / GRADIENTS, progress)
     if SPANS in wanted.methods:
-        roots[SPANS] = _span_index(rows, adapted, store, work_folder / SPANS)
+        places = chain_places(run.prepared.versions)
+        by_chain = sorted(rows, key=lambda row: (places[row.key[0]], row.example.row.index))
+        roots[SPANS] = _span_index(by_chain, adapted, store, work_folder / SPANS)
     commitment = EntryCommitment(roots, policy_of(wanted.payout))
     commitment.put(store)
     return commitment
@@ -75,7 +78,7 @@ def policy_of(payout: Payout) -> PayoutPolicy:
 def _gradient_index(
     run: TrainedRun,
     adapted: AdaptedModel,
-    rows: IndexedRows,
+    rows: Sequence[IndexedRow],
     store: ContentStore,
     folder: Path,
     progress: Progress | None,
@@ -85,12 +88,10 @@ def _gradient_index(
     settings = IndexSettings(
         FeatureSettings(directions=directions), padding_id=adapted.padding_id, threads=recipe.train.threads
     )
-    examples = [
-        TrainingExample(row.tokens, row.key[1], row.key[0], row.contribution.contributor) for row in rows.credited
-    ]
+    examples = [TrainingExample(row.tokens, row.key[1], row.key[0], row.contribution.contributor) for row in rows]
     source = {
         "code": to_json(code_description()),
-        "copies": _copies(rows),
+        "copies": _copies(run.prepared.copies),
         "recipe": recipe.canonical(),
     }
     index = build_index(examples, run.adapters, adapted.load, settings, folder, source=source, progress=progress)
@@ -100,11 +101,11 @@ def _gradient_index(
     return index.root
 
 
-def _span_index(rows: IndexedRows, adapted: AdaptedModel, store: ContentStore, folder: Path) -> bytes:
-    """What the loss counted on: the completions' tokens."""
+def _span_index(rows: Sequence[IndexedRow], adapted: AdaptedModel, store: ContentStore, folder: Path) -> bytes:
+    """Over what the loss counted on, the completions' tokens; `rows` in the order of the chain."""
     documents = [
         SpanDocument(row.contribution.contributor, row.key[0], row.key[1], row.tokens.ids[row.tokens.prompt_length :])
-        for row in rows.credited
+        for row in rows
         if len(row.tokens.ids) > row.tokens.prompt_length
     ]
     settings = SpanSettings(vocabulary_size=_vocabulary(adapted))
@@ -118,17 +119,17 @@ def _vocabulary(adapted: AdaptedModel) -> int:
     return max(len(adapted.tokenizer), int(adapted.model.config.vocab_size))
 
 
-def _copies(rows: IndexedRows) -> bytes:
-    """Which rows are credited through which, and why."""
+def _copies(copies: Sequence[CopiedRow]) -> bytes:
+    """Which rows were left out, and because of which."""
     return to_json(
         [
             {
-                "contribution": copy.row.key[0].hex(),
-                "row": copy.row.key[1].hex(),
-                "credited_contribution": copy.leader.key[0].hex(),
-                "credited_row": copy.leader.key[1].hex(),
+                "contribution": copy.row.row.contribution_id.hex(),
+                "row": copy.row.row.leaf.hex(),
+                "first_contribution": copy.leader.row.contribution_id.hex(),
+                "first_row": copy.leader.row.leaf.hex(),
                 "reason": copy.reason,
             }
-            for copy in rows.copies
+            for copy in copies
         ]
     )

@@ -61,7 +61,7 @@ class MeasuredRun:
         cls, prepared: PreparedRun, base_folder: Path, adapter_folder: Path | None, tokenizer: Any, queries: int
     ) -> "MeasuredRun":
         """Rows of the index and at most `queries` held-out rows; raises `UsageError` when there are too few."""
-        rows = tuple(sorted(indexed_rows(prepared, tokenizer).credited, key=lambda row: row.key))
+        rows = indexed_rows(prepared, tokenizer)
         limit = prepared.recipe.train.sequence_tokens
         held_out = [(example, tokenise(tokenizer, example, limit)) for example in prepared.held_out[:queries]]
         usable = [(example, tokens) for example, tokens in held_out if len(tokens.ids) > max(1, tokens.prompt_length)]

@@ -83,8 +83,8 @@ FIELD_HELP = {
     "evaluate.rows": "held-out rows measured before and after, 0 (none) to 100000",
     "output.model": "name of the model on the chain that this run makes a version of",
     "attribution.methods": "a list of " + ", ".join(ATTRIBUTION_METHODS),
-    "attribution.checkpoints": "points of the training that are indexed, the last one included: 1 to 16",
-    "attribution.directions": "output directions kept of every module: 1 to 64",
+    "attribution.checkpoints": "points of the training that are indexed: 1 to 16",
+    "attribution.directions": "output directions kept of every module: 1 to 1024; more is better and larger",
     "attribution.payout.kappa_ppb": "part paid by scores, in parts per billion; with flat_ppb at most 1000000000",
     "attribution.payout.flat_ppb": "part paid by the number of rows used, in parts per billion",
     "attribution.payout.cap_ppb": "most that one contributor gets of one answer: 1 to 1000000000 (no cap)",
@@ -212,7 +212,7 @@ class Attribution(_Section, frozen=True):
         default_factory=lambda: list(ATTRIBUTION_METHODS)
     )
     checkpoints: Annotated[int, Meta(ge=1, le=16)] = 1
-    directions: Annotated[int, Meta(ge=1, le=64)] = 16
+    directions: Annotated[int, Meta(ge=1, le=1024)] = 16
     payout: Payout = msgspec.field(default_factory=Payout)
 
     def __post_init__(self) -> None:

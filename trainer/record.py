@@ -147,9 +147,10 @@ def record_training(
         "tokenizer": _files_part(tokenizer),
     }
     for index, dataset in enumerate(recipe.datasets):
-        parts[f"input/{index:04}"] = to_json(
-            _partition_part(dataset, inputs[index], prepared.partitions[index], run.prepared.versions[index].root)
-        )
+        part = _partition_part(dataset, inputs[index], prepared.partitions[index], prepared.versions[index].root)
+        if recipe.attribution is not None:
+            part["copies_left_out"] = sum(copy.row.input_index == index for copy in prepared.copies)
+        parts[f"input/{index:04}"] = to_json(part)
     manifest = Manifest(parts)
     store.put(recipe.canonical())
     put_manifest(store, manifest)

@@ -11,7 +11,9 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from hashlib import sha256
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from openledger.artefact import Artefact, describe_artefact
 from openledger.content import ContentStore
 from openledger.errors import OpenLedgerError
 from openledger.manifest import to_json
+from trainer.copies import CopiedRow, leave_out_copies
 from trainer.dataset import DatanetVersion, load_rows
 from trainer.environment import code_description, make_deterministic, prepare
 from trainer.evaluate import Evaluation, evaluate, to_micronats
@@ -48,6 +51,8 @@ class PreparedRun:
     partitions: tuple[Partition, ...]
     order: tuple[Example, ...]
     held_out: tuple[Example, ...]
+    # Rows that were left out because an earlier one says the same; looked for where the recipe asks for attribution.
+    copies: tuple[CopiedRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +82,12 @@ def prepare_run(recipe: Recipe, versions: Sequence[DatanetVersion], store: Conte
         make_partition(dataset, index, load_rows(store, version))
         for index, (dataset, version) in enumerate(zip(recipe.datasets, versions, strict=True))
     )
+    copies: tuple[CopiedRow, ...] = ()
+    if recipe.attribution is not None:
+        partitions, copies = leave_out_copies(partitions, versions)
     order = data_order(recipe, partitions)
     held_out = held_out_rows(partitions, recipe.evaluate.rows)
-    return PreparedRun(recipe, tuple(versions), partitions, order, held_out)
+    return PreparedRun(recipe, tuple(versions), partitions, order, held_out, copies)
 
 
 def train(
@@ -233,14 +241,20 @@ def optimise(
 
 
 def _learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then constant or linearly falling to zero after the last step."""
+    """Of a step (0-based)."""
+    relative = _relative_rate(recipe, step)
+    # The order of operations decides the last bit.
+    return float(recipe.train.learning_rate) * relative.numerator / relative.denominator
+
+
+def _relative_rate(recipe: Recipe, step: int) -> Fraction:
+    """Linear warm-up, then constant or linearly falling to zero after the last step; 1 is the full rate."""
     settings = recipe.train
-    rate = float(settings.learning_rate)
     if step < settings.warmup_steps:
-        return rate * (step + 1) / settings.warmup_steps
+        return Fraction(step + 1, settings.warmup_steps)
     if settings.schedule == "constant":
-        return rate
-    return rate * (settings.steps - step) / max(1, settings.steps - settings.warmup_steps)
+        return Fraction(1)
+    return Fraction(settings.steps - step, max(1, settings.steps - settings.warmup_steps))
 
 
 def _write_adapter(model: Any, folder: Path, base_label: str) -> None:
@@ -258,11 +272,22 @@ def _write_adapter(model: Any, folder: Path, base_label: str) -> None:
 
 
 def indexed_steps(recipe: Recipe) -> tuple[int, ...]:
-    """After which steps (1-based) the adapter is kept for attribution: evenly spread, the last step included."""
+    """After which steps (1-based, increasing) the adapter is kept for attribution.
+
+    What training does to a loss is, to first order, a sum over steps of step size times gradient product (TracIn,
+    Pruthi et al. 2020); few points of it are best taken at the middles of equal shares of the summed step sizes.
+    """
     if recipe.attribution is None:
         return ()
-    steps, count = recipe.train.steps, recipe.attribution.checkpoints
-    return tuple([-(-steps * number // count) for number in range(1, count + 1)])
+    count, steps = recipe.attribution.checkpoints, recipe.train.steps
+    spent = list(accumulate(_relative_rate(recipe, step) for step in range(steps)))
+    chosen: list[int] = []
+    for part in range(count):
+        middle = spent[-1] * (2 * part + 1) / (2 * count)
+        found = 1 + next(step for step in range(steps) if spent[step] >= middle)
+        # Few steps may have several middles in one of them.
+        chosen.append(max(min(found, steps - (count - 1 - part)), chosen[-1] + 1 if chosen else 1))
+    return tuple(chosen)
 
 
 @dataclass(frozen=True, slots=True)

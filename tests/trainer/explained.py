@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -11,7 +12,8 @@ from abci_app.bech32 import encode_id
 from abci_app.modules.models_records import Admission, InheritanceSchedule, Run, StoredEntry, entry_id_of
 from abci_app.types import PPB
 from openledger.content import ContentStore
-from tests.trainer.tiny import RECIPE, TinyChain, sentence, tiny_chain
+from openledger.errors import UsageError
+from tests.trainer.tiny import RECIPE, WORDS, TinyChain, sentence, tiny_chain
 from trainer.dataset import ContributionRecord
 from trainer.explain import Explainer
 from trainer.explain_facts import read_facts
@@ -23,7 +25,12 @@ from trainer.workflow import KnownEntry, train_recipe
 WITH_INDEX = RECIPE.replace("steps: 6", "steps: 30") + "attribution: {checkpoints: 2, directions: 4}\n"
 # Long enough for 32 bits of surprisal over a dozen words.
 LONG = 14
-PROMPT = sentence(3, 3) + " "
+PROMPT = sentence(3, 4) + " "
+
+
+def prose(number: int) -> str:
+    """A text that repeats neither itself nor another one."""
+    return " ".join(Random(number).choices(WORDS, k=LONG))
 
 
 @dataclass
@@ -72,6 +79,16 @@ class World:
     def store(self) -> ContentStore:
         return self.chain.store
 
+    def answered_prompt(self) -> str:
+        """A prompt after which this random model says something before it ends."""
+        for number in range(40):
+            try:
+                self.explainer.exchange(prose(number), None, max_tokens=4)
+            except UsageError:
+                continue
+            return prose(number)
+        raise AssertionError("the model ends at once after every prompt")
+
 
 @contextmanager
 def explained_world(folder: Path) -> Iterator[World]:
@@ -79,9 +96,7 @@ def explained_world(folder: Path) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         chain = tiny_chain(folder)
-        chain.add_version(
-            "facts", [[{"text": sentence(20 * batch + row, LONG)} for row in range(20)] for batch in (0, 1)]
-        )
+        chain.add_version("facts", [[{"text": prose(20 * batch + row)} for row in range(20)] for batch in (0, 1)])
         records = Records()
         base_id = records.add("base", chain.entries["base"].record)
         chain.entries["base"] = chain.entries[base_id.hex()] = KnownEntry(base_id, chain.entries["base"].record)

@@ -11,7 +11,7 @@ from attribution.document import GradientPart, SpanPart, decode
 from attribution.explanation import unchecked, verify_integers
 from openledger.content import ContentStore
 from openledger.errors import NotVerified, UsageError
-from tests.trainer.explained import LONG, PROMPT, World, explained_world
+from tests.trainer.explained import LONG, PROMPT, World, explained_world, prose
 from tests.trainer.tiny import sentence
 from trainer.explain import Explainer, row_text
 from trainer.explain_facts import read_facts
@@ -26,7 +26,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def test_an_answer_is_explained_over_all_layers_and_every_integer_holds(world: World) -> None:
-    exchange = world.explainer.exchange(PROMPT, None, max_tokens=8)
+    exchange = world.explainer.exchange(world.answered_prompt(), None, max_tokens=6)
     document = world.explainer.explain(exchange, rows=3)
     assert document.model == "tiny"
     assert [layer.method for layer in document.layers] == [3, 3, 0]
@@ -45,7 +45,7 @@ def test_an_answer_is_explained_over_all_layers_and_every_integer_holds(world: W
 
 
 def test_a_training_row_given_as_output_has_its_contributor_and_its_span(world: World) -> None:
-    document = world.explainer.explain(world.explainer.exchange("", sentence(7, LONG)), rows=2)
+    document = world.explainer.explain(world.explainer.exchange("", prose(7)), rows=2)
     spans = document.layers[0].spans
     assert isinstance(spans, SpanPart)
     assert (spans.output_tokens, len(spans.spans), spans.covered_tokens) == (LONG, 1, LONG)
@@ -80,14 +80,14 @@ def test_an_explanation_does_not_hold_for_another_entry(world: World) -> None:
 
 
 def test_the_text_of_a_supporting_row_comes_from_the_store_checked_against_the_chain(world: World) -> None:
-    document = world.explainer.explain(world.explainer.exchange("", sentence(7, LONG)), rows=1)
+    document = world.explainer.explain(world.explainer.exchange("", prose(7)), rows=1)
     gradients = document.layers[0].gradients
     assert isinstance(gradients, GradientPart)
     contribution_id, leaf = (
         bytes.fromhex(text) for text in (gradients.rows[0].contribution_id, gradients.rows[0].row_leaf)
     )
     text = row_text(world.records, world.store, contribution_id, leaf)
-    assert text == json.dumps({"text": sentence(7, LONG)}, separators=(",", ":"))
+    assert text == json.dumps({"text": prose(7)}, separators=(",", ":"))
     with pytest.raises(NotVerified, match="is not in contribution"):
         row_text(world.records, world.store, contribution_id, bytes(32))
     assert row_text(world.records, ContentStore.open(world.folder / "empty"), contribution_id, leaf) is None

@@ -289,5 +289,5 @@ def test_train_record_and_repeat_on_the_chain(net: Net, tmp_path: Path, monkeypa
         (OTHER.address, Grade.BIT_EXACT, height)
     ]
     assert page[0].reproduction.tensor_digest == record.entry.tensor_digest
-    with pytest.raises(UsageError, match="which key records the repetition"):
+    with pytest.raises(UsageError, match="which key records it"):
         net.ledger().publish_verification(known, verdict, run)

@@ -128,8 +128,8 @@ def test_adapters_of_indexed_steps_stay_through_an_interruption_and_end_with_the
     recipe = tiny_recipe(("output: {model: tiny}", "output: {model: tiny}\nattribution: {checkpoints: 4}"))
     prepared = prepare_run(recipe, [chain.versions["facts", 1], chain.versions["questions", 1]], chain.store)
     whole = train(prepared, tiny_model(), tmp_path / "whole", base_label="base")
-    assert indexed_steps(recipe) == (2, 3, 5, 6)
-    assert [folder.name for folder in whole.adapters] == [f"adapter-after-{step}" for step in (2, 3, 5, 6)]
+    assert indexed_steps(recipe) == (1, 3, 4, 6)
+    assert [folder.name for folder in whole.adapters] == [f"adapter-after-{step}" for step in (1, 3, 4, 6)]
     digests = [describe_artefact(folder).tensor_digest for folder in whole.adapters]
     assert digests[-1] == whole.artefact.tensor_digest
     assert len(set(digests)) == 4
@@ -145,13 +145,34 @@ def test_adapters_of_indexed_steps_stay_through_an_interruption_and_end_with_the
     assert [describe_artefact(folder).tensor_digest for folder in resumed.adapters] == digests
 
 
+def test_indexed_steps_are_the_middles_of_equal_shares_of_the_step_sizes() -> None:
+    def steps(count: int, train: str) -> tuple[int, ...]:
+        given = f"steps: 100, {train}batch_size: 2"
+        return indexed_steps(
+            tiny_recipe(
+                ("steps: 6, batch_size: 2", given),
+                ("output: {model: tiny}", f"output: {{model: tiny}}\nattribution: {{checkpoints: {count}}}"),
+            )
+        )
+
+    assert steps(1, "") == (50,)
+    assert steps(4, "") == (13, 38, 63, 88)
+    # 100 x (1 - square root of 1/2), and so on: rates that fall to zero are spent early.
+    assert steps(1, "schedule: linear, ") == (30,)
+    assert steps(4, "schedule: linear, ") == (7, 22, 39, 65)
+    assert steps(16, "schedule: linear, warmup_steps: 50, ")[0] > 12
+    assert indexed_steps(
+        tiny_recipe(("output: {model: tiny}", "output: {model: tiny}\nattribution: {checkpoints: 6}"))
+    ) == (1, 2, 3, 4, 5, 6)
+
+
 def test_a_resumed_run_without_its_earlier_adapters_says_what_to_do(chain: TinyChain, tmp_path: Path) -> None:
     recipe = tiny_recipe(("output: {model: tiny}", "output: {model: tiny}\nattribution: {checkpoints: 3}"))
     prepared = prepare_run(recipe, [chain.versions["facts", 1], chain.versions["questions", 1]], chain.store)
     work = tmp_path / "work"
     train(prepared, tiny_model(), tmp_path / "one", base_label="base", work_folder=work, keep_checkpoint=True)
-    shutil.rmtree(work / "adapter-after-2")
-    with pytest.raises(TrainingError, match=r"adapter-after-2 is missing: empty .* and train again from the start"):
+    shutil.rmtree(work / "adapter-after-3")
+    with pytest.raises(TrainingError, match=r"adapter-after-3 is missing: empty .* and train again from the start"):
         train(prepared, tiny_model(), tmp_path / "two", base_label="base", work_folder=work)
 
 

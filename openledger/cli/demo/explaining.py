@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PPB = 10**9
+_QUOTED_CHARACTERS = 300
 _PROMPTS = (
     "Question: What does shutil.copytree do?\nAnswer: ",
     "Question: How do I read a configuration file in Python?\nAnswer: ",
@@ -98,21 +99,23 @@ def _check_shares(stage: Stage, document: dict[str, Any]) -> None:
 
 
 def _training_row(stage: Stage) -> str:
-    """What a supporting row of the first explanation says after its prompt: text that the model was trained on."""
-    from openledger.rows import load_batch
+    """The beginning of the longest text that the last fine-tune was trained on, as its index has it."""
+    from attribution.entry import SPANS, get_commitment
+    from attribution.span_index import SpanIndex
+    from attribution.stored import fetch_index
+    from trainer.explain import row_text
     from trainer.publish import ClientLedger
 
-    document = json.loads(_file(stage, "answer-1").read_bytes())
     ledger = ClientLedger(stage.client, prove=False)
-    for layer in document["layers"]:
-        for row in layer.get("gradients", {}).get("rows", []):
-            contribution_id = bytes.fromhex(row["contribution_id"])
-            batch = load_batch(stage.store, contribution_id, ledger.contribution(contribution_id).commitment)
-            fields = json.loads(batch.rows[batch.leaves.index(bytes.fromhex(row["row_leaf"]))])
-            text = str(fields.get("text") or fields.get("answer"))
-            if layer is document["layers"][0] and len(text) > 80:
-                return text[:300]
-    return "The Python interpreter."
+    attribution = ledger.stored_entry(stage.entries["second"]).entry.attribution
+    commitment = get_commitment(stage.store, attribution.method, attribution.commitment_root)
+    folder = fetch_index(stage.store, commitment.roots[SPANS], stage.folder / "span-index")
+    with SpanIndex.open(folder) as index:
+        numbers = range(index.commitment.parameters.document_count)
+        longest = max([index.document(number) for number in numbers], key=lambda document: document.length)
+    text = row_text(ledger, stage.store, longest.contribution_id, longest.row_leaf)
+    fields = json.loads(text or "{}")
+    return " ".join(str(fields.get("text") or fields["answer"]).split())[:_QUOTED_CHARACTERS]
 
 
 def _move_a_share(document: dict[str, Any]) -> None:

@@ -10,8 +10,7 @@ import pytest
 
 from openledger.cli.main import main
 from openledger.exit_codes import ExitCode
-from tests.trainer.explained import LONG, PROMPT, Records, World, explained_world
-from tests.trainer.tiny import sentence
+from tests.trainer.explained import Records, World, explained_world, prose
 
 pytestmark = pytest.mark.ml
 
@@ -36,20 +35,32 @@ def ledger(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_people_see_contributors_layers_rows_spans_and_what_was_verified(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["explain", "--model", "second", "--prompt", "", "--answer", sentence(7, LONG), "--html", "page.html"]
+    words = ["explain", "--model", "second", "--prompt", "", "--answer", prose(7), "--html", "page.html"]
     assert main(words) == ExitCode.OK
     shown = capsys.readouterr().out
     for text in ("Contributors", "unexplained (pool)", "Layers", "Contributions", "Rows that support it best", "Spans"):
         assert text in shown
-    assert sentence(7, LONG) in shown
+    assert prose(7) in shown
     assert "verified: commitments, sums, scores, spans and shares: recomputed, every integer equal" in shown
     page = Path("page.html").read_text(encoding="utf-8")
-    assert f">{sentence(7, LONG)}</mark>" in page
+    assert f">{prose(7)}</mark>" in page
     assert "every integer equal" in page
 
 
-def test_a_written_explanation_verifies_and_a_forged_one_names_the_field(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["explain", "--model", "second", "--prompt", PROMPT, "--max-tokens", "6", "--write", "e.json"]
+def test_a_written_explanation_verifies_and_a_forged_one_names_the_field(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "explain",
+        "--model",
+        "second",
+        "--prompt",
+        world.answered_prompt(),
+        "--max-tokens",
+        "6",
+        "--write",
+        "e.json",
+    ]
     assert main([*words, "--output", "json"]) == ExitCode.OK
     said = json.loads(capsys.readouterr().out)
     assert said["explanation"] == json.loads(Path("e.json").read_text())
