@@ -44,11 +44,15 @@ def canonical(model: Any, precision: Precision) -> Iterator[Any]:
             if tensor.dtype != torch.float32:
                 raise AttributionError("model", f"{name} is {tensor.dtype}; cast the model with .float() first")
     before = {name: (tensor, tensor.data) for name, tensor in floats.items()}
+    # Set aside: torch refuses a gradient of another type than its parameter's.
+    gradients = {name: tensor.grad for name, tensor in floats.items() if tensor.is_leaf}
     with ExitStack() as stack:
         stack.enter_context(_strict_float32())
         stack.enter_context(_eager_attention(model, precision))
         try:
             tables = _rotary_tables(model)
+            for name in gradients:
+                floats[name].grad = None
             if precision == "float64":
                 for tensor in floats.values():
                     tensor.data = tensor.data.double()
@@ -59,8 +63,12 @@ def canonical(model: Any, precision: Precision) -> Iterator[Any]:
                 stack.enter_context(_lifted())
             yield model
         finally:
+            for name in gradients:
+                floats[name].grad = None
             for tensor, data in before.values():
                 tensor.data = data
+            for name, gradient in gradients.items():
+                floats[name].grad = gradient
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import torch
 from attribution.errors import AttributionError
 from attribution.features import FeatureMap, FeatureSettings, fit_in_memory
 from attribution.gradients import GradientCollector
-from attribution.loss import Tokens
+from attribution.loss import Tokens, example_losses, make_batch
 from attribution.precision import BAND, Precision, canonical
 from tests.attribution.tiny import VOCABULARY, tiny_examples, tiny_lora
 
@@ -163,6 +163,18 @@ def test_the_model_comes_back_as_it_was() -> None:
     assert pointers == {name: value.data_ptr() for name, value in model.named_parameters()}
     assert model.get_base_model().config._attn_implementation == "sdpa"
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_a_model_that_holds_gradients_of_its_training_can_be_collected_in_float64() -> None:
+    model = tiny_lora()
+    (example,) = tiny_examples(1)
+    example_losses(model, make_batch([example], 0)).sum().backward()
+    held = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    with canonical(model, "float64"):
+        found = GradientCollector(model).collect_tokens([example])
+    assert {value.dtype for value in found.values()} == {torch.float64}
+    after = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert {name: id(value) for name, value in after.items()} == {name: id(value) for name, value in held.items()}
 
 
 def test_rotary_frequencies_are_those_of_float64_rounded_once() -> None:
