@@ -6,6 +6,7 @@ of the adapters after the steps that the recipe names; they are stored beside it
 
 import shutil
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from abci_app.bech32 import decode_id
@@ -18,18 +19,21 @@ from attribution.shares import PayoutPolicy
 from attribution.span_build import SpanDocument, build_span_index
 from attribution.span_commitment import SpanSettings
 from attribution.stored import put_index
+from openledger.artefact import describe_artefact
 from openledger.content import ContentStore
 from openledger.errors import UsageError
 from openledger.manifest import to_json
 from trainer.adapted_model import AdaptedModel
 from trainer.copies import CopiedRow, chain_places
-from trainer.environment import code_description, make_deterministic
+from trainer.environment import code_description, code_digest, make_deterministic
 from trainer.indexed_rows import IndexedRow, indexed_rows
 from trainer.recipe import Payout
 from trainer.train import TrainedRun
 
 # Below the index's folder in the content store.
 ADAPTERS_FOLDER = "adapters"
+# Of folders below a run's work folder, one for each set of inputs: the same recipe may run on another chain's rows.
+FOLDER_PREFIX = "indexes-"
 # what, done, all
 Progress = Callable[[str, int, int], None]
 
@@ -52,16 +56,28 @@ def build_indexes(
     adapted = AdaptedModel.open(base_folder, run.adapters[-1])
     rows = indexed_rows(run.prepared, adapted.tokenizer)
     say(f"indexing {len(rows)} rows ({len(run.prepared.copies)} copies of earlier rows were not trained on)")
+    folder = work_folder / f"{FOLDER_PREFIX}{_inputs_digest(run, rows)[:16]}"
     roots: dict[str, bytes] = {}
     if GRADIENTS in wanted.methods:
-        roots[GRADIENTS] = _gradient_index(run, adapted, rows, store, work_folder / GRADIENTS, progress)
+        roots[GRADIENTS] = _gradient_index(run, adapted, rows, store, folder / GRADIENTS, progress)
     if SPANS in wanted.methods:
         places = chain_places(run.prepared.versions)
         by_chain = sorted(rows, key=lambda row: (places[row.key[0]], row.example.row.index))
-        roots[SPANS] = _span_index(by_chain, adapted, store, work_folder / SPANS)
+        roots[SPANS] = _span_index(by_chain, adapted, store, folder / SPANS)
     commitment = EntryCommitment(roots, policy_of(wanted.payout))
     commitment.put(store)
     return commitment
+
+
+def _inputs_digest(run: TrainedRun, rows: Sequence[IndexedRow]) -> str:
+    """Of everything that decides the indexes, hex."""
+    hasher = sha256(run.prepared.recipe.digest() + code_digest().encode())
+    for adapter in run.adapters:
+        hasher.update(describe_artefact(adapter).tensor_digest)
+    for row in rows:
+        hasher.update(b"".join((*row.key, row.contribution.contributor)))
+        hasher.update(repr((row.tokens.ids, row.tokens.prompt_length)).encode())
+    return hasher.hexdigest()
 
 
 def policy_of(payout: Payout) -> PayoutPolicy:

@@ -4,6 +4,7 @@
 `trainer.publish.ClientLedger`; tests use a dictionary.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +21,8 @@ from openledger.manifest import Manifest, get_manifest
 from trainer.base_model import SOURCE_SHA256, BaseModelError, cache_home, import_base_model
 from trainer.dataset import DatanetVersion
 from trainer.describe import share
+from trainer.indexes import FOLDER_PREFIX, build_indexes
 from trainer.indexes import Progress as IndexProgress
-from trainer.indexes import build_indexes
 from trainer.partition import held_out_rows, rows_used
 from trainer.recipe import Recipe
 from trainer.record import EntryRecord, ParentRecord, RunRecord, files_of, record_training
@@ -110,9 +111,11 @@ def train_recipe(
 
 
 def discard_checkpoint(run: TrainedRun) -> None:
-    """Forget what a run that is recorded could be resumed from."""
+    """Forget what a run that is recorded could be resumed from; its indexes lie in the content store."""
     if run.checkpoint is not None:
         run.checkpoint.unlink(missing_ok=True)
+        for folder in run.checkpoint.parent.glob(f"{FOLDER_PREFIX}*"):
+            shutil.rmtree(folder)
 
 
 def check_recipe(recipe: Recipe, chain: ChainReader, store: ContentStore) -> tuple[tuple[str, ...], LicenceVerdict]:

@@ -24,6 +24,18 @@ def _synced_folder(folder: Path) -> Path:
     return folder.with_name(folder.name + ".synced")
 
 
+def _copy_whole(folder: Path, target: Path) -> None:
+    """Copy a folder in which LevelDB may just remove a file that it has compacted: again until nothing was missed."""
+    for _ in range(100):
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            shutil.copytree(folder, target, ignore=shutil.ignore_patterns("LOCK"))
+        except shutil.Error:
+            continue
+        return
+    raise OSError(f"{folder} keeps changing while it is copied")
+
+
 def lose_power(folder: Path) -> None:
     """What the store's folder is after the power went and came back."""
     shutil.rmtree(folder)
@@ -35,8 +47,7 @@ class ForgetfulDatabase:
 
     def __init__(self, name: str, **options: Any) -> None:
         self._real = _REAL(name, **options)
-        shutil.rmtree(_synced_folder(Path(name)), ignore_errors=True)
-        shutil.copytree(name, _synced_folder(Path(name)), ignore=shutil.ignore_patterns("LOCK"))
+        _copy_whole(Path(name), _synced_folder(Path(name)))
         self._synced = _REAL(str(_synced_folder(Path(name))), create_if_missing=True)
         self._unsynced: list[_Operation] = []
 

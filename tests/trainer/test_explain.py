@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,9 +13,11 @@ from attribution.explanation import unchecked, verify_integers
 from openledger.content import ContentStore
 from openledger.errors import NotVerified, UsageError
 from tests.trainer.explained import LONG, PROMPT, World, explained_world, prose
-from tests.trainer.tiny import sentence
+from tests.trainer.tiny import RECIPE, sentence, tiny_chain
 from trainer.explain import Explainer, row_text
 from trainer.explain_facts import read_facts
+from trainer.recipe import parse_recipe
+from trainer.workflow import discard_checkpoint, train_recipe
 
 pytestmark = pytest.mark.ml
 
@@ -91,3 +94,24 @@ def test_the_text_of_a_supporting_row_comes_from_the_store_checked_against_the_c
     with pytest.raises(NotVerified, match="is not in contribution"):
         row_text(world.records, world.store, contribution_id, bytes(32))
     assert row_text(world.records, ContentStore.open(world.folder / "empty"), contribution_id, leaf) is None
+
+
+def test_the_same_recipe_on_the_rows_of_another_chain_gets_indexes_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    recipe = parse_recipe(RECIPE + "attribution: {directions: 4}\n")
+    made = []
+    for chain_number in (1, 2, 1):
+        chain = tiny_chain(tmp_path / str(chain_number))
+        if chain_number == 2:
+            chain.add_version("facts", [[{"text": prose(row)} for row in range(20)]])
+        made.append(train_recipe(recipe, chain, chain.store, tmp_path / "out", keep_checkpoint=True))
+    roots = [record.entry.attribution_root for _, record in made]
+    assert roots[0] == roots[2] != roots[1]
+    run = made[-1][0]
+    assert run.checkpoint is not None
+    work = run.checkpoint.parent
+    assert len(list(work.glob("indexes-*"))) == 2
+    discard_checkpoint(run)
+    assert [path.name for path in work.iterdir()] == ["adapter-after-3"]
