@@ -168,7 +168,7 @@ def test_the_model_comes_back_as_it_was() -> None:
 def test_a_model_that_holds_gradients_of_its_training_can_be_collected_in_float64() -> None:
     model = tiny_lora()
     (example,) = tiny_examples(1)
-    example_losses(model, make_batch([example], 0)).sum().backward()
+    example_losses(model, make_batch([example], 0)).sum().backward()  # type: ignore[no-untyped-call]
     held = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
     with canonical(model, "float64"):
         found = GradientCollector(model).collect_tokens([example])
