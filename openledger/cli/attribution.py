@@ -96,6 +96,7 @@ def _measure(args: argparse.Namespace) -> int:
     from attribution.measure.measurement import Protocol, ground_truth
     from attribution.measure.plot import chart
     from attribution.measure.retrain import RetrainCache
+    from openledger.cli.explain import write_file
     from openledger.cli.train import open_ledger
     from openledger.content import ContentStore
     from openledger.errors import UsageError
@@ -118,11 +119,9 @@ def _measure(args: argparse.Namespace) -> int:
         truth = ground_truth(cache, run.owners, protocol, _progress)
         certificate = certify(run.prepared.recipe.name, task, len(set(run.owners)), protocol, truth, scores)
         if args.write:
-            args.write.write_bytes(certificate.encode())
-            _say(f"wrote {args.write}")
+            write_file(args.write, certificate.encode())
         if args.plot:
-            args.plot.write_text(chart(certificate), encoding="utf-8")
-            _say(f"wrote {args.plot}")
+            write_file(args.plot, chart(certificate).encode())
         height = publish_quality(ledger, explainer.entries, certificate, store) if args.signer else 0
     _show_certificate(args, certificate, height)
     return ExitCode.OK

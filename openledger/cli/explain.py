@@ -93,8 +93,7 @@ def _explain(args: argparse.Namespace, store: ContentStore) -> int:
         document = explainer.explain(exchange, rows=args.rows)
         checked = _check(args, document, explainer, repeat=False)
         if args.write:
-            args.write.write_bytes(document.encode())
-            _say(f"wrote {args.write}")
+            write_file(args.write, document.encode())
         _show(args, document, explainer, ledger, store, checked)
     return ExitCode.OK
 
@@ -157,8 +156,7 @@ def _show(
     if args.html:
         from attribution.page import render
 
-        args.html.write_text(render(view.page(checked)), encoding="utf-8")
-        _say(f"wrote {args.html}")
+        write_file(args.html, render(view.page(checked)).encode())
     if args.context.as_json:
         import json
 
@@ -188,6 +186,18 @@ def _read(path: Path, limit: int = _MAX_TEXT_BYTES) -> bytes:
     if len(data) > limit:
         raise UsageError(f"{path} has more than {limit} bytes")
     return data
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write what the user asked for and say so; folders on the way are made. Raises `UsageError`."""
+    from openledger.errors import UsageError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}; name another file") from None
+    _say(f"wrote {path}")
 
 
 def _say(line: str) -> None:

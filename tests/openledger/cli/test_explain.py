@@ -35,14 +35,14 @@ def ledger(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_people_see_contributors_layers_rows_spans_and_what_was_verified(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["explain", "--model", "second", "--prompt", "", "--answer", prose(7), "--html", "page.html"]
+    words = ["explain", "--model", "second", "--prompt", "", "--answer", prose(7), "--html", "made/page.html"]
     assert main(words) == ExitCode.OK
     shown = capsys.readouterr().out
     for text in ("Contributors", "unexplained (pool)", "Layers", "Contributions", "Rows that support it best", "Spans"):
         assert text in shown
     assert prose(7) in shown
     assert "verified: commitments, sums, scores, spans and shares: recomputed, every integer equal" in shown
-    page = Path("page.html").read_text(encoding="utf-8")
+    page = Path("made/page.html").read_text(encoding="utf-8")
     assert f">{prose(7)}</mark>" in page
     assert "every integer equal" in page
 
@@ -86,6 +86,10 @@ def test_a_written_explanation_verifies_and_a_forged_one_names_the_field(
         (["--model", "second", "--prompt", "x", "--rows", "65"], "--rows is 0 to 64, --max-tokens 1 to 4096"),
         (["--model", "second", "--prompt-file", "absent"], "absent cannot be read: No such file or directory"),
         (["--model", "base", "--prompt", "x"], "committed to no attribution: put an 'attribution' section"),
+        (
+            ["--model", "second", "--prompt", "x", "--answer", "node", "--write", "/proc/e.json"],
+            "/proc/e.json cannot be",
+        ),
         (["--verify", "absent.json"], "absent.json cannot be read: No such file or directory"),
         (["--verify", "e.json", "--prompt", "x"], "--prompt goes with --model: leave it out with --verify"),
     ],
