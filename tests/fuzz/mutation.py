@@ -153,6 +153,8 @@ def _within_64_bits(tree: Tree) -> Tree:
         return tree
     if isinstance(tree, int):
         return max(-(2**63), min(tree, 2**64 - 1))
-    if isinstance(tree, list):
+    if isinstance(tree, list | tuple):
         return [_within_64_bits(each) for each in tree]
+    if isinstance(tree, dict):
+        return {_within_64_bits(key): _within_64_bits(each) for key, each in tree.items()}
     return tree
