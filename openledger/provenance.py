@@ -21,12 +21,15 @@ from abci_app.modules.datanets_queries import VersionQuery
 from abci_app.modules.datanets_records import MAX_ACCEPTED
 from abci_app.modules.models_impact import ImpactPage, ImpactQuery
 from abci_app.modules.models_lineage import LineageDatanet, LineagePage, LineageQuery
+from openledger.driving import drive, drive_async
 from openledger.errors import NodeFailure, QueryFailed, UsageError
 from openledger.results import Answer
 
 T = TypeVar("T")
-# Yields (module, query, arguments, height), receives the answer. A refusal is thrown in at the yield.
-_Pages = Generator[tuple[str, str, Any, int], Answer[Any], T]
+# Module, query, arguments, height.
+_Ask = tuple[str, str, Any, int]
+# Yields what to ask, receives the answer. A refusal is thrown in at the yield.
+_Pages = Generator[_Ask, Answer[Any], T]
 # A lineage that is too large for one answer is asked for in smaller pages.
 _SMALLER = 4
 _SMALLEST_PAGE = 16
@@ -246,36 +249,22 @@ def _impact_pages(question: ImpactQuery, height: int) -> _Pages[Whole[ImpactPage
 
 def _drive(client: Asks, pages: _Pages[T], prove: bool) -> T:
     """Ask what a generator wants to know until it returns; a refusal is thrown into it."""
-    try:
-        ask = next(pages)
-        while True:
-            module, name, args, height = ask
-            try:
-                found = client.query(module, name, args, height=height, prove=prove)
-            except QueryFailed as failure:
-                ask = pages.throw(failure)
-            else:
-                ask = pages.send(found)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
+
+    def perform(ask: _Ask) -> Answer[Any]:
+        module, name, args, height = ask
+        return client.query(module, name, args, height=height, prove=prove)
+
+    return drive(pages, perform, QueryFailed)
 
 
 async def _drive_async(client: AsksAsync, pages: _Pages[T], prove: bool) -> T:
     """The same with an async client."""
-    try:
-        ask = next(pages)
-        while True:
-            module, name, args, height = ask
-            try:
-                found = await client.query(module, name, args, height=height, prove=prove)
-            except QueryFailed as failure:
-                ask = pages.throw(failure)
-            else:
-                ask = pages.send(found)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
+
+    async def perform(ask: _Ask) -> Answer[Any]:
+        module, name, args, height = ask
+        return await client.query(module, name, args, height=height, prove=prove)
+
+    return await drive_async(pages, perform, QueryFailed)
 
 
 def _check_page_count(answers: Sequence[object]) -> None:
