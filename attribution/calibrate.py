@@ -24,7 +24,7 @@ from attribution.errors import AttributionError
 from attribution.features import FeatureMap, cap_norms
 from attribution.gradients import GradientCollector
 from attribution.loss import IGNORED_LABEL, Tokens, example_losses, make_batch
-from attribution.precision import Precision, canonical
+from attribution.precision import Precision, canonical, torch_threads
 
 if TYPE_CHECKING:
     import torch
@@ -193,18 +193,7 @@ def _band(deviations: Sequence[Deviations]) -> tuple[int, str]:
 
 
 def _threads(count: int) -> Change:
-    @contextmanager
-    def change(_: Any, __: Sequence[str]) -> Iterator[None]:
-        import torch
-
-        before = torch.get_num_threads()
-        torch.set_num_threads(count)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-    return change
+    return lambda _, __: torch_threads(count)
 
 
 @dataclass(frozen=True)

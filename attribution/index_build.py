@@ -20,8 +20,8 @@ an example), one module's moments. Disk, while building: gradients of `basis_exa
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from attribution.index_checkpoint import CheckpointBuild, ModelOf
 from attribution.index_files import ArrayFile, write_arrays
 from attribution.index_finish import finish
 from attribution.index_plan import IndexSettings, Plan, TrainingExample
+from attribution.precision import torch_threads
 from attribution.sharding import Shard, Task, run_tasks, try_lock
 
 # Stage, tasks done, tasks in all.
@@ -70,7 +71,7 @@ def build_index(
         while not stack.enter_context(try_lock(work / "lock", shared=True)):
             time.sleep(_WAIT_SECONDS)  # another process is clearing away
         if not (folder / COMMITMENT_FILE).exists():
-            with _threads(settings.threads):
+            with torch_threads(settings.threads):
                 _Build(plan, work, folder, shard or Shard.from_environment(), progress).run(model_of)
     _clear(work)
     index = Index.open(folder)
@@ -165,15 +166,3 @@ def _clear(work: Path) -> None:
             shutil.rmtree(work, ignore_errors=True)
     with suppress(OSError):  # another build's work is there, too, or it is gone already
         work.parent.rmdir()
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

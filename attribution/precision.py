@@ -72,6 +72,19 @@ def canonical(model: Any, precision: Precision) -> Iterator[Any]:
 
 
 @contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """torch computes with `count` threads; when the block ends, with as many as before."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def _strict_float32() -> Iterator[None]:
     """Full float32 products on any device, deterministic algorithms; what was set before comes back."""
     import torch

@@ -1,7 +1,7 @@
 """The tasks of benchmarks/attribution: real text without a network, runs that repeat, checkpoints where they belong."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -16,16 +16,7 @@ from benchmarks.attribution.corpora import ALPHABET, SEQUENCE_CHARACTERS, Corpus
 from benchmarks.attribution.digits_task import NETWORK, TRAINING, DigitsTask
 from benchmarks.attribution.lga import adapter_gradients, attribute
 
-pytestmark = pytest.mark.ml
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small matrices are slower with more, far slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.ml, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")

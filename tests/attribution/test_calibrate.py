@@ -21,16 +21,7 @@ from attribution.features import FeatureMap, fit_in_memory
 from attribution.gradients import GradientCollector
 from tests.attribution.tiny import tiny_examples, tiny_lora
 
-pytestmark = pytest.mark.ml
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small matrices are slower with more, far slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.ml, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from abci_app.types import PPB
 from attribution.codes import Codes
@@ -33,18 +31,10 @@ from tests.attribution.building import build, model_of
 from tests.attribution.explained import changed
 from tests.attribution.small_index import key
 
-pytestmark = pytest.mark.ml
+pytestmark = [pytest.mark.ml, pytest.mark.usefixtures("one_thread")]
 
 ENTRY = key(5)
 EXCHANGE = Exchange("p", (1, 2), "o", (3, 4, 5))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

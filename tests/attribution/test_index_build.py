@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from attribution import index_checkpoint
 from attribution.errors import AttributionError
@@ -27,16 +26,8 @@ from attribution.query import deviation, leaf_codes
 from attribution.sharding import Shard
 from tests.attribution.building import KILLED, MODULES, SETTINGS, build, checkpoints, examples, model_of
 
-pytestmark = [pytest.mark.ml, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ml, pytest.mark.timeout(300), pytest.mark.usefixtures("one_thread")]
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,7 @@
 """float64 gives equal codes whatever the order of sums; float32 stays within the band; TF32 and bfloat16 do not."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from attribution.errors import AttributionError
 from attribution.features import FeatureMap, FeatureSettings, fit_in_memory
 from attribution.gradients import GradientCollector
 from attribution.loss import Tokens, example_losses, make_batch
-from attribution.precision import BAND, Precision, canonical
+from attribution.precision import BAND, Precision, canonical, torch_threads
 from tests.attribution.tiny import VOCABULARY, tiny_examples, tiny_lora
 
 pytestmark = pytest.mark.ml
@@ -52,16 +51,6 @@ def permuted(model: Any) -> Any:
     return model
 
 
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def distances(one: Any, other: Any) -> Any:
     return np.linalg.norm(one - other, axis=1) / np.linalg.norm(other, axis=1)
 
@@ -81,7 +70,7 @@ def test_float64_codes_are_equal_under_every_order_of_sums(feature_map: FeatureM
         "one batch": features(model, "float64", feature_map, EXAMPLES, 12),
         "fused attention asked for": features(sdpa(model), "float64", feature_map, EXAMPLES, 1),
     }
-    with threads(2):
+    with torch_threads(2):
         variants["two threads"] = features(model, "float64", feature_map, EXAMPLES, 1)
     for name, found in variants.items():
         assert distances(found, reference).max() < 1e-12, name
@@ -105,7 +94,7 @@ def test_float32_stays_within_the_band_of_float64(feature_map: FeatureMap) -> No
         features(model, "float32", feature_map, EXAMPLES, 8),
         features(sdpa(model), "float32", feature_map, EXAMPLES, 1),
     ]
-    with threads(2):
+    with torch_threads(2):
         variants.append(features(model, "float32", feature_map, EXAMPLES, 1))
     for found in variants:
         assert distances(found, exact).max() < BAND
@@ -146,6 +135,14 @@ def test_the_band_refuses_shorter_products(
     shortened(model, convert)
     found = features(model, "float32", feature_map, EXAMPLES, 1)
     assert distances(found, exact).min() > 10 * BAND
+
+
+def test_the_number_of_threads_comes_back_as_it_was() -> None:
+    with torch_threads(1):
+        with pytest.raises(RuntimeError, match="stopped"), torch_threads(3):
+            assert torch.get_num_threads() == 3
+            raise RuntimeError("stopped")
+        assert torch.get_num_threads() == 1
 
 
 def test_the_model_comes_back_as_it_was() -> None:
