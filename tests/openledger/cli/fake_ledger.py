@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from openledger.errors import UsageError
+from tests.trainer.explained import World
 from tests.trainer.tiny import RECIPE, TinyChain, tiny_chain
 from trainer.record import RunRecord
 from trainer.train import TrainedRun
@@ -62,10 +63,23 @@ def use_fake_ledger(folder: Path, patch: pytest.MonkeyPatch) -> FakeLedger:
     patch.chdir(folder)
     (folder / "recipe.yaml").write_text(RECIPE)
     fake = FakeLedger(tiny_chain(folder))
+    answer_from(fake, patch)
+    return fake
+
+
+def use_recorded_runs(world: World, folder: Path, ledger: object, patch: pytest.MonkeyPatch) -> None:
+    """Work in `folder` with the content of `world`, and answer the commands from `ledger`."""
+    patch.setenv("OPENLEDGER_HOME", str(folder / "home"))
+    patch.setenv("OPENLEDGER_CONTENT", str(world.folder / "content"))
+    patch.chdir(folder)
+    answer_from(ledger, patch)
+
+
+def answer_from(ledger: object, patch: pytest.MonkeyPatch) -> None:
+    """Commands get `ledger` instead of a client's."""
 
     @contextmanager
-    def open_fake(args: argparse.Namespace) -> Iterator[FakeLedger]:
-        yield fake
+    def open_fake(args: argparse.Namespace) -> Iterator[object]:
+        yield ledger
 
     patch.setattr("openledger.cli.train.open_ledger", open_fake)
-    return fake

@@ -1,9 +1,6 @@
 """The commands `attribution measure` and `attribution calibrate`, on a tiny recorded run."""
 
-import argparse
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +11,8 @@ from attribution.measure.certificate import decode
 from openledger.cli.main import main
 from openledger.content import ContentStore
 from openledger.exit_codes import ExitCode
-from tests.trainer.explained import World, explained_world
+from tests.openledger.cli.fake_ledger import use_recorded_runs
+from tests.trainer.explained import World
 from trainer.dataset import DatanetVersion
 from trainer.workflow import KnownEntry
 
@@ -43,24 +41,10 @@ class Ledger:
         return 7
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with explained_world(tmp_path_factory.mktemp("measure")) as made:
-        yield made
-
-
 @pytest.fixture(autouse=True)
 def ledger(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    monkeypatch.setenv("OPENLEDGER_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("OPENLEDGER_CONTENT", str(world.folder / "content"))
-    monkeypatch.chdir(tmp_path)
     fake = Ledger(world)
-
-    @contextmanager
-    def open_fake(args: argparse.Namespace) -> Iterator[Ledger]:
-        yield fake
-
-    monkeypatch.setattr("openledger.cli.train.open_ledger", open_fake)
+    use_recorded_runs(world, tmp_path, fake, monkeypatch)
     return fake
 
 

@@ -1,37 +1,21 @@
 """The command `explain`: what people see, what is written, and how a forgery ends."""
 
-import argparse
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from openledger.cli.main import main
 from openledger.exit_codes import ExitCode
-from tests.trainer.explained import Records, World, explained_world, prose
+from tests.openledger.cli.fake_ledger import use_recorded_runs
+from tests.trainer.explained import World, prose
 
 pytestmark = pytest.mark.ml
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with explained_world(tmp_path_factory.mktemp("explain")) as made:
-        yield made
-
-
 @pytest.fixture(autouse=True)
 def ledger(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENLEDGER_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("OPENLEDGER_CONTENT", str(world.folder / "content"))
-    monkeypatch.chdir(tmp_path)
-
-    @contextmanager
-    def open_fake(args: argparse.Namespace) -> Iterator[Records]:
-        yield world.records
-
-    monkeypatch.setattr("openledger.cli.train.open_ledger", open_fake)
+    use_recorded_runs(world, tmp_path, world.records, monkeypatch)
 
 
 def test_people_see_contributors_layers_rows_spans_and_what_was_verified(capsys: pytest.CaptureFixture[str]) -> None:
