@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openledger.cli.context import note
 from openledger.cli.secrets import add_passphrase_option
 from openledger.cli.trust import add_trust_options
 from openledger.exit_codes import ExitCode
@@ -81,7 +82,7 @@ def _open(args: argparse.Namespace, ledger: ClientLedger, store: ContentStore) -
 
     if not 1 <= args.queries <= 10_000:
         raise UsageError("--queries is 1 to 10000")
-    explainer = Explainer(read_facts(ledger, args.model), store, _say)
+    explainer = Explainer(read_facts(ledger, args.model), store, note)
     entry_id = explainer.entries.facts.entry_id
     index = explainer.indexes(entry_id).gradients
     if index is None:
@@ -111,7 +112,7 @@ def _measure(args: argparse.Namespace) -> int:
     with open_ledger(args) as ledger:
         explainer, index, run = _open(args, ledger, store)
         protocol = Protocol(args.subsets, args.contributor_subsets, tuple(range(1, args.seeds + 1)))
-        _say(f"{len(run.rows)} rows, {len(set(run.owners))} contributors, {len(run.queries)} queries")
+        note(f"{len(run.rows)} rows, {len(set(run.owners))} contributors, {len(run.queries)} queries")
         scores = {METHOD: committed_scores(explainer, index, run, _progress("queries"))}
         task = RetrainRun(run)
         scores |= compared_scores(task, _progress("gradients of the other methods"))
@@ -199,7 +200,3 @@ def _progress(what: str) -> Callable[[int, int], None]:
         print(f"{what}: {done} of {total}, {left:.0f} s left   ", end=ending, file=sys.stderr, flush=True)
 
     return report
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openledger.cli.context import note
 from openledger.cli.trust import add_trust_options
 from openledger.exit_codes import ExitCode
 
@@ -88,7 +88,7 @@ def _explain(args: argparse.Namespace, store: ContentStore) -> int:
     answer = args.answer if args.answer_file is None else _read(args.answer_file).decode("utf-8")
     args.signer = None
     with open_ledger(args) as ledger:
-        explainer = Explainer(read_facts(ledger, args.model), store, _say)
+        explainer = Explainer(read_facts(ledger, args.model), store, note)
         exchange = explainer.exchange(prompt, answer, args.max_tokens)
         document = explainer.explain(exchange, rows=args.rows)
         checked = _check(args, document, explainer, repeat=False)
@@ -109,7 +109,7 @@ def _verify(args: argparse.Namespace, store: ContentStore) -> int:
     args.signer = None
     with open_ledger(args) as ledger:
         facts = read_facts(ledger, entry_text(bytes.fromhex(document.entry_id)))
-        explainer = Explainer(facts, store, _say)
+        explainer = Explainer(facts, store, note)
         checked = _check(args, document, explainer, repeat=not args.integers_only)
         _show(args, document, explainer, ledger, store, checked)
     return ExitCode.OK
@@ -197,8 +197,4 @@ def write_file(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}; name another file") from None
-    _say(f"wrote {path}")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    note(f"wrote {path}")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openledger.cli.context import note
 from openledger.cli.secrets import add_passphrase_option
 from openledger.cli.trust import add_trust_options
 from openledger.exit_codes import ExitCode
@@ -80,13 +81,13 @@ def _train(args: argparse.Namespace) -> int:
             ledger.check_model(recipe.output.model)
         summary, verdict = check_recipe(recipe, ledger, store)
         for line in (*summary, *verdict.lines):
-            _say(line)
+            note(line)
         if verdict.conflict:
             return ExitCode.REFUSED
         if args.check:
             return ExitCode.OK
         folder = args.folder or Path(f"{recipe.name.replace('/', '-')}-adapter")
-        trained, record = train_recipe(recipe, ledger, store, folder, keep_checkpoint=True, progress=Bar(), say=_say)
+        trained, record = train_recipe(recipe, ledger, store, folder, keep_checkpoint=True, progress=Bar(), say=note)
         result: dict[str, str | int] = {
             "adapter": str(folder),
             "tensors": trained.artefact.tensor_digest.hex(),
@@ -109,7 +110,7 @@ def _verify(args: argparse.Namespace) -> int:
     with open_ledger(args) as ledger:
         known = ledger.entry(args.verify)
         store = ContentStore.open(args.content)
-        verdict, repeated = verify_entry(known, ledger, store, output_folder=args.folder, progress=Bar(), say=_say)
+        verdict, repeated = verify_entry(known, ledger, store, output_folder=args.folder, progress=Bar(), say=note)
         result: dict[str, str | int | list[str]] = {"grade": str(verdict.grade), "findings": list(verdict.findings)}
         if args.signer:
             result["height"] = ledger.publish_verification(known, verdict, repeated)
@@ -141,10 +142,6 @@ def _losses(trained: TrainedRun) -> dict[str, str]:
             f"(± {loss(after.interval_micronats)}, {after.sample_size} rows)"
         )
     return losses
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 class Bar:
