@@ -1,11 +1,12 @@
 """`openledger demo`: the whole story on this machine. A chain, real text, real fine-tunes, one question, proofs.
 
-`scripts/demo` sets everything up and runs this. The parts stand in the order in which they run:
+`scripts/demo` sets everything up and runs this. `story.py` puts the parts in order; what they do stands in
 
-    data.py       a chain that agrees with itself, terms, DataNets with reviews and versions
-    training.py   the imported base model, two recorded fine-tunes with evaluations
-    questions.py  lineage, impact, clean, and a mix that is refused
-    tampering.py  a changed row, a lying node, a changed bundle; offline verification
+    data.py        a chain that agrees with itself, terms, DataNets with reviews and versions
+    training.py    the imported base model, two recorded fine-tunes with evaluations
+    questions.py   lineage, impact, clean, and a mix that is refused
+    explaining.py  who shaped an answer, checked by somebody else; forged explanations
+    tampering.py   a changed row, a lying node, a changed bundle; offline verification
 
 `cast.py` names people, terms and recipes; `stage.py` runs nodes and commands; `report.py` prints and counts.
 """

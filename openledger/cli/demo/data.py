@@ -1,4 +1,4 @@
-"""Parts 1 to 3: a chain that agrees with itself, terms, and DataNets of real text with reviews and versions."""
+"""A chain that agrees with itself, terms, and DataNets of real text with reviews and versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Part 8: answers of the last model explained, an explanation checked by somebody else, and three forged ones."""
+"""Answers of the last model explained, an explanation checked by somebody else, and three forged ones."""
 
 from __future__ import annotations
 

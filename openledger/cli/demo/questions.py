@@ -1,4 +1,4 @@
-"""Parts 8 and 9: what was the last model trained on, what stands on a DataNet, what is not in it, what may not be."""
+"""What was the last model trained on, what stands on a DataNet, what is not in it, what may not be."""
 
 from __future__ import annotations
 

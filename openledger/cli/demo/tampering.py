@@ -1,4 +1,4 @@
-"""Part 11: a changed row, a lying node and a changed bundle are each found out; an honest bundle verifies offline."""
+"""A changed row, a lying node and a changed bundle are each found out; an honest bundle verifies offline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts 4 to 7: the imported base model, and fine-tunes that the real command trains and records."""
+"""The imported base model, and fine-tunes that the real command trains and records."""
 
 from __future__ import annotations
 
