@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from abci_app.types import PPB
 from attribution.basis import Float64Array
 from attribution.codes import Codes
 from attribution.errors import AttributionError
@@ -120,7 +121,7 @@ def deviation(found: npt.NDArray[np.int16], committed: npt.NDArray[np.int16]) ->
     distance = float(np.linalg.norm(difference.astype(np.float64)))
     # Codes of an example without any gradient are all zero: nothing to be relative to.
     relative = distance / length if length else float(distance > 0)
-    return Deviation(round(relative * 10**9), int(np.abs(difference).max(initial=0)))
+    return Deviation(round(relative * PPB), int(np.abs(difference).max(initial=0)))
 
 
 def _check_vocabulary(model: Any, tokens: Tokens) -> None:

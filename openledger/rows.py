@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from abci_app.hashing import SALT_BYTES, list_root, row_leaf, sha256
+from abci_app.types import PPB
 from openledger.content import ContentCorrupt, ContentStore
 from openledger.errors import NotVerified, UsageError
 
@@ -237,7 +238,7 @@ def sketch_similarity_ppb(left: bytes, right: bytes) -> int:
         raise ValueError(f"a sketch has {SKETCH_BYTES} bytes")
     pairs = [(left[at : at + 4], right[at : at + 4]) for at in range(0, SKETCH_BYTES, 4)]
     filled = [pair for pair in pairs if pair != (b"\xff" * 4, b"\xff" * 4)]
-    return 10**9 * sum(one == other for one, other in filled) // len(filled) if filled else 0
+    return PPB * sum(one == other for one, other in filled) // len(filled) if filled else 0
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from html import escape
 
+from abci_app.types import PPB
 from attribution.measure.certificate import Certificate, Interval
 
 ROW_PIXELS, LABEL_PIXELS, BAR_PIXELS, MARGIN_PIXELS = 22, 300, 420, 16
 FONT = "font-family='sans-serif' font-size='12'"
 KINDS = (("examples", "#3b6ea8"), ("contributors", "#c8792b"))
-PPB = 10**9
 
 
 def chart(certificate: Certificate) -> str:

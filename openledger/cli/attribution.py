@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abci_app.types import PPB
 from openledger.cli.context import note
 from openledger.cli.secrets import add_passphrase_option
 from openledger.cli.trust import add_trust_options
@@ -144,7 +145,7 @@ def _show_certificate(args: argparse.Namespace, certificate: Certificate, height
 
 
 def _interval(interval: Any) -> str:
-    value, low, high = (number / 10**9 for number in (interval.value_ppb, interval.low_ppb, interval.high_ppb))
+    value, low, high = (number / PPB for number in (interval.value_ppb, interval.low_ppb, interval.high_ppb))
     return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
@@ -170,8 +171,8 @@ def _show_calibration(args: argparse.Namespace, result: Calibration) -> None:
     rows = [
         (
             item.way,
-            f"{item.median_ppb / 10**9:.1e}",
-            f"{item.largest_ppb / 10**9:.1e}",
+            f"{item.median_ppb / PPB:.1e}",
+            f"{item.largest_ppb / PPB:.1e}",
             f"{100 * item.changed_codes / item.all_codes:.3f} %",
             item.largest_code_difference,
             "must be rejected" if item.control else "",
@@ -182,7 +183,7 @@ def _show_calibration(args: argparse.Namespace, result: Calibration) -> None:
     title = f"Deviation of query codes from float64 on this machine, {result.queries} queries"
     args.context.output.rows(title, columns, rows, asdict(result))
     if not args.context.as_json:
-        print(f"band {result.band_ppb / 10**9:.1e}: {result.advice}")
+        print(f"band {result.band_ppb / PPB:.1e}: {result.advice}")
 
 
 def _progress(what: str) -> Callable[[int, int], None]:

@@ -6,6 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+from abci_app.types import PPB
 from openledger.cli.demo import cast
 from openledger.cli.demo.stage import Stage, must
 from openledger.exit_codes import ExitCode
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PPB = 10**9
 _QUOTED_CHARACTERS = 300
 _PROMPTS = (
     "Question: What does shutil.copytree do?\nAnswer: ",
