@@ -5,6 +5,7 @@ a time, a batch of one without padding, is what codes of queries and audited lea
 may have been computed in batches: they agree with the single ones within the band, not always in the last integer.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from abci_app.types import PPB
 from attribution.basis import Float64Array
 from attribution.codes import Codes
 from attribution.errors import AttributionError
@@ -29,10 +29,10 @@ MAX_ADAPTER_BYTES = 2 * 2**30
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """How far recomputed codes are from committed ones: relative L2 in parts per billion, largest difference."""
+    """How far codes are from others: relative L2, and the largest difference in units of the others' codes."""
 
-    relative_ppb: int
-    largest: int
+    relative: float
+    largest: float
 
 
 def query_tokens(prompt_ids: Sequence[int], output_ids: Sequence[int]) -> Tokens:
@@ -112,16 +112,17 @@ def load_adapter(model: Any, path: Path, adapter: str = ADAPTER_NAME) -> Any:
     return model
 
 
-def deviation(found: npt.NDArray[np.int16], committed: npt.NDArray[np.int16]) -> Deviation:
-    """Exact distance of codes under one exponent; raises `AttributionError` when their number differs."""
-    if found.shape != committed.shape or found.ndim != 1:
-        raise AttributionError("codes", f"{list(found.shape)} against {list(committed.shape)}: another index")
-    difference = found.astype(np.int64) - committed.astype(np.int64)
-    length = float(np.linalg.norm(committed.astype(np.float64)))
-    distance = float(np.linalg.norm(difference.astype(np.float64)))
+def deviation(found: Codes, reference: Codes) -> Deviation:
+    """Distance of codes from `reference`, whatever their exponents; infinite for another number of codes."""
+    if len(found.values) != len(reference.values):
+        return Deviation(math.inf, math.inf)
+    expected = reference.values.astype(np.float64)
+    with np.errstate(over="ignore"):  # an exponent far from the other makes codes infinitely far
+        difference = np.ldexp(found.values.astype(np.float64), reference.exponent - found.exponent) - expected
+        length, distance = float(np.linalg.norm(expected)), float(np.linalg.norm(difference))
     # Codes of an example without any gradient are all zero: nothing to be relative to.
-    relative = distance / length if length else float(distance > 0)
-    return Deviation(round(relative * PPB), int(np.abs(difference).max(initial=0)))
+    relative = distance / length if length else (0.0 if distance == 0 else math.inf)
+    return Deviation(relative, float(np.abs(difference).max(initial=0.0)))
 
 
 def _check_vocabulary(model: Any, tokens: Tokens) -> None:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from abci_app.modules.models_records import StoredEntry
 from attribution import codes as code_form
 from attribution.codes import Codes
@@ -24,7 +22,7 @@ from attribution.explanation import explain
 from attribution.explanation_parts import Exchange, LayerInputs, contributions_to_show, reached
 from attribution.index import Index
 from attribution.precision import PRECISIONS, Precision
-from attribution.query import at_checkpoints, query_codes, query_tokens
+from attribution.query import at_checkpoints, deviation, query_codes, query_tokens
 from attribution.span_index import SpanIndex
 from attribution.span_proof import prove_spans
 from attribution.stored import fetch_index
@@ -178,14 +176,14 @@ class Explainer:
             field = f"layers[{number}].gradients.query_codes"
             claimed = code_form.decode(from_base64(layer.gradients.query_codes, field), field)
             own = self.query_codes(bytes.fromhex(layer.entry_id), exchange)
-            distance, largest = difference_of(own, claimed)
-            if not (distance <= band and largest <= MAX_CODE_DIFFERENCE):
+            apart = deviation(claimed, own)
+            if not (apart.relative <= band and apart.largest <= MAX_CODE_DIFFERENCE):
                 raise NotVerified(
-                    f"{field}: the recorded model gives other codes: relative distance {distance:.1e} (allowed "
-                    f"{band:.0e}), largest difference {largest:.0f} (allowed {MAX_CODE_DIFFERENCE})"
+                    f"{field}: the recorded model gives other codes: relative distance {apart.relative:.1e} (allowed "
+                    f"{band:.0e}), largest difference {apart.largest:.0f} (allowed {MAX_CODE_DIFFERENCE})"
                 )
             lines.append(
-                f"query codes under entry {layer.entry_id[:16]}… repeated: distance {distance:.1e} of {band:.0e}"
+                f"query codes under entry {layer.entry_id[:16]}… repeated: distance {apart.relative:.1e} of {band:.0e}"
             )
         return lines
 
@@ -267,17 +265,6 @@ def row_text(source: ContributionSource, store: ContentStore, contribution_id: b
     if row_leaf not in batch.leaves:
         raise NotVerified(f"row {row_leaf.hex()[:16]}… is not in contribution {contribution_id.hex()[:16]}…")
     return batch.rows[batch.leaves.index(row_leaf)].decode()
-
-
-def difference_of(own: Codes, claimed: Codes) -> tuple[float, float]:
-    """Relative L2 distance, and the largest difference of a code in units of our own; infinite for other lengths."""
-    if len(own.values) != len(claimed.values):
-        return float("inf"), float("inf")
-    one = own.values.astype(np.float64)
-    other = np.ldexp(claimed.values.astype(np.float64), own.exponent - claimed.exponent)
-    length, distance = float(np.linalg.norm(one)), float(np.linalg.norm(one - other))
-    relative = distance / length if length else (0.0 if distance == 0 else float("inf"))
-    return relative, float(np.abs(one - other).max())
 
 
 def precision_of(index: Index) -> Precision:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from attribution import index_checkpoint
+from attribution.codes import Codes, Int16Array
 from attribution.errors import AttributionError
 from attribution.features import FeatureSettings, fit_in_memory
 from attribution.gradients import GradientCollector
@@ -22,7 +23,7 @@ from attribution.index_files import write_arrays
 from attribution.index_plan import IndexSettings, Plan
 from attribution.loss import Tokens
 from attribution.precision import BAND, canonical
-from attribution.query import deviation, leaf_codes
+from attribution.query import Deviation, deviation, leaf_codes
 from attribution.sharding import Shard
 from tests.attribution.building import KILLED, MODULES, SETTINGS, build, checkpoints, examples, model_of
 
@@ -95,6 +96,10 @@ def test_an_index_holds_every_example_in_order_with_exact_sums(uninterrupted: In
     assert all(uninterrupted.leaf_number(item.contribution_id, item.row_leaf) == at for at, item in enumerate(given))
 
 
+def apart(index: Index, found: Int16Array, expected: Int16Array) -> Deviation:
+    return deviation(Codes(found, index.parameters.exponent), Codes(expected, index.parameters.exponent))
+
+
 def test_a_build_gives_the_codes_of_the_same_steps_in_memory(tmp_path: Path) -> None:
     index = build(tmp_path, basis_examples=0)
     given = sorted(examples(), key=lambda example: (example.contribution_id, example.row_leaf))
@@ -106,7 +111,7 @@ def test_a_build_gives_the_codes_of_the_same_steps_in_memory(tmp_path: Path) -> 
     assert index.parameters.exponent == memory.map.exponent
     for row, expected in zip(index.codes, memory.codes, strict=True):
         # Bases are those of the same gradients in other batches.
-        assert deviation(row, expected).relative_ppb < 10**5
+        assert apart(index, row, expected).relative < 1e-4
     assert index.parameters.codes == 2 * (3 * 6 + 3 * 5)
 
 
@@ -115,10 +120,10 @@ def test_audited_leaves_computed_singly_lie_within_the_band(tmp_path: Path) -> N
     given = sorted(examples(), key=lambda example: (example.contribution_id, example.row_leaf))
     for number, example in enumerate(given):
         models = [model_of(path) for path in checkpoints(tmp_path)]
-        found = deviation(leaf_codes(models, index.feature_map, example.tokens), index.codes[number])
+        found = apart(index, leaf_codes(models, index.feature_map, example.tokens), index.codes[number])
         # Codes are rounded: half a unit each on either side is part of the distance.
-        rounding = 10**9 * index.parameters.codes**0.5 / np.linalg.norm(index.codes[number].astype(float))
-        assert found.relative_ppb <= 10**9 * BAND + rounding
+        rounding = index.parameters.codes**0.5 / np.linalg.norm(index.codes[number].astype(float))
+        assert found.relative <= BAND + rounding
         assert found.largest <= 1
 
 

@@ -1,5 +1,6 @@
 """Codes of queries and audited leaves over the checkpoints of a peft adapter."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from attribution.codes import Codes
 from attribution.errors import AttributionError
 from attribution.features import FeatureSettings
 from attribution.index import Index
@@ -76,7 +78,8 @@ def test_a_row_that_was_trained_on_is_found_by_its_own_codes(index: Index, adapt
     scores = index.codes.astype(np.int64) @ query.values.astype(np.int64)
     assert index.leaves[int(scores.argmax())].row_leaf == bytes([3]) * 32
     found = leaf_codes(at_checkpoints(model, adapters), index.feature_map, tokens)
-    assert deviation(found, index.codes[3]).largest <= 1
+    exponent = index.parameters.exponent
+    assert deviation(Codes(found, exponent), Codes(index.codes[3], exponent)).largest <= 1
 
 
 def test_every_checkpoint_is_taken_with_its_own_adapter(index: Index, adapters: list[Path]) -> None:
@@ -106,7 +109,6 @@ def test_the_fields_of_bad_queries_are_named(index: Index, adapters: list[Path])
         (lambda: ask(good, adapters[:1]), "gradients", "of 1 checkpoints, the map has 2"),
         (lambda: ask(good, [*adapters, adapters[0]]), "models", "the index has 2 checkpoints"),
         (lambda: ask(good, [adapters[0] / "absent"]), "checkpoint", "must hold one safetensors file"),
-        (lambda: deviation(np.zeros(2, np.int16), np.zeros(3, np.int16)), "codes", "another index"),
     ]
     for act, field, words in wrong:
         with pytest.raises(AttributionError, match=words) as refused:
@@ -134,11 +136,22 @@ def test_adapters_that_do_not_fit_are_refused(adapters: list[Path], tmp_path: Pa
         load_adapter(tiny_lora(), tmp_path / "cut.safetensors")
 
 
-def test_deviation_counts_in_parts_per_billion_and_codes() -> None:
-    committed = np.array([3, 4, 0], dtype=np.int16)
-    assert deviation(committed, committed) == Deviation(0, 0)
-    assert deviation(np.array([3, 4, -1], dtype=np.int16), committed) == Deviation(200_000_000, 1)
-    zeros = np.zeros(2, dtype=np.int16)
-    assert (deviation(zeros, zeros), deviation(zeros + 1, zeros)) == (Deviation(0, 0), Deviation(10**9, 1))
-    extreme = np.full(4, 32_767, dtype=np.int16)
-    assert deviation(extreme, -extreme) == Deviation(2 * 10**9, 65_534)
+def codes(*values: int, exponent: int = 0) -> Codes:
+    return Codes(np.array(values, dtype=np.int16), exponent)
+
+
+def test_deviation_is_relative_to_the_reference_and_counts_in_its_codes() -> None:
+    reference = codes(3, 4, 0)
+    assert deviation(reference, reference) == Deviation(0, 0)
+    assert deviation(codes(3, 4, -1), reference) == Deviation(0.2, 1)
+    assert deviation(codes(6, 8, -1, exponent=1), reference) == Deviation(0.1, 0.5)
+    assert deviation(reference, codes(6, 8, -2, exponent=1)) == Deviation(2 / 104**0.5, 2)
+    extreme = codes(*[32_767] * 4)
+    assert deviation(codes(*[-32_767] * 4), extreme) == Deviation(2, 65_534)
+
+
+def test_deviation_from_nothing_and_between_indexes_is_infinite() -> None:
+    assert deviation(codes(0, 0), codes(0, 0)) == Deviation(0, 0)
+    assert deviation(codes(1, 1), codes(0, 0)) == Deviation(math.inf, 1)
+    assert deviation(codes(1, 1), codes(1, 1, 1)) == Deviation(math.inf, math.inf)
+    assert deviation(codes(1, exponent=-1_000), codes(1, exponent=1_000)) == Deviation(math.inf, math.inf)
