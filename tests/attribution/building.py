@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -28,7 +29,7 @@ from attribution.sharding import Shard
 
 VOCABULARY = 12
 MODULES = ["first", "second"]
-SETTINGS = IndexSettings(FeatureSettings(directions=3), piece_examples=4, batch_examples=3, basis_examples=8)
+SETTINGS = IndexSettings(FeatureSettings(12, directions=3), piece_examples=4, batch_examples=3, basis_examples=8)
 KILLED = 137
 
 
@@ -75,7 +76,7 @@ def examples(count: int = 18, owners: int = 3) -> list[TrainingExample]:
         ids = torch.randint(0, VOCABULARY, (length,), generator=generator).tolist()
         names = [sha256(f"{kind} {number}".encode()).digest() for kind in ("leaf", "contribution")]
         owner = sha256(f"owner {number % owners}".encode()).digest()
-        made.append(TrainingExample(Tokens(tuple(ids), number % 2), names[0], names[1], owner))
+        made.append(TrainingExample(Tokens(tuple(ids), number % 2), names[0], names[1], owner, (number, 0)))
     return made
 
 
@@ -131,9 +132,12 @@ def killed_build(folder: Path, step: int, after: bool) -> None:
 
 
 def worker(folder: Path, rank: int, plan: dict[str, Any]) -> None:
-    """One of several processes that build together."""
-    if rank == plan.get("killed_worker"):
-        die_at(plan["step"], after=True)
+    """One of several processes that build together; the others begin once the one to be killed is at its first task."""
+    killed = plan.get("killed_worker")
+    if rank == killed:
+        die_at(0, after=False)
+    while killed not in (None, rank) and not any(folder.glob("index-work/**/*.lock")):
+        time.sleep(0.01)
     build(folder, shard=Shard(rank, plan["workers"]))
 
 
@@ -150,7 +154,7 @@ def outcome(folder: Path, plan: dict[str, Any]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Plans by name: {"kills": [[step, after]...], "workers": n, "killed_worker": rank, "step": when}."""
+    """Plans by name: {"kills": [[step, after]...], "workers": n, "killed_worker": rank}."""
     torch.set_num_threads(1)
     folder, plans = Path(sys.argv[1]), json.loads(sys.argv[2])
     (folder / "first").mkdir()

@@ -46,7 +46,7 @@ PLANS: dict[str, dict[str, Any]] = {
     "one": {"workers": 1},
     "two": {"workers": 2},
     "three": {"workers": 3},
-    "three, one killed": {"workers": 3, "killed_worker": 0, "step": 2},
+    "three, one killed": {"workers": 3, "killed_worker": 0},
 }
 
 
@@ -158,7 +158,7 @@ def test_memory_is_bounded_by_the_pieces_whatever_the_number_of_examples(
         sizes.append(dict(largest))
     assert sizes[0] == sizes[1]
     assert sizes[0]["gradients"] == 4 * 4 * (5 * 6 + 12 * 5)  # float32 of a piece
-    assert sizes[0]["coordinates"] == 8 * (4 + 1) * 3 * (6 + 5)  # float64 of a piece and the squares
+    assert sizes[0]["features"] == 8 * 4 * 12  # float64 of a piece
 
 
 def test_the_model_runs_once_for_every_example_and_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,8 +194,8 @@ def test_progress_names_stages_and_a_finished_index_is_only_opened(tmp_path: Pat
     first = build(tmp_path, progress=lambda *item: seen.append(item))
     stages = list(dict.fromkeys(stage for stage, _, _ in seen))
     assert stages == [
-        *[f"checkpoint 1: {stage}" for stage in ("gradients", "basis", "coordinates", "scales")],
-        *[f"checkpoint 2: {stage}" for stage in ("gradients", "basis", "coordinates", "scales")],
+        *[f"checkpoint 1: {stage}" for stage in ("gradients", "basis", "scales", "features", "done")],
+        *[f"checkpoint 2: {stage}" for stage in ("gradients", "basis", "scales", "features", "done")],
         "norms", "limits", "codes", "index",
     ]  # fmt: skip
     assert [item for item in seen if item[0] == "codes"] == [("codes", done, 5) for done in range(1, 6)]
@@ -208,8 +208,8 @@ def test_progress_names_stages_and_a_finished_index_is_only_opened(tmp_path: Pat
     "changes",
     [
         {"precision": "float64"},
-        {"features": FeatureSettings(directions=2)},
-        {"features": FeatureSettings(directions=3, damping_ppb=10**9)},
+        {"features": FeatureSettings(12, directions=2)},
+        {"features": FeatureSettings(12, directions=3, damping_ppb=10**8)},
         {"source": {"model": b'"another"'}},
     ],
 )
@@ -273,13 +273,13 @@ def test_settings_and_checkpoints_out_of_range_are_named(tmp_path: Path) -> None
 
 def test_a_damaged_work_file_stops_the_build_and_is_named(tmp_path: Path) -> None:
     def damage(stage: str, done: int, total: int) -> None:
-        if stage == "checkpoint 1: coordinates" and done == total:
-            (file,) = tmp_path.glob("index-work/*/checkpoint-0000/coordinates-00001.bin")
+        if stage == "checkpoint 1: features" and done == total:
+            (file,) = tmp_path.glob("index-work/*/checkpoint-0000/features-00001.bin")
             data = bytearray(file.read_bytes())
             data[-3] ^= 1
             file.write_bytes(data)
 
-    with pytest.raises(AttributionError, match=r"coordinates: array 'squares' of coordinates-00001.bin is damaged"):
+    with pytest.raises(AttributionError, match=r"features: array 'features' of features-00001.bin is damaged"):
         build(tmp_path, progress=damage)
 
 
