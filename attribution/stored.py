@@ -46,6 +46,18 @@ def fetch_index(store: ContentStore, root: bytes, folder: Path) -> Path:
     return folder
 
 
+def get_index_file(store: ContentStore, root: bytes, name: str, max_bytes: int) -> bytes:
+    """One file of an index, without the rest; nothing shows yet that it belongs to `root`, as in `fetch_index`.
+
+    Raises `ContentMissing`, `ContentCorrupt`, `ContentTooLarge`, `AttributionError`.
+    """
+    listing = store.get_named(_KIND, root, lambda _: root, MAX_LISTING_BYTES)
+    for file in _parse(listing):
+        if file.name == name:
+            return store.get(file.digest, max_bytes)
+    raise AttributionError("files", f"the listing has no {name}; fetch it from another store")
+
+
 def _parse(listing: bytes) -> tuple[ArtefactFile, ...]:
     try:
         items = json.loads(listing)["files"]

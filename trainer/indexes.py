@@ -1,11 +1,12 @@
-"""The indexes of a run: built right after training, stored, and committed to by the entry.
+"""The indexes of a run: built right after training, stored (`BuiltIndexes.put`), and committed to by the entry.
 
 Rows are those that the run consumed; copies were left out before training (trainer.copies). The gradient index speaks
 of the adapters after the steps that the recipe names; they are stored beside it, because queries need them.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -38,16 +39,34 @@ FOLDER_PREFIX = "indexes-"
 Progress = Callable[[str, int, int], None]
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltIndexes:
+    """What an entry commits to, and the folder of every index by its method's name."""
+
+    commitment: EntryCommitment
+    folders: Mapping[str, Path]
+
+    def put(self, store: ContentStore) -> None:
+        """Store all files, and the commitment."""
+        for name, folder in self.folders.items():
+            put_index(store, folder, self.commitment.roots[name])
+        self.commitment.put(store)
+
+
 def build_indexes(
     run: TrainedRun,
     base_folder: Path,
-    store: ContentStore,
     work_folder: Path,
     *,
+    code: bytes | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> EntryCommitment | None:
-    """Build and store what the recipe asks for; None when it asks for nothing. Goes on where it was interrupted."""
+) -> BuiltIndexes | None:
+    """Build what the recipe asks for; None when it asks for nothing. Goes on where it was interrupted.
+
+    `code` is the description of the training code that the commitment binds (canonical JSON): a repetition of a
+    recorded run gives what the record says, because only its own results are to be compared. Default: the code here.
+    """
     recipe = run.prepared.recipe
     wanted = recipe.attribution
     if wanted is None:
@@ -59,14 +78,14 @@ def build_indexes(
     folder = work_folder / f"{FOLDER_PREFIX}{_inputs_digest(run, rows)[:16]}"
     roots: dict[str, bytes] = {}
     if GRADIENTS in wanted.methods:
-        roots[GRADIENTS] = _gradient_index(run, adapted, rows, store, folder / GRADIENTS, progress)
+        bound = to_json(code_description()) if code is None else code
+        roots[GRADIENTS] = _gradient_index(run, adapted, rows, bound, folder / GRADIENTS, progress)
     if SPANS in wanted.methods:
         places = chain_places(run.prepared.versions)
         by_chain = sorted(rows, key=lambda row: (places[row.key[0]], row.example.row.index))
-        roots[SPANS] = _span_index(by_chain, adapted, store, folder / SPANS)
+        roots[SPANS] = _span_index(by_chain, adapted, folder / SPANS)
     commitment = EntryCommitment(roots, policy_of(wanted.payout))
-    commitment.put(store)
-    return commitment
+    return BuiltIndexes(commitment, {name: folder / name for name in roots})
 
 
 def _inputs_digest(run: TrainedRun, rows: Sequence[IndexedRow]) -> str:
@@ -95,7 +114,7 @@ def _gradient_index(
     run: TrainedRun,
     adapted: AdaptedModel,
     rows: Sequence[IndexedRow],
-    store: ContentStore,
+    code: bytes,
     folder: Path,
     progress: Progress | None,
 ) -> bytes:
@@ -106,18 +125,17 @@ def _gradient_index(
     )
     examples = [TrainingExample(row.tokens, row.key[1], row.key[0], row.contribution.contributor) for row in rows]
     source = {
-        "code": to_json(code_description()),
+        "code": code,
         "copies": _copies(run.prepared.copies),
         "recipe": recipe.canonical(),
     }
     index = build_index(examples, run.adapters, adapted.load, settings, folder, source=source, progress=progress)
     for number, adapter in enumerate(run.adapters):
         shutil.copytree(adapter, folder / ADAPTERS_FOLDER / f"{number:04}", dirs_exist_ok=True)
-    put_index(store, folder, index.root)
     return index.root
 
 
-def _span_index(rows: Sequence[IndexedRow], adapted: AdaptedModel, store: ContentStore, folder: Path) -> bytes:
+def _span_index(rows: Sequence[IndexedRow], adapted: AdaptedModel, folder: Path) -> bytes:
     """Over what the loss counted on, the completions' tokens; `rows` in the order of the chain."""
     documents = [
         SpanDocument(row.contribution.contributor, row.key[0], row.key[1], row.tokens.ids[row.tokens.prompt_length :])
@@ -126,9 +144,7 @@ def _span_index(rows: Sequence[IndexedRow], adapted: AdaptedModel, store: Conten
     ]
     settings = SpanSettings(vocabulary_size=_vocabulary(adapted))
     with build_span_index(documents, folder, settings) as index:
-        root = index.commitment.root
-    put_index(store, folder, root)
-    return root
+        return index.commitment.root
 
 
 def _vocabulary(adapted: AdaptedModel) -> int:

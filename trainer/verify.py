@@ -29,21 +29,41 @@ class Grade(StrEnum):
     DIFFERS = "differs"
 
 
+class AttributionGrade(StrEnum):
+    """How the indexes of a repetition compare with those that the entry committed to."""
+
+    EQUAL = "equal"
+    CONSISTENT = "consistent"
+    DIFFERS = "differs"
+    NOT_COMPARED = "not compared"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The grade and, in words, what is equal and what is not."""
+    """The grades and, in words, what is equal and what is not."""
 
     grade: Grade
     findings: tuple[str, ...]
+    attribution: AttributionGrade = AttributionGrade.NONE
+
+    @property
+    def failed(self) -> bool:
+        """Whether the record is not what its recipe gives."""
+        return self.grade == Grade.DIFFERS or self.attribution == AttributionGrade.DIFFERS
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a manifest says that grading needs: the recipe, losses of the steps (micronats), root of the data order."""
+    """What a manifest says that grading needs: the recipe, losses of the steps (micronats), root of the data order.
+
+    `code` is the part as it stands in the manifest.
+    """
 
     recipe: Recipe
     losses_micronats: tuple[int, ...]
     data_order_root: bytes
+    code: bytes
     code_digest: str
     libraries: tuple[tuple[str, str], ...]
 
@@ -74,6 +94,7 @@ def _read_parts(manifest: Manifest, code: Any) -> Plan:
         parse_recipe(manifest.parts["recipe"], "recipe of the entry"),
         tuple([int(loss) for loss in manifest.json("loss-trace")["losses"]]),
         bytes.fromhex(manifest.json("data-order")["root"]),
+        manifest.parts["code"],
         str(code["digest"]),
         tuple(sorted([(str(name), str(version)) for name, version in code["libraries"].items()])),
     )
@@ -88,9 +109,10 @@ def retrain(
     output_folder: Path,
     *,
     adapter_folder: Path | None = None,
+    work_folder: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedRun:
-    """Run the recipe again on the same inputs.
+    """Run the recipe again on the same inputs; adapters of the steps that attribution indexes go into `work_folder`.
 
     Raises `NotVerified`, before any training, when recipe and rows do not give the inputs that the entry records.
     """
@@ -112,6 +134,7 @@ def retrain(
         output_folder,
         base_label=recipe.model.base,
         adapter_folder=adapter_folder,
+        work_folder=work_folder,
         progress=progress,
     )
 

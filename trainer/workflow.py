@@ -27,7 +27,8 @@ from trainer.partition import held_out_rows, rows_used
 from trainer.recipe import Recipe
 from trainer.record import EntryRecord, ParentRecord, RunRecord, files_of, record_training
 from trainer.train import PreparedRun, Progress, TrainedRun, prepare_run, train
-from trainer.verify import Verdict, grade, read_plan, retrain
+from trainer.verify import Grade, Verdict, grade, read_plan, retrain
+from trainer.verify_indexes import check_methods, with_indexes
 
 Say = Callable[[str], None]
 
@@ -98,14 +99,16 @@ def train_recipe(
         keep_checkpoint=keep_checkpoint,
         progress=progress,
     )
-    indexes = build_indexes(run, base_folder, store, work_folder, progress=index_progress, say=say)
+    indexes = build_indexes(run, base_folder, work_folder, progress=index_progress, say=say)
+    if indexes:
+        indexes.put(store)
     record = record_training(
         run,
         base_artefact,
         parents_of(recipe, base, adapter),
         store,
-        attribution_method=indexes.method if indexes else 0,
-        attribution_root=indexes.root if indexes else b"",
+        attribution_method=indexes.commitment.method if indexes else 0,
+        attribution_root=indexes.commitment.root if indexes else b"",
     )
     return run, record
 
@@ -155,26 +158,44 @@ def verify_entry(
     store: ContentStore,
     *,
     output_folder: Path | None = None,
+    with_attribution: bool = True,
     progress: Progress | None = None,
+    index_progress: IndexProgress | None = None,
     say: Say = lambda _: None,
 ) -> tuple[Verdict, TrainedRun]:
     """Retrain an entry and grade the result; `output_folder` keeps the adapter, without it nothing stays.
 
+    The indexes that the entry commits to are built again, too, unless the adapter differs already.
     Raises `NotVerified` when manifest and entry contradict each other, `UsageError` for what cannot be repeated.
     """
     record = known.record
     manifest = get_manifest(store, record.manifest_root)
     plan = read_plan(manifest)
+    check_methods(record, plan.recipe)
     versions = _versions_of(record, manifest, chain)
     base, adapter = _parents_to_repeat(known, plan.recipe, chain)
     base_folder = artefact_folder(base, store)[0]
     adapter_folder = artefact_folder(adapter, store)[0] if adapter else None
     say(f"training {plan.recipe.train.steps} steps again, as entry {known.entry_id.hex()[:16]}… records them")
-    with _output(known, output_folder) as folder:
+    with _work_folder(known) as work:
         run = retrain(
-            record, plan, versions, store, base_folder, folder, adapter_folder=adapter_folder, progress=progress
+            record,
+            plan,
+            versions,
+            store,
+            base_folder,
+            output_folder or work / "adapter",
+            adapter_folder=adapter_folder,
+            work_folder=work,
+            progress=progress,
         )
-        return grade(record, plan, run), run
+        verdict = grade(record, plan, run)
+        # A run that differs already can be trusted as little as its indexes: nothing to compare.
+        wanted = with_attribution and verdict.grade != Grade.DIFFERS
+        built = (
+            build_indexes(run, base_folder, work, code=plan.code, progress=index_progress, say=say) if wanted else None
+        )
+        return with_indexes(verdict, record, run, built, store), run
 
 
 def repeatable_run(
@@ -211,11 +232,11 @@ def _parents_to_repeat(known: KnownEntry, recipe: Recipe, chain: ChainReader) ->
 
 
 @contextmanager
-def _output(known: KnownEntry, chosen: Path | None) -> Iterator[Path]:
-    if chosen is not None:
-        yield chosen
-        return
-    with TemporaryDirectory(prefix=f"openledger-verify-{known.entry_id.hex()[:8]}-") as folder:
+def _work_folder(known: KnownEntry) -> Iterator[Path]:
+    """For what a verification makes on its way: beside other caches, because indexes may be large; gone afterwards."""
+    parent = cache_home() / "verifications"
+    parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f"{known.entry_id.hex()[:8]}-", dir=parent) as folder:
         yield Path(folder)
 
 

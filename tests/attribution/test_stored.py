@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from attribution.errors import AttributionError
-from attribution.stored import fetch_index, put_index
-from openledger.content import ContentCorrupt, ContentMissing, ContentStore
+from attribution.stored import fetch_index, get_index_file, put_index
+from openledger.content import ContentCorrupt, ContentMissing, ContentStore, ContentTooLarge
 from openledger.manifest import to_json
 
 ROOT = b"\x05" * 32
@@ -37,6 +37,18 @@ def test_a_fetched_index_has_the_same_files_and_nothing_else(store: ContentStore
     (target / "stale").write_bytes(b"from an earlier index")
     (target / "commitment").write_bytes(b"damaged")
     assert read(fetch_index(store, ROOT, target)) == files
+
+
+def test_one_file_of_an_index_can_be_had_alone(store: ContentStore, tmp_path: Path) -> None:
+    make_index(tmp_path / "built")
+    put_index(store, tmp_path / "built", ROOT)
+    assert get_index_file(store, ROOT, "leaves/0000", 3) == b"two"
+    with pytest.raises(ContentTooLarge):
+        get_index_file(store, ROOT, "leaves/0000", 2)
+    with pytest.raises(AttributionError, match=r"files: the listing has no leaves/0001; fetch it from another store"):
+        get_index_file(store, ROOT, "leaves/0001", 3)
+    with pytest.raises(ContentMissing):
+        get_index_file(store, bytes(32), "leaves/0000", 3)
 
 
 def test_a_changed_file_in_the_store_is_refused(store: ContentStore, tmp_path: Path) -> None:

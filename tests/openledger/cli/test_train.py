@@ -62,6 +62,7 @@ def test_verify_retrains_and_grades(ledger: FakeLedger, capsys: pytest.CaptureFi
     assert main(words) == ExitCode.OK
     assert json.loads(capsys.readouterr().out) == {
         "grade": "bit-exact",
+        "attribution": "none",
         "findings": ["output files and tensors are equal byte for byte"],
     }
     known = ledger.chain.entries["published"]
@@ -125,8 +126,37 @@ def test_a_result_that_differs_has_its_own_exit_code(ledger: FakeLedger, capsys:
     said = json.loads(capsys.readouterr().out)
     assert said == {
         "grade": "differs",
+        "attribution": "none",
         "findings": ["largest difference of a step's loss: 100000 micronats, allowed 5000"],
     }
+
+
+def test_a_bit_exact_adapter_with_another_index_is_a_failed_verification_and_is_not_recorded(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("recipe.yaml").write_text(RECIPE + "attribution: {}\n")
+    assert main(["train", "recipe.yaml", "--from", "alice", "--content", "content"]) == ExitCode.OK
+    known = ledger.chain.entries["published"]
+    capsys.readouterr()
+    words = ["train", "--verify", "published", "--from", "bob", "--content", "content", "--output", "json"]
+    assert main(words) == ExitCode.OK
+    said = json.loads(capsys.readouterr().out)
+    assert (said["grade"], said["attribution"], said["height"]) == ("bit-exact", "equal", 9)
+    assert said["findings"][-1] == "attribution built again (lga-1, tsa-1): the commitment root is equal"
+
+    ledger.chain.entries["published"] = replace(known, record=replace(known.record, attribution_root=b"\7" * 32))
+    assert main(words) == ExitCode.NOT_VERIFIED
+    printed = capsys.readouterr()
+    said = json.loads(printed.out)
+    assert (said["grade"], said["attribution"]) == ("bit-exact", "differs")
+    assert "attribution differs: the entry commits to root 0707070707070707" in said["findings"][-1]
+    assert "height" not in said
+    assert "nothing is recorded, because the attribution differs" in printed.err
+    assert len(ledger.repetitions) == 1
+
+    assert main([*words, "--without-attribution"]) == ExitCode.OK
+    said = json.loads(capsys.readouterr().out)
+    assert (said["grade"], said["attribution"], said["height"]) == ("bit-exact", "not compared", 9)
 
 
 def test_an_interrupted_run_goes_on_with_the_same_command(
@@ -154,6 +184,7 @@ def test_an_interrupted_run_goes_on_with_the_same_command(
     ("words", "code", "text"),
     [
         (["--verify", "x", "--check"], ExitCode.USAGE, "--check and --local go with a recipe"),
+        (["recipe.yaml", "--without-attribution"], ExitCode.USAGE, "--without-attribution goes with --verify"),
         (["recipe.yaml"], ExitCode.USAGE, "which key records the run? pass --from KEY, or --local"),
         (["absent.yaml", "--check"], ExitCode.USAGE, "absent.yaml: no such file; give the path of a recipe"),
         (["recipe.yaml", "--check", "--content", "elsewhere"], ExitCode.NOT_FOUND, "is not in the store"),

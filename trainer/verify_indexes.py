@@ -1,0 +1,199 @@
+"""Comparing the indexes of a repeated run with those that its entry committed to.
+
+Where the repetition has the recorded tensors byte for byte, everything that is built from them is the same, too: then
+the commitment roots are equal, or the record is wrong. Where its floats are only near, so are its gradients, and codes
+need not be equal; then everything that does not come from floats is compared: payout rules, spans, rows and owners,
+copies, settings, shapes of the modules.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from attribution.commitment import IndexCommitment
+from attribution.entry import GRADIENTS, METHOD_BITS, SPANS, EntryCommitment, get_commitment
+from attribution.errors import AttributionError
+from attribution.index import COMMITMENT_FILE
+from attribution.span_commitment import MAX_COMMITMENT_BYTES, SpanCommitment
+from attribution.span_index import COMMITMENT_FILE as SPAN_COMMITMENT_FILE
+from attribution.stored import get_index_file
+from openledger.content import ContentError, ContentStore
+from openledger.errors import NotVerified
+from openledger.manifest import MAX_MANIFEST_BYTES
+from trainer.indexes import BuiltIndexes
+from trainer.recipe import Recipe
+from trainer.record import EntryRecord
+from trainer.train import TrainedRun
+from trainer.verify import AttributionGrade, Grade, Verdict
+
+# A grade and the finding in words.
+_Graded = tuple[AttributionGrade, str]
+# Parts in the order in which one follows from another: the first that differs is nearest to the cause.
+_ORDER = (
+    "payout", "about", "source/", "dataset", "documents", "tokens", "unigrams", "suffixes", "checkpoint/", "parameters",
+    "basis/", "scales/", "leaves", "owners", "build",
+)  # fmt: skip
+# Of a gradient index; everything else in it comes from floats.
+_WITHOUT_FLOATS = ("about", "source/", "dataset", "parameters")
+_FLOATS_OF_PARAMETERS = ("exponent", "norm_cap_millionths")
+
+
+class _Unreadable(Exception):
+    """The recorded commitment cannot be read; the text says why."""
+
+
+def check_methods(entry: EntryRecord, recipe: Recipe) -> None:
+    """Entry and recipe name the same methods; raises `NotVerified`."""
+    wanted = recipe.attribution.methods if recipe.attribution else []
+    if sum(METHOD_BITS[name] for name in wanted) != entry.attribution_method:
+        recorded = [name for name, bit in METHOD_BITS.items() if entry.attribution_method & bit]
+        raise NotVerified(
+            f"the entry commits to attribution by {_names(recorded)}, its recipe asks for {_names(wanted)}; "
+            "do not rely on this entry"
+        )
+
+
+def with_indexes(
+    verdict: Verdict, entry: EntryRecord, run: TrainedRun, built: BuiltIndexes | None, store: ContentStore
+) -> Verdict:
+    """The verdict on a repetition with what its indexes say; None: they were not built."""
+    if not entry.attribution_method:
+        return verdict
+    if built is None:
+        reason = "the adapter differs already" if verdict.grade == Grade.DIFFERS else "it was not built again"
+        grade, finding = AttributionGrade.NOT_COMPARED, f"attribution not compared: {reason}"
+    elif built.commitment.root == entry.attribution_root:
+        grade = AttributionGrade.EQUAL
+        finding = f"attribution built again ({_names(built.folders)}): the commitment root is equal"
+    elif run.artefact.tensor_digest == entry.tensor_digest:
+        grade, finding = _compare_equal_tensors(entry, built, store)
+    else:
+        grade, finding = _compare_near_tensors(entry, built, store)
+    return replace(verdict, attribution=grade, findings=(*verdict.findings, finding))
+
+
+def _compare_equal_tensors(entry: EntryRecord, built: BuiltIndexes, store: ContentStore) -> _Graded:
+    """Of roots that differ although they must not: where."""
+    try:
+        differences = _differences(entry, built, store)
+        where = f"the first part that differs is {differences[0]}"
+        where += f" (of {len(differences)})" if len(differences) > 1 else ""
+    except _Unreadable as reason:
+        where = f"where cannot be said ({reason})"
+    recorded, found = entry.attribution_root.hex()[:16], built.commitment.root.hex()[:16]
+    finding = (
+        f"attribution differs: the entry commits to root {recorded}…, the same tensors give {found}…; {where}. "
+        "Unless an openledger that builds indexes in another way recorded it, do not rely on this entry's explanations"
+    )
+    return AttributionGrade.DIFFERS, finding
+
+
+def _compare_near_tensors(entry: EntryRecord, built: BuiltIndexes, store: ContentStore) -> _Graded:
+    """What floats have no part in."""
+    try:
+        differences = _differences(entry, built, store, _without_floats)
+    except _Unreadable as reason:
+        return AttributionGrade.NOT_COMPARED, f"attribution not compared: {reason}"
+    if differences:
+        finding = f"attribution differs where floats have no part: {differences[0]}; do not rely on its explanations"
+        return AttributionGrade.DIFFERS, finding
+    compared = ["payout rules"]
+    if SPANS in built.folders:
+        compared.append("the whole span index")
+    if GRADIENTS in built.folders:
+        compared.append("rows, owners, copies, recipe, settings and module shapes of the gradient index")
+    finding = (
+        f"attribution consistent: {'; '.join(compared)} are equal; checkpoints, bases, scales and codes are not "
+        "compared, because floats of this repetition are near the recorded ones, not equal"
+    )
+    return AttributionGrade.CONSISTENT, finding
+
+
+def _differences(
+    entry: EntryRecord,
+    built: BuiltIndexes,
+    store: ContentStore,
+    comparable: Callable[[str, Mapping[str, bytes]], Mapping[str, bytes]] = lambda _, parts: parts,
+) -> list[str]:
+    """Parts that differ, nearest to the cause first; `comparable` takes from an index's parts what has to be equal."""
+    try:
+        recorded = get_commitment(store, entry.attribution_method, entry.attribution_root)
+        found = _changed("", _policy(recorded), _policy(built.commitment))
+        for name, folder in built.folders.items():
+            theirs = comparable(name, _recorded_parts(name, recorded.roots[name], store))
+            ours = comparable(name, _parts(name, (folder / _FILES[name]).read_bytes()))
+            found += _changed(f"{name}/", theirs, ours)
+    except (ContentError, AttributionError) as error:
+        raise _Unreadable(f"the recorded commitment cannot be read: {error}") from error
+    return found
+
+
+def _policy(commitment: EntryCommitment) -> dict[str, bytes]:
+    return {name: value for name, value in commitment.manifest.parts.items() if name not in commitment.roots}
+
+
+_FILES = {GRADIENTS: COMMITMENT_FILE, SPANS: SPAN_COMMITMENT_FILE}
+_LIMITS = {GRADIENTS: MAX_MANIFEST_BYTES, SPANS: MAX_COMMITMENT_BYTES}
+
+
+def _recorded_parts(name: str, root: bytes, store: ContentStore) -> Mapping[str, bytes]:
+    """Parts of a recorded index, shown to be those of its root."""
+    data = get_index_file(store, root, _FILES[name], _LIMITS[name])
+    commitment = IndexCommitment.decode(data) if name == GRADIENTS else SpanCommitment.decode(data)
+    if commitment.root != root:
+        raise AttributionError(name, f"what is stored for root {root.hex()[:16]}… has another root")
+    return commitment.manifest.parts
+
+
+def _parts(name: str, data: bytes) -> Mapping[str, bytes]:
+    commitment = IndexCommitment.decode(data) if name == GRADIENTS else SpanCommitment.decode(data)
+    return commitment.manifest.parts
+
+
+def _without_floats(name: str, parts: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """The parts of an index that floats have no part in."""
+    if name != GRADIENTS:
+        return parts
+    kept = {part: value for part, value in parts.items() if part.startswith(_WITHOUT_FLOATS)}
+    parameters = json.loads(kept["parameters"])
+    for field in _FLOATS_OF_PARAMETERS:
+        parameters.pop(field, None)
+    return kept | {"parameters": json.dumps(parameters).encode()}
+
+
+def _changed(prefix: str, recorded: Mapping[str, bytes], repeated: Mapping[str, bytes]) -> list[str]:
+    """Names of parts that differ, in the order of `_ORDER`, with what differs in them."""
+    names = [part for part in recorded.keys() | repeated.keys() if recorded.get(part) != repeated.get(part)]
+    return [
+        f"{prefix}{part}{_detail(recorded.get(part), repeated.get(part))}"
+        for part in sorted(names, key=lambda part: (_place(part), part))
+    ]
+
+
+def _place(part: str) -> int:
+    return next((number for number, start in enumerate(_ORDER) if part.startswith(start)), len(_ORDER))
+
+
+def _detail(recorded: bytes | None, repeated: bytes | None) -> str:
+    """The first field that differs in a part that is a JSON object, with its values if they are short."""
+    if recorded is None or repeated is None:
+        return " (not recorded)" if recorded is None else " (not in the repetition)"
+    one, other = _object(recorded), _object(repeated)
+    for field in sorted(one.keys() & other.keys()):
+        if one[field] != other[field]:
+            known = type(one[field]) is type(other[field]) is int
+            return f" ({field}: {one[field]} recorded, {other[field]} here)" if known else f" ({field})"
+    return ""
+
+
+def _object(part: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(part)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _names(methods: Iterable[str]) -> str:
+    return ", ".join(methods) or "nothing"
