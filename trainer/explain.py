@@ -66,6 +66,7 @@ class Explainer:
         self._store = store
         self._say = say
         self._indexes: dict[bytes, LayerIndexes] = {}
+        self._evidence: dict[bytes, IndexEvidence] = {}
         self._models: dict[tuple[bytes, bytes], AdaptedModel] = {}
         own = entries.stored[entries.facts.entry_id].entry
         if not own.attribution.method:
@@ -108,12 +109,15 @@ class Explainer:
 
     def evidence(self) -> Mapping[bytes, IndexEvidence]:
         """All codes of all layers, checked: what `verify_integers` takes to check the choice of rows as well."""
-        found = {}
-        for entry_id in self._indexed_layers():
-            index = self.indexes(entry_id).gradients
-            if index is not None:
-                found[entry_id] = IndexEvidence.of_index(index, with_codes=True)
-        return found
+        found = {entry_id: self._layer_evidence(entry_id) for entry_id in self._indexed_layers()}
+        return {entry_id: evidence for entry_id, evidence in found.items() if evidence is not None}
+
+    def _layer_evidence(self, entry_id: bytes) -> IndexEvidence | None:
+        """Of one layer, if it has a gradient index; all of it is read and checked the first time."""
+        index = self.indexes(entry_id).gradients
+        if index is not None and entry_id not in self._evidence:
+            self._evidence[entry_id] = IndexEvidence.of_index(index, with_codes=True)
+        return self._evidence.get(entry_id)
 
     def _indexed_layers(self) -> list[bytes]:
         """Entries that get a part of the whole and committed to attribution."""
@@ -122,11 +126,10 @@ class Explainer:
 
     def _layer_inputs(self, entry_id: bytes, exchange: Exchange, rows: int, *, embed: bool) -> LayerInputs:
         indexes = self.indexes(entry_id)
-        query, evidence, proofs = None, None, list[ItemProof]()
+        query, evidence, proofs = None, self._layer_evidence(entry_id), list[ItemProof]()
         contributions: tuple[ContributionLine, ...] = ()
-        if indexes.gradients is not None:
+        if indexes.gradients is not None and evidence is not None:
             query = self.query_codes(entry_id, exchange)
-            evidence = IndexEvidence.of_index(indexes.gradients, with_codes=True)
             numbers = best_rows(evidence.row_scores(query.values) or [], rows)
             proofs = [indexes.gradients.prove_leaf(number) for number in numbers]
             contributions = contributions_to_show(evidence, query, SHOWN_CONTRIBUTIONS)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from abci_app.types import PPB
 from attribution.document import GradientPart, SpanPart, decode
 from attribution.explanation import unchecked, verify_integers
+from attribution.index import Index
 from openledger.content import ContentStore
 from openledger.errors import NotVerified, UsageError
 from tests.trainer.explained import LONG, PROMPT, World, explained_world, prose
@@ -53,6 +55,24 @@ def test_a_training_row_given_as_output_has_its_contributor_and_its_span(world: 
     assert isinstance(spans, SpanPart)
     assert (spans.output_tokens, len(spans.spans), spans.covered_tokens) == (LONG, 1, LONG)
     assert verify_integers(document, world.explainer.entries.facts) is None
+
+
+def test_an_index_is_read_and_checked_once_for_all_explanations(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[Index] = []
+    verify = Index.verify
+
+    def counted(index: Index, **options: Any) -> None:
+        checked.append(index)
+        verify(index, **options)
+
+    monkeypatch.setattr(Index, "verify", counted)
+    explainer = Explainer(read_facts(world.records, "second"), world.store)
+    for number in (2, 7):
+        explainer.explain(explainer.exchange(PROMPT, prose(number)))
+    first, again = explainer.evidence(), explainer.evidence()
+    layers = [world.records.names["second"], world.records.names["first"]]
+    assert [index.root for index in checked] == [first[entry_id].commitment.root for entry_id in layers]
+    assert [again[entry_id] is first[entry_id] for entry_id in layers] == [True, True]
 
 
 def test_codes_of_another_output_fail_the_repetition(world: World) -> None:
