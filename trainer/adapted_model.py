@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attribution.errors import AttributionError
 from attribution.loss import Tokens
+from attribution.query import load_adapter
 from openledger.errors import UsageError
 from trainer.environment import prepare
 from trainer.examples import padding_id_of
@@ -39,14 +41,11 @@ class AdaptedModel:
         return cls(model, tokenizer)
 
     def load(self, adapter_folder: Path) -> Any:
-        """Put another adapter's numbers in; returns the model. Raises `UsageError` when the shapes differ."""
-        from peft import set_peft_model_state_dict
-        from safetensors.torch import load_file
-
+        """Put another adapter's numbers in; returns the model. Raises `UsageError` for one of another form."""
         try:
-            set_peft_model_state_dict(self.model, load_file(adapter_folder / ADAPTER_FILE))
-        except RuntimeError as error:
-            raise UsageError(f"the adapter in {adapter_folder} has other shapes than the model's: {error}") from error
+            load_adapter(self.model, adapter_folder / ADAPTER_FILE)
+        except AttributionError as error:
+            raise UsageError(f"the adapter in {adapter_folder} cannot be used: {error}") from error
         self.model.eval()
         return self.model
 
