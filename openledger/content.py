@@ -11,9 +11,7 @@ trusted: whoever runs it can withhold content, not change it.
 """
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, cast
@@ -23,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from openledger.errors import OpenLedgerError
 from openledger.exit_codes import ExitCode
+from openledger.files import replacing
 
 # One object that is held in memory as a whole: manifests, recipes and row batches are far smaller.
 MAX_MEMORY_BYTES = 256 * 2**20
@@ -137,7 +136,7 @@ class ContentStore:
         if self.has(digest) and self._filesystem.size(target) == size:
             return digest
         if isinstance(self._filesystem, LocalFileSystem):
-            with _replacing(Path(target)) as sink, path.open("rb") as source:
+            with replacing(Path(target)) as sink, path.open("rb") as source:
                 copied = _copy_hashed(source, sink)
                 if copied != digest:
                     raise ContentError(f"{path.name} changed while it was being stored; try again", digest)
@@ -149,7 +148,7 @@ class ContentStore:
     def get_file(self, digest: bytes, path: Path) -> None:
         """Copy an object to a local file; the file appears only when all of it hashes to `digest`."""
         source_path = self.path_of(digest)
-        with _replacing(path) as sink:
+        with replacing(path) as sink:
             try:
                 with self._filesystem.open(source_path, "rb") as source:
                     actual = _copy_hashed(source, sink)
@@ -205,7 +204,7 @@ class ContentStore:
         if self._filesystem.exists(place) and self._filesystem.cat_file(place) == data:
             return
         if isinstance(self._filesystem, LocalFileSystem):
-            with _replacing(Path(place)) as sink:
+            with replacing(Path(place)) as sink:
                 sink.write(data)
             return
         self._filesystem.makedirs(self._parent(place), exist_ok=True)
@@ -234,20 +233,3 @@ def _copy_hashed(source: IO[bytes], sink: IO[bytes]) -> bytes:
         hasher.update(chunk)
         sink.write(chunk)
     return hasher.digest()
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[IO[bytes]]:
-    """A temporary file beside `target` that takes its place when the block ends without an exception."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
-    try:
-        with os.fdopen(descriptor, "wb") as sink:
-            yield sink
-            sink.flush()
-            os.fsync(sink.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

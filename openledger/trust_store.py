@@ -4,9 +4,7 @@ The file is trusted: who can write it can make this machine believe anything. It
 synced and renamed, so that it is either the old or the new one.
 """
 
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +13,7 @@ from msgspec import Struct
 
 from abci_app.hashing import sha256
 from openledger.errors import OpenLedgerError
+from openledger.files import PRIVATE, replacing
 from openledger.light.blocks import LightBlock
 from openledger.light.errors import Divergence, MalformedAnswer
 from openledger.light.parse import (
@@ -144,16 +143,8 @@ class FileTrustStore:
     def _write(self, path: Path, data: bytes) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".new-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(temporary).replace(path)
-            except OSError:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            with replacing(path, PRIVATE) as file:
+                file.write(data)
         except OSError as error:
             raise TrustStoreError(f"the trust store {path} cannot be written: {error.strerror}") from error
 

@@ -6,8 +6,6 @@ is either whole or absent. Several processes may work in one folder; at worst th
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attribution.measure.subsets import Mask
+from openledger.files import replacing
 
 Outputs = npt.NDArray[np.float64]
 
@@ -100,12 +99,5 @@ def canonical_json(value: object) -> bytes:
 
 
 def _write(path: Path, values: Outputs) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, values, allow_pickle=False)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        np.save(file, values, allow_pickle=False)

@@ -11,9 +11,7 @@ A plain `secret` in place of `encryption` exists for development chains only (wa
 """
 
 import json
-import os
 import secrets
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from openledger.errors import KeyFailure, WrongPassphrase
+from openledger.files import PRIVATE, replacing
 
 VERSION = 1
 KINDS = ("local", "shared", "watch")
@@ -135,14 +134,5 @@ def read_key_file(path: Path) -> KeyRecord:
 def write_key_file(path: Path, record: KeyRecord) -> None:
     """Write atomically with mode 0600: a crash leaves the old file or the new one."""
     document = {"version": VERSION, **{name: value for name, value in asdict(record).items() if value}}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # created with mode 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path, PRIVATE) as file:
+        file.write(json.dumps(document, indent=2).encode() + b"\n")

@@ -64,7 +64,7 @@ def test_an_interrupted_write_leaves_nothing_behind(store: ContentStore, monkeyp
     def fail(descriptor: int) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("openledger.content.os.fsync", fail)
+    monkeypatch.setattr("openledger.files.os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
         store.put(b"hello")
     assert list(Path(store.path_of(b"\0" * 32)).parent.iterdir()) == []
