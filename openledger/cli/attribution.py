@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abci_app.types import PPB
 from openledger.cli.context import note
+from openledger.cli.progress import counting
 from openledger.cli.secrets import add_passphrase_option
 from openledger.cli.trust import add_trust_options
 from openledger.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from attribution.calibrate import Calibration
     from attribution.index import Index
     from attribution.measure.certificate import Certificate
@@ -114,11 +111,11 @@ def _measure(args: argparse.Namespace) -> int:
         explainer, index, run = _open(args, ledger, store)
         protocol = Protocol(args.subsets, args.contributor_subsets, tuple(range(1, args.seeds + 1)))
         note(f"{len(run.rows)} rows, {len(set(run.owners))} contributors, {len(run.queries)} queries")
-        scores = {METHOD: committed_scores(explainer, index, run, _progress("queries"))}
+        scores = {METHOD: committed_scores(explainer, index, run, counting("queries"))}
         task = RetrainRun(run)
-        scores |= compared_scores(task, _progress("gradients of the other methods"))
+        scores |= compared_scores(task, counting("gradients of the other methods"))
         cache = RetrainCache(task, cache_home() / "attribution-retrains", len(run.queries))
-        truth = ground_truth(cache, run.owners, protocol, _progress)
+        truth = ground_truth(cache, run.owners, protocol, counting)
         certificate = certify(run.prepared.recipe.name, task, len(set(run.owners)), protocol, truth, scores)
         if args.write:
             write_file(args.write, certificate.encode())
@@ -160,7 +157,7 @@ def _calibrate(args: argparse.Namespace) -> int:
     with open_ledger(args) as ledger:
         explainer, index, run = _open(args, ledger, store)
         models = explainer.models(explainer.entries.facts.entry_id)
-        result = calibrate(models, index.feature_map, run.queries, progress=_progress("ways to compute"))
+        result = calibrate(models, index.feature_map, run.queries, progress=counting("ways to compute"))
     _show_calibration(args, result)
     return ExitCode.OK
 
@@ -184,20 +181,3 @@ def _show_calibration(args: argparse.Namespace, result: Calibration) -> None:
     args.context.output.rows(title, columns, rows, asdict(result))
     if not args.context.as_json:
         print(f"band {result.band_ppb / PPB:.1e}: {result.advice}")
-
-
-def _progress(what: str) -> Callable[[int, int], None]:
-    """Progress on standard error: rewritten on a terminal, now and then elsewhere."""
-    started = time.monotonic()
-    told = [started]
-
-    def report(done: int, total: int) -> None:
-        now = time.monotonic()
-        if done < total and now - told[0] < (0.2 if sys.stderr.isatty() else 10):
-            return
-        told[0] = now
-        left = (now - started) / done * (total - done)
-        ending = "\n" if done == total or not sys.stderr.isatty() else "\r"
-        print(f"{what}: {done} of {total}, {left:.0f} s left   ", end=ending, file=sys.stderr, flush=True)
-
-    return report
