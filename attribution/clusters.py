@@ -17,12 +17,15 @@ Leaders: rows are taken in the order of the chain, each joins the earliest *lead
 Copies of copies do not chain. So nothing that is registered later changes what was assigned before, and no later row
 can bridge two leaders into one cluster: whoever copies, or pays others to copy, moves nobody's credit.
 
+An index finds its copies by the third test alone (attribution.code_clusters); the others it does not hold any more.
+
 Credit: the leader's score alone. A mean or a sum over the members would let a later copy dilute or multiply the score
-of the first; with the leader's alone, a copy under another name earns neither attribution nor flat weight.
+of the first; with the leader's alone, a copy earns neither attribution nor flat weight. That holds for copies under
+one's own name, too: saying a thing twice would otherwise pay as a second name does.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -32,10 +35,11 @@ import numpy.typing as npt
 
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.types import PPB
+from attribution.code_clusters import alike_by_codes
+from attribution.code_copies import DEFAULT_COSINE_PPB, MAX_CODE_ROWS, check_minimum
 from attribution.codes import Int16Array, check_code_array
 from attribution.errors import AttributionError
-from attribution.scores import Int64Array
-from attribution.shares import KEY_BYTES, check_integer, check_key
+from attribution.shares import check_integer, check_key
 
 Reason = Literal["exact", "text", "codes"]
 UInt64Array = npt.NDArray[np.uint64]
@@ -43,14 +47,10 @@ UInt64Array = npt.NDArray[np.uint64]
 SHINGLE_TOKENS = 5
 MAX_TOKEN = 2**32 - 1
 MAX_ROWS = 2**20
-# Pairs of codes are compared all with all, so that nobody can look for copies that a filter misses: 2**15 rows of
-# 4,096 codes take about a minute.
-MAX_CODE_ROWS = 2**15
 # 1 - (1 - 0.8**4)**32 = 1 - 5e-8 of the pairs with an overlap of 0.8 become candidates.
 BANDS, BAND_ROWS = 32, 4
+# Of codes that are checked at a time.
 _BLOCK_ROWS = 1_024
-# Floats only choose the pairs that integers decide; far above the rounding of a few float64 operations.
-_SLACK = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ class ClusterPolicy:
     """From which similarity on a row is a copy, in parts per billion; above PPB switches that test off."""
 
     minimum_jaccard_ppb: int = 800_000_000
-    minimum_cosine_ppb: int = 600_000_000
+    minimum_cosine_ppb: int = DEFAULT_COSINE_PPB
 
     def __post_init__(self) -> None:
         """Raises `AttributionError`; half is the least, below it two copies of one row need not be alike."""
         check_integer("policy.minimum_jaccard_ppb", self.minimum_jaccard_ppb, PPB // 2, PPB + 1)
-        check_integer("policy.minimum_cosine_ppb", self.minimum_cosine_ppb, PPB // 2, PPB + 1)
+        check_minimum("policy.minimum_cosine_ppb", self.minimum_cosine_ppb)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +119,14 @@ def cluster_rows(rows: Sequence[ClusterRow], policy: ClusterPolicy, codes: Int16
     """
     _check_rows(rows, codes)
     order = sorted(range(len(rows)), key=lambda index: rows[index].place)
-    by_codes = _code_links(codes[order], policy) if codes is not None else {}
     leaders = _Leaders(policy)
+    by_codes = alike_by_codes(codes, order, policy.minimum_cosine_ppb, leaders.has) if codes is not None else None
     copies: list[Copy] = []
     for rank, index in enumerate(order):
-        found = leaders.place(rank, rows[index], by_codes.get(rank, []))
+        found = leaders.place(rank, rows[index], next(by_codes) if by_codes is not None else ())
         if found is not None:
             copies.append(Copy(index, order[found[0]], found[1]))
     return Clusters(len(rows), tuple(sorted(copies, key=lambda copy: copy.row)))
-
-
-def cluster_codes(codes: Int16Array, places: Sequence[tuple[int, int]], policy: ClusterPolicy) -> Clusters:
-    """Copies by the third test alone: codes int16 [n, k] of an index at hand, and the place of each row on the chain.
-
-    Whoever builds an index again without these copies commits to owner sums in which each cluster counts once.
-    """
-    rows = [ClusterRow(place, repr(place).encode(), (), bytes(KEY_BYTES)) for place in places]
-    return cluster_rows(rows, policy, codes)
 
 
 def merge_scores(scores: Sequence[int], owners: Sequence[bytes], clusters: Clusters) -> dict[bytes, int]:
@@ -151,23 +142,6 @@ def merge_scores(scores: Sequence[int], owners: Sequence[bytes], clusters: Clust
 def flat_weights(owners: Sequence[bytes], clusters: Clusters) -> dict[bytes, int]:
     """Credited rows of every owner: the weights of the flat part of payouts."""
     return merge_scores([1] * len(owners), owners, clusters)
-
-
-def credited_sums(codes: Int16Array, owners: Sequence[bytes], clusters: Clusters) -> tuple[list[bytes], Int64Array]:
-    """Owners in increasing order and their sums int64 [owners, k] over the rows that they are credited for.
-
-    Exact: at most MAX_ROWS codes below 2**15 add up to less than 2**36.
-    """
-    check_code_array("codes", codes, dimensions=2)
-    if not len(codes) == len(owners) == clusters.count <= MAX_ROWS:
-        raise AttributionError("codes", f"{len(codes)} rows, {len(owners)} owners, {clusters.count} clustered rows")
-    names = sorted(set(owners))
-    place = {owner: index for index, owner in enumerate(names)}
-    sums = np.zeros((len(names), codes.shape[1]), dtype=np.int64)
-    for row, owner, credited in zip(codes, owners, clusters.credited, strict=True):
-        if credited:
-            sums[place[owner]] += row
-    return names, sums
 
 
 # --- Text
@@ -216,6 +190,10 @@ class _Leaders:
         self._by_band: dict[tuple[int, bytes], list[int]] = {}
         self._shingles: dict[int, frozenset[int]] = {}
 
+    def has(self, rank: int) -> bool:
+        """Whether the row of this rank became a leader."""
+        return rank in self._shingles
+
     def place(self, rank: int, row: ClusterRow, alike_by_codes: Sequence[int]) -> tuple[int, Reason] | None:
         """The row's leader, or None after it became one. `alike_by_codes`: earlier rows, increasing."""
         if row.content in self._by_content:
@@ -227,49 +205,13 @@ class _Leaders:
             if overlap_reaches(shingles, self._shingles[earlier], self._policy.minimum_jaccard_ppb):
                 return earlier, "text"
         for earlier in alike_by_codes:
-            if earlier in self._shingles:
+            if self.has(earlier):
                 return earlier, "codes"
         self._by_content[row.content] = rank
         self._shingles[rank] = shingles
         for band in bands:
             self._by_band.setdefault(band, []).append(rank)
         return None
-
-
-# --- Codes
-
-
-def cosine_reaches(left: Int16Array, right: Int16Array, minimum_ppb: int) -> bool:
-    """Whether the cosine of two rows of codes is at least the minimum (above 0): dot**2 * PPB**2 >= minimum**2 * ..."""
-    first, second = left.astype(np.int64), right.astype(np.int64)
-    dot, ours, theirs = int(first @ second), int(first @ first), int(second @ second)
-    return dot > 0 and dot**2 * PPB**2 >= minimum_ppb**2 * ours * theirs
-
-
-def _code_links(codes: Int16Array, policy: ClusterPolicy) -> dict[int, list[int]]:
-    """For every row the earlier rows whose codes are alike, increasing."""
-    links: dict[int, list[int]] = {}
-    for row, earlier in _close_pairs(codes, policy.minimum_cosine_ppb):
-        if cosine_reaches(codes[row], codes[earlier], policy.minimum_cosine_ppb):
-            links.setdefault(row, []).append(earlier)
-    return {row: sorted(found) for row, found in links.items()}
-
-
-def _close_pairs(codes: Int16Array, minimum_ppb: int) -> Iterator[tuple[int, int]]:
-    """Pairs (row, earlier row) that may reach the cosine: all that do, and few others.
-
-    Block by block in float64, where these products are exact (`scores`); the slack covers the square root.
-    """
-    for start in range(0, len(codes), _BLOCK_ROWS):
-        block = codes[start : start + _BLOCK_ROWS].astype(np.float64)
-        norms = np.sqrt(np.einsum("ij,ij->i", block, block))
-        for before in range(0, start + 1, _BLOCK_ROWS):
-            other = codes[before : before + _BLOCK_ROWS].astype(np.float64)
-            bound = np.outer(norms, np.sqrt(np.einsum("ij,ij->i", other, other))) * (minimum_ppb / PPB) * (1 - _SLACK)
-            dots = block @ other.T
-            for row, earlier in np.argwhere((dots >= bound) & (dots > 0)).tolist():
-                if start + row > before + earlier:
-                    yield start + row, before + earlier
 
 
 def _check_rows(rows: Sequence[ClusterRow], codes: Int16Array | None) -> None:

@@ -6,9 +6,11 @@ Named parts (openledger.manifest), so each can be shown and proven alone; JSON i
     basis/0000       SHA-256 and size of the file with the bases of checkpoint 0 (attribution.index)
     build            digest of everything that the index was built from
     checkpoint/0000  tensor digest of the adapter at checkpoint 0
+    copies           which leaves are copies by their codes, of which, and how it was decided (attribution.code_copies)
     dataset          count and list root of row leaf | contribution | owner, in the order of the leaves
     leaves           count and list root of row leaf | contribution | owner | codes, int16 little-endian
-    owners           count and list root of owner | sums of its codes, int64 little-endian, owners increasing
+    owners           count and list root of owner | sums of the codes of its leaves that are no copies, int64
+                     little-endian; owners of all leaves, increasing
     parameters       counts, exponent, cap, modules with their shapes, settings (`attribution.parameters`)
     scales/0000      SHA-256 and size of the file with the scales of checkpoint 0
     source/...       whatever the trainer binds to it: model, tokenizer, code
@@ -28,6 +30,7 @@ from msgspec import Meta
 
 from abci_app.hashing import HASH_BYTES, sha256
 from abci_app.state.codec import CodecError, Record, decode, encode
+from attribution.code_copies import COPIES, CodeCopies
 from attribution.errors import AttributionError
 from attribution.parameters import MAX_CODES, MAX_EXAMPLES, IndexParameters
 from attribution.span_blocks import list_root_from, opened_root, opening_hashes
@@ -119,7 +122,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class OwnerSum:
-    """Sums of the codes of one owner's examples."""
+    """Sums of the codes of one owner's credited examples."""
 
     owner: bytes
     sums: tuple[int, ...]
@@ -140,6 +143,11 @@ class IndexCommitment:
     def parameters(self) -> IndexParameters:
         """The part `parameters`; raises `AttributionError`."""
         return IndexParameters.decode(self._part("parameters"))
+
+    @cached_property
+    def copies(self) -> CodeCopies:
+        """The part `copies`; raises `AttributionError`."""
+        return CodeCopies.decode(self._part(COPIES), self.parameters.examples)
 
     @property
     def build(self) -> bytes:
@@ -169,6 +177,7 @@ class IndexCommitment:
             found = _list_part(self._part(name), name)[0]
             if found != count:
                 raise AttributionError(f"commitment.{name}", f"counts {found}, the parameters {count}")
+        _ = self.copies
         for number in range(parameters.checkpoints):
             self.file(f"basis/{number:04d}")
             self.file(f"scales/{number:04d}")
@@ -176,7 +185,7 @@ class IndexCommitment:
             _digest(_json_part(self._part(place), place, {"tensors"})["tensors"], f"commitment.{place}")
         if len(self.build) != HASH_BYTES:
             raise AttributionError("commitment.build", "must be a digest")
-        known = {"about", "build", "parameters", LEAVES, DATASET, OWNERS} | {
+        known = {"about", "build", "parameters", COPIES, LEAVES, DATASET, OWNERS} | {
             f"{kind}/{number:04d}"
             for kind in ("basis", "scales", "checkpoint")
             for number in range(parameters.checkpoints)
@@ -224,6 +233,7 @@ class IndexCommitment:
 def make_commitment(
     parameters: IndexParameters,
     lists: Mapping[str, tuple[int, bytes]],
+    copies: CodeCopies,
     files: Mapping[str, tuple[bytes, int]],
     checkpoints: Sequence[bytes],
     build: bytes,
@@ -234,6 +244,7 @@ def make_commitment(
         "about": to_json({"format": FORMAT, "method": METHOD_NAME}),
         "build": to_json({"inputs": build.hex()}),
         "parameters": parameters.encode(),
+        COPIES: copies.encode(),
     }
     parts |= {name: to_json({"count": count, "root": root.hex()}) for name, (count, root) in lists.items()}
     parts |= {name: to_json({"bytes": size, "sha256": digest.hex()}) for name, (digest, size) in files.items()}

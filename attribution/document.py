@@ -90,16 +90,17 @@ class PolicyPart(_Part, frozen=True):
 
 
 class OwnerLine(_Part, frozen=True):
-    """Score of an owner's sums, its number of rows, and its part of the positive scores alone."""
+    """Score of an owner's sums, its credited rows, those that are copies, and its part of the positive scores alone."""
 
     owner: Hex
     score: Score
     rows: Count
+    copies: Count
     share_ppb: Part
 
 
 class ContributionLine(_Part, frozen=True):
-    """Sum of the scores of one owner's rows of a contribution. Recomputed only by who has the index's codes."""
+    """Sum of the scores of one owner's credited rows of a contribution. Recomputed only by who has the codes."""
 
     contribution_id: Hex
     owner: Hex

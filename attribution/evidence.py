@@ -1,10 +1,12 @@
 """Evidence: the lists of a gradient index that scores and flat weights are computed from, checked against its root.
 
 All owners with their sums (list `owners`) and all leaves without their codes (list `dataset`); both lists are bound to
-their lengths by the commitment, so nobody is left out. Codes of all rows only where the whole index is at hand.
+their lengths by the commitment, so nobody is left out. Which leaves are copies and credited to nobody is a part of the
+commitment itself. Codes of all rows only where the whole index is at hand.
 """
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,10 +41,13 @@ class IndexEvidence:
     codes: Int16Array | None = None
 
     @classmethod
-    def of_index(cls, index: Index, *, with_codes: bool = False) -> "IndexEvidence":
-        """From an index at hand, which checks what it reads; `with_codes` checks all of it first."""
+    def of_index(cls, index: Index, *, with_codes: bool = False, find_copies: bool = True) -> "IndexEvidence":
+        """From an index at hand, which checks what it reads; `with_codes` checks all of it first.
+
+        Without `find_copies` the copies are those that the index commits to, unchecked.
+        """
         if with_codes:
-            index.verify()
+            index.verify(copies=find_copies)
         keys = tuple(leaf.encode() for leaf in index.leaves)
         return cls(index.commitment, index.owners, index.owner_sums, keys, index.codes if with_codes else None)
 
@@ -76,10 +81,21 @@ class IndexEvidence:
         """Sums made ready for queries."""
         return ScoreTable.of(np.asarray(self.owner_sums, dtype=np.int64))
 
+    @property
+    def leader_of(self) -> dict[int, int]:
+        """Leader of every row that is a copy by its codes; all other rows are credited."""
+        return self.commitment.copies.leader_of
+
     @cached_property
     def rows_of_owner(self) -> dict[bytes, int]:
-        """Rows of every owner: the weights of the flat part."""
-        counts = Counter(key[64:96] for key in self.keys)
+        """Credited rows of every owner: the weights of the flat part."""
+        counts = Counter(key[64:96] for number, key in enumerate(self.keys) if number not in self.leader_of)
+        return {owner: counts.get(owner, 0) for owner in self.owners}
+
+    @cached_property
+    def copies_of_owner(self) -> dict[bytes, int]:
+        """Rows of every owner that are copies, its own or another's."""
+        counts = Counter(self.keys[number][64:96] for number in self.leader_of)
         return {owner: counts.get(owner, 0) for owner in self.owners}
 
     def row_scores(self, query: Int16Array) -> list[int] | None:
@@ -87,18 +103,24 @@ class IndexEvidence:
         return None if self.codes is None else row_scores(np.asarray(self.codes), query).tolist()
 
 
-def best_rows(scores: list[int], count: int) -> list[int]:
-    """Numbers of the rows with the highest scores above zero, ties by number."""
-    order = sorted(range(len(scores)), key=lambda number: (-scores[number], number))
-    return [number for number in order[:count] if scores[number] > 0]
+def best_rows(scores: list[int], copies: Container[int], count: int) -> list[int]:
+    """Numbers of the credited rows with the highest scores above zero, ties by number."""
+    credited = [number for number in range(len(scores)) if scores[number] > 0 and number not in copies]
+    return sorted(credited, key=lambda number: (-scores[number], number))[:count]
 
 
-def best_contributions(keys: tuple[bytes, ...], scores: list[int], count: int) -> list[tuple[bytes, bytes, int, int]]:
-    """(contribution, owner, rows, score) of the contributions with the highest scores above zero, ties by id."""
+def best_contributions(
+    keys: tuple[bytes, ...], scores: list[int], copies: Container[int], count: int
+) -> list[tuple[bytes, bytes, int, int]]:
+    """(contribution, owner, rows, score) of the contributions with the highest scores above zero, ties by id.
+
+    Of credited rows alone.
+    """
     totals: dict[tuple[bytes, bytes], tuple[int, int]] = {}
-    for key, score in zip(keys, scores, strict=True):
-        rows, total = totals.get((key[32:64], key[64:96]), (0, 0))
-        totals[key[32:64], key[64:96]] = rows + 1, total + score
+    for number, (key, score) in enumerate(zip(keys, scores, strict=True)):
+        if number not in copies:
+            rows, total = totals.get((key[32:64], key[64:96]), (0, 0))
+            totals[key[32:64], key[64:96]] = rows + 1, total + score
     lines = [(contribution, owner, *total) for (contribution, owner), total in totals.items()]
     return sorted((line for line in lines if line[3] > 0), key=lambda line: (-line[3], line[:2]))[:count]
 

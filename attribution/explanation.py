@@ -7,13 +7,15 @@ caps, layers, spans: all integers, so all must be equal.
 
 What this does not tell: whether the query codes are those of the prompt and output. That is a float computation, which
 somebody repeats with the model and compares within a band. It also rests on the index's sums being those of its
-leaves and the leaves' codes those of its rows: what an audit of the index checks.
+credited leaves, its copies those that its codes give (both checked by whoever has the codes), and the codes those of
+its rows: what an audit of the index checks.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from msgspec import UnsetType
 
 from attribution import codes as code_form
@@ -94,12 +96,17 @@ def unchecked(document: Explanation, evidence: Mapping[bytes, IndexEvidence] | N
     names = []
     for index, part in enumerate(document.layers):
         given = (evidence or {}).get(bytes.fromhex(part.entry_id))
-        if not isinstance(part.gradients, UnsetType) and (given is None or given.codes is None):
+        if not isinstance(part.gradients, UnsetType) and not _has_codes(part.gradients, given):
             if part.gradients.contributions:
                 names.append(f"layers[{index}].gradients.contributions")
             if part.gradients.rows:
                 names.append(f"layers[{index}].gradients.rows (each is true; whether others score higher is open)")
     return tuple(names)
+
+
+def _has_codes(part: GradientPart, given: IndexEvidence | None) -> bool:
+    embedded = not isinstance(part.evidence, UnsetType) and not isinstance(part.evidence.codes, UnsetType)
+    return embedded or (given is not None and given.codes is not None)
 
 
 def _header_difference(document: Explanation, facts: ChainFacts) -> Difference | None:
@@ -160,9 +167,11 @@ def _gradient_inputs(
     root = inputs.commitment.roots[GRADIENTS]
     if not isinstance(embedded, UnsetType):
         field = f"{place}.evidence"
-        names = ("commitment", "owners", "dataset")
-        blobs = [from_base64(getattr(embedded, name), f"{field}.{name}") for name in names]
-        own = IndexEvidence.decode(blobs[0], blobs[1], blobs[2], field)
+        commitment, dataset, owners, codes = (
+            None if isinstance(text, UnsetType) else from_base64(text, f"{field}.{name}")
+            for name, text in msgspec.structs.asdict(embedded).items()
+        )
+        own = IndexEvidence.decode(commitment or b"", dataset or b"", owners, codes, field)
         if own.commitment.root != root:
             return Difference(f"{field}.commitment", f"one with root {root.hex()}", own.commitment.root.hex())
         evidence = evidence or own

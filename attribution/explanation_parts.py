@@ -89,7 +89,7 @@ def contributions_to_show(evidence: IndexEvidence, query: Codes, count: int) -> 
 
 def rows_to_show(evidence: IndexEvidence, query: Codes, count: int) -> list[int]:
     """Numbers of the best rows, to be proven; the evidence must have codes. At most MAX_ROWS_SHOWN."""
-    return best_rows(_scores_of(evidence, query), min(count, MAX_ROWS_SHOWN))
+    return best_rows(_scores_of(evidence, query), evidence.leader_of, min(count, MAX_ROWS_SHOWN))
 
 
 def _scores_of(evidence: IndexEvidence, query: Codes) -> list[int]:
@@ -192,12 +192,18 @@ def _gradient_part(place: str, given: LayerInputs, policy: PayoutPolicy) -> tupl
         to_base64(query.encode()),
         query.digest.hex(),
         tuple(
-            OwnerLine(owner.hex(), str(scores[owner]), evidence.rows_of_owner[owner], share)
+            OwnerLine(
+                owner.hex(),
+                str(scores[owner]),
+                evidence.rows_of_owner[owner],
+                evidence.copies_of_owner[owner],
+                share,
+            )
             for owner, share in alone.by_owner
         ),
         alone.unexplained_ppb,
         _contribution_lines(evidence, of_all, given),
-        _row_lines(f"{place}.rows", root, given.rows, query, of_all),
+        _row_lines(f"{place}.rows", evidence, given.rows, query, of_all),
         EvidencePart(*map(to_base64, evidence.encoded)) if given.embed else UNSET,
     )
     return part, payout_shares(scores, evidence.rows_of_owner, policy)
@@ -215,14 +221,15 @@ def _contribution_lines(
 def _best_lines(evidence: IndexEvidence, scores: list[int], count: int) -> tuple[ContributionLine, ...]:
     return tuple(
         ContributionLine(contribution.hex(), owner.hex(), rows, str(score))
-        for contribution, owner, rows, score in best_contributions(evidence.keys, scores, count)
+        for contribution, owner, rows, score in best_contributions(evidence.keys, scores, evidence.leader_of, count)
     )
 
 
 def _row_lines(
-    place: str, root: bytes, proofs: Sequence[ItemProof], query: Codes, of_all: list[int] | None
+    place: str, evidence: IndexEvidence, proofs: Sequence[ItemProof], query: Codes, of_all: list[int] | None
 ) -> tuple[RowLine, ...]:
-    """The shown rows, best first; each proven, and the best ones where all scores are known."""
+    """The shown rows, best first; each proven and credited, and the best ones where all scores are known."""
+    root = evidence.commitment.root
     if len(proofs) > MAX_ROWS_SHOWN:
         raise AttributionError(place, f"{len(proofs)} are more than {MAX_ROWS_SHOWN}: show fewer")
     scored = []
@@ -232,11 +239,14 @@ def _row_lines(
         except AttributionError as error:
             wanted = f"a proof under the index's root {root.hex()}"
             raise Refuted(Difference(f"{place}[{index}].proof", wanted, str(error))) from error
+        if proof.index in evidence.leader_of:
+            leader = evidence.leader_of[proof.index]
+            raise Refuted(Difference(f"{place}[{index}]", "a credited row", f"row {proof.index}, a copy of {leader}"))
         score = int(row_scores(np.array([leaf.codes], dtype="i2"), query.values)[0])
         scored.append((-score, proof.index, leaf, proof))
     scored.sort(key=lambda item: item[:2])
     if of_all is not None:
-        best, shown = best_rows(of_all, len(proofs)), [number for _, number, _, _ in scored]
+        best, shown = best_rows(of_all, evidence.leader_of, len(proofs)), [number for _, number, _, _ in scored]
         if best != shown:
             raise Refuted(Difference(place, f"the rows {best} of the index", f"the rows {shown}"))
     if len({number for _, number, _, _ in scored}) != len(scored):

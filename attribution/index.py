@@ -13,7 +13,7 @@ Everything is checked against the commitment when it is first used, rows of code
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -23,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from abci_app.hashing import HASH_BYTES
+from attribution.code_clusters import check_copies
+from attribution.code_copies import CodeCopies
 from attribution.commitment import (
     DATASET,
     KEY_BYTES,
@@ -107,6 +109,11 @@ class Index:
         """Counts, exponent, settings."""
         return self.commitment.parameters
 
+    @property
+    def copies(self) -> CodeCopies:
+        """Which leaves are credited through another one; `verify` finds them again."""
+        return self.commitment.copies
+
     @cached_property
     def feature_map(self) -> FeatureMap:
         """Bases, scales, cap and exponent: what turns gradients into codes."""
@@ -124,7 +131,7 @@ class Index:
 
     @cached_property
     def owner_sums(self) -> npt.NDArray[np.int64]:
-        """Sums of codes int64 [owners, k], in the order of `owners`; checked against the commitment."""
+        """Sums of credited codes int64 [owners, k], in the order of `owners`; checked against the commitment."""
         if root_of_tree(OWNERS, self._owner_levels) != self.commitment.list_root(OWNERS):
             raise AttributionError(OWNERS, f"{OWNER_SUMS_FILE} is not what the commitment holds; fetch it again")
         return self._stored_sums
@@ -168,8 +175,11 @@ class Index:
             raise AttributionError("owner", f"{owner.hex()[:16]}… has no example in this index")
         return self.commitment.prove_item(OWNERS, at, owner + self.owner_sums[at].tobytes(), self._owner_levels)
 
-    def verify(self) -> None:
-        """Check everything, sums included; raises `AttributionError` with the first part that differs."""
+    def verify(self, *, copies: bool = True) -> None:
+        """Check everything, sums included; raises `AttributionError` with the first part that differs.
+
+        Finding the copies again compares all pairs of rows: leave it out where the index is only to be used.
+        """
         if self.feature_map.code_count != self.parameters.codes:
             raise AttributionError("parameters.codes", "do not fit the bases")
         if any(one >= other for one, other in pairwise(self._order)):
@@ -180,12 +190,14 @@ class Index:
                 if item_hash(self.leaves[number].encode() + row.tobytes()) != self._leaf_levels[0][number]:
                     raise AttributionError(LEAVES, f"codes of leaf {number} are not the committed ones")
                 number += 1
-        rows = rows_by_owner([leaf.owner for leaf in self.leaves])
+        if copies:
+            check_copies(self.codes, self.copies)
+        rows = rows_by_owner([leaf.owner for leaf in self.leaves], self.copies.leader_of)
         if tuple(rows) != self.owners:
             raise AttributionError(OWNERS, "are not the owners of the leaves")
         for at, owner in enumerate(self.owners):
             if not np.array_equal(sum_rows(self.codes, rows[owner]), self.owner_sums[at]):
-                raise AttributionError(OWNERS, f"sums of {owner.hex()[:16]}… are not those of its leaves")
+                raise AttributionError(OWNERS, f"sums of {owner.hex()[:16]}… are not those of its credited leaves")
 
     @cached_property
     def _order(self) -> list[tuple[bytes, bytes]]:
@@ -226,11 +238,12 @@ class Index:
             yield self.codes[start : start + rows]
 
 
-def rows_by_owner(owners: Sequence[bytes]) -> dict[bytes, list[int]]:
-    """Numbers of the leaves of every owner, owners increasing."""
+def rows_by_owner(owners: Sequence[bytes], copies: Container[int]) -> dict[bytes, list[int]]:
+    """Numbers of the credited leaves of every owner, all that are not among `copies`; owners increasing."""
     rows: dict[bytes, list[int]] = {owner: [] for owner in sorted(set(owners))}
     for number, owner in enumerate(owners):
-        rows[owner].append(number)
+        if number not in copies:
+            rows[owner].append(number)
     return rows
 
 

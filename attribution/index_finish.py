@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from attribution.code_clusters import find_copies
+from attribution.code_copies import CodeCopies
 from attribution.commitment import DATASET, LEAVES, OWNERS, item_hash, make_commitment, root_of_tree, tree_of
 from attribution.features import FeatureMap
 from attribution.index import (
@@ -42,7 +44,8 @@ def finish(plan: Plan, feature_map: FeatureMap, codes_of: PieceCodes, work: Path
     work.mkdir(parents=True, exist_ok=True)
     _write_codes(plan, feature_map.code_count, codes_of, work / CODES_FILE)
     codes = np.memmap(work / CODES_FILE, dtype="<i2", mode="r", shape=(len(plan.examples), feature_map.code_count))
-    lists = _write_lists(plan, codes, work)
+    copies = find_copies(codes, plan.chain_order, plan.settings.copy_cosine_ppb)
+    lists = _write_lists(plan, codes, copies, work)
     files: dict[str, tuple[bytes, int]] = {}
     for number, modules in enumerate(feature_map.checkpoints):
         basis, scales = work / f"basis-{number:04d}.bin", work / f"scales-{number:04d}.bin"
@@ -54,6 +57,7 @@ def finish(plan: Plan, feature_map: FeatureMap, codes_of: PieceCodes, work: Path
     commitment = make_commitment(
         _parameters(plan, feature_map, lists.owner_count),
         {LEAVES: (count, lists.leaves), OWNERS: (lists.owner_count, lists.owners), DATASET: (count, lists.dataset)},
+        copies,
         files,
         plan.checkpoint_digests,
         plan.digest,
@@ -81,13 +85,13 @@ def _write_codes(plan: Plan, code_count: int, codes_of: PieceCodes, path: Path) 
         os.fsync(sink.fileno())
 
 
-def _write_lists(plan: Plan, codes: npt.NDArray[np.int16], work: Path) -> _Lists:
-    """Leaves, their hashes, owners and sums."""
+def _write_lists(plan: Plan, codes: npt.NDArray[np.int16], copies: CodeCopies, work: Path) -> _Lists:
+    """Leaves, their hashes, owners and sums of the rows that are credited."""
     keys = [_key(example) for example in plan.examples]
     hashes = [item_hash(key + row.tobytes()) for key, row in zip(keys, codes, strict=True)]
     write_whole(work / LEAVES_FILE, keys)
     write_whole(work / LEAF_HASHES_FILE, hashes)
-    rows = rows_by_owner([example.owner for example in plan.examples])
+    rows = rows_by_owner([example.owner for example in plan.examples], copies.leader_of)
     owner_hashes: list[bytes] = []
 
     def sums() -> "Sequence[bytes] | map[bytes]":

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from abci_app.hashing import HASH_BYTES
+from attribution.code_copies import DEFAULT_COSINE_PPB, check_minimum
 from attribution.errors import AttributionError
 from attribution.features import FeatureSettings
 from attribution.loss import Tokens
@@ -22,12 +23,17 @@ MAX_TOKENS = 2**20
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """One different row that a run trained on: what the model saw, and its leaf (32-byte digests and address)."""
+    """One different row that a run trained on: what the model saw, and its leaf (32-byte digests and address).
+
+    `place` orders the rows as the chain registered them: number of the contribution, row in it. Of copies the first is
+    credited.
+    """
 
     tokens: Tokens
     row_leaf: bytes
     contribution_id: bytes
     owner: bytes
+    place: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class IndexSettings:
 
     `basis_examples`: at most so many examples, evenly spread, fit the bases (0: all); their gradients lie on the disk
     meanwhile. `piece_examples` bounds memory: so many gradients are held at a time. `batch_examples` go through the
-    model together, padded with `padding_id`. `threads` of torch.
+    model together, padded with `padding_id`. `threads` of torch. `copy_cosine_ppb`: see attribution.code_copies.
     """
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
@@ -46,9 +52,11 @@ class IndexSettings:
     batch_examples: int = 8
     padding_id: int = 0
     threads: int = 1
+    copy_cosine_ppb: int = DEFAULT_COSINE_PPB
 
     def __post_init__(self) -> None:
-        """Refuse what is out of range; raises `AttributionError` for `parameters.<name>`."""
+        """Refuse what is out of range; raises `AttributionError` for `parameters.<name>` and `copy_cosine_ppb`."""
+        check_minimum("copy_cosine_ppb", self.copy_cosine_ppb)
         if self.precision not in PRECISIONS:
             raise AttributionError("parameters.precision", f"must be {' or '.join(PRECISIONS)}")
         for name, value in self.numbers.items():
@@ -56,10 +64,10 @@ class IndexSettings:
 
     @property
     def numbers(self) -> dict[str, int]:
-        """All whole numbers of the settings, under their names in `attribution.parameters`."""
+        """The whole numbers of the settings that are parameters, under their names in `attribution.parameters`."""
         values = asdict(self)
         values |= values.pop("features")
-        del values["precision"]
+        del values["precision"], values["copy_cosine_ppb"]
         return values | {"rank_directions": self.features.rank_directions or 0}
 
 
@@ -93,8 +101,15 @@ class Plan:
         for one, other in pairwise(ordered):
             if _leaf_order(one) == _leaf_order(other):
                 raise AttributionError("examples", f"row {one.row_leaf.hex()[:16]}… is there twice; index it once")
+        if len({example.place for example in ordered}) < len(ordered):
+            raise AttributionError("examples", "two rows have one place: which was registered first?")
         names = None if module_names is None else tuple(sorted(module_names))
         return cls(ordered, tuple(checkpoints), settings, names, dict(source))
+
+    @cached_property
+    def chain_order(self) -> tuple[int, ...]:
+        """Numbers of all leaves in the order of the chain."""
+        return tuple(sorted(range(len(self.examples)), key=lambda number: self.examples[number].place))
 
     @cached_property
     def pieces(self) -> tuple[tuple[int, ...], ...]:
@@ -137,6 +152,7 @@ class Plan:
         hasher = sha256(b"openledger/index-build/v1")
         about = {
             "checkpoints": [item.hex() for item in self.checkpoint_digests],
+            "copy_cosine_ppb": self.settings.copy_cosine_ppb,
             "modules": list(self.module_names or ()),
             "precision": self.settings.precision,
             "settings": self.settings.numbers,
@@ -148,6 +164,8 @@ class Plan:
             ids = b"".join([number.to_bytes(4, "big") for number in example.tokens.ids])
             hasher.update(len(example.tokens.ids).to_bytes(4, "big") + example.tokens.prompt_length.to_bytes(4, "big"))
             hasher.update(ids)
+        for number in self.chain_order:
+            hasher.update(number.to_bytes(4, "big"))
         return hasher.digest()
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from abci_app.modules.models_records import StoredEntry
 from attribution import codes as code_form
+from attribution.code_clusters import check_copies
 from attribution.codes import Codes
 from attribution.commitment import ItemProof
 from attribution.document import ContributionLine, Explanation, GradientPart, from_base64
@@ -19,7 +20,7 @@ from attribution.entry import GRADIENTS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
 from attribution.evidence import IndexEvidence, best_rows
 from attribution.explanation import explain
-from attribution.explanation_parts import Exchange, LayerInputs, contributions_to_show, reached
+from attribution.explanation_parts import Exchange, LayerInputs, contributions_to_show, embeddable, reached
 from attribution.index import Index
 from attribution.precision import PRECISIONS, Precision
 from attribution.query import at_checkpoints, deviation, query_codes, query_tokens
@@ -101,22 +102,33 @@ class Explainer:
         return Exchange(prompt, tuple(ids[:at]), output, tuple(ids[at:]))
 
     def explain(self, exchange: Exchange, *, rows: int = DEFAULT_ROWS, embed: bool = True) -> Explanation:
-        """The document; `embed` puts the sums into it, so that its integers can be verified without the index."""
+        """The document; `embed` puts what its integers are computed from into it, unless that is too large.
+
+        They can then be verified without the index.
+        """
         inputs = {
             entry_id: self._layer_inputs(entry_id, exchange, rows, embed=embed) for entry_id in self._indexed_layers()
         }
         return explain(self.entries.facts, exchange, inputs)
 
     def evidence(self) -> Mapping[bytes, IndexEvidence]:
-        """All codes of all layers, checked: what `verify_integers` takes to check the choice of rows as well."""
-        found = {entry_id: self._layer_evidence(entry_id) for entry_id in self._indexed_layers()}
-        return {entry_id: evidence for entry_id, evidence in found.items() if evidence is not None}
+        """All codes of all layers, checked: what `verify_integers` takes to check the choice of rows as well.
+
+        Which rows are copies is found again; making an explanation only takes it from the commitment.
+        """
+        found: dict[bytes, IndexEvidence] = {}
+        for entry_id in self._indexed_layers():
+            evidence = self._layer_evidence(entry_id)
+            if evidence is not None and evidence.codes is not None:
+                check_copies(evidence.codes, evidence.commitment.copies)
+                found[entry_id] = evidence
+        return found
 
     def _layer_evidence(self, entry_id: bytes) -> IndexEvidence | None:
         """Of one layer, if it has a gradient index; all of it is read and checked the first time."""
         index = self.indexes(entry_id).gradients
         if index is not None and entry_id not in self._evidence:
-            self._evidence[entry_id] = IndexEvidence.of_index(index, with_codes=True)
+            self._evidence[entry_id] = IndexEvidence.of_index(index, with_codes=True, find_copies=False)
         return self._evidence.get(entry_id)
 
     def _indexed_layers(self) -> list[bytes]:
@@ -130,7 +142,7 @@ class Explainer:
         contributions: tuple[ContributionLine, ...] = ()
         if indexes.gradients is not None and evidence is not None:
             query = self.query_codes(entry_id, exchange)
-            numbers = best_rows(evidence.row_scores(query.values) or [], rows)
+            numbers = best_rows(evidence.row_scores(query.values) or [], evidence.leader_of, rows)
             proofs = [indexes.gradients.prove_leaf(number) for number in numbers]
             contributions = contributions_to_show(evidence, query, SHOWN_CONTRIBUTIONS)
         span_proof = prove_spans(indexes.spans, exchange.output_ids) if indexes.spans is not None else None
@@ -140,7 +152,7 @@ class Explainer:
             evidence,
             proofs,
             contributions,
-            embed=embed,
+            embed=embed and evidence is not None and embeddable(evidence, indexes.commitment.policy),
             span_proof=span_proof,
         )
 

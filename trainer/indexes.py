@@ -1,7 +1,8 @@
 """The indexes of a run: built right after training, stored (`BuiltIndexes.put`), and committed to by the entry.
 
-Rows are those that the run consumed; copies were left out before training (trainer.copies). The gradient index speaks
-of the adapters after the steps that the recipe names; they are stored beside it, because queries need them.
+Rows are those that the run consumed; copies were left out before training (trainer.copies), and rows that only their
+codes show to be copies are credited through the first of them (attribution.code_copies). The gradient index speaks of
+the adapters after the steps that the recipe names; they are stored beside it, because queries need them.
 """
 
 import shutil
@@ -12,8 +13,10 @@ from pathlib import Path
 
 from abci_app.bech32 import decode_id
 from abci_app.genesis import TREASURY_ACCOUNT
+from attribution.code_copies import MAX_CODE_ROWS, OFF, TOO_MANY
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.features import FeatureSettings
+from attribution.index import Index
 from attribution.index_build import build_index
 from attribution.index_plan import IndexSettings, TrainingExample
 from attribution.shares import PayoutPolicy
@@ -28,7 +31,7 @@ from trainer.adapted_model import AdaptedModel
 from trainer.copies import CopiedRow, chain_places
 from trainer.environment import code_description, code_digest, make_deterministic
 from trainer.indexed_rows import IndexedRow, indexed_rows
-from trainer.recipe import Payout
+from trainer.recipe import Attribution, Payout
 from trainer.train import TrainedRun
 
 # Below the index's folder in the content store.
@@ -75,27 +78,46 @@ def build_indexes(
     adapted = AdaptedModel.open(base_folder, run.adapters[-1])
     rows = indexed_rows(run.prepared, adapted.tokenizer)
     say(f"indexing {len(rows)} rows ({len(run.prepared.copies)} copies of earlier rows were not trained on)")
-    folder = work_folder / f"{FOLDER_PREFIX}{_inputs_digest(run, rows)[:16]}"
+    numbers = chain_places(run.prepared.versions)
+    places = [(numbers[row.key[0]], row.example.row.index) for row in rows]
+    folder = work_folder / f"{FOLDER_PREFIX}{_inputs_digest(run, rows, places)[:16]}"
     roots: dict[str, bytes] = {}
     if GRADIENTS in wanted.methods:
         bound = to_json(code_description()) if code is None else code
-        roots[GRADIENTS] = _gradient_index(run, adapted, rows, bound, folder / GRADIENTS, progress)
+        examples = [
+            TrainingExample(row.tokens, row.key[1], row.key[0], row.contribution.contributor, place)
+            for row, place in zip(rows, places, strict=True)
+        ]
+        index = _gradient_index(run, adapted, examples, bound, folder / GRADIENTS, progress)
+        say(_found_copies(index))
+        roots[GRADIENTS] = index.root
     if SPANS in wanted.methods:
-        places = chain_places(run.prepared.versions)
-        by_chain = sorted(rows, key=lambda row: (places[row.key[0]], row.example.row.index))
+        by_chain = [row for _, row in sorted(zip(places, rows, strict=True), key=lambda item: item[0])]
         roots[SPANS] = _span_index(by_chain, adapted, folder / SPANS)
     commitment = EntryCommitment(roots, policy_of(wanted.payout))
     return BuiltIndexes(commitment, {name: folder / name for name in roots})
 
 
-def _inputs_digest(run: TrainedRun, rows: Sequence[IndexedRow]) -> str:
+def _found_copies(index: Index) -> str:
+    """One line on the rows that are copies by their codes."""
+    rows = index.parameters.examples
+    if index.copies.outcome == TOO_MANY:
+        return f"copies by codes: not looked for, {rows} rows are more than {MAX_CODE_ROWS}"
+    if index.copies.outcome == OFF:
+        return "copies by codes: not looked for, the recipe switches it off"
+    owners = {index.leaves[leaf].owner for leaf, _ in index.copies.found}
+    found = f"{len(index.copies.found)} of {rows} rows, of {len(owners)} contributors"
+    return f"copies by codes: {found}; of rows that are alike the one that was registered first is credited"
+
+
+def _inputs_digest(run: TrainedRun, rows: Sequence[IndexedRow], places: Sequence[tuple[int, int]]) -> str:
     """Of everything that decides the indexes, hex."""
     hasher = sha256(run.prepared.recipe.digest() + code_digest().encode())
     for adapter in run.adapters:
         hasher.update(describe_artefact(adapter).tensor_digest)
-    for row in rows:
+    for row, place in zip(rows, places, strict=True):
         hasher.update(b"".join((*row.key, row.contribution.contributor)))
-        hasher.update(repr((row.tokens.ids, row.tokens.prompt_length)).encode())
+        hasher.update(repr((row.tokens.ids, row.tokens.prompt_length, place)).encode())
     return hasher.hexdigest()
 
 
@@ -107,23 +129,27 @@ def policy_of(payout: Payout) -> PayoutPolicy:
             pool = decode_id(payout.pool, "open")[1]
         except ValueError as error:
             raise UsageError(f"attribution.payout.pool: {error}; write an account (open1...)") from error
-    return PayoutPolicy(payout.kappa_ppb, payout.flat_ppb, payout.cap_ppb, payout.minimum_positive_ppb, pool)
+    return PayoutPolicy(
+        payout.kappa_ppb, payout.flat_ppb, payout.cap_ppb, payout.minimum_positive_ppb, pool, payout.score_unit
+    )
 
 
 def _gradient_index(
     run: TrainedRun,
     adapted: AdaptedModel,
-    rows: Sequence[IndexedRow],
+    examples: Sequence[TrainingExample],
     code: bytes,
     folder: Path,
     progress: Progress | None,
-) -> bytes:
+) -> Index:
     recipe = run.prepared.recipe
-    directions = recipe.attribution.directions if recipe.attribution else 0
+    wanted = recipe.attribution or Attribution()
     settings = IndexSettings(
-        FeatureSettings(directions=directions), padding_id=adapted.padding_id, threads=recipe.train.threads
+        FeatureSettings(wanted.codes),
+        padding_id=adapted.padding_id,
+        threads=recipe.train.threads,
+        copy_cosine_ppb=wanted.copy_cosine_ppb,
     )
-    examples = [TrainingExample(row.tokens, row.key[1], row.key[0], row.contribution.contributor) for row in rows]
     source = {
         "code": code,
         "copies": _copies(run.prepared.copies),
@@ -132,7 +158,7 @@ def _gradient_index(
     index = build_index(examples, run.adapters, adapted.load, settings, folder, source=source, progress=progress)
     for number, adapter in enumerate(run.adapters):
         shutil.copytree(adapter, folder / ADAPTERS_FOLDER / f"{number:04}", dirs_exist_ok=True)
-    return index.root
+    return index
 
 
 def _span_index(rows: Sequence[IndexedRow], adapted: AdaptedModel, folder: Path) -> bytes:

@@ -35,6 +35,8 @@ from msgspec import Meta
 
 from abci_app.hashing import sha256
 from abci_app.types import MAX_NAME_LENGTH, NAME_PATTERN, PPB
+from attribution.code_copies import DEFAULT_COSINE_PPB, LEAST_COSINE_PPB, OFF_PPB
+from attribution.parameters import MAX_CODES
 from openledger.errors import UsageError
 from openledger.manifest import to_json
 from trainer.steps import STEPS_BY_NAME, FilterStep, PreprocessStep, expand_step
@@ -84,11 +86,14 @@ FIELD_HELP = {
     "output.model": "name of the model on the chain that this run makes a version of",
     "attribution.methods": "a list of " + ", ".join(ATTRIBUTION_METHODS),
     "attribution.checkpoints": "points of the training that are indexed: 1 to 16",
-    "attribution.directions": "output directions kept of every module: 1 to 1024; more is better and larger",
+    "attribution.codes": "numbers kept of a row at each of these points, 1 to 65536; more is better and larger",
+    "attribution.copy_cosine_ppb": "cosine of codes from which on a row is a copy: 500000000 to 1000000000, "
+    "or 1000000001 to look for none",
     "attribution.payout.kappa_ppb": "part paid by scores, in parts per billion; with flat_ppb at most 1000000000",
     "attribution.payout.flat_ppb": "part paid by the number of rows used, in parts per billion",
     "attribution.payout.cap_ppb": "most that one contributor gets of one answer: 1 to 1000000000 (no cap)",
     "attribution.payout.minimum_positive_ppb": "part of the scores that must be positive, else all is paid flat",
+    "attribution.payout.score_unit": "row (names among which rows are spread gain nothing) or owner (checked by sums)",
     "attribution.payout.pool": "account (open1...) that gets what nobody explains; leave it out for the treasury",
 }
 
@@ -198,6 +203,7 @@ class Payout(_Section, frozen=True):
     cap_ppb: Annotated[int, Meta(ge=1, le=PPB)] = PPB
     minimum_positive_ppb: Annotated[int, Meta(ge=0, le=PPB)] = 0
     pool: OptionalReference = ""
+    score_unit: Literal["row", "owner"] = "row"
 
     def __post_init__(self) -> None:
         """Rules across fields."""
@@ -212,13 +218,16 @@ class Attribution(_Section, frozen=True):
         default_factory=lambda: list(ATTRIBUTION_METHODS)
     )
     checkpoints: Annotated[int, Meta(ge=1, le=16)] = 1
-    directions: Annotated[int, Meta(ge=1, le=1024)] = 16
+    codes: Annotated[int, Meta(ge=1, le=65_536)] = 4_096
+    copy_cosine_ppb: Annotated[int, Meta(ge=LEAST_COSINE_PPB, le=OFF_PPB)] = DEFAULT_COSINE_PPB
     payout: Payout = msgspec.field(default_factory=Payout)
 
     def __post_init__(self) -> None:
         """One form for one meaning."""
         if self.methods != sorted(set(self.methods)):
             raise ValueError(f"methods: name each method once, in this order: {', '.join(ATTRIBUTION_METHODS)}")
+        if self.checkpoints * self.codes > MAX_CODES:
+            raise ValueError(f"codes: checkpoints x codes must be at most {MAX_CODES}; lower one of them")
 
 
 class Recipe(_Section, frozen=True):

@@ -32,11 +32,13 @@ _Graded = tuple[AttributionGrade, str]
 # Parts in the order in which one follows from another: the first that differs is nearest to the cause.
 _ORDER = (
     "payout", "about", "source/", "dataset", "documents", "tokens", "unigrams", "suffixes", "checkpoint/", "parameters",
-    "basis/", "scales/", "leaves", "owners", "build",
+    "basis/", "scales/", "leaves", "copies", "owners", "build",
 )  # fmt: skip
 # Of a gradient index; everything else in it comes from floats.
-_WITHOUT_FLOATS = ("about", "source/", "dataset", "parameters")
+_WITHOUT_FLOATS = ("about", "source/", "dataset", "parameters", "copies")
 _FLOATS_OF_PARAMETERS = ("exponent", "norm_cap_millionths")
+# Which rows are copies follows from their codes; who was first and from which cosine on does not.
+_FLOATS_OF_COPIES = ("found",)
 
 
 class _Unreadable(Exception):
@@ -156,10 +158,10 @@ def _without_floats(name: str, parts: Mapping[str, bytes]) -> Mapping[str, bytes
     if name != GRADIENTS:
         return parts
     kept = {part: value for part, value in parts.items() if part.startswith(_WITHOUT_FLOATS)}
-    parameters = json.loads(kept["parameters"])
-    for field in _FLOATS_OF_PARAMETERS:
-        parameters.pop(field, None)
-    return kept | {"parameters": json.dumps(parameters).encode()}
+    for part, fields in (("parameters", _FLOATS_OF_PARAMETERS), ("copies", _FLOATS_OF_COPIES)):
+        values = {field: value for field, value in json.loads(kept[part]).items() if field not in fields}
+        kept[part] = json.dumps(values).encode()
+    return kept
 
 
 def _changed(prefix: str, recorded: Mapping[str, bytes], repeated: Mapping[str, bytes]) -> list[str]:

@@ -72,7 +72,7 @@ def main() -> None:
 def _leaf(number: int, tokens: Tokens) -> TrainingExample:
     owner = hashlib.sha256(b"owner %d" % (number % OWNERS)).digest()
     row = hashlib.sha256(repr(tokens.ids).encode()).digest()
-    return TrainingExample(tokens, row, hashlib.sha256(b"contribution" + owner).digest(), owner)
+    return TrainingExample(tokens, row, hashlib.sha256(b"contribution" + owner).digest(), owner, (0, number))
 
 
 def _forward_backward(model: object, query: Tokens) -> None:

@@ -29,8 +29,12 @@ from attribution.sharding import Shard
 
 VOCABULARY = 12
 MODULES = ["first", "second"]
+# Enough codes to tell copies from chance.
+ALL_CODES = FeatureSettings(0, directions=VOCABULARY)
 SETTINGS = IndexSettings(FeatureSettings(12, directions=3), piece_examples=4, batch_examples=3, basis_examples=8)
 KILLED = 137
+# Of another owner and registered later.
+ORIGINAL, COPY = 4, 17
 
 
 class SmallModel(torch.nn.Module):
@@ -68,15 +72,16 @@ def model_of(path: Path) -> SmallModel:
 
 
 def examples(count: int = 18, owners: int = 3) -> list[TrainingExample]:
-    """Examples in no particular order, of a few owners."""
+    """Examples in no particular order, of a few owners; number COPY says what ORIGINAL said."""
     generator = torch.Generator().manual_seed(3)
-    made = []
+    made: list[TrainingExample] = []
     for number in range(count):
         length = int(torch.randint(3, 9, (1,), generator=generator))
         ids = torch.randint(0, VOCABULARY, (length,), generator=generator).tolist()
         names = [sha256(f"{kind} {number}".encode()).digest() for kind in ("leaf", "contribution")]
         owner = sha256(f"owner {number % owners}".encode()).digest()
-        made.append(TrainingExample(Tokens(tuple(ids), number % 2), names[0], names[1], owner, (number, 0)))
+        tokens = Tokens(tuple(ids), number % 2) if number != COPY else made[ORIGINAL].tokens
+        made.append(TrainingExample(tokens, names[0], names[1], owner, (number, 0)))
     return made
 
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from abci_app.hashing import sha256
 from abci_app.types import PPB
+from attribution.code_clusters import find_copies
+from attribution.code_copies import DEFAULT_COSINE_PPB, CodeCopies
 from attribution.codes import CODE_LIMIT, Int16Array
 from attribution.commitment import (
     DATASET,
@@ -71,12 +73,16 @@ def small_index(owners: int = 4, rows_each: int = 3, width: int = 16, seed: int 
     return committed(tuple(rows), codes)
 
 
-def committed(rows: tuple[tuple[bytes, bytes, bytes], ...], codes: Int16Array, **changes: Any) -> SmallIndex:
-    """The index of these rows and codes."""
+def committed(
+    rows: tuple[tuple[bytes, bytes, bytes], ...], codes: Int16Array, copies: CodeCopies | None = None, **changes: Any
+) -> SmallIndex:
+    """The index of these rows, registered in their order, and codes; `copies` as they are found unless given."""
+    copies = copies or find_copies(codes, range(len(rows)), DEFAULT_COSINE_PPB)
     names = tuple(sorted({owner for _, _, owner in rows}))
     sums = np.zeros((len(names), codes.shape[1]), dtype=np.int64)
-    for (_, _, owner), row in zip(rows, codes, strict=True):
-        sums[names.index(owner)] += row
+    for number, (_, _, owner) in enumerate(rows):
+        if number not in copies.leader_of:
+            sums[names.index(owner)] += codes[number]
     keys = tuple(leaf + contribution + owner for contribution, leaf, owner in rows)
     owner_items = [owner + row.astype("<i8").tobytes() for owner, row in zip(names, sums, strict=True)]
     lists = {
@@ -89,6 +95,7 @@ def committed(rows: tuple[tuple[bytes, bytes, bytes], ...], codes: Int16Array, *
         "norm_cap_millionths": 0,
         "norm_cap_medians": 4,
         "damping_ppb": PPB // 10,
+        "checkpoint_codes": 0,
         "directions": width,
         "rank_directions": 0,
         "basis_examples": 0,
@@ -108,5 +115,5 @@ def committed(rows: tuple[tuple[bytes, bytes, bytes], ...], codes: Int16Array, *
         **settings,
     )
     files = {f"{kind}/0000": (sha256(kind.encode()), 1) for kind in ("basis", "scales")}
-    commitment = make_commitment(parameters, lists, files, [key(1)], key(2), {})
+    commitment = make_commitment(parameters, lists, copies, files, [key(1)], key(2), {})
     return SmallIndex(rows, codes, names, sums, commitment)

@@ -12,27 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abci_app.types import PPB
-from attribution import clusters as module
 from attribution.clusters import (
-    MAX_CODE_ROWS,
     SHINGLE_TOKENS,
     ClusterPolicy,
     ClusterRow,
     Clusters,
     Copy,
-    cluster_codes,
     cluster_rows,
-    cosine_reaches,
-    credited_sums,
     flat_weights,
     merge_scores,
     minhash,
     overlap_reaches,
     shingles_of_tokens,
 )
-from attribution.codes import CODE_LIMIT, MAX_CODES, Int16Array
+from attribution.code_copies import MAX_CODE_ROWS
+from attribution.codes import CODE_LIMIT, Int16Array
 from attribution.errors import AttributionError
-from attribution.scores import exact_scores, row_scores
+from attribution.scores import row_scores
 from attribution.shares import PayoutPolicy, payout_shares
 
 POLICY = ClusterPolicy()
@@ -170,47 +166,6 @@ def test_overlaps_are_compared_exactly(shared: int, left: int, right: int) -> No
     assert overlap_reaches(one, other, int(exact * PPB) + 1) == (exact * PPB >= int(exact * PPB) + 1)
 
 
-@given(st.integers(1, 12), st.randoms(use_true_random=False), st.integers(PPB // 2, PPB))
-def test_cosines_are_compared_as_squares_of_integers(width: int, generator: Any, minimum: int) -> None:
-    left = [generator.randint(-CODE_LIMIT, CODE_LIMIT) for _ in range(width)]
-    right = [value + generator.randint(-9_000, 9_000) for value in left]
-    right = [max(-CODE_LIMIT, min(CODE_LIMIT, value)) for value in right]
-    dot = sum(a * b for a, b in zip(left, right, strict=True))
-    norms = sum(a * a for a in left) * sum(b * b for b in right)
-    expected = dot > 0 and Fraction(dot**2, norms) >= Fraction(minimum, PPB) ** 2
-    codes = np.array([left, right], dtype=np.int16)
-    assert cosine_reaches(codes[0], codes[1], minimum) == expected
-    links = cluster_rows([row(0, text(1)), row(1, text(2))], ClusterPolicy(minimum_cosine_ppb=minimum), codes)
-    assert (links.copies == (Copy(1, 0, "codes"),)) == expected
-
-
-def test_codes_alone_find_copies_by_the_order_of_the_chain() -> None:
-    codes = np.array([[9, 0, 0], [0, 9, 0], [8, 1, 0], [0, 0, 9], [0, 8, 1]], dtype=np.int16)
-    places = [(7, 0), (1, 3), (2, 0), (1, 2), (1, 4)]
-    assert cluster_codes(codes, places, POLICY) == Clusters(5, (Copy(0, 2, "codes"), Copy(4, 1, "codes")))
-    with pytest.raises(AttributionError, match=r"codes: 4 rows of codes for 5 rows"):
-        cluster_codes(codes[:4], places, POLICY)
-
-
-def test_a_cosine_is_exact_for_the_widest_and_largest_codes() -> None:
-    codes = np.full((2, MAX_CODES), CODE_LIMIT, dtype=np.int16)
-    assert cosine_reaches(codes[0], codes[1], PPB)
-    codes[1, 0] -= 1
-    assert not cosine_reaches(codes[0], codes[1], PPB)
-    assert not cosine_reaches(codes[0], -codes[1], PPB // 2)
-
-
-def test_code_links_across_blocks_are_all_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = np.random.default_rng(3)
-    codes = generator.integers(-1_000, 1_000, size=(50, 32)).astype(np.int16)
-    codes[40:] = codes[:10] + generator.integers(-20, 20, size=(10, 32))
-    rows = [row(index, text(index)) for index in range(50)]
-    expected = tuple(Copy(index, index - 40, "codes") for index in range(40, 50))
-    assert cluster_rows(rows, POLICY, codes).copies == expected
-    monkeypatch.setattr(module, "_BLOCK_ROWS", 7)
-    assert cluster_rows(rows, POLICY, codes).copies == expected
-
-
 # --- Credit
 
 
@@ -325,27 +280,15 @@ def test_garbage_gets_at_most_its_flat_share() -> None:
     codes = np.concatenate([codes, np.rint(noise).astype(np.int16)])
     clusters = cluster_rows(rows, POLICY, codes)
     assert clusters.copies == ()
-    names, sums = credited_sums(codes, [item.owner for item in rows], clusters)
+    owners = [item.owner for item in rows]
     flat = PPB // 25
     parts = []
     for seed in range(48):
         about = (seed % 24) * 20
-        scores = exact_scores(sums, query_about(codes, list(range(about, about + 20)), seed))
+        scores = row_scores(codes, query_about(codes, list(range(about, about + 20)), seed)).tolist()
         rule = PayoutPolicy(PPB, 0, PPB, 0, POOL)
-        parts.append(payout_shares(dict(zip(names, scores, strict=True)), {}, rule).of(owner(99)))
+        parts.append(payout_shares(merge_scores(scores, owners, clusters), {}, rule).of(owner(99)))
     assert sum(parts) <= flat * len(parts)
-
-
-@given(collections(), st.integers(0, 2**32 - 1))
-def test_credited_sums_score_what_merged_row_scores_say(rows: list[ClusterRow], seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    codes = generator.integers(-CODE_LIMIT, CODE_LIMIT, size=(len(rows), 5)).astype(np.int16)
-    query = generator.integers(-CODE_LIMIT, CODE_LIMIT, size=5).astype(np.int16)
-    clusters, owners = cluster_rows(rows, POLICY), [item.owner for item in rows]
-    names, sums = credited_sums(codes, owners, clusters)
-    merged = merge_scores(row_scores(codes, query).tolist(), owners, clusters)
-    assert dict(zip(names, exact_scores(sums, query), strict=True)) == merged
-    assert sum(flat_weights(owners, clusters).values()) == len(set(clusters.leader_of))
 
 
 @pytest.mark.parametrize(
@@ -374,11 +317,9 @@ def test_impossible_rows_are_refused_with_the_field(
     assert caught.value.field == field
 
 
-def test_scores_and_codes_of_other_rows_are_refused() -> None:
+def test_scores_of_other_rows_are_refused() -> None:
     with pytest.raises(AttributionError, match="scores: 1 scores, 2 owners, 2 rows"):
         merge_scores([1], [owner(1), owner(2)], Clusters(2, ()))
-    with pytest.raises(AttributionError, match="codes: 1 rows, 2 owners, 2 clustered rows"):
-        credited_sums(np.zeros((1, 2), dtype=np.int16), [owner(1), owner(2)], Clusters(2, ()))
 
 
 @pytest.mark.parametrize("bad", [0, PPB // 2 - 1, PPB + 2, 0.9])

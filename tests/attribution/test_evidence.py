@@ -67,8 +67,11 @@ def test_truncated_and_oversized_lists_are_refused(
 
 
 def test_best_rows_and_contributions_are_those_above_zero_in_order() -> None:
-    assert best_rows([3, -1, 7, 3, 0], 10) == [2, 0, 3]
-    assert best_rows([3, -1, 7, 3, 0], 2) == [2, 0]
+    assert best_rows([3, -1, 7, 3, 0], (), 10) == [2, 0, 3]
+    assert best_rows([3, -1, 7, 3, 0], (), 2) == [2, 0]
+    assert best_rows([3, -1, 7, 3, 0], {2}, 10) == [0, 3]
     keys = tuple(key(9) + key(contribution) + key(owner) for contribution, owner in ((1, 5), (1, 5), (2, 6), (3, 7)))
-    assert best_contributions(keys, [4, -1, 3, -2], 9) == [(key(1), key(5), 2, 3), (key(2), key(6), 1, 3)]
-    assert best_contributions(keys, [4, -1, 3, -2], 1) == [(key(1), key(5), 2, 3)]
+    assert best_contributions(keys, [4, -1, 3, -2], (), 9) == [(key(1), key(5), 2, 3), (key(2), key(6), 1, 3)]
+    assert best_contributions(keys, [4, -1, 3, -2], (), 1) == [(key(1), key(5), 2, 3)]
+    assert best_contributions(keys, [4, -1, 3, -2], {0, 2}, 9) == []
+    assert best_contributions(keys, [4, -1, 3, -2], {1}, 1) == [(key(1), key(5), 1, 4)]

@@ -70,7 +70,7 @@ def test_its_integers_are_those_of_the_parts(story: Story) -> None:
     assert sum(line.share_ppb for line in whole.by_owner) + whole.unexplained_ppb == PPB
     assert whole.unexplained_ppb >= base.own_ppb
     best = [line.number for line in top.gradients.rows]
-    assert best == best_rows(index.evidence(with_codes=True).row_scores(query.values) or [], 2)
+    assert best == best_rows(index.evidence(with_codes=True).row_scores(query.values) or [], (), 2)
 
 
 def test_without_embedded_evidence_the_indexes_are_needed(tmp_path: Path) -> None:

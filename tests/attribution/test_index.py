@@ -52,8 +52,8 @@ def test_an_index_of_another_model_is_refused(folder: Path) -> None:
     assert refused.value.field == "commitment"
 
 
-def use_everything(place: Path) -> None:
-    index = Index.open(place)
+def use_everything(place: Path, root: bytes) -> None:
+    index = Index.open(place, root)
     index.verify()
     index.prove_leaf(0)
 
@@ -72,6 +72,7 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_missing_cut_short_or_too_long_is_refused_by_name(copy: Path, name: str) -> None:
+    root = Index.open(copy).root
     path = copy / name
     data = path.read_bytes()
     for changed in (None, data[:-1], data[: len(data) // 2], b"", data + b"\0"):
@@ -79,12 +80,13 @@ def test_a_file_that_is_missing_cut_short_or_too_long_is_refused_by_name(copy: P
         if changed is not None:
             path.write_bytes(changed)
         with pytest.raises(AttributionError) as refused:
-            use_everything(copy)
+            use_everything(copy, root)
         assert refused.value.field in (name, FILES[name])
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_changed_byte_is_found_wherever_it_is(copy: Path, name: str) -> None:
+    root = Index.open(copy).root
     path = copy / name
     data = path.read_bytes()
     for at in (0, len(data) // 3, len(data) - 1):
@@ -92,7 +94,7 @@ def test_a_changed_byte_is_found_wherever_it_is(copy: Path, name: str) -> None:
         changed[at] ^= 1
         path.write_bytes(changed)
         with pytest.raises(AttributionError) as refused:
-            use_everything(copy)
+            use_everything(copy, root)
         assert refused.value.field.split(".")[0] == FILES[name]
 
 
@@ -109,7 +111,7 @@ def test_sums_that_a_trainer_made_up_are_found_although_the_commitment_holds_the
 
     parts[OWNERS] = to_json({"count": len(index.owners), "root": root_of_tree(OWNERS, levels).hex()})
     (copy / "commitment.bin").write_bytes(Manifest(parts).encode())
-    with pytest.raises(AttributionError, match=r"owners: sums of .* are not those of its leaves"):
+    with pytest.raises(AttributionError, match=r"owners: sums of .* are not those of its credited leaves"):
         Index.open(copy).verify()
 
 
@@ -146,7 +148,7 @@ def test_a_commitment_is_checked_when_it_is_made(folder: Path) -> None:
     index = Index.open(folder)
     files = {f"{kind}/{at:04d}": (bytes(32), 1) for kind in ("basis", "scales") for at in (0, 1)}
     lists = {"leaves": (18, bytes(32)), "owners": (3, bytes(32)), "dataset": (18, bytes(32))}
-    made = make_commitment(index.parameters, lists, files, [bytes(32)] * 2, bytes(32), {"model": b'"x"'})
+    made = make_commitment(index.parameters, lists, index.copies, files, [bytes(32)] * 2, bytes(32), {"model": b'"x"'})
     assert IndexCommitment.decode(made.encode()).root == made.root
     wrong = [
         ({**lists, "owners": (2, bytes(32))}, files, 2, {}, "commitment.owners"),
@@ -158,7 +160,7 @@ def test_a_commitment_is_checked_when_it_is_made(folder: Path) -> None:
     ]
     for given, blobs, checkpoints, source, field in wrong:
         with pytest.raises(AttributionError) as refused:
-            make_commitment(index.parameters, given, blobs, [bytes(32)] * checkpoints, bytes(32), source)
+            make_commitment(index.parameters, given, index.copies, blobs, [bytes(32)] * checkpoints, bytes(32), source)
         assert refused.value.field == field
 
 

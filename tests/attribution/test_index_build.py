@@ -13,8 +13,12 @@ import numpy as np
 import pytest
 
 from attribution import index_checkpoint
+from attribution.code_clusters import find_copies
+from attribution.code_copies import OFF_PPB, CodeCopies
 from attribution.codes import Codes, Int16Array
+from attribution.commitment import verify_leaf
 from attribution.errors import AttributionError
+from attribution.evidence import IndexEvidence
 from attribution.features import FeatureSettings, fit_in_memory
 from attribution.gradients import GradientCollector
 from attribution.index import Index
@@ -25,7 +29,18 @@ from attribution.loss import Tokens
 from attribution.precision import BAND, canonical
 from attribution.query import Deviation, deviation, leaf_codes
 from attribution.sharding import Shard
-from tests.attribution.building import KILLED, MODULES, SETTINGS, build, checkpoints, examples, model_of
+from tests.attribution.building import (
+    ALL_CODES,
+    COPY,
+    KILLED,
+    MODULES,
+    ORIGINAL,
+    SETTINGS,
+    build,
+    checkpoints,
+    examples,
+    model_of,
+)
 
 pytestmark = [pytest.mark.ml, pytest.mark.timeout(300), pytest.mark.usefixtures("one_thread")]
 ROOT = Path(__file__).parents[2]
@@ -100,6 +115,75 @@ def apart(index: Index, found: Int16Array, expected: Int16Array) -> Deviation:
     return deviation(Codes(found, index.parameters.exponent), Codes(expected, index.parameters.exponent))
 
 
+def test_a_row_that_says_what_an_earlier_one_said_is_a_leaf_and_is_credited_to_nobody(tmp_path: Path) -> None:
+    index, given = build(tmp_path, features=ALL_CODES), examples()
+    index.verify()
+    numbers = [index.leaf_number(item.contribution_id, item.row_leaf) for item in given]
+    assert index.copies.leader_of[numbers[COPY]] == numbers[ORIGINAL]
+    assert (index.copies.outcome, index.copies.order) == ("compared", tuple(numbers))
+    assert index.copies == find_copies(index.codes, numbers, SETTINGS.copy_cosine_ppb)
+    proven = verify_leaf(index.prove_leaf(numbers[COPY]), index.root)
+    assert (proven.owner, proven.codes) == (given[COPY].owner, tuple(index.codes[numbers[COPY]].tolist()))
+    for owner, sums in zip(index.owners, index.owner_sums, strict=True):
+        credited = [
+            at
+            for at, item in zip(numbers, given, strict=True)
+            if item.owner == owner and at not in index.copies.leader_of
+        ]
+        assert sums.tolist() == index.codes[credited].astype(np.int64).sum(axis=0).tolist()
+
+
+def test_who_only_copied_is_an_owner_with_nothing(tmp_path: Path) -> None:
+    given = examples()
+    copier = b"c" * 32
+    given[COPY] = replace(given[COPY], owner=copier)
+    settings = replace(SETTINGS, features=ALL_CODES)
+    index = build_index(given, checkpoints(tmp_path), model_of, settings, tmp_path / "index", module_names=MODULES)
+    index.verify()
+    assert not index.owner_sums[index.owners.index(copier)].any()
+    evidence = IndexEvidence.of_index(index, with_codes=True)
+    assert (evidence.rows_of_owner[copier], evidence.copies_of_owner[copier]) == (0, 1)
+
+
+def test_who_registered_first_is_credited_whatever_the_order_of_the_leaves(tmp_path: Path) -> None:
+    given = examples()
+    given[COPY] = replace(given[COPY], place=(0, 0))
+    given[0] = replace(given[0], place=(COPY, 0))
+    settings = replace(SETTINGS, features=ALL_CODES)
+    index = build_index(given, checkpoints(tmp_path), model_of, settings, tmp_path / "index", module_names=MODULES)
+    first, copy = (index.leaf_number(given[at].contribution_id, given[at].row_leaf) for at in (COPY, ORIGINAL))
+    assert index.copies.leader_of[copy] == first
+    given[5] = replace(given[5], place=given[6].place)
+    with pytest.raises(AttributionError, match="examples: two rows have one place"):
+        Plan.of(given, checkpoints(tmp_path), settings, None, {})
+
+
+def test_copies_that_are_found_after_an_interruption_give_the_same_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = build(tmp_path / "whole", features=ALL_CODES)
+    assert whole.copies.found
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for module in ("attribution.code_clusters.alike_by_codes", "attribution.index_finish.make_commitment"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(module, stop)
+            build(tmp_path, features=ALL_CODES, shard=Shard(1, 2))
+    assert build(tmp_path, features=ALL_CODES).root == whole.root
+
+
+def test_copies_are_not_looked_for_when_that_is_switched_off(tmp_path: Path) -> None:
+    index = build(tmp_path, features=ALL_CODES, copy_cosine_ppb=OFF_PPB)
+    index.verify()
+    assert index.copies == CodeCopies(OFF_PPB, "off", (), ())
+    assert index.owner_sums.sum(axis=0).tolist() == index.codes.astype(np.int64).sum(axis=0).tolist()
+    with pytest.raises(AttributionError, match="copy_cosine_ppb: 1 is no integer from 500000000"):
+        IndexSettings(copy_cosine_ppb=1)
+
+
 def test_a_build_gives_the_codes_of_the_same_steps_in_memory(tmp_path: Path) -> None:
     index = build(tmp_path, basis_examples=0)
     given = sorted(examples(), key=lambda example: (example.contribution_id, example.row_leaf))
@@ -112,7 +196,8 @@ def test_a_build_gives_the_codes_of_the_same_steps_in_memory(tmp_path: Path) -> 
     for row, expected in zip(index.codes, memory.codes, strict=True):
         # Bases are those of the same gradients in other batches.
         assert apart(index, row, expected).relative < 1e-4
-    assert index.parameters.codes == 2 * (3 * 6 + 3 * 5)
+    assert index.parameters.codes == 2 * 12
+    assert index.feature_map.code_count == memory.map.code_count == 2 * 12
 
 
 def test_audited_leaves_computed_singly_lie_within_the_band(tmp_path: Path) -> None:
@@ -211,6 +296,7 @@ def test_progress_names_stages_and_a_finished_index_is_only_opened(tmp_path: Pat
         {"features": FeatureSettings(12, directions=2)},
         {"features": FeatureSettings(12, directions=3, damping_ppb=10**8)},
         {"source": {"model": b'"another"'}},
+        {"copy_cosine_ppb": 700_000_000},
     ],
 )
 def test_whatever_an_index_is_built_with_is_in_its_root(

@@ -30,7 +30,7 @@ from attribution.sharding import Shard
 from tests.attribution.tiny import VOCABULARY, tiny_examples, tiny_lora
 
 pytestmark = pytest.mark.ml
-SETTINGS = IndexSettings(FeatureSettings(directions=4), batch_examples=4)
+SETTINGS = IndexSettings(FeatureSettings(32), batch_examples=4)
 
 
 def save_adapter(model: Any, folder: Path) -> Path:
@@ -59,7 +59,7 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def index(adapters: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Index:
     model = tiny_lora()
     examples = [
-        TrainingExample(tokens, bytes([number]) * 32, b"c" * 32, bytes([number % 2]) * 32)
+        TrainingExample(tokens, bytes([number]) * 32, b"c" * 32, bytes([number % 2]) * 32, (0, number))
         for number, tokens in enumerate(tiny_examples(8))
     ]
     folder = tmp_path_factory.mktemp("built") / "index"

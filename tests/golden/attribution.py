@@ -12,7 +12,9 @@ from abci_app.hashing import sha256
 from abci_app.modules.models_records import InheritanceSchedule
 from abci_app.types import MAX_INTEGER, PPB
 from attribution import codes as code_form
-from attribution.clusters import ClusterPolicy, ClusterRow, cluster_rows, cosine_reaches, shingles_of_tokens
+from attribution.clusters import ClusterPolicy, ClusterRow, cluster_rows, shingles_of_tokens
+from attribution.code_clusters import cosine_reaches, find_copies
+from attribution.code_copies import DEFAULT_COSINE_PPB, OFF_PPB, threshold_ppb
 from attribution.codes import CODE_LIMIT, Codes, choose_exponent, quantise
 from attribution.document import Explanation, decode, from_base64, to_base64
 from attribution.entry import GRADIENTS, EntryCommitment
@@ -30,7 +32,7 @@ from attribution.inheritance import Layer, ParentPart, kept_part, layered_shares
 from attribution.scores import exact_scores
 from attribution.shares import MAX_SCORE, PayoutPolicy, Shares, largest_remainder, payout_shares
 from openledger.manifest import to_json
-from tests.attribution.small_index import key, small_index
+from tests.attribution.small_index import committed, key, small_index
 
 # Beyond this an integer is decimal text.
 _EXACT_JSON = 2**53 - 1
@@ -55,6 +57,8 @@ def make() -> dict[str, Any]:
         "shingles": _shingles(),
         "cosine": _cosine(),
         "clusters": _clusters(),
+        "code_thresholds": _code_thresholds(),
+        "code_copies": _code_copies(),
         "kept_part": _kept_part(),
         "layered": _layered(),
         "explanation": _explanation(),
@@ -254,6 +258,45 @@ def _clusters() -> list[dict[str, Any]]:
     return out
 
 
+def _code_thresholds() -> list[dict[str, int]]:
+    cases = [(1, PPB // 2), (63, PPB), (64, PPB // 2), (177, 600_000_000), (178, 600_000_000), (4_096, OFF_PPB)]
+    return [
+        {"codes": codes, "minimum_cosine_ppb": minimum, "threshold_ppb": threshold_ppb(minimum, codes)}
+        for codes, minimum in cases
+    ]
+
+
+def _code_copies() -> list[dict[str, Any]]:
+    """100 codes, so cosines from 0.8 on; rows 0, 1 and 3 are alike, and 4 is like 1 but not like the others."""
+    plain = [index * index % 41 - 20 for index in range(100)]
+    other = [index * 7 % 43 - 21 for index in range(100)]
+    rows = [
+        plain,
+        [value + (5 if index % 3 else -9) for index, value in enumerate(plain)],
+        other,
+        [2 * value for value in plain],
+        [value + (9 if index % 3 else -18) for index, value in enumerate(plain)],
+        [-value for value in other],
+    ]
+    cases = [
+        ("copies of copies do not chain", [0, 1, 2, 3, 4, 5], DEFAULT_COSINE_PPB),
+        ("the order of the chain decides", [4, 1, 5, 3, 2, 0], DEFAULT_COSINE_PPB),
+        ("a cosine of one", [5, 4, 3, 2, 1, 0], PPB),
+        ("switched off", [0, 1, 2, 3, 4, 5], OFF_PPB),
+    ]
+    made = [(why, order, find_copies(np.array(rows, dtype=np.int16), order, minimum)) for why, order, minimum in cases]
+    return [
+        {
+            "why": why,
+            "codes": rows,
+            "order": order,
+            "part": json.loads(copies.encode()),
+            "bytes": copies.encode().hex(),
+        }
+        for why, order, copies in made
+    ]
+
+
 def _kept_part() -> list[dict[str, int]]:
     cases = [((200_000_000, 4, 10_000_000), age) for age in (0, 3, 4, 19, 20, 4_000)]
     cases += [((PPB, 0, 0), 7), ((5, 1, PPB), 0), ((PPB, 1, 0), 30)]
@@ -305,7 +348,11 @@ def _layered() -> dict[str, Any]:
 
 
 def _explanation() -> dict[str, Any]:
-    index = small_index(owners=3, rows_each=2, width=8, seed=5)
+    drawn = small_index(owners=3, rows_each=2, width=64, seed=5)
+    codes = drawn.codes.copy()
+    codes[5] = codes[1]
+    index = committed(drawn.rows, codes)
+    assert index.commitment.copies.found == ((5, 1),)
     policy = PayoutPolicy(490_000_000, 310_000_000, 400_000_000, 10_000_000, POOL)
     commitment = EntryCommitment({GRADIENTS: index.commitment.root}, policy)
     base, entry = key(1), key(2)
@@ -365,6 +412,8 @@ def _forgeries(document: Explanation) -> list[tuple[list[Any], Any]]:
         (["layers", 0, "by_owner", 1, "share_ppb"], 0),
         (["layers", 0, "gradients", "query_codes"], to_base64(Codes(values, codes.exponent).encode())),
         (["layers", 0, "gradients", "owners", 2, "score"], "7"),
+        (["layers", 0, "gradients", "owners", 2, "rows"], 2),
+        (["layers", 0, "gradients", "owners", 2, "copies"], 0),
         (["layers", 0, "gradients", "commitment_root"], key(77).hex()),
         (["layers", 0, "policy", "kappa_ppb"], PPB // 2),
         (["layers", 0, "parents", 0, "kept_ppb"], PPB),
