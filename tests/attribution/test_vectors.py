@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import struct
 from fractions import Fraction
 from typing import Any
@@ -163,6 +164,34 @@ def _alike(reason: str, leader: int, index: int, rows: list[Case], codes: list[l
         left, right = shingles(rows[leader]["tokens"]), shingles(rows[index]["tokens"])
         return Fraction(len(left & right), len(left | right)) >= Fraction(policy["minimum_jaccard_ppb"], PPB)
     return bool(codes) and cosine_reaches(codes[leader], codes[index], policy["minimum_cosine_ppb"])
+
+
+def test_few_codes_need_eight_deviations() -> None:
+    for case in VECTORS["code_thresholds"]:
+        chance = math.isqrt(64 * PPB**2 // case["codes"])
+        assert max(case["minimum_cosine_ppb"], chance) == case["threshold_ppb"]
+
+
+@pytest.mark.parametrize("case", VECTORS["code_copies"]["cases"], ids=lambda case: case["why"])
+def test_copies_by_codes_follow_the_first_leader(case: Case) -> None:
+    part, codes = case["part"], VECTORS["code_copies"]["codes"]
+    minimum = max(part["minimum_cosine_ppb"], math.isqrt(64 * PPB**2 // len(codes[0])))
+    leaders: list[int] = []
+    found = []
+    for leaf in case["order"]:
+        alike = [leader for leader in leaders if minimum <= PPB and cosine_reaches(codes[leader], codes[leaf], minimum)]
+        if alike:
+            found.append([leaf, alike[0]])
+        else:
+            leaders.append(leaf)
+    off = part["minimum_cosine_ppb"] > PPB
+    assert part == {
+        "minimum_cosine_ppb": part["minimum_cosine_ppb"],
+        "outcome": "off" if off else "compared",
+        "order": [] if off else case["order"],
+        "found": sorted(found),
+    }
+    assert canonical(part).hex() == case["bytes"]
 
 
 def test_what_ancestors_keep_halves_down_to_the_floor() -> None:

@@ -266,7 +266,7 @@ def _code_thresholds() -> list[dict[str, int]]:
     ]
 
 
-def _code_copies() -> list[dict[str, Any]]:
+def _code_copies() -> dict[str, Any]:
     """100 codes, so cosines from 0.8 on; rows 0, 1 and 3 are alike, and 4 is like 1 but not like the others."""
     plain = [index * index % 41 - 20 for index in range(100)]
     other = [index * 7 % 43 - 21 for index in range(100)]
@@ -278,23 +278,18 @@ def _code_copies() -> list[dict[str, Any]]:
         [value + (9 if index % 3 else -18) for index, value in enumerate(plain)],
         [-value for value in other],
     ]
-    cases = [
+    orders = [
         ("copies of copies do not chain", [0, 1, 2, 3, 4, 5], DEFAULT_COSINE_PPB),
         ("the order of the chain decides", [4, 1, 5, 3, 2, 0], DEFAULT_COSINE_PPB),
         ("a cosine of one", [5, 4, 3, 2, 1, 0], PPB),
         ("switched off", [0, 1, 2, 3, 4, 5], OFF_PPB),
     ]
-    made = [(why, order, find_copies(np.array(rows, dtype=np.int16), order, minimum)) for why, order, minimum in cases]
-    return [
-        {
-            "why": why,
-            "codes": rows,
-            "order": order,
-            "part": json.loads(copies.encode()),
-            "bytes": copies.encode().hex(),
-        }
+    made = [(why, order, find_copies(np.array(rows, dtype=np.int16), order, minimum)) for why, order, minimum in orders]
+    cases = [
+        {"why": why, "order": order, "part": json.loads(copies.encode()), "bytes": copies.encode().hex()}
         for why, order, copies in made
     ]
+    return {"codes": rows, "cases": cases}
 
 
 def _kept_part() -> list[dict[str, int]]:
