@@ -1,50 +1,93 @@
 """SmolLM2-135M with a LoRA adapter (rank 8 on q_proj and v_proj) and real English, for what needs a real model."""
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
 
 import torch
 
-from attribution.loss import Tokens, example_losses, make_batch
+from attribution.loss import Tokens
 from trainer.base_model import import_base_model
+from trainer.recipe import Recipe, parse_recipe
+from trainer.train import indexed_steps, optimise
 
 SEQUENCE_TOKENS, PROMPT_TOKENS = 96, 24
-BATCH, STEP_SIZE, SEED = 4, 5e-4, 7
+LEAST_PASSAGE_TOKENS, MOST_PASSAGE_TOKENS = 16, 256
+# Topics, by name, whose beginnings are trained on; passages are of those that follow.
+TRAINED_TOPICS = 48
+BATCH, SEED = 4, 7
+_RECIPE = """
+version: 1
+name: benchmark
+model: {{base: smollm2}}
+datasets: [{{datanet: help-topics, version: 1, weight_ppb: 1000000000}}]
+train: {{steps: {steps}, batch_size: {batch}, sequence_tokens: {tokens}, learning_rate: 0.0005}}
+output: {{model: benchmark}}
+attribution: {{checkpoints: {checkpoints}}}
+"""
 
 
-def language_model(device: str = "cpu") -> tuple[Any, Iterator[Tokens]]:
-    """A peft model with a fresh adapter in float32, and sequences of 96 tokens whose first 24 are the prompt."""
+def language_model() -> tuple[Any, Any]:
+    """A peft model with a fresh adapter in float32 on the CPU, and its tokenizer."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.manual_seed(SEED)
     folder = import_base_model().folder
-    tokenizer = AutoTokenizer.from_pretrained(folder)
     base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     config = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
-    return get_peft_model(base, config).to(device).eval(), _sequences(tokenizer)
+    return get_peft_model(base, config).eval(), AutoTokenizer.from_pretrained(folder)
 
 
-def train_epoch(model: Any, examples: Sequence[Tokens], device: str = "cpu") -> None:
-    """One pass over the examples in batches of four, as the trainer makes its steps."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=STEP_SIZE, weight_decay=0.0, foreach=False)
-    model.train()
-    for start in range(0, len(examples), BATCH):
-        batch = make_batch(examples[start : start + BATCH], 0, torch.device(device))
-        example_losses(model, batch).mean().backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=False)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+def recipe_of(examples: int, checkpoints: int = 1) -> Recipe:
+    """One epoch over so many examples."""
+    text = _RECIPE.format(
+        steps=max(1, examples // BATCH), batch=BATCH, tokens=SEQUENCE_TOKENS, checkpoints=checkpoints
+    )  # fmt: skip
+    return parse_recipe(text)
+
+
+def train_epoch(model: Any, examples: Sequence[Tokens], folder: Path | None = None, checkpoints: int = 1) -> list[Path]:
+    """One pass over the examples by the trainer's own steps.
+
+    Returns the adapters, saved in `folder`, of the steps that the trainer's rule keeps for attribution.
+    """
+    recipe = recipe_of(len(examples), checkpoints)
+    kept = indexed_steps(recipe)
+    saved: list[Path] = []
+
+    def save(step: int, steps: int, loss_nats: float) -> None:
+        if folder is not None and step in kept:
+            saved.append(folder / f"adapter-after-{step}")
+            model.save_pretrained(saved[-1])
+
+    optimise(model, recipe, list(examples), 0, progress=save)
     model.eval()
+    return saved
 
 
-def _sequences(tokenizer: Any) -> Iterator[Tokens]:
-    """The beginning of every help topic that is long enough, by name, then what follows it, and so on."""
-    encoded = [tokenizer(topics[name], add_special_tokens=False)["input_ids"] for name in sorted(topics)]
+def sequences(tokenizer: Any) -> Iterator[Tokens]:
+    """96 tokens, 24 of them the prompt: the beginning of every topic by name, then what follows it, and so on."""
+    encoded = [_ids(tokenizer, topics[name]) for name in sorted(topics)]
     for start in range(0, max(len(ids) for ids in encoded), SEQUENCE_TOKENS):
         for ids in encoded:
             piece = tuple(ids[start : start + SEQUENCE_TOKENS])
             if len(piece) == SEQUENCE_TOKENS:
                 yield Tokens(piece, PROMPT_TOKENS)
+
+
+def passages(tokenizer: Any) -> Iterator[Tokens]:
+    """Paragraphs of topics that are not trained on, 16 to 256 tokens, a quarter of each the prompt; topics in turn."""
+    lists = [topics[name].split("\n\n") for name in sorted(topics)[TRAINED_TOPICS:]]
+    for row in zip_longest(*lists, fillvalue=""):
+        for text in row:
+            ids = _ids(tokenizer, " ".join(text.split()))
+            if LEAST_PASSAGE_TOKENS <= len(ids) <= MOST_PASSAGE_TOKENS:
+                yield Tokens(tuple(ids), len(ids) // 4)
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids

@@ -12,13 +12,13 @@ from attribution.calibrate import (
     SMALLEST_BAND_PPB,
     Calibration,
     Deviations,
-    Way,
     calibrate,
-    default_ways,
 )
+from attribution.calibration_ways import Way, default_ways, device_ways
 from attribution.errors import AttributionError
 from attribution.features import FeatureMap, fit_in_memory
 from attribution.gradients import GradientCollector
+from attribution.loss import Tokens
 from tests.attribution.tiny import tiny_examples, tiny_lora
 
 pytestmark = [pytest.mark.ml, pytest.mark.usefixtures("one_thread")]
@@ -46,6 +46,7 @@ def _of(calibration: Calibration, name: str) -> Deviations:
 def test_every_way_is_measured_once(calibration: Calibration) -> None:
     assert [item.way for item in calibration.deviations] == [way.name for way in default_ways()]
     assert calibration.queries == 6
+    assert calibration.against_float32 == ()
 
 
 def test_honest_float32_is_inside_the_band(calibration: Calibration) -> None:
@@ -107,9 +108,53 @@ def test_a_model_that_float32_cannot_hold_gets_no_wider_band(model: Any, feature
 def test_progress_counts_ways_and_checkpoints(model: Any, feature_map: FeatureMap) -> None:
     seen: list[tuple[int, int]] = []
 
-    calibrate([model], feature_map, tiny_examples(2), [Way("one")], lambda done, total: seen.append((done, total)))
+    calibrate(
+        [model], feature_map, tiny_examples(3), [Way("two at a time", batch=2)],
+        progress=lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
 
-    assert seen == [(1, 2), (2, 2)]
+    assert seen == [(1, 6), (2, 6), (3, 6), (5, 6), (6, 6)]
+
+
+def test_queries_of_different_lengths_are_padded_in_batches_and_counted(model: Any, feature_map: FeatureMap) -> None:
+    lengths = (4, 9, 9, 5)
+    queries = [Tokens(tuple(range(1, length + 1)), 2) for length in lengths]
+    ways = [Way("honest", batch=2), Way("float64, padded", "float64", batch=4)]
+
+    found = calibrate([model], feature_map, queries, ways)
+
+    # In batches of four the two of nine are the longest.
+    assert (found.queries, found.shortest_tokens, found.longest_tokens, found.padded_queries) == (4, 4, 9, 2)
+    assert found.advice == "all honest ways are inside, all controls outside"
+    assert [(item.largest_code_difference <= 1, item.largest_ppb < found.band_ppb) for item in found.deviations] == [
+        (True, True), (True, True),
+    ]  # fmt: skip
+    assert found.deviations[1].changed_codes == 0
+
+
+def test_it_is_said_when_no_batch_needed_padding(model: Any, feature_map: FeatureMap) -> None:
+    queries = [Tokens((1, 2, 3, 4), 1), Tokens((4, 3, 2, 1), 1)]
+
+    found = calibrate([model], feature_map, queries, [Way("honest", batch=2)])
+
+    assert found.padded_queries == 0
+    assert found.advice.endswith("; but all queries of a batch have one length: padding was not tried")
+
+
+def test_another_device_is_compared_with_both_precisions_of_the_cpu(model: Any, feature_map: FeatureMap) -> None:
+    """The CPU itself stands for the other device: in order, it has to give what the CPU gives."""
+    found = calibrate([model], feature_map, tiny_examples(9, seed=9), device_ways("cpu"))
+
+    names = [way.name for way in device_ways("cpu")]
+    assert [item.way for item in found.deviations] == names
+    assert [item.way for item in found.against_float32] == names[1:]
+    on_the_cpu, on_the_device = found.deviations[:2]
+    assert (on_the_cpu.way, on_the_device.way) == ("float32 on the CPU", "float32 on cpu")
+    assert on_the_cpu.largest_ppb == on_the_device.largest_ppb > 0
+    assert (found.against_float32[0].largest_ppb, found.against_float32[0].changed_codes) == (0, 0)
+    assert all(item.largest_ppb < found.band_ppb for item in found.deviations if not item.control)
+    assert _of(found, "TF32 in linear layers on cpu").median_ppb > found.band_ppb
+    assert next(model.parameters()).device.type == "cpu"
 
 
 def test_what_does_not_fit_is_refused_by_field(model: Any, feature_map: FeatureMap) -> None:
