@@ -1,5 +1,6 @@
 """An index read back: proofs of its pieces, and every damaged or foreign file refused by name."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,11 +10,22 @@ import numpy as np
 import pytest
 
 from attribution import codes
-from attribution.commitment import IndexCommitment, make_commitment, verify_leaf, verify_owner, verify_parameters
+from attribution.code_copies import COPIES
+from attribution.commitment import (
+    OWNERS,
+    IndexCommitment,
+    make_commitment,
+    root_of_tree,
+    verify_leaf,
+    verify_owner,
+    verify_parameters,
+)
 from attribution.errors import AttributionError
-from attribution.index import Index, sum_rows
+from attribution.evidence import IndexEvidence
+from attribution.index import Index, rows_by_owner, sum_rows
 from attribution.parameters import EXPONENT_LIMIT, MAX_CODES, MAX_EXAMPLES
-from tests.attribution.building import build
+from openledger.manifest import Manifest, to_json
+from tests.attribution.building import ALL_CODES, COPY, build, examples
 
 pytestmark = pytest.mark.ml
 
@@ -106,13 +118,65 @@ def test_sums_that_a_trainer_made_up_are_found_although_the_commitment_holds_the
     index = Index.open(copy)
     levels = index._owner_levels
     parts = dict(index.commitment.manifest.parts)
-    from attribution.commitment import OWNERS, root_of_tree
-    from openledger.manifest import Manifest, to_json
-
     parts[OWNERS] = to_json({"count": len(index.owners), "root": root_of_tree(OWNERS, levels).hex()})
     (copy / "commitment.bin").write_bytes(Manifest(parts).encode())
     with pytest.raises(AttributionError, match=r"owners: sums of .* are not those of its credited leaves"):
         Index.open(copy).verify()
+
+
+def credit_otherwise(place: Path, found: list[tuple[int, int]]) -> Index:
+    """The index with another list of copies, and sums and roots that follow from it."""
+    index = Index.open(place)
+    forged = replace(index.copies, found=tuple(sorted(found)))
+    rows = rows_by_owner([leaf.owner for leaf in index.leaves], forged.leader_of)
+    np.stack([sum_rows(index.codes, rows[owner]) for owner in index.owners]).astype("<i8").tofile(
+        place / "owner-sums.bin"
+    )
+    parts = {**index.commitment.manifest.parts, COPIES: forged.encode()}
+    root = root_of_tree(OWNERS, Index.open(place)._owner_levels)
+    parts[OWNERS] = to_json({"count": len(index.owners), "root": root.hex()})
+    (place / "commitment.bin").write_bytes(Manifest(parts).encode())
+    return Index.open(place)
+
+
+def test_a_list_of_copies_that_a_trainer_made_up_is_found_although_everything_else_follows_from_it(
+    tmp_path: Path,
+) -> None:
+    place = build(tmp_path, features=ALL_CODES).folder
+    honest = Index.open(place).copies.found
+    given = examples()
+    copy, victim, other = (
+        Index.open(place).leaf_number(given[at].contribution_id, given[at].row_leaf) for at in (COPY, 9, 2)
+    )
+    assert copy in dict(honest)
+    assert victim not in dict(honest)
+    credit_otherwise(place, list(honest)).verify()
+    leader = dict(honest)[copy]
+    for found, words in (
+        (honest[:0], f"leaf {min(dict(honest))} is credited; by the codes it is a copy of leaf"),
+        (
+            [pair for pair in honest if pair[0] != copy],
+            f"leaf {copy} is credited; by the codes it is a copy of leaf {leader}",
+        ),
+        ([*honest, (victim, other)], f"leaf {victim} is a copy of leaf {other}; by the codes it is credited"),
+    ):
+        forged = credit_otherwise(place, list(found))
+        forged.verify(copies=False)
+        with pytest.raises(AttributionError, match=words) as refused:
+            forged.verify()
+        assert refused.value.field == "copies.found"
+        with pytest.raises(AttributionError, match=words):
+            IndexEvidence.of_index(forged, with_codes=True)
+
+
+def test_sums_that_credit_a_copy_are_not_those_of_the_credited_leaves(tmp_path: Path) -> None:
+    place = build(tmp_path, features=ALL_CODES).folder
+    honest = Index.open(place).copies
+    index = credit_otherwise(place, [])
+    parts = {**index.commitment.manifest.parts, COPIES: honest.encode()}
+    (place / "commitment.bin").write_bytes(Manifest(parts).encode())
+    with pytest.raises(AttributionError, match=r"owners: sums of .* are not those of its credited leaves"):
+        Index.open(place).verify()
 
 
 def test_what_is_not_in_the_index_is_said(folder: Path) -> None:
@@ -144,6 +208,12 @@ def test_sums_of_as_many_codes_as_can_be_are_exact() -> None:
         assert int(whole.sum(axis=0, dtype=np.int64)[0]) == MAX_EXAMPLES * extreme
 
 
+def other_order(part: bytes) -> bytes:
+    """A leaf twice."""
+    value = json.loads(part)
+    return to_json(value | {"order": [value["order"][1], *value["order"][1:]]})
+
+
 def test_a_commitment_is_checked_when_it_is_made(folder: Path) -> None:
     index = Index.open(folder)
     files = {f"{kind}/{at:04d}": (bytes(32), 1) for kind in ("basis", "scales") for at in (0, 1)}
@@ -158,6 +228,14 @@ def test_a_commitment_is_checked_when_it_is_made(folder: Path) -> None:
         (lists, files, 2, {"Model": b"x"}, "source"),
         (lists, files, 2, {"model": b""}, "source"),
     ]
+    parts = dict(made.manifest.parts)
+    for part, field in ((b"[]", "commitment.copies"), (other_order(parts[COPIES]), "commitment.copies.order")):
+        with pytest.raises(AttributionError) as refused:
+            IndexCommitment.decode(Manifest({**parts, COPIES: part}).encode())
+        assert refused.value.field == field
+    del parts[COPIES]
+    with pytest.raises(AttributionError, match=r"commitment.copies: is missing"):
+        IndexCommitment.decode(Manifest(parts).encode())
     for given, blobs, checkpoints, source, field in wrong:
         with pytest.raises(AttributionError) as refused:
             make_commitment(index.parameters, given, index.copies, blobs, [bytes(32)] * checkpoints, bytes(32), source)
