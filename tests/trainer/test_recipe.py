@@ -80,6 +80,11 @@ def test_other_spellings_have_the_same_digest(old: str, new: str) -> None:
         ),
         (
             "output: {model: tiny}",
+            "output: {model: tiny}\nattribution: {copy_cosine_ppb: 400000000}",
+            "attribution.copy_cosine_ppb: Expected `int` >= 500000000; write cosine of codes from which on",
+        ),
+        (
+            "output: {model: tiny}",
             "output: {model: tiny}\nattribution: {methods: [shapley]}",
             "attribution.methods[0]: Invalid enum value 'shapley'; write a list of lga-1, tsa-1",
         ),
@@ -101,7 +106,7 @@ def test_a_recipe_without_attribution_keeps_the_digest_that_it_had_before_there_
     assert b"attribution" not in parse_recipe(RECIPE).canonical()
     with_index = parse_recipe(RECIPE + "attribution: {}\n")
     assert with_index.canonical().startswith(
-        b'{"attribution":{"checkpoints":1,"directions":16,"methods":["lga-1","tsa-1"],"payout":{"cap_ppb":1000000000,'
+        b'{"attribution":{"checkpoints":1,"codes":4096,"copy_cosine_ppb":600000000,"methods":["lga-1","tsa-1"],'
     )
     assert parse_recipe(with_index.canonical()) == with_index
 
