@@ -93,6 +93,18 @@ class MeasuredRun:
         return [f"{row.example.prompt}{row.example.completion}" for row in self.rows]
 
 
+def calibration_queries(prepared: PreparedRun, tokenizer: Any, count: int) -> tuple[Tokens, ...]:
+    """At most `count` rows as queries: held-out ones, then, where these are too few, rows that were trained on."""
+    limit = prepared.recipe.train.sequence_tokens
+    candidates = [tokenise(tokenizer, example, limit) for example in prepared.held_out[:count]]
+    if len(candidates) < count:
+        candidates += [row.tokens for row in indexed_rows(prepared, tokenizer)]
+    queries = [tokens for tokens in candidates if len(tokens.ids) > max(1, tokens.prompt_length)]
+    if not queries:
+        raise UsageError("no row of the recipe predicts a token: there is nothing to ask with")
+    return tuple(queries[:count])
+
+
 class RetrainRun:
     """`attribution.measure.retrain.RetrainTask` over a recorded run; one base model serves all retrains."""
 

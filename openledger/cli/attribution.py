@@ -14,13 +14,14 @@ from openledger.cli.trust import add_trust_options
 from openledger.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from attribution.calibrate import Calibration
+    from collections.abc import Sequence
+
+    from attribution.calibrate import Calibration, Deviations
     from attribution.index import Index
     from attribution.measure.certificate import Certificate
     from openledger.content import ContentStore
     from trainer.explain import Explainer
     from trainer.publish import ClientLedger
-    from trainer.quality import MeasuredRun
 
 _MEASURE_EXAMPLES = """\
 examples:
@@ -32,10 +33,14 @@ every retrain is kept: an interrupted measurement goes on where it was, one with
 """
 _CALIBRATE_EXAMPLES = """\
 examples:
-  openledger attribution calibrate --model helper --queries 32
+  openledger attribution calibrate --model helper
+  openledger attribution calibrate --model helper --device cuda        a GPU against the CPU, 256 queries
 
-the deviations are those of this machine; a band for others needs tables of other machines, too
+queries are held-out rows of the recipe, then rows that were trained on; in batches they are padded to one length.
+The deviations are those of this machine; a band for others needs tables of other machines, too.
 """
+# Queries of a calibration; with another device more: its own work is fast, and rare deviations count.
+CALIBRATION_QUERIES, DEVICE_QUERIES = 32, 256
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,32 +67,34 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_CALIBRATE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    calibrate.add_argument("--device", default="", metavar="NAME", help="compare this device, as torch names it: cuda")
     calibrate.set_defaults(run=_calibrate, signer=None)
+    measure.add_argument("--queries", type=int, default=32, metavar="N", help="held-out rows to ask with (32)")
+    calibrate.add_argument(
+        "--queries",
+        type=int,
+        metavar="N",
+        help=f"rows to ask with ({CALIBRATION_QUERIES}, with --device {DEVICE_QUERIES})",
+    )
     for action in (measure, calibrate):
         action.add_argument("--model", required=True, metavar="MODEL", help="model or entry with a gradient index")
-        action.add_argument("--queries", type=int, default=32, metavar="N", help="held-out rows to ask with (32)")
         action.add_argument("--content", metavar="URL", help="content store, folder or URL ($OPENLEDGER_CONTENT)")
         add_trust_options(action, one_answer=False)
 
 
-def _open(args: argparse.Namespace, ledger: ClientLedger, store: ContentStore) -> tuple[Explainer, Index, MeasuredRun]:
-    """The recorded run as a task, with its index."""
+def _open(args: argparse.Namespace, ledger: ClientLedger, store: ContentStore) -> tuple[Explainer, Index]:
+    """The recorded run and its gradient index."""
     from openledger.errors import UsageError
     from trainer.explain import Explainer
     from trainer.explain_facts import read_facts
-    from trainer.quality import MeasuredRun
-    from trainer.workflow import repeatable_run
 
     if not 1 <= args.queries <= 10_000:
         raise UsageError("--queries is 1 to 10000")
     explainer = Explainer(read_facts(ledger, args.model), store, note)
-    entry_id = explainer.entries.facts.entry_id
-    index = explainer.indexes(entry_id).gradients
+    index = explainer.indexes(explainer.entries.facts.entry_id).gradients
     if index is None:
         raise UsageError(f"{args.model} has no gradient index: add lga-1 to attribution.methods of its recipe")
-    prepared, base_folder, adapter_folder = repeatable_run(entry_id, ledger, store, queries=args.queries)
-    run = MeasuredRun.of(prepared, base_folder, adapter_folder, explainer.tokenizer, args.queries)
-    return explainer, index, run
+    return explainer, index
 
 
 def _measure(args: argparse.Namespace) -> int:
@@ -101,14 +108,25 @@ def _measure(args: argparse.Namespace) -> int:
     from openledger.errors import UsageError
     from trainer.base_model import cache_home
     from trainer.environment import prepare
-    from trainer.quality import METHOD, RetrainRun, committed_scores, compared_scores, publish_quality
+    from trainer.quality import (
+        METHOD,
+        MeasuredRun,
+        RetrainRun,
+        committed_scores,
+        compared_scores,
+        publish_quality,
+    )
+    from trainer.workflow import repeatable_run
 
     prepare()
     if not 1 <= args.subsets <= 10_000 or not 1 <= args.contributor_subsets <= 10_000 or not 2 <= args.seeds <= 16:
         raise UsageError("--subsets and --contributor-subsets are 1 to 10000, --seeds 2 to 16")
     store = ContentStore.open(args.content)
     with open_ledger(args) as ledger:
-        explainer, index, run = _open(args, ledger, store)
+        explainer, index = _open(args, ledger, store)
+        entry_id = explainer.entries.facts.entry_id
+        repeatable = repeatable_run(entry_id, ledger, store, queries=args.queries)
+        run = MeasuredRun.of(*repeatable, explainer.tokenizer, args.queries)
         protocol = Protocol(args.subsets, args.contributor_subsets, tuple(range(1, args.seeds + 1)))
         note(f"{len(run.rows)} rows, {len(set(run.owners))} contributors, {len(run.queries)} queries")
         scores = {METHOD: committed_scores(explainer, index, run, counting("queries"))}
@@ -148,16 +166,26 @@ def _interval(interval: Any) -> str:
 
 def _calibrate(args: argparse.Namespace) -> int:
     from attribution.calibrate import calibrate
+    from attribution.calibration_ways import default_ways, device_ways
     from openledger.cli.train import open_ledger
     from openledger.content import ContentStore
     from trainer.environment import prepare
+    from trainer.quality import calibration_queries
+    from trainer.workflow import repeatable_run
 
     prepare()
+    ways = device_ways(args.device) if args.device else default_ways()
+    if args.queries is None:
+        args.queries = DEVICE_QUERIES if args.device else CALIBRATION_QUERIES
     store = ContentStore.open(args.content)
     with open_ledger(args) as ledger:
-        explainer, index, run = _open(args, ledger, store)
-        models = explainer.models(explainer.entries.facts.entry_id)
-        result = calibrate(models, index.feature_map, run.queries, progress=counting("ways to compute"))
+        explainer, index = _open(args, ledger, store)
+        entry_id = explainer.entries.facts.entry_id
+        prepared, _, _ = repeatable_run(entry_id, ledger, store, queries=args.queries)
+        queries = calibration_queries(prepared, explainer.tokenizer, args.queries)
+        note(f"{len(queries)} queries in {len(ways) + 1} ways")
+        models = explainer.models(entry_id)
+        result = calibrate(models, index.feature_map, queries, ways, counting("queries in all ways"))
     _show_calibration(args, result)
     return ExitCode.OK
 
@@ -165,6 +193,20 @@ def _calibrate(args: argparse.Namespace) -> int:
 def _show_calibration(args: argparse.Namespace, result: Calibration) -> None:
     from dataclasses import asdict
 
+    if args.context.as_json:
+        args.context.output.show(asdict(result))
+        return
+    asked = (
+        f"{result.queries} queries of {result.shortest_tokens} to {result.longest_tokens} tokens, "
+        f"{result.padded_queries} of them padded in the largest batches"
+    )
+    _show_deviations(args, f"Deviation of query codes from float64 on the CPU, {asked}", result.deviations)
+    if result.against_float32:
+        _show_deviations(args, "Deviation of query codes from float32 on the CPU", result.against_float32)
+    print(f"band {result.band_ppb / PPB:.1e}: {result.advice}")
+
+
+def _show_deviations(args: argparse.Namespace, title: str, deviations: Sequence[Deviations]) -> None:
     rows = [
         (
             item.way,
@@ -174,10 +216,7 @@ def _show_calibration(args: argparse.Namespace, result: Calibration) -> None:
             item.largest_code_difference,
             "must be rejected" if item.control else "",
         )
-        for item in result.deviations
+        for item in deviations
     ]
     columns = ("way", "median", "largest", "codes changed", "by at most", "")
-    title = f"Deviation of query codes from float64 on this machine, {result.queries} queries"
-    args.context.output.rows(title, columns, rows, asdict(result))
-    if not args.context.as_json:
-        print(f"band {result.band_ppb / PPB:.1e}: {result.advice}")
+    args.context.output.rows(title, columns, rows, {})

@@ -89,6 +89,31 @@ def test_a_calibration_lists_ways_controls_and_the_band(capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     for text in ("float32, batches of 8", "float64, sums in another order", "must be rejected", "band "):
         assert text in shown
+    assert "from float32 on the CPU" not in shown
+
+
+def test_a_calibration_asks_with_rows_of_different_lengths_of_held_out_and_trained_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("openledger.cli.attribution.CALIBRATION_QUERIES", 14)  # thirteen rows are held out
+    assert main(["attribution", "calibrate", "--model", "first", "--output", "json"]) == ExitCode.OK
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    assert (found["queries"], found["against_float32"]) == (14, [])
+    assert found["shortest_tokens"] < found["longest_tokens"]
+    assert found["padded_queries"] > 0
+    assert "14 queries in 14 ways" in printed.err
+    assert f"queries in all ways: {14 * 14 * 2} of {14 * 14 * 2}" in printed.err
+
+
+def test_another_device_is_compared_with_float64_and_float32_of_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+    """The CPU stands for a GPU."""
+    words = ["attribution", "calibrate", "--model", "first", "--queries", "3", "--device", "cpu"]
+    assert main(words) == ExitCode.OK
+    shown = capsys.readouterr().out
+    for text in ("from float64 on the CPU, 3 queries of ", "from float32 on the CPU", "float32 on cpu, batches of 32"):
+        assert text in shown
+    assert shown.count("float32 on cpu, sums in another order") == 2
 
 
 @pytest.mark.parametrize(
@@ -97,6 +122,8 @@ def test_a_calibration_lists_ways_controls_and_the_band(capsys: pytest.CaptureFi
         (["measure", "--model", "first", "--seeds", "1"], "--seeds 2 to 16"),
         (["measure", "--model", "first", "--queries", "0"], "--queries is 1 to 10000"),
         (["calibrate", "--model", "base"], "committed to no attribution"),
+        (["calibrate", "--model", "first", "--queries", "0"], "--queries is 1 to 10000"),
+        (["calibrate", "--model", "first", "--device", "toaster"], "device: torch cannot use 'toaster' here"),
     ],
 )
 def test_mistakes_give_one_line(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
