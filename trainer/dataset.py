@@ -23,6 +23,7 @@ class ContributionRecord:
     # When it was registered: height of its block and its number among the DataNet's submissions.
     registered_height: int = 0
     registered_number: int = 0
+    datanet_id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ model and compares them within the band of the method.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from abci_app.modules.models_records import StoredEntry
 from attribution import codes as code_form
@@ -32,10 +32,10 @@ from openledger.errors import NotVerified, UsageError
 from openledger.rows import load_batch
 from trainer.adapted_model import AdaptedModel
 from trainer.base_model import cache_home
-from trainer.dataset import ContributionRecord
 from trainer.explain_facts import KnownEntries
 from trainer.indexes import ADAPTERS_FOLDER
 from trainer.publish import from_entry
+from trainer.registration import ContributionSource
 from trainer.train import CONFIG_FILE
 from trainer.workflow import KnownEntry, artefact_folder
 
@@ -261,13 +261,6 @@ class Explainer:
 
     def _stored(self, entry_id: bytes) -> StoredEntry:
         return self.entries.stored[entry_id]
-
-
-class ContributionSource(Protocol):
-    """Where contributions are looked up; `trainer.publish.ClientLedger` fulfils it."""
-
-    def contribution(self, contribution_id: bytes) -> ContributionRecord:
-        """One contribution."""
 
 
 def row_text(source: ContributionSource, store: ContentStore, contribution_id: bytes, row_leaf: bytes) -> str | None:

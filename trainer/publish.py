@@ -395,6 +395,5 @@ def _contribution(item: FullContribution) -> ContributionRecord:
         record.rows_root, record.row_count, record.byte_count, record.content_digest, record.sketch
     )
     stored = item.stored
-    return ContributionRecord(
-        item.contribution_id, record.contributor, commitment, stored.height, stored.submitted_number
-    )
+    when = stored.height, stored.submitted_number
+    return ContributionRecord(item.contribution_id, record.contributor, commitment, *when, record.datanet_id)

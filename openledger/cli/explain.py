@@ -91,7 +91,7 @@ def _explain(args: argparse.Namespace, store: ContentStore) -> int:
         explainer = Explainer(read_facts(ledger, args.model), store, note)
         exchange = explainer.exchange(prompt, answer, args.max_tokens)
         document = explainer.explain(exchange, rows=args.rows)
-        checked = _check(args, document, explainer, repeat=False)
+        checked = _check(args, document, explainer, ledger, repeat=False)
         if args.write:
             write_file(args.write, document.encode())
         _show(args, document, explainer, ledger, store, checked)
@@ -110,15 +110,18 @@ def _verify(args: argparse.Namespace, store: ContentStore) -> int:
     with open_ledger(args) as ledger:
         facts = read_facts(ledger, entry_text(bytes.fromhex(document.entry_id)))
         explainer = Explainer(facts, store, note)
-        checked = _check(args, document, explainer, repeat=not args.integers_only)
+        checked = _check(args, document, explainer, ledger, repeat=not args.integers_only)
         _show(args, document, explainer, ledger, store, checked)
     return ExitCode.OK
 
 
-def _check(args: argparse.Namespace, document: Explanation, explainer: Explainer, *, repeat: bool) -> list[str]:
+def _check(
+    args: argparse.Namespace, document: Explanation, explainer: Explainer, ledger: ClientLedger, *, repeat: bool
+) -> list[str]:
     """Sentences on what was verified; raises `NotVerified` with the first field that differs."""
     from attribution.explanation import unchecked, verify_integers
     from openledger.errors import NotVerified
+    from trainer.registration import check_registration
 
     facts = explainer.entries.facts
     difference = verify_integers(document, facts)
@@ -135,6 +138,8 @@ def _check(args: argparse.Namespace, document: Explanation, explainer: Explainer
         if difference is not None:
             raise NotVerified(f"the explanation is not what follows from the index: {difference}")
         lines.append("best rows and contributions: recomputed from the codes of all rows")
+        copies = sum(check_registration(ledger, each) for each in evidence.values())
+        lines.append(f"copies by their codes, {copies} rows: found again, each registered after the row it is like")
         lines += explainer.reexecute(document)
     elif args.verify:
         lines += [f"not checked without the model: {name}" for name in unchecked(document)]

@@ -1,6 +1,7 @@
 """The command `explain`: what people see, what is written, and how a forgery ends."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def test_a_written_explanation_verifies_and_a_forged_one_names_the_field(
     shown = capsys.readouterr().out
     assert shown.count("repeated: distance") == 2
     assert "best rows and contributions: recomputed from the codes of all rows" in shown
+    assert re.search(r"verified: copies by their codes, \d+ rows: found again, each registered after the row", shown)
     assert main(["explain", "--verify", "e.json", "--integers-only"]) == ExitCode.OK
     assert "not checked without the model: whether the codes are those of prompt and output" in capsys.readouterr().out
     forged = json.loads(Path("e.json").read_text())
