@@ -39,6 +39,14 @@ _CHUNK_BYTES = 2**20
 Array = npt.NDArray[Any]
 
 
+class DamagedFile(AttributionError):
+    """An array file is missing, cut short or changed: `path` can be made or fetched again."""
+
+    def __init__(self, path: Path, field: str, reason: str) -> None:
+        super().__init__(field, reason)
+        self.path = path
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     type: str
@@ -62,16 +70,18 @@ class ArrayFile:
 
     @classmethod
     def open(cls, path: Path, field: str) -> "ArrayFile":
-        """Read the header; raises `AttributionError` for `field` when the file is missing, cut short or malformed."""
+        """Read the header; raises `DamagedFile` for `field` when the file is missing, cut short or malformed."""
         try:
             size = path.stat().st_size
             with path.open("rb") as source:
                 header = _read_header(source, size, field)
+            places, end = _places(header, field)
         except OSError as error:
-            raise AttributionError(field, f"{path.name} cannot be read: {error.strerror or error}") from error
-        places, end = _places(header, field)
+            raise DamagedFile(path, field, f"{path.name} cannot be read: {error.strerror or error}") from error
+        except AttributionError as error:
+            raise DamagedFile(path, field, error.reason) from error
         if end + _PREFIX_BYTES + len(to_json(header)) != size:
-            raise AttributionError(field, f"{path.name} has {size} bytes, not what its header says; fetch it again")
+            raise DamagedFile(path, field, f"{path.name} has {size} bytes, not what its header says; fetch it again")
         start = size - end
         moved = {
             name: _Place(place.type, place.shape, place.digest, place.offset + start) for name, place in places.items()
@@ -79,15 +89,20 @@ class ArrayFile:
         return cls(path, field, header["about"], moved)
 
     def read(self, name: str) -> Array:
-        """One array, checked against its digest; raises `AttributionError`."""
+        """One array, checked against its digest; raises `DamagedFile`, `AttributionError` for an unknown name."""
         place = self.places.get(name)
         if place is None:
             raise AttributionError(self.field, f"{self.path.name} has no array {name!r}")
-        with self.path.open("rb") as source:
-            source.seek(place.offset)
-            data = source.read(place.byte_count)
+        try:
+            with self.path.open("rb") as source:
+                source.seek(place.offset)
+                data = source.read(place.byte_count)
+        except OSError as error:
+            reason = f"{self.path.name} cannot be read: {error.strerror or error}"
+            raise DamagedFile(self.path, self.field, reason) from error
         if sha256(data).digest() != place.digest:
-            raise AttributionError(self.field, f"array {name!r} of {self.path.name} is damaged; fetch it again")
+            reason = f"array {name!r} of {self.path.name} is damaged; fetch it again"
+            raise DamagedFile(self.path, self.field, reason)
         values: Array = np.frombuffer(data, dtype=place.type).reshape(place.shape)
         return values.astype(values.dtype.newbyteorder("="))
 

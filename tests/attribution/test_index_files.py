@@ -10,7 +10,16 @@ import pytest
 
 from attribution.basis import ModuleBasis, ModuleScale
 from attribution.errors import AttributionError
-from attribution.index_files import MAGIC, MAX_ARRAYS, ArrayFile, digest_of, read_whole, write_arrays, write_whole
+from attribution.index_files import (
+    MAGIC,
+    MAX_ARRAYS,
+    ArrayFile,
+    DamagedFile,
+    digest_of,
+    read_whole,
+    write_arrays,
+    write_whole,
+)
 from attribution.map_files import read_basis, read_scales, write_basis, write_scales
 from attribution.parameters import ModuleShape
 
@@ -110,9 +119,22 @@ def array_row(**changes: Any) -> list[Any]:
 )
 def test_whatever_is_no_array_file_is_refused_under_its_field(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "file").write_bytes(data)
-    with pytest.raises(AttributionError) as refused:
+    with pytest.raises(DamagedFile) as refused:
         ArrayFile.open(tmp_path / "file", "basis/0000")
-    assert refused.value.field == "basis/0000"
+    assert (refused.value.field, refused.value.path) == ("basis/0000", tmp_path / "file")
+    assert str(refused.value) == f"basis/0000: {refused.value.reason}"
+
+
+def test_a_file_that_is_not_there_or_goes_away_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with pytest.raises(DamagedFile, match="f: file cannot be read: No such file") as refused:
+        ArrayFile.open(path, "f")
+    assert refused.value.path == path
+    write_arrays(path, some_arrays())
+    stored = ArrayFile.open(path, "f")
+    path.unlink()
+    with pytest.raises(DamagedFile, match="f: file cannot be read: No such file"):
+        stored.read("codes")
 
 
 MODULES = [ModuleShape("a", 3, 2, 2, 1), ModuleShape("b", 2, 2, 1, 2)]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydivsufsort import divsufsort
 
 from attribution.suffix_array import Builder, by_prefix_doubling, by_sorted_bytes, suffix_array
 
@@ -40,6 +42,24 @@ def test_one_number_repeated_is_the_deepest_text() -> None:
     text = np.full(5_000, 3, np.uint32)
     expected = list(range(4_999, -1, -1))
     assert [builder(text).tolist() for builder in BUILDERS] == [expected, expected]
+
+
+@given(text=texts())
+def test_texts_of_more_than_two_gigabytes_take_the_librarys_other_function(text: list[int]) -> None:
+    """It chooses that one by the length of the bytes; here it is made to, whatever the length."""
+    types: list[np.dtype[np.signedinteger[Any]]] = []
+
+    def with_64_bits(encoded: Any) -> Any:
+        starts = divsufsort(encoded, force64=True)
+        types.append(starts.dtype)
+        return starts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pydivsufsort.divsufsort", with_64_bits)
+        array = by_sorted_bytes(np.array(text, np.uint32))
+    assert array.dtype == np.dtype(np.uint32)
+    assert array.tolist() == by_prefix_doubling(np.array(text, np.uint32)).tolist()
+    assert types == ([np.dtype(np.int64)] if text else [])
 
 
 def test_without_the_library_numpy_sorts(monkeypatch: pytest.MonkeyPatch) -> None:
