@@ -5,15 +5,18 @@ For gradients G_i [out, in] of examples i (for LoRA B matrices in = rank):
     U  = leading m eigenvectors of mean_i G_i G_i^T     [out, m]     `output`
     R  = eigenvectors of mean_i G_i^T G_i               [in, r]      `rank`
     c_i = U^T G_i R                                     [m, r]       coordinates
-    v  = mean_i c_i^2 (elementwise);  s = 1 / sqrt(v + damping x mean(v))        scale
+    v  = mean_i c_i^2 (elementwise)                     [m, r]       second moment
+    u  = mean_i |G_i|^2 / (out x in)                                 what v would be everywhere without structure
+    s  = 1 / sqrt(v + damping x u), 0 where not kept    [m, r]       scale
 
 U and R are stored as int16, s as int32, each with one power-of-two exponent (value = integer x 2^-exponent). So the
 only floats that depend on the machine are the gradients themselves. The scale is the diagonal of a damped whitening:
-K-FAC's eigenbasis (Martens & Grosse 2015) with corrected eigenvalues (George et al. 2018), restricted to the leading
-directions.
+K-FAC's eigenbasis (Martens & Grosse 2015) with corrected eigenvalues (George et al. 2018). Of all modules together
+the coordinates with the largest v / u are kept: whitened, they vary most, and the rest hardly changes a product.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +33,12 @@ if TYPE_CHECKING:
 Int16Array = npt.NDArray[np.int16]
 Int32Array = npt.NDArray[np.int32]
 Float64Array = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
-# Output directions of a module that are kept unless asked otherwise.
-DEFAULT_DIRECTIONS = 64
-# 0.1 x the mean second moment: near the best on every task that was measured (docs/attribution.md).
-DEFAULT_DAMPING_PPB = PPB // 10
+# Output directions of a module among which coordinates are chosen unless asked otherwise.
+DEFAULT_DIRECTIONS = 256
+# 1.0 x the mean second moment of all entries: near the best on every task that was measured (docs/attribution.md).
+DEFAULT_DAMPING_PPB = PPB
 # Largest magnitude of a scale integer: a 32-bit number with room for its sign.
 SCALE_LIMIT = 2**31 - 1
 # Second moments lie between 2^-1074, the smallest float64, and this, so s between 2^-506 and 2^537.
@@ -80,7 +84,7 @@ class ModuleBasis:
 
 @dataclass(frozen=True, eq=False)
 class ModuleScale:
-    """s of one module, int32 [m, r]; value = integer x 2^-exponent. Zero where nothing was ever seen."""
+    """s of one module, int32 [m, r]; value = integer x 2^-exponent. Zero for coordinates that give no code."""
 
     values: Int32Array
     exponent: int
@@ -108,6 +112,11 @@ class Moments:
         flat = gradients.reshape(-1, gradients.shape[2])
         self.column += flat.T @ flat
         self.count += len(gradients)
+
+    @property
+    def entry_mean(self) -> float:
+        """u: mean square of all entries of the gradients."""
+        return float(self.row.trace()) / (max(1, self.count) * self.row.shape[0] * self.column.shape[0])
 
     def basis(self, directions: int = DEFAULT_DIRECTIONS, rank_directions: int | None = None) -> ModuleBasis:
         """Eigenbasis of the means."""
@@ -148,20 +157,46 @@ def _leading(moment: Any, count: int | None) -> tuple[Int16Array, int]:
     return np.clip(integers, -CODE_LIMIT, CODE_LIMIT).astype(np.int16), exponent
 
 
-def fit_scale(second_moment: Float64Array, damping_ppb: int = DEFAULT_DAMPING_PPB) -> ModuleScale:
-    """s = 1 / sqrt(v + damping x mean(v)) in 30 bits, for v = `second_moment` [m, r] >= 0.
+def fit_scale(
+    second_moment: Float64Array, entry_mean: float, kept: BoolArray, damping_ppb: int = DEFAULT_DAMPING_PPB
+) -> ModuleScale:
+    """s = 1 / sqrt(v + damping x u) in 30 bits where `kept`, else 0; v = `second_moment` [m, r] > 0, u = `entry_mean`.
 
-    A module that saw no gradient at all (v = 0) has scale 0: it contributes nothing. Raises `AttributionError` for
-    what is negative, not finite or above `LARGEST_SECOND_MOMENT`.
+    Raises `AttributionError` for what is negative, not finite or above `LARGEST_SECOND_MOMENT`.
     """
-    with np.errstate(over="ignore"):
-        mean = float(second_moment.mean())
-    if not (mean <= LARGEST_SECOND_MOMENT and bool((second_moment >= 0).all())):
-        raise AttributionError("second moment", "is negative, too large or not finite; a gradient overflowed")
-    if mean == 0.0:
+    check_moments(second_moment, entry_mean)
+    if not kept.any():
         return ModuleScale(np.zeros(second_moment.shape, np.int32), 0)
     with np.errstate(divide="ignore"):
-        scale = 1.0 / np.sqrt(second_moment + mean * (damping_ppb / PPB))
-    scale[~np.isfinite(scale)] = 0.0  # without damping, where nothing was seen
+        scale = 1.0 / np.sqrt(second_moment + entry_mean * (damping_ppb / PPB))
+    scale[~kept] = 0.0
     exponent = 30 - math.frexp(float(scale.max()))[1]
-    return ModuleScale(np.rint(np.ldexp(scale, exponent)).astype(np.int32), exponent)
+    integers = np.rint(np.ldexp(scale, exponent)).astype(np.int32)
+    # One that rounds to zero beside a scale 2^30 times as large would silently lose its code.
+    integers[kept & (integers == 0)] = 1
+    return ModuleScale(integers, exponent)
+
+
+def choose_coordinates(moments: Sequence[tuple[Float64Array, float]], count: int) -> list[BoolArray]:
+    """Which coordinates of all modules give codes: the `count` largest v / u (0: all), those never seen left out.
+
+    `moments` holds (v [m, r], u) by module; the answer is bool [m, r] by module. Ties go to the earlier module, then
+    to the earlier coordinate. Raises `AttributionError` like `fit_scale`.
+    """
+    for second_moment, entry_mean in moments:
+        check_moments(second_moment, entry_mean)
+    parts = [np.zeros(v.size) if u == 0.0 else (v / u).ravel() for v, u in moments]
+    ratios = np.concatenate(parts)
+    order = np.argsort(-ratios, kind="stable")[: count or None]
+    chosen = np.zeros(len(ratios), dtype=np.bool_)
+    chosen[order] = ratios[order] > 0.0
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    return [part.reshape(v.shape) for part, (v, _) in zip(np.split(chosen, ends), moments, strict=True)]
+
+
+def check_moments(second_moment: Float64Array, entry_mean: float) -> None:
+    """Second moments are finite, in bounds and not negative; raises `AttributionError`."""
+    with np.errstate(over="ignore"):
+        largest = max(float(second_moment.max(initial=0.0)), entry_mean)
+    if not (largest <= LARGEST_SECOND_MOMENT and entry_mean >= 0.0 and bool((second_moment >= 0).all())):
+        raise AttributionError("second moment", "is negative, too large or not finite; a gradient overflowed")

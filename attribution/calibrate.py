@@ -22,7 +22,7 @@ from attribution.basis import Float64Array
 from attribution.calibration_ways import Way, default_ways, on_device
 from attribution.codes import choose_exponent, quantise
 from attribution.errors import AttributionError
-from attribution.features import FeatureMap, cap_norms
+from attribution.features import FeatureMap, cap_norms, whiten
 from attribution.gradients import GradientCollector
 from attribution.loss import Tokens, make_batch
 from attribution.precision import Precision, canonical
@@ -127,7 +127,7 @@ def _whitened(
             batch = make_batch(queries[start : start + way.batch], 0, collector.device)
             gradients = collector.collect(lambda batch=batch: way.loss(model, batch))  # type: ignore[misc]
             tally.add(len(batch[0]))
-            rows.append(feature_map.whiten(number, feature_map.coordinates(number, gradients)))
+            rows.append(whiten(feature_map.checkpoints[number], gradients))
     return np.concatenate(rows)
 
 

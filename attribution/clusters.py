@@ -129,19 +129,20 @@ def cluster_rows(rows: Sequence[ClusterRow], policy: ClusterPolicy, codes: Int16
     return Clusters(len(rows), tuple(sorted(copies, key=lambda copy: copy.row)))
 
 
-def merge_scores(scores: Sequence[int], owners: Sequence[bytes], clusters: Clusters) -> dict[bytes, int]:
-    """Score of every owner: the sum of the scores of the rows that it is credited for, 0 when all are copies."""
+def credited_scores(scores: Sequence[int], owners: Sequence[bytes], clusters: Clusters) -> dict[bytes, list[int]]:
+    """Scores of the rows that every owner is credited for, none when all are copies."""
     if not len(scores) == len(owners) == clusters.count:
         raise AttributionError("scores", f"{len(scores)} scores, {len(owners)} owners, {clusters.count} rows")
-    merged = dict.fromkeys(sorted(set(owners)), 0)
+    found: dict[bytes, list[int]] = {owner: [] for owner in sorted(set(owners))}
     for score, owner, credited in zip(scores, owners, clusters.credited, strict=True):
-        merged[owner] += int(score) * credited
-    return merged
+        if credited:
+            found[owner].append(int(score))
+    return found
 
 
 def flat_weights(owners: Sequence[bytes], clusters: Clusters) -> dict[bytes, int]:
     """Credited rows of every owner: the weights of the flat part of payouts."""
-    return merge_scores([1] * len(owners), owners, clusters)
+    return {owner: len(scores) for owner, scores in credited_scores([1] * len(owners), owners, clusters).items()}
 
 
 # --- Text

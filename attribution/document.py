@@ -19,7 +19,7 @@ import binascii
 import json
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -87,25 +87,32 @@ class PolicyPart(_Part, frozen=True):
     cap_ppb: Part
     minimum_positive_ppb: Part
     pool: Hex
+    score_unit: Literal["row", "owner"]
 
 
 class OwnerLine(_Part, frozen=True):
-    """Score of an owner's sums, its credited rows, those that are copies, and its part of the positive scores alone."""
+    """Score of an owner's sums, what it is paid by (`attribution.shares.Credit.positive`) and its part of all that,
+    its credited rows and those that are copies."""
 
     owner: Hex
     score: Score
+    credit: Score
     rows: Count
     copies: Count
     share_ppb: Part
 
 
 class ContributionLine(_Part, frozen=True):
-    """Sum of the scores of one owner's credited rows of a contribution. Recomputed only by who has the codes."""
+    """One owner's credited rows of a contribution: sum of their scores, and of those above zero alone.
+
+    Recomputed only by who has the codes.
+    """
 
     contribution_id: Hex
     owner: Hex
     rows: Count
     score: Score
+    positive: Score
 
 
 class RowLine(_Part, frozen=True):
@@ -120,11 +127,15 @@ class RowLine(_Part, frozen=True):
 
 
 class EvidencePart(_Part, frozen=True):
-    """What scores are computed from: the index's commitment, its lists `owners` and `dataset` as they are hashed."""
+    """What scores are computed from: the index's commitment, its list `dataset` as it is hashed, and one of two:
+
+    its list `owners` as it is hashed, or the codes of all rows, which give that list and the list `leaves`.
+    """
 
     commitment: Base64
-    owners: Base64
     dataset: Base64
+    owners: Base64 | UnsetType = UNSET
+    codes: Base64 | UnsetType = UNSET
 
 
 class GradientPart(_Part, frozen=True):

@@ -6,7 +6,7 @@ commitment itself. Codes of all rows only where the whole index is at hand.
 """
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from attribution.codes import Int16Array
 from attribution.commitment import (
     DATASET,
     KEY_BYTES,
+    LEAVES,
     OWNER_BYTES,
     OWNERS,
     IndexCommitment,
@@ -24,10 +25,10 @@ from attribution.commitment import (
     tree_of,
 )
 from attribution.errors import AttributionError
-from attribution.index import Index
+from attribution.index import Index, rows_by_owner, sum_rows
 from attribution.scores import Int64Array, ScoreTable, row_scores
 
-SUM_BYTES = 8
+SUM_BYTES, CODE_BYTES = 8, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,29 +53,56 @@ class IndexEvidence:
         return cls(index.commitment, index.owners, index.owner_sums, keys, index.codes if with_codes else None)
 
     @classmethod
-    def decode(cls, commitment: bytes, owners: bytes, dataset: bytes, field: str) -> "IndexEvidence":
-        """Parse what `encoded` gives; raises `AttributionError` below `field` for what contradicts the commitment."""
+    def decode(
+        cls, commitment: bytes, dataset: bytes, owners: bytes | None, codes: bytes | None, field: str
+    ) -> "IndexEvidence":
+        """Parse what was encoded, sums or codes; raises `AttributionError` below `field` for what contradicts it."""
         try:
             parsed = IndexCommitment.decode(commitment)
         except AttributionError as error:
             raise AttributionError(f"{field}.commitment", str(error)) from error
-        parameters = parsed.parameters
-        rows = _items(owners, OWNER_BYTES + SUM_BYTES * parameters.codes, parameters.owners, f"{field}.owners")
-        keys = _items(dataset, KEY_BYTES, parameters.examples, f"{field}.dataset")
-        for name, items in ((OWNERS, rows), (DATASET, keys)):
-            if root_of_tree(name, tree_of(map(item_hash, items))) != parsed.list_root(name):
-                raise AttributionError(f"{field}.{name}", "is not the list that the commitment holds")
-        names = tuple(row[:OWNER_BYTES] for row in rows)
-        if list(names) != sorted(set(names)):
-            raise AttributionError(f"{field}.owners", "must increase")
-        sums = np.frombuffer(b"".join(row[OWNER_BYTES:] for row in rows), dtype="<i8").astype(np.int64)
-        return cls(parsed, names, sums.reshape(len(rows), parameters.codes), tuple(keys))
+        keys = _items(dataset, KEY_BYTES, parsed.parameters.examples, f"{field}.dataset")
+        _check_list(parsed, DATASET, keys, f"{field}.dataset")
+        if (owners is None) == (codes is None):
+            raise AttributionError(field, "needs the sums of owners or the codes of rows, one of the two")
+        if owners is not None:
+            return cls(parsed, *_sums(parsed, owners, f"{field}.owners"), tuple(keys))
+        return cls._of_codes(parsed, tuple(keys), codes or b"", field)
+
+    @classmethod
+    def _of_codes(
+        cls, commitment: IndexCommitment, keys: tuple[bytes, ...], data: bytes, field: str
+    ) -> "IndexEvidence":
+        parameters = commitment.parameters
+        rows = _items(data, CODE_BYTES * parameters.codes, parameters.examples, f"{field}.codes")
+        _check_list(commitment, LEAVES, [key + row for key, row in zip(keys, rows, strict=True)], f"{field}.codes")
+        codes = np.frombuffer(data, dtype="<i2").astype(np.int16).reshape(len(rows), parameters.codes)
+        of_owner = rows_by_owner([owner_of(key) for key in keys], commitment.copies.leader_of)
+        sums = np.stack([sum_rows(codes, numbers) for numbers in of_owner.values()])
+        evidence = cls(commitment, tuple(of_owner), sums, keys, codes)
+        _check_list(commitment, OWNERS, evidence.owner_items, f"{field}.codes")
+        return evidence
 
     @property
-    def encoded(self) -> tuple[bytes, bytes, bytes]:
-        """Commitment, list of owners, list of leaves, as they are hashed."""
-        rows = (owner + row.astype("<i8").tobytes() for owner, row in zip(self.owners, self.owner_sums, strict=True))
-        return self.commitment.encode(), b"".join(rows), b"".join(self.keys)
+    def owner_items(self) -> list[bytes]:
+        """The list `owners` as it is hashed: address and sums of each."""
+        return [owner + row.astype("<i8").tobytes() for owner, row in zip(self.owners, self.owner_sums, strict=True)]
+
+    def encoded(self, *, codes: bool) -> tuple[bytes, bytes, bytes | None, bytes | None]:
+        """What `decode` reads: with the codes of all rows, which must be at hand, or with the sums of owners."""
+        whole = (self.commitment.encode(), b"".join(self.keys))
+        if not codes:
+            return *whole, b"".join(self.owner_items), None
+        if self.codes is None:
+            raise AttributionError("evidence", "has no codes of rows: open the index and read it with codes")
+        return *whole, None, np.asarray(self.codes).astype("<i2").tobytes()
+
+    def encoded_bytes(self, *, codes: bool) -> int:
+        """Length of lists and codes of `encoded`, without making them."""
+        parameters = self.commitment.parameters
+        of_owner, of_row = OWNER_BYTES + SUM_BYTES * parameters.codes, CODE_BYTES * parameters.codes
+        lists = of_row * parameters.examples if codes else of_owner * parameters.owners
+        return KEY_BYTES * parameters.examples + lists
 
     @cached_property
     def table(self) -> ScoreTable:
@@ -89,18 +117,23 @@ class IndexEvidence:
     @cached_property
     def rows_of_owner(self) -> dict[bytes, int]:
         """Credited rows of every owner: the weights of the flat part."""
-        counts = Counter(key[64:96] for number, key in enumerate(self.keys) if number not in self.leader_of)
+        counts = Counter(owner_of(key) for number, key in enumerate(self.keys) if number not in self.leader_of)
         return {owner: counts.get(owner, 0) for owner in self.owners}
 
     @cached_property
     def copies_of_owner(self) -> dict[bytes, int]:
         """Rows of every owner that are copies, its own or another's."""
-        counts = Counter(self.keys[number][64:96] for number in self.leader_of)
+        counts = Counter(owner_of(self.keys[number]) for number in self.leader_of)
         return {owner: counts.get(owner, 0) for owner in self.owners}
 
     def row_scores(self, query: Int16Array) -> list[int] | None:
         """Score of every row in the order of the leaves, or None without codes."""
         return None if self.codes is None else row_scores(np.asarray(self.codes), query).tolist()
+
+
+def owner_of(key: bytes) -> bytes:
+    """The owner in a leaf's key: row leaf | contribution | owner."""
+    return key[64:96]
 
 
 def best_rows(scores: list[int], copies: Container[int], count: int) -> list[int]:
@@ -111,18 +144,35 @@ def best_rows(scores: list[int], copies: Container[int], count: int) -> list[int
 
 def best_contributions(
     keys: tuple[bytes, ...], scores: list[int], copies: Container[int], count: int
-) -> list[tuple[bytes, bytes, int, int]]:
-    """(contribution, owner, rows, score) of the contributions with the highest scores above zero, ties by id.
+) -> list[tuple[bytes, bytes, int, int, int]]:
+    """(contribution, owner, rows, score, positive scores) of those with the most positive scores, ties by id.
 
-    Of credited rows alone.
+    Of credited rows alone; without those that have no row above zero.
     """
-    totals: dict[tuple[bytes, bytes], tuple[int, int]] = {}
+    totals: dict[tuple[bytes, bytes], tuple[int, int, int]] = {}
     for number, (key, score) in enumerate(zip(keys, scores, strict=True)):
         if number not in copies:
-            rows, total = totals.get((key[32:64], key[64:96]), (0, 0))
-            totals[key[32:64], key[64:96]] = rows + 1, total + score
-    lines = [(contribution, owner, *total) for (contribution, owner), total in totals.items()]
-    return sorted((line for line in lines if line[3] > 0), key=lambda line: (-line[3], line[:2]))[:count]
+            rows, total, positive = totals.get((key[32:64], owner_of(key)), (0, 0, 0))
+            totals[key[32:64], owner_of(key)] = rows + 1, total + score, positive + max(0, score)
+    found = [(contribution, owner, *known) for (contribution, owner), known in totals.items() if known[2]]
+    return sorted(found, key=lambda line: (-line[4], line[:2]))[:count]
+
+
+def _sums(commitment: IndexCommitment, data: bytes, field: str) -> tuple[tuple[bytes, ...], Int64Array]:
+    """Owners and their sums from the list `owners`."""
+    parameters = commitment.parameters
+    rows = _items(data, OWNER_BYTES + SUM_BYTES * parameters.codes, parameters.owners, field)
+    _check_list(commitment, OWNERS, rows, field)
+    names = tuple(row[:OWNER_BYTES] for row in rows)
+    if list(names) != sorted(set(names)):
+        raise AttributionError(field, "must increase")
+    sums = np.frombuffer(b"".join(row[OWNER_BYTES:] for row in rows), dtype="<i8").astype(np.int64)
+    return names, sums.reshape(len(rows), parameters.codes)
+
+
+def _check_list(commitment: IndexCommitment, name: str, items: Sequence[bytes], field: str) -> None:
+    if root_of_tree(name, tree_of(map(item_hash, items))) != commitment.list_root(name):
+        raise AttributionError(field, f"is not the list {name} that the commitment holds")
 
 
 def _items(data: bytes, size: int, count: int, field: str) -> list[bytes]:

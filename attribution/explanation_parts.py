@@ -37,12 +37,15 @@ from attribution.document import (
 )
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.errors import AttributionError
-from attribution.evidence import IndexEvidence, best_contributions, best_rows
+from attribution.evidence import IndexEvidence, best_contributions, best_rows, owner_of
 from attribution.inheritance import Layer, layered_shares
 from attribution.scores import row_scores
-from attribution.shares import PayoutPolicy, Shares, payout_shares
+from attribution.shares import OWNER, ROW, Credit, PayoutPolicy, Shares, credits_of, payout_shares
 from attribution.span_proof import verify_spans
 from attribution.spans import Span
+
+# Of one layer: the codes of some two thousand rows.
+MAX_EMBEDDED_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +187,9 @@ def _gradient_part(place: str, given: LayerInputs, policy: PayoutPolicy) -> tupl
         count = evidence.commitment.parameters.codes
         raise Refuted(Difference(f"{place}.query_codes", f"{count} codes", f"{len(query.values)} codes"))
     scores = dict(zip(evidence.owners, evidence.table.scores(query.values), strict=True))
-    alone = payout_shares(scores, {}, PayoutPolicy(PPB, 0, PPB, 0, policy.pool))
     of_all = evidence.row_scores(query.values)
+    known = _credits(place, policy, evidence, scores, of_all)
+    alone = payout_shares(known, {}, PayoutPolicy(PPB, 0, PPB, 0, policy.pool))
     part = GradientPart(
         root.hex(),
         evidence.commitment.manifest.json("parameters"),
@@ -195,6 +199,7 @@ def _gradient_part(place: str, given: LayerInputs, policy: PayoutPolicy) -> tupl
             OwnerLine(
                 owner.hex(),
                 str(scores[owner]),
+                str(known[owner].positive),
                 evidence.rows_of_owner[owner],
                 evidence.copies_of_owner[owner],
                 share,
@@ -204,9 +209,36 @@ def _gradient_part(place: str, given: LayerInputs, policy: PayoutPolicy) -> tupl
         alone.unexplained_ppb,
         _contribution_lines(evidence, of_all, given),
         _row_lines(f"{place}.rows", evidence, given.rows, query, of_all),
-        EvidencePart(*map(to_base64, evidence.encoded)) if given.embed else UNSET,
+        _evidence_part(evidence, policy) if given.embed else UNSET,
     )
-    return part, payout_shares(scores, evidence.rows_of_owner, policy)
+    return part, payout_shares(known, evidence.rows_of_owner, policy)
+
+
+def _credits(
+    place: str, policy: PayoutPolicy, evidence: IndexEvidence, scores: Mapping[bytes, int], of_all: list[int] | None
+) -> dict[bytes, Credit]:
+    """What owners are paid by, in the unit of the policy."""
+    if policy.score_unit == OWNER:
+        return credits_of({owner: [score] for owner, score in scores.items()}, OWNER)
+    if of_all is None:
+        raise AttributionError(
+            f"{place}.evidence", "has no codes of rows, which this policy pays by: give the index, it is in the store"
+        )
+    rows: dict[bytes, list[int]] = {owner: [] for owner in evidence.owners}
+    for number, (key, score) in enumerate(zip(evidence.keys, of_all, strict=True)):
+        if number not in evidence.leader_of:
+            rows[owner_of(key)].append(score)
+    return credits_of(rows, ROW)
+
+
+def embeddable(evidence: IndexEvidence, policy: PayoutPolicy) -> bool:
+    """Whether what scores are computed from is small enough to go into a document."""
+    return evidence.encoded_bytes(codes=policy.score_unit == ROW) <= MAX_EMBEDDED_BYTES
+
+
+def _evidence_part(evidence: IndexEvidence, policy: PayoutPolicy) -> EvidencePart:
+    encoded = evidence.encoded(codes=policy.score_unit == ROW)
+    return EvidencePart(*[UNSET if part is None else to_base64(part) for part in encoded])  # type: ignore[arg-type]
 
 
 def _contribution_lines(
@@ -220,8 +252,10 @@ def _contribution_lines(
 
 def _best_lines(evidence: IndexEvidence, scores: list[int], count: int) -> tuple[ContributionLine, ...]:
     return tuple(
-        ContributionLine(contribution.hex(), owner.hex(), rows, str(score))
-        for contribution, owner, rows, score in best_contributions(evidence.keys, scores, evidence.leader_of, count)
+        ContributionLine(contribution.hex(), owner.hex(), rows, str(score), str(positive))
+        for contribution, owner, rows, score, positive in best_contributions(
+            evidence.keys, scores, evidence.leader_of, count
+        )
     )
 
 
@@ -282,7 +316,8 @@ def _span_part(place: str, given: LayerInputs, exchange: Exchange) -> tuple[Span
         proven.shares.output_tokens,
         to_base64(given.span_proof),
     )
-    return part, payout_shares(dict(proven.shares.by_owner), {}, given.commitment.policy)
+    covered = {owner: Credit(bits, bits) for owner, bits in proven.shares.by_owner}
+    return part, payout_shares(covered, {}, given.commitment.policy)
 
 
 def _span_line(span: Span) -> SpanLine:

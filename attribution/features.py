@@ -1,12 +1,13 @@
 """From gradients to features and codes: one map, fixed by integers, for training examples and queries alike.
 
 For every checkpoint e and module j (names sorted) the coordinates c [m, r] (attribution.basis) are multiplied by the
-module's scale s [m, r]; all of them in C order, one after the other, are the features phi of an example:
+module's scale s [m, r]; those whose scale is not zero, in C order, one module after the other, are the features phi of
+an example:
 
-    phi = concat_e concat_j (c x s);     |phi| > cap:  phi = phi x cap / |phi|;     codes = round(phi x 2^exponent)
+    phi = concat_e concat_j (c x s)[s > 0];    |phi| > cap:  phi = phi x cap / |phi|;    codes = round(phi x 2^exponent)
 
 Features of checkpoints are concatenated, so an inner product of two examples is the sum over checkpoints of their
-whitened gradient products. The cap keeps an outlier from weighing more than a few ordinary examples; it is 4 x the
+whitened gradient products. The cap keeps an outlier from weighing more than some ordinary examples; it is 8 x the
 median norm of the training examples, in millionths, and the same for queries.
 """
 
@@ -20,10 +21,12 @@ import numpy.typing as npt
 from attribution.basis import (
     DEFAULT_DAMPING_PPB,
     DEFAULT_DIRECTIONS,
+    BoolArray,
     Float64Array,
     ModuleBasis,
     ModuleScale,
     Moments,
+    choose_coordinates,
     fit_scale,
 )
 from attribution.codes import MAX_CODES, Codes, choose_exponent, quantise
@@ -34,7 +37,8 @@ if TYPE_CHECKING:
     import torch
 
 CAP_UNITS = 1_000_000
-DEFAULT_CAP_MEDIANS = 4
+DEFAULT_CAP_MEDIANS = 8
+DEFAULT_CHECKPOINT_CODES = 4_096
 
 # Gradients [batch, out, in] of one checkpoint by module name.
 Gradients = Mapping[str, "torch.Tensor"]
@@ -42,11 +46,14 @@ Gradients = Mapping[str, "torch.Tensor"]
 
 @dataclass(frozen=True, slots=True)
 class FeatureSettings:
-    """What is chosen before any gradient is seen. `rank_directions` None keeps all input directions.
+    """What is chosen before any gradient is seen.
 
+    `checkpoint_codes` of all modules together are kept at every checkpoint, 0 for all; they are chosen among
+    `directions` output directions and `rank_directions` (None: all) input directions of every module.
     `norm_cap_medians` is the cap in medians of the training examples' norms, 0 for none.
     """
 
+    checkpoint_codes: int = DEFAULT_CHECKPOINT_CODES
     directions: int = DEFAULT_DIRECTIONS
     rank_directions: int | None = None
     damping_ppb: int = DEFAULT_DAMPING_PPB
@@ -66,6 +73,18 @@ class ModuleMap:
         if self.scale.values.shape != self.basis.shape:
             text = f"has shape {list(self.scale.values.shape)}, its basis gives {list(self.basis.shape)}"
             raise AttributionError(f"scales.{self.name}", text)
+
+    @property
+    def kept(self) -> BoolArray:
+        """Which coordinates give codes, bool [m, r]."""
+        kept: BoolArray = self.scale.values > 0
+        return kept
+
+    def whiten(self, gradients: "torch.Tensor") -> Float64Array:
+        """c x s of the coordinates kept, float64 [batch, codes of the module], for gradients [batch, out, in]."""
+        coordinates = self.basis.coordinates(gradients).cpu().numpy()
+        whitened: Float64Array = (coordinates * self.scale.floats())[:, self.kept]
+        return whitened
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,21 +111,11 @@ class FeatureMap:
         """k, the number of codes of one example."""
         return sum(codes_of(modules) for modules in self.checkpoints)
 
-    def coordinates(self, checkpoint: int, gradients: Gradients) -> Float64Array:
-        """c of one checkpoint, float64 [batch, codes of the checkpoint]; raises `AttributionError`."""
-        return coordinates([(module.name, module.basis) for module in self.checkpoints[checkpoint]], gradients)
-
-    def whiten(self, checkpoint: int, coordinates: Float64Array) -> Float64Array:
-        """c x s of one checkpoint."""
-        scale = np.concatenate([module.scale.floats().ravel() for module in self.checkpoints[checkpoint]])
-        whitened: Float64Array = coordinates * scale
-        return whitened
-
     def features(self, gradients: Sequence[Gradients]) -> Float64Array:
         """phi, float64 [batch, k], from the gradients of every checkpoint in order."""
         if len(gradients) != len(self.checkpoints):
             raise AttributionError("gradients", f"of {len(gradients)} checkpoints, the map has {len(self.checkpoints)}")
-        parts = [self.whiten(number, self.coordinates(number, item)) for number, item in enumerate(gradients)]
+        parts = [whiten(modules, item) for modules, item in zip(self.checkpoints, gradients, strict=True)]
         return cap_norms(np.concatenate(parts, axis=1), self.norm_cap_millionths)
 
     def codes(self, features: Float64Array) -> npt.NDArray[np.int16]:
@@ -133,28 +142,17 @@ def features(gradients: Sequence[Gradients], feature_map: FeatureMap) -> Float64
     return feature_map.features(gradients)
 
 
-def coordinates(bases: Sequence[tuple[str, ModuleBasis]], gradients: Gradients) -> Float64Array:
-    """c of one checkpoint, float64 [batch, sum of m x r]."""
-    missing = sorted({name for name, _ in bases} ^ gradients.keys())
+def whiten(modules: Sequence[ModuleMap], gradients: Gradients) -> Float64Array:
+    """Features of one checkpoint before the cap, float64 [batch, codes of the checkpoint]."""
+    missing = sorted({module.name for module in modules} ^ gradients.keys())
     if missing:
         raise AttributionError("gradients", f"and basis differ in module {missing[0]}; use the index of this model")
-    parts = [basis.coordinates(gradients[name]).flatten(start_dim=1).cpu().numpy() for name, basis in bases]
-    return np.concatenate(parts, axis=1)
+    return np.concatenate([module.whiten(gradients[module.name]) for module in modules], axis=1)
 
 
 def codes_of(modules: Sequence[ModuleMap]) -> int:
     """Codes of one example at one checkpoint."""
-    return sum(module.scale.values.size for module in modules)
-
-
-def split_modules(bases: Sequence[tuple[str, ModuleBasis]], row: Float64Array) -> list[Float64Array]:
-    """A vector over the codes of one checkpoint, cut into [m, r] blocks in order."""
-    blocks, at = [], 0
-    for _, basis in bases:
-        size = basis.shape[0] * basis.shape[1]
-        blocks.append(row[at : at + size].reshape(basis.shape))
-        at += size
-    return blocks
+    return sum(int(module.kept.sum()) for module in modules)
 
 
 def norms(values: Float64Array) -> Float64Array:
@@ -189,19 +187,8 @@ def fit_in_memory(gradients: Sequence[Gradients], settings: FeatureSettings | No
     The same steps as `attribution.index_build`, which does them from disk.
     """
     chosen = settings or FeatureSettings()
-    checkpoints, parts = [], []
-    for by_name in gradients:
-        bases: list[tuple[str, ModuleBasis]] = []
-        for name in sorted(by_name):
-            moments = Moments(*by_name[name].shape[1:])
-            moments.add(by_name[name])
-            bases.append((name, moments.basis(chosen.directions, chosen.rank_directions)))
-        rows = coordinates(bases, by_name)
-        modules = scale_modules(bases, (rows * rows).sum(axis=0) / len(rows), chosen.damping_ppb)
-        checkpoints.append(modules)
-        parts.append(rows)
-    feature_map = FeatureMap(tuple(checkpoints))
-    whole = np.concatenate([feature_map.whiten(number, rows) for number, rows in enumerate(parts)], axis=1)
+    feature_map = FeatureMap(tuple(_fit_modules(by_name, chosen) for by_name in gradients))
+    whole = feature_map.features(gradients)
     cap = norm_cap_millionths(norms(whole), chosen.norm_cap_medians)
     whole = cap_norms(whole, cap)
     feature_map = replace(
@@ -210,12 +197,56 @@ def fit_in_memory(gradients: Sequence[Gradients], settings: FeatureSettings | No
     return MemoryIndex(feature_map, whole, feature_map.codes(whole))
 
 
-def scale_modules(
-    bases: Sequence[tuple[str, ModuleBasis]], second_moments: Float64Array, damping_ppb: int
-) -> tuple[ModuleMap, ...]:
-    """Modules of one checkpoint with the scales for these mean squares of coordinates [codes of the checkpoint]."""
-    blocks = split_modules(bases, second_moments)
+def _fit_modules(gradients: Gradients, settings: FeatureSettings) -> tuple[ModuleMap, ...]:
+    fitted = []
+    for name in sorted(gradients):
+        moments = Moments(*gradients[name].shape[1:])
+        moments.add(gradients[name])
+        basis = moments.basis(settings.directions, settings.rank_directions)
+        squares = sum_of_squares(basis, gradients[name])
+        fitted.append(FittedBasis(name, basis, squares / moments.count, moments.entry_mean))
+    return choose_modules(fitted, settings)
+
+
+def sum_of_squares(basis: ModuleBasis, gradients: "torch.Tensor") -> Float64Array:
+    """Sum over a batch of c^2, float64 [m, r]."""
+    coordinates = basis.coordinates(gradients).cpu().numpy()
+    total: Float64Array = (coordinates * coordinates).sum(axis=0)
+    return total
+
+
+@dataclass(frozen=True, eq=False)
+class FittedBasis:
+    """Basis of a module, with v [m, r] and u of attribution.basis."""
+
+    name: str
+    basis: ModuleBasis
+    second_moment: Float64Array
+    entry_mean: float
+
+
+def choose_modules(fitted: Sequence[FittedBasis], settings: FeatureSettings) -> tuple[ModuleMap, ...]:
+    """The map of one checkpoint: which coordinates are kept, and their scales."""
+    kept = choose_coordinates([(one.second_moment, one.entry_mean) for one in fitted], settings.checkpoint_codes)
     return tuple(
-        ModuleMap(name, basis, fit_scale(block, damping_ppb))
-        for (name, basis), block in zip(bases, blocks, strict=True)
+        ModuleMap(one.name, one.basis, fit_scale(one.second_moment, one.entry_mean, chosen, settings.damping_ppb))
+        for one, chosen in zip(fitted, kept, strict=True)
     )
+
+
+def without_unused_directions(checkpoints: Sequence[tuple[ModuleMap, ...]]) -> tuple[tuple[ModuleMap, ...], ...]:
+    """The same map with bases cut after the last output direction of a module that any checkpoint uses."""
+    used = [max(_directions_used(module) for module in of_module) for of_module in zip(*checkpoints, strict=True)]
+    return tuple(
+        tuple(_cut(module, count) for module, count in zip(modules, used, strict=True)) for modules in checkpoints
+    )
+
+
+def _directions_used(module: ModuleMap) -> int:
+    rows = np.flatnonzero(module.kept.any(axis=1))
+    return int(rows[-1]) + 1 if len(rows) else 1
+
+
+def _cut(module: ModuleMap, count: int) -> ModuleMap:
+    basis = replace(module.basis, output=np.ascontiguousarray(module.basis.output[:, :count]))
+    return replace(module, basis=basis, scale=replace(module.scale, values=module.scale.values[:count].copy()))

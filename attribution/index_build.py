@@ -3,11 +3,11 @@
 For every checkpoint, then for all together (each line is a list of tasks, each task one file in the work folder):
 
     gradients     of the examples that the bases are fitted on, in pieces
-    basis         of one module, from these gradients, read piece by piece
-    coordinates   of all examples in pieces, with the sums of their squares; here gradients of the rest are computed
-    scales        of the checkpoint, from the sums of all pieces, added in the order of the pieces
+    basis         of one module and its second moments, from these gradients, read piece by piece
+    scales        of the checkpoint: which coordinates of all modules are kept, and how strongly each is weighed
+    features      of all examples in pieces, before the cap; here gradients of the rest are computed
 
-    norms         of the whitened features over all checkpoints, in pieces
+    norms         of the features over all checkpoints, in pieces
     limits        cap and exponent, from all norms
     codes         in pieces
     index         leaves, owner sums, roots: the files of the index, its commitment last
@@ -32,7 +32,7 @@ import numpy.typing as npt
 from attribution.basis import Float64Array
 from attribution.codes import choose_exponent
 from attribution.errors import AttributionError
-from attribution.features import CAP_UNITS, FeatureMap, cap_norms, norm_cap_millionths, norms
+from attribution.features import CAP_UNITS, FeatureMap, cap_norms, norm_cap_millionths, norms, without_unused_directions
 from attribution.index import COMMITMENT_FILE, Index
 from attribution.index_checkpoint import CheckpointBuild, ModelOf
 from attribution.index_files import ArrayFile, write_arrays
@@ -91,7 +91,7 @@ class _Build:
     def run(self, model_of: ModelOf) -> None:
         """All stages, up to the commitment."""
         for checkpoint in self._checkpoints:
-            if not checkpoint.map_path.exists():
+            if not checkpoint.done_path.exists():
                 checkpoint.run(model_of, self._run_stage)
         done = self.folder / COMMITMENT_FILE
         pieces = range(len(self.plan.pieces))
@@ -114,12 +114,11 @@ class _Build:
     @cached_property
     def _map(self) -> FeatureMap:
         """Without cap and exponent."""
-        return FeatureMap(tuple(checkpoint.modules() for checkpoint in self._checkpoints))
+        return FeatureMap(without_unused_directions([checkpoint.modules() for checkpoint in self._checkpoints]))
 
     def _whitened(self, piece: int) -> Float64Array:
         """Features of a piece over all checkpoints, before the cap."""
-        parts = [self._map.whiten(item.number, item.coordinates_of(piece)) for item in self._checkpoints]
-        return np.concatenate(parts, axis=1)
+        return np.concatenate([item.features_of(piece) for item in self._checkpoints], axis=1)
 
     def _make_norms(self, piece: int) -> None:
         whitened = self._whitened(piece)

@@ -1,7 +1,7 @@
-"""One checkpoint of a build: gradients in pieces, bases by module, coordinates in pieces, scales.
+"""One checkpoint of a build: gradients in pieces, bases by module, the map, features in pieces.
 
-Files in the checkpoint's folder: gradients-NNNNN.bin (the first pieces only, while needed), basis-NNNN.bin by module,
-coordinates-NNNNN.bin, and map.bin with all bases and scales, after which only the coordinates are needed.
+Files in the checkpoint's folder: gradients-NNNNN.bin (the first pieces only, while needed), basis-NNNN.bin by module
+with its second moments, map.bin with all bases and scales, and features-NNNNN.bin, before the cap.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,23 +9,26 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
 from attribution.basis import Float64Array, ModuleBasis, ModuleScale, Moments
 from attribution.errors import AttributionError
-from attribution.features import Gradients, ModuleMap, coordinates, scale_modules
+from attribution.features import FittedBasis, Gradients, ModuleMap, choose_modules, sum_of_squares, whiten
 from attribution.gradients import GradientCollector
 from attribution.index_files import Array, ArrayFile, write_arrays
 from attribution.index_plan import Plan
 from attribution.precision import canonical
 from attribution.sharding import Task
 
+if TYPE_CHECKING:
+    import torch
+
 # A model with the adapter of this checkpoint.
 ModelOf = Callable[[Path], Any]
 # Names of the arrays in map.bin and basis-NNNN.bin: "<module>/<kind>".
-_OUTPUT, _RANK, _SCALE = "output", "rank", "scale"
+_OUTPUT, _RANK, _SCALE, _SECOND_MOMENT, _ENTRY_MEAN = "output", "rank", "scale", "second-moment", "entry-mean"
 
 
 class RunStage(Protocol):
@@ -42,35 +45,35 @@ class CheckpointBuild:
     number: int
     folder: Path
     _model: "_Model" = field(init=False)
-    _bases: list[tuple[str, ModuleBasis]] = field(init=False, default_factory=list)
+    _modules: tuple[ModuleMap, ...] = field(init=False, default=())
 
     @property
-    def map_path(self) -> Path:
-        """The result."""
-        return self.folder / "map.bin"
+    def done_path(self) -> Path:
+        """Exists when all of it is done."""
+        return self.folder / "done.bin"
 
     def run(self, model_of: ModelOf, run_stage: RunStage) -> None:
-        """Until the map is there; the model is loaded when the first gradient is needed."""
+        """Until the map and all features are there; the model is loaded when the first gradient is needed."""
         pieces = range(len(self.plan.pieces))
         basis_pieces = pieces[: self.plan.basis_pieces]
         stage = f"checkpoint {self.number + 1}: "
         with _Model(self.plan, self.number, model_of) as self._model:
             tasks = [Task(self._gradients(at), partial(self._make_gradients, at)) for at in basis_pieces]
-            run_stage(f"{stage}gradients", tasks, self.map_path)
+            run_stage(f"{stage}gradients", tasks, self.done_path)
             names = self._module_names()
-            if names:
-                tasks = [Task(self._basis(at), partial(self._make_basis, at, name)) for at, name in enumerate(names)]
-                run_stage(f"{stage}basis", tasks, self.map_path)
-                self._bases = self._read_bases([task.path for task in tasks])
-            tasks = [Task(self._coordinates(at), partial(self._make_coordinates, at)) for at in pieces]
-            run_stage(f"{stage}coordinates", tasks, self.map_path)
-        run_stage(f"{stage}scales", [Task(self.map_path, self._make_map)], self.map_path)
+            tasks = [Task(self._basis(at), partial(self._make_basis, at, name)) for at, name in enumerate(names)]
+            run_stage(f"{stage}basis", tasks, self.done_path)
+            run_stage(f"{stage}scales", [Task(self._map, partial(self._make_map, len(names)))], self.done_path)
+            self._modules = self.modules()
+            tasks = [Task(self._features(at), partial(self._make_features, at)) for at in pieces]
+            run_stage(f"{stage}features", tasks, self.done_path)
+        run_stage(f"{stage}done", [Task(self.done_path, partial(write_arrays, self.done_path, {}))], self.done_path)
         for at in basis_pieces:
             self._gradients(at).unlink(missing_ok=True)
 
     def modules(self) -> tuple[ModuleMap, ...]:
-        """Bases and scales of the finished checkpoint."""
-        stored = ArrayFile.open(self.map_path, "map")
+        """Bases and scales of the checkpoint, once they are made."""
+        stored = ArrayFile.open(self._map, "map")
         return tuple(
             ModuleMap(
                 name,
@@ -80,16 +83,16 @@ class CheckpointBuild:
             for name, *exponents in stored.about
         )
 
-    def coordinates_of(self, piece: int) -> Float64Array:
-        """Coordinates [examples of the piece, codes of the checkpoint]."""
-        return ArrayFile.open(self._coordinates(piece), "coordinates").read("coordinates")
+    def features_of(self, piece: int) -> Float64Array:
+        """Features before the cap, float64 [examples of the piece, codes of the checkpoint]."""
+        return ArrayFile.open(self._features(piece), "features").read("features")
 
     def _module_names(self) -> list[str]:
         """As the first gradients name them; none when other processes are done and have cleared them away."""
         try:
             return list(ArrayFile.open(self._gradients(0), "gradients").places)
         except AttributionError:
-            if self.map_path.exists():
+            if self.done_path.exists():
                 return []
             raise
 
@@ -101,36 +104,44 @@ class CheckpointBuild:
         write_arrays(self._gradients(piece), together)
 
     def _make_basis(self, at: int, name: str) -> None:
-        import torch
-
         moments: Moments | None = None
-        for piece in range(self.plan.basis_pieces):
-            values = torch.from_numpy(ArrayFile.open(self._gradients(piece), "gradients").read(name))
+        for values in self._gradients_of(name):
             moments = moments or Moments(values.shape[1], values.shape[2])
             moments.add(values)
         if moments is None:
             raise AttributionError("examples", "give no gradient")
         settings = self.plan.settings.features
         basis = moments.basis(settings.directions, settings.rank_directions)
-        write_arrays(self._basis(at), _basis_arrays(name, basis), [[name, basis.output_exponent, basis.rank_exponent]])
+        squares = np.zeros(basis.shape)
+        for values in self._gradients_of(name):
+            squares += sum_of_squares(basis, values)
+        arrays = _basis_arrays(name, basis)
+        arrays[_SECOND_MOMENT], arrays[_ENTRY_MEAN] = squares / moments.count, np.array([moments.entry_mean])
+        write_arrays(self._basis(at), arrays, [[name, basis.output_exponent, basis.rank_exponent]])
 
-    def _read_bases(self, paths: Sequence[Path]) -> list[tuple[str, ModuleBasis]]:
-        if self.map_path.exists():  # others went on; nobody needs them here
-            return []
-        bases = []
-        for path in paths:
-            stored = ArrayFile.open(path, "basis")
-            ((name, *exponents),) = stored.about
-            bases.append((name, _stored_basis(stored, name, exponents)))
-        return bases
+    def _gradients_of(self, name: str) -> Iterator["torch.Tensor"]:
+        """Of one module, piece by piece."""
+        import torch
 
-    def _make_coordinates(self, piece: int) -> None:
+        for piece in range(self.plan.basis_pieces):
+            yield torch.from_numpy(ArrayFile.open(self._gradients(piece), "gradients").read(name))
+
+    def _make_map(self, module_count: int) -> None:
+        fitted = [_fitted_basis(self._basis(at)) for at in range(module_count)]
+        arrays: dict[str, Array] = {}
+        about = []
+        for module in choose_modules(fitted, self.plan.settings.features):
+            arrays |= _basis_arrays(module.name, module.basis) | {f"{module.name}/{_SCALE}": module.scale.values}
+            exponents = module.basis.output_exponent, module.basis.rank_exponent, module.scale.exponent
+            about.append([module.name, *exponents])
+        write_arrays(self._map, arrays, about)
+
+    def _make_features(self, piece: int) -> None:
         path = self._gradients(piece)
         stored = piece < self.plan.basis_pieces and path.exists()
         batches = self._stored_gradients(path, piece) if stored else self._model.gradients(piece)
-        rows = np.concatenate([coordinates(self._bases, batch) for batch in batches])
-        arrays = {"coordinates": rows, "squares": (rows * rows).sum(axis=0)}
-        write_arrays(self._coordinates(piece), arrays)
+        rows = np.concatenate([whiten(self._modules, batch) for batch in batches])
+        write_arrays(self._features(piece), {"features": rows})
 
     def _stored_gradients(self, path: Path, piece: int) -> Iterator[Gradients]:
         """In the same batches in which they were computed: products of another shape differ in the last bit."""
@@ -141,28 +152,18 @@ class CheckpointBuild:
         for batch in self.plan.batches(piece):
             yield {name: values[batch] for name, values in whole.items()}
 
-    def _make_map(self) -> None:
-        total: Float64Array = np.zeros(0)
-        for piece in range(len(self.plan.pieces)):
-            squares = ArrayFile.open(self._coordinates(piece), "coordinates").read("squares")
-            total = squares if piece == 0 else total + squares
-        means = total / len(self.plan.examples)
-        arrays: dict[str, Array] = {}
-        about = []
-        for module in scale_modules(self._bases, means, self.plan.settings.features.damping_ppb):
-            arrays |= _basis_arrays(module.name, module.basis) | {f"{module.name}/{_SCALE}": module.scale.values}
-            exponents = module.basis.output_exponent, module.basis.rank_exponent, module.scale.exponent
-            about.append([module.name, *exponents])
-        write_arrays(self.map_path, arrays, about)
-
     def _gradients(self, piece: int) -> Path:
         return self.folder / f"gradients-{piece:05d}.bin"
 
     def _basis(self, module: int) -> Path:
         return self.folder / f"basis-{module:04d}.bin"
 
-    def _coordinates(self, piece: int) -> Path:
-        return self.folder / f"coordinates-{piece:05d}.bin"
+    @property
+    def _map(self) -> Path:
+        return self.folder / "map.bin"
+
+    def _features(self, piece: int) -> Path:
+        return self.folder / f"features-{piece:05d}.bin"
 
 
 class _Model:
@@ -195,6 +196,13 @@ class _Model:
 
 def _basis_arrays(name: str, basis: ModuleBasis) -> dict[str, Array]:
     return {f"{name}/{_OUTPUT}": basis.output, f"{name}/{_RANK}": basis.rank}
+
+
+def _fitted_basis(path: Path) -> FittedBasis:
+    stored = ArrayFile.open(path, "basis")
+    ((name, *exponents),) = stored.about
+    basis = _stored_basis(stored, name, exponents)
+    return FittedBasis(name, basis, stored.read(_SECOND_MOMENT), float(stored.read(_ENTRY_MEAN)[0]))
 
 
 def _stored_basis(stored: ArrayFile, name: str, exponents: Sequence[int]) -> ModuleBasis:

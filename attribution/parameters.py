@@ -41,7 +41,7 @@ class ModuleShape:
 class IndexParameters:
     """Counts, exponent and cap as they came out, and the settings as they were given.
 
-    `norm_cap_millionths` 0 means no cap; `rank_directions` 0 and `basis_examples` 0 mean all.
+    `norm_cap_millionths` 0 means no cap; `checkpoint_codes`, `rank_directions` and `basis_examples` 0 mean all.
     """
 
     examples: int
@@ -52,6 +52,7 @@ class IndexParameters:
     norm_cap_millionths: int
     norm_cap_medians: int
     damping_ppb: int
+    checkpoint_codes: int
     directions: int
     rank_directions: int
     basis_examples: int
@@ -71,14 +72,15 @@ class IndexParameters:
         if self.owners > self.examples:
             raise AttributionError("parameters.owners", f"{self.owners} of {self.examples} examples")
         self._check_modules()
-        expected = self.checkpoints * self.codes_of_checkpoint
-        if self.codes != expected:
-            raise AttributionError("parameters.codes", f"{self.codes}, the modules give {expected}")
+        if self.codes > self.checkpoints * self.most_checkpoint_codes:
+            most = f"{self.checkpoints} x {self.most_checkpoint_codes}"
+            raise AttributionError("parameters.codes", f"{self.codes}, the modules give at most {most}")
 
     @property
-    def codes_of_checkpoint(self) -> int:
-        """Codes of one example at one checkpoint."""
-        return sum(module.directions * module.rank_directions for module in self.modules)
+    def most_checkpoint_codes(self) -> int:
+        """Codes of one example at one checkpoint, at most."""
+        coordinates = sum(module.directions * module.rank_directions for module in self.modules)
+        return min(coordinates, self.checkpoint_codes or coordinates)
 
     def encode(self) -> bytes:
         """Canonical JSON."""
@@ -141,6 +143,7 @@ _RANGES = {
     "norm_cap_millionths": (0, 2**62),
     "norm_cap_medians": (0, 1_000),
     "damping_ppb": (0, 1_000 * PPB),
+    "checkpoint_codes": (0, MAX_CODES),
     "directions": (1, MAX_FEATURES),
     "rank_directions": (0, MAX_FEATURES),
     "basis_examples": (0, MAX_EXAMPLES),

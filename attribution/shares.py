@@ -1,8 +1,14 @@
 """Shares: from scores of owners to parts per billion that sum exactly, in unbounded integers.
 
-    p_o = max(0, s_o)                     clipped per owner, after clusters were merged: a negative score takes nothing
+    p_o = sum of max(0, s_i) over the credited rows i of the owner        score_unit "row"
+    p_o = max(0, sum of s_i over them)                                    score_unit "owner"
     share_o = kappa * p_o / sum(p) + flat * w_o / sum(w),     the rest, 1 - kappa - flat, goes to the pool
     capped at `cap`; what a cap cuts off goes to the owners below it in proportion to their shares
+
+Rows are the unit unless the policy says otherwise: what one row earns then does not depend on whose name stands beside
+other rows, so spreading rows over names, or gathering them, changes no total. Clipped by owner, noise of either sign
+cancels within a name and not between names, and ten names earn what one cannot. Owners as the unit need their sums
+alone, not the codes of all rows, to be checked.
 
 One rounding at the very end: floor every share, hand out what is missing by largest remainder, ties by key, the pool
 first. All steps before it are exact, so nobody's share depends on an order of evaluation.
@@ -15,7 +21,7 @@ the attribution part is then paid flat as well. The measure is a ratio because s
 exponents of index and query would otherwise move the threshold.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +35,8 @@ POOL_KEY = b""
 MAX_OWNERS = 2**17
 # |owner sum| < 2**63, |code| < 2**15, at most 2**18 codes.
 MAX_SCORE = 2**96
+ROW, OWNER = "row", "owner"
+SCORE_UNITS = (ROW, OWNER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,7 @@ class PayoutPolicy:
     flat_ppb                part paid by flat weights (accepted rows); the rest to one goes to the pool
     cap_ppb                 most that one owner can get of one query; PPB is no cap
     minimum_positive_ppb    least part of sum(|scores|) that must be positive, else the attribution part is paid flat
+    score_unit              what negative scores are clipped for, rows or owners
     """
 
     kappa_ppb: int
@@ -46,6 +55,7 @@ class PayoutPolicy:
     cap_ppb: int
     minimum_positive_ppb: int
     pool: bytes
+    score_unit: str = ROW
 
     def __post_init__(self) -> None:
         """Raises `AttributionError`."""
@@ -54,6 +64,8 @@ class PayoutPolicy:
         if self.kappa_ppb + self.flat_ppb > PPB:
             raise AttributionError("policy.flat_ppb", f"together with kappa_ppb it exceeds {PPB}: lower one of them")
         check_key("policy.pool", self.pool)
+        if self.score_unit not in SCORE_UNITS:
+            raise AttributionError("policy.score_unit", f"must be {' or '.join(SCORE_UNITS)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +119,41 @@ def largest_remainder(weights: Sequence[int], keys: Sequence[bytes], total: int)
     return tuple(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What an owner's rows say: `positive` is p_o of the formula above, `absolute` the same with |s| for max(0, s)."""
+
+    positive: int
+    absolute: int
+
+    @classmethod
+    def of(cls, scores: Iterable[int]) -> "Credit":
+        """Of scores that are clipped one by one."""
+        known = tuple(scores)
+        return cls(sum(score for score in known if score > 0), sum(map(abs, known)))
+
+
+def credits_of(scores_by_owner: Mapping[bytes, Sequence[int]], score_unit: str) -> dict[bytes, Credit]:
+    """Credits from the scores of every owner's rows, or from one sum an owner where owners are the unit."""
+    if score_unit == OWNER:
+        return {owner: Credit.of([sum(scores)]) for owner, scores in scores_by_owner.items()}
+    return {owner: Credit.of(scores) for owner, scores in scores_by_owner.items()}
+
+
 def payout_shares(
-    scores_by_owner: Mapping[bytes, int], flat_weights_by_owner: Mapping[bytes, int], policy: PayoutPolicy
+    credits_by_owner: Mapping[bytes, Credit], flat_weights_by_owner: Mapping[bytes, int], policy: PayoutPolicy
 ) -> Shares:
-    """Shares of all owners in either mapping, by the formula above; scores may be negative, flat weights not.
+    """Shares of all owners in either mapping, by the formula above.
 
     Without flat weights the flat part goes to the pool. Raises `AttributionError`.
     """
-    owners = sorted({*scores_by_owner, *flat_weights_by_owner})
-    _check_owners(owners, scores_by_owner, flat_weights_by_owner)
-    positive = [max(0, scores_by_owner.get(owner, 0)) for owner in owners]
+    owners = sorted({*credits_by_owner, *flat_weights_by_owner})
+    _check_owners(owners, credits_by_owner, flat_weights_by_owner)
+    nothing = Credit(0, 0)
+    positive = [credits_by_owner.get(owner, nothing).positive for owner in owners]
     flat = [flat_weights_by_owner.get(owner, 0) for owner in owners]
     by_score, by_flat = sum(positive), sum(flat)
-    absolute = sum(map(abs, scores_by_owner.values()))
+    absolute = sum(credit.absolute for credit in credits_by_owner.values())
     used = by_score > 0 and by_score * PPB >= policy.minimum_positive_ppb * absolute
     kappa = policy.kappa_ppb if used else 0
     flat_part = policy.flat_ppb + policy.kappa_ppb - kappa if by_flat else 0
@@ -160,17 +194,16 @@ def _capped(weights: list[int], owners: list[bytes], whole: int, policy: PayoutP
     return parts
 
 
-def _check_owners(owners: list[bytes], scores: Mapping[bytes, int], flat_weights: Mapping[bytes, int]) -> None:
+def _check_owners(owners: list[bytes], known: Mapping[bytes, Credit], flat_weights: Mapping[bytes, int]) -> None:
     if len(owners) > MAX_OWNERS:
         raise AttributionError("owners", f"{len(owners)} are more than {MAX_OWNERS}")
     for owner in owners:
         check_key("owners", owner)
-    for field, values, low, high in (
-        ("scores", scores, -MAX_SCORE, MAX_SCORE),
-        ("flat_weights", flat_weights, 0, MAX_INTEGER),
-    ):
-        for owner, value in values.items():
-            check_integer(f"{field}.{owner.hex()}", value, low, high)
+    for owner, credit in known.items():
+        check_integer(f"credits.{owner.hex()}.absolute", credit.absolute, 0, MAX_SCORE)
+        check_integer(f"credits.{owner.hex()}.positive", credit.positive, 0, credit.absolute)
+    for owner, weight in flat_weights.items():
+        check_integer(f"flat_weights.{owner.hex()}", weight, 0, MAX_INTEGER)
 
 
 def check_integer(field: str, value: Any, low: int, high: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from abci_app.types import PPB
 from attribution.features import FeatureSettings, Gradients
 from attribution.measure.baselines import (
     CheckpointGradients,
@@ -54,8 +55,8 @@ CHECKPOINTS = 4
 REMOVED_ROWS = 24
 """One in twenty."""
 
-WHOLE = FeatureSettings(directions=256)
-"""All output directions of every module here: nothing is left out."""
+SMALL, WHOLE = FeatureSettings(2_048), FeatureSettings(0)
+"""The number of codes of the design's table, and nothing left out; recipes get 4,096 at every checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -143,27 +144,21 @@ def other_methods(measured: Measured, *, complete: bool) -> dict[str, Floats]:
 
 
 def lga_variants(measured: Measured, *, complete: bool) -> dict[str, Attributed]:
-    """LGA-1 by name of the variant; the first two are what recipes get."""
+    """LGA-1 by name of the variant."""
     found = {
+        "LGA-1, 1 checkpoint, 2,048 codes": measured.lga("1", SMALL),
         "LGA-1, 1 checkpoint": measured.lga("1"),
+        "LGA-1, 4 checkpoints, 2,048 codes each": measured.lga("4", SMALL),
         "LGA-1, 4 checkpoints": measured.lga("4"),
-        "LGA-1, 4 checkpoints, all directions": measured.lga("4", WHOLE),
-        "LGA-1, final adapter": measured.lga("final"),
+        "LGA-1, final adapter, 2,048 codes": measured.lga("final", SMALL),
     }
     if complete:
-        tenth, unit = 10**8, 10**9
-        found |= {
-            "LGA-1, ends of 4 epochs": measured.lga("4 epochs"),
-            "LGA-1, 1 checkpoint, all directions": measured.lga("1", WHOLE),
-            "LGA-1, 1 checkpoint, damping 0.1": measured.lga("1", FeatureSettings(damping_ppb=tenth)),
-            "LGA-1, 1 checkpoint, damping 1.0": measured.lga("1", FeatureSettings(damping_ppb=unit)),
-            "LGA-1, 4 checkpoints, all directions, damping 0.1": measured.lga(
-                "4", FeatureSettings(directions=256, damping_ppb=tenth)
-            ),
-            "LGA-1, 4 checkpoints, all directions, damping 1.0": measured.lga(
-                "4", FeatureSettings(directions=256, damping_ppb=unit)
-            ),
-        }
+        found["LGA-1, ends of 4 epochs"] = measured.lga("4 epochs")
+        found["LGA-1, 1 checkpoint, all codes"] = measured.lga("1", WHOLE)
+        found["LGA-1, 4 checkpoints, all codes"] = measured.lga("4", WHOLE)
+        for damping in (0.1, 0.3, 3.0):
+            settings = FeatureSettings(damping_ppb=round(damping * PPB))
+            found[f"LGA-1, 4 checkpoints, damping {damping}"] = measured.lga("4", settings)
     return found
 
 
@@ -184,19 +179,21 @@ def print_quality(measured: Measured, title: str, *, complete: bool) -> dict[str
 
 def print_lead(measured: Measured, variants: dict[str, Attributed]) -> None:
     """By how much LGA-1 is ahead of each other method, over the same resamples."""
-    ours = quality(variants["LGA-1, 1 checkpoint"].integer_scores.astype(np.float64), measured.truth)
+    ours = quality(variants["LGA-1, 1 checkpoint, 2,048 codes"].integer_scores.astype(np.float64), measured.truth)
     rows = []
     for name, scores in other_methods(measured, complete=False).items():
         theirs = quality(scores, measured.truth)
         rows.append([name, ours.examples.minus(theirs.examples), ours.contributors.minus(theirs.contributors)])
-    print_table("LGA-1 with 1 checkpoint minus other methods, LDS", ["method", "examples", "contributors"], rows)
+    print_table(
+        "LGA-1 with 1 checkpoint and 2,048 codes minus other methods, LDS", ["method", "examples", "contributors"], rows
+    )
 
 
 def print_quantisation(measured: Measured, variants: dict[str, Attributed]) -> None:
     """What integers change: LDS, and shares of contributors."""
     owners = np.array(measured.task.corpus.owners)
     rows = []
-    for name in ("LGA-1, 1 checkpoint", "LGA-1, 4 checkpoints", "LGA-1, 4 checkpoints, all directions"):
+    for name in ("LGA-1, 1 checkpoint, 2,048 codes", "LGA-1, 1 checkpoint", "LGA-1, 4 checkpoints"):
         variant = variants[name]
         exact = quality(variant.integer_scores.astype(np.float64), measured.truth)
         floats = quality(variant.float_scores, measured.truth)
@@ -239,7 +236,7 @@ def print_removal(measured: Measured, variants: dict[str, Attributed]) -> None:
     chosen |= {
         name: top_rows(others[name], REMOVED_ROWS) for name in ("BM25, 3 to 5 characters", "LESS, 4 checkpoints")
     }
-    for name in ("LGA-1, 1 checkpoint", "LGA-1, 4 checkpoints, all directions"):
+    for name in ("LGA-1, 1 checkpoint, 2,048 codes", "LGA-1, 4 checkpoints"):
         chosen[name] = top_rows(variants[name].integer_scores.astype(np.float64), REMOVED_ROWS)
     chosen["drawn at random"] = drawn_rows(total, REMOVED_ROWS)
     rows = []

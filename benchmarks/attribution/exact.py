@@ -1,4 +1,4 @@
-"""Cost of the exact part: scores of one query over all owner sums, and the shares that follow from them.
+"""Cost of the exact part: scores of one query over owner sums and over rows, and the shares that follow from them.
 
     .venv/bin/python -m benchmarks.attribution.exact [OWNERS] [CODES]      # 5,000 and 4,096 unless given
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,8 @@ import numpy as np
 
 from abci_app.types import PPB
 from attribution.codes import CODE_LIMIT
-from attribution.scores import ScoreTable, exact_scores, largest_exact_sum
-from attribution.shares import PayoutPolicy, payout_shares
+from attribution.scores import ScoreTable, exact_scores, largest_exact_sum, row_scores
+from attribution.shares import OWNER, ROW, PayoutPolicy, Shares, credits_of, payout_shares
 
 REPETITIONS = 20
 TARGET_MILLISECONDS = 10
@@ -53,10 +53,22 @@ def main() -> None:
         assert scores == exact_scores(owner_sums, query)
         report(f"scores, sums made ready, {words}", partial(table.scores, query), TARGET_MILLISECONDS)
         report(f"scores, sums as stored, {words}", partial(exact_scores, owner_sums, query))
-        by_owner = {index.to_bytes(32, "big"): score for index, score in enumerate(scores)}
-        policy = PayoutPolicy(PPB // 2, PPB // 2, max(1, 2 * PPB // owners), 0, bytes(32))
-        flat = dict.fromkeys(by_owner, 7)
-        report(f"shares of these scores, {words}", partial(payout_shares, by_owner, flat, policy))
+        report(f"shares of these scores, {words}", partial(pay, [[score] for score in scores], OWNER))
+    for rows_each in (1, 10):
+        codes = random.integers(-CODE_LIMIT, CODE_LIMIT + 1, size=(owners * rows_each, width)).astype(np.int16)
+        expected = tuple(int(score) for score in codes[:50].astype(object) @ query.astype(object))
+        of_rows = row_scores(codes, query)
+        assert tuple(of_rows[:50].tolist()) == expected
+        report(f"scores of {len(codes):,} rows as stored", partial(row_scores, codes, query))
+        by_owner = of_rows.reshape(owners, rows_each).tolist()
+        report(f"shares, {len(codes):,} rows as the unit", partial(pay, by_owner, ROW))
+
+
+def pay(scores: Sequence[Sequence[int]], score_unit: str) -> Shares:
+    """Shares of owners whose rows have these scores, half of it by them, with a cap that binds."""
+    policy = PayoutPolicy(PPB // 2, PPB // 2, max(1, 2 * PPB // len(scores)), 0, bytes(32), score_unit)
+    by_owner = {index.to_bytes(32, "big"): of_rows for index, of_rows in enumerate(scores)}
+    return payout_shares(credits_of(by_owner, score_unit), dict.fromkeys(by_owner, 7), policy)
 
 
 def report(what: str, work: Callable[[], Any], target: int = 0) -> None:

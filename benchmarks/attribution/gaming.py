@@ -4,28 +4,31 @@
 
 The task of `char_gpt`: 24 contributors x 20 sequences, 72 queries. Payout: positive scores alone (kappa 1, no cap), the
 policy under which cheating pays best; shares by integer codes, means over all queries and over three orders of
-training. Gradient dot is the reference: raw gradients, same payout.
+training. Rows are clipped unless owners are named as the unit. Gradient dot is the reference: raw gradients, owners
+clipped.
 """
 
 import argparse
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from abci_app.types import PPB
-from attribution.clusters import ClusterPolicy, ClusterRow, Clusters, cluster_rows, flat_weights, merge_scores
+from attribution.clusters import ClusterPolicy, ClusterRow, Clusters, cluster_rows, credited_scores, flat_weights
 from attribution.measure.baselines import gradient_dot
 from attribution.measure.lds import Floats
-from attribution.shares import PayoutPolicy, payout_shares
+from attribution.measure.measurement import ground_truth, quality
+from attribution.shares import OWNER, PayoutPolicy, credits_of, payout_shares
 from benchmarks.attribution.adapter_gradients import checkpoint_gradients
-from benchmarks.attribution.char_gpt import mass_steps
+from benchmarks.attribution.char_gpt import RELEASE, mass_steps
 from benchmarks.attribution.char_model import AdapterRecipe, encode, train_adapter
 from benchmarks.attribution.char_task import CharTask
 from benchmarks.attribution.corpora import ALPHABET, SEQUENCE_CHARACTERS, standard_library
 from benchmarks.attribution.lga import adapter_gradients, attribute
+from benchmarks.attribution.progress import progress_of
 from benchmarks.report import print_table
 
 ORDERS = (1, 2, 3)
@@ -35,6 +38,7 @@ VICTIMS = (0, 7, 14, 21)
 POOL = bytes(32)
 ATTRIBUTION_ONLY = PayoutPolicy(PPB, 0, PPB, 0, POOL)
 HALF_FLAT = PayoutPolicy(PPB // 2, PPB // 2, PPB, 0, POOL)
+OWNERS_CLIPPED = replace(ATTRIBUTION_ONLY, score_unit=OWNER)
 
 
 def name(number: int) -> bytes:
@@ -78,7 +82,13 @@ class Run:
         """Part of some owners together, of every query."""
         scores = np.rint(self.dots * 2**40).astype(np.int64) if dot else self.integers
         weights = flat_weights(self.owners, clusters)
-        paid = (payout_shares(merge_scores(line.tolist(), self.owners, clusters), weights, policy) for line in scores.T)
+        policy = OWNERS_CLIPPED if dot else policy
+        paid = (
+            payout_shares(
+                credits_of(credited_scores(line.tolist(), self.owners, clusters), policy.score_unit), weights, policy
+            )
+            for line in scores.T
+        )
         return np.array([sum(shares.of(owner) for owner in whose) / PPB for shares in paid])
 
     @property
@@ -98,6 +108,7 @@ def main() -> None:
     garbage(task, owners)
     copies(task, owners, honest)
     split(task, honest)
+    fidelity(task, honest)
     cosines(task, owners, honest)
 
 
@@ -110,6 +121,7 @@ def garbage(task: CharTask, owners: list[bytes]) -> None:
         texts, all_owners = [*task.corpus.training, *noise], owners + [name(99)] * ROWS
         runs = [Run.of(task, texts, all_owners, order, count) for order in ORDERS]
         cases = [("LGA-1, attribution alone", False, ATTRIBUTION_ONLY), ("LGA-1, half of it flat", False, HALF_FLAT)]
+        cases += [("LGA-1, attribution alone, owners clipped", False, OWNERS_CLIPPED)]
         cases += [("gradient dot, attribution alone", True, ATTRIBUTION_ONLY)] if count == 1 else []
         for what, dot, policy in cases:
             got = np.concatenate([run.shares([name(99)], run.apart, dot=dot, policy=policy) for run in runs])
@@ -198,8 +210,8 @@ def changed(text: str, count: int, seed: int) -> str:
 
 
 def split(task: CharTask, honest: dict[int, Run]) -> None:
-    """One contributor's rows over ten names, which are verified to be one owner or are not."""
-    verified, separate = [], []
+    """One contributor's rows over ten names; nobody knows that they are one."""
+    cases: dict[str, list[float]] = {}
     for order, victim in ((order, victim) for order in ORDERS for victim in VICTIMS):
         run = honest[order]
         mine = [index for index, owner in enumerate(run.owners) if owner == name(victim)]
@@ -208,19 +220,31 @@ def split(task: CharTask, honest: dict[int, Run]) -> None:
             owners[index] = name(100 + place // 2)
         ten = Run(run.texts, owners, run.integers, run.dots, run.codes)
         names = [name(100 + number) for number in range(10)]
-        one = run.shares([name(victim)], run.apart)
-        for line in run.integers.T:
-            by_name = merge_scores(line.tolist(), owners, run.apart)
-            whole = merge_scores(line.tolist(), run.owners, run.apart)[name(victim)]
-            assert sum(by_name[each] for each in names) == whole
-        # Clipping applies to the owner: the ten names' scores are added first, so the share is that of one name.
-        verified.append(run.shares([name(victim)], run.apart).mean() / one.mean())
-        separate.append(ten.shares(names, ten.apart).mean() / one.mean())
-    rows = [
-        ["known to be one owner: clipped together", f"x {np.mean(verified):.3f}", f"x {max(verified):.3f}"],
-        ["not known: each name clipped for itself", f"x {np.mean(separate):.3f}", f"x {max(separate):.3f}"],
-    ]
-    print_table("Data over ten names: share of the ten / share of one name", ["case", "mean", "worst"], rows)
+        for what, policy in (("rows clipped", ATTRIBUTION_ONLY), ("owners clipped", OWNERS_CLIPPED)):
+            one, split_up = (
+                each.shares(whose, each.apart, policy=policy) for each, whose in ((run, [name(victim)]), (ten, names))
+            )
+            cases.setdefault(what, []).append(split_up.mean() / one.mean())
+            cases.setdefault(f"{what}, best single query", []).append(float((split_up - one).max()))
+    rows = [[what, f"{np.mean(values):.6f}", f"{max(values):.6f}"] for what, values in cases.items()]
+    print_table(
+        "Data over ten names: their share / that of one name; gain in the best query", ["case", "mean", "worst"], rows
+    )
+
+
+def fidelity(task: CharTask, honest: dict[int, Run]) -> None:
+    """Do shares follow the truth? Contributor-LDS of what owners are paid, per query, against retrains of `char_gpt`."""
+    truth = ground_truth(task.cache(), task.corpus.owners, RELEASE, lambda part: progress_of(part))
+    rows: list[list[object]] = []
+    owners = [name(owner) for owner in task.corpus.owners]
+    for what, policy in (("rows clipped", ATTRIBUTION_ONLY), ("owners clipped", OWNERS_CLIPPED)):
+        run = honest[ORDERS[0]]
+        by_owner = {owner: run.shares([owner], run.apart, policy=policy) for owner in sorted(set(owners))}
+        of_rows = np.stack([by_owner[owner] for owner in owners])
+        rows.append([f"shares, {what}", quality(of_rows, truth).contributors])
+    whole = quality(honest[ORDERS[0]].integers.astype(np.float64), truth)
+    rows.append(["scores, negative ones too", whole.contributors])
+    print_table("Contributor-LDS of payouts", ["what predicts the loss", "LDS"], rows)
 
 
 if __name__ == "__main__":

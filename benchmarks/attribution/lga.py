@@ -32,7 +32,7 @@ def attribute(
     index = fit_in_memory(training, settings)
     asked = index.map.features(queries)
     codes = np.stack([index.map.query_codes(line).values for line in asked])
-    # Below 2^53 for 8,192 codes of 15 bits on either side, so float64 products of integers are exact.
+    # Below 2^53 for 2^18 codes of 15 bits on either side, so float64 products of integers are exact.
     integers = index.codes.astype(np.float64) @ codes.astype(np.float64).T
     return Attributed(index, index.features @ asked.T, integers.astype(np.int64), codes)
 

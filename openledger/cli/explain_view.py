@@ -61,7 +61,7 @@ class View:
             gradients = _gradients(layer)
             if gradients is None:
                 continue
-            positive = sum(max(0, int(line.score)) for line in gradients.owners) or 1
+            positive = _positive(gradients)
             for row in gradients.rows:
                 text = row_text(ledger, store, bytes.fromhex(row.contribution_id), bytes.fromhex(row.row_leaf))
                 share_ppb = max(0, int(row.score)) * PPB // positive
@@ -117,7 +117,7 @@ class View:
         output.rows("Layers", ("entry", "share of the whole", "has"), self._layer_rows(), None)
         contributions = self._contribution_rows()
         if contributions:
-            output.rows("Contributions", ("contribution", "who", "rows", "score"), contributions, None)
+            output.rows("Contributions", ("contribution", "who", "rows", "share"), contributions, None)
         if self.rows:
             shown = [
                 (
@@ -156,12 +156,16 @@ class View:
         ]
 
     def _contribution_rows(self) -> list[tuple[str, str, int, str]]:
-        parts = [part for part in map(_gradients, self.document.layers) if part is not None]
-        return [
-            (encode_id("olcontrib", bytes.fromhex(line.contribution_id)), self.name(line.owner), line.rows, line.score)
-            for part in parts
-            for line in part.contributions[:_SHOWN_CONTRIBUTIONS]
-        ]
+        from attribution.page import show_share
+
+        rows = []
+        for part in [part for part in map(_gradients, self.document.layers) if part is not None]:
+            positive = _positive(part)
+            for line in part.contributions[:_SHOWN_CONTRIBUTIONS]:
+                name = encode_id("olcontrib", bytes.fromhex(line.contribution_id))
+                share = show_share(min(PPB, int(line.positive) * PPB // positive))
+                rows.append((name, self.name(line.owner), line.rows, share))
+        return rows
 
     def _pieces(self, decode: Any) -> list[tuple[str, str, str]]:
         """The output cut at its spans: a span of the first layer that has spans there."""
@@ -180,6 +184,11 @@ class View:
                 pieces.append((decode(ids[start:end]), *whose[start]))
                 start = end
         return pieces
+
+
+def _positive(part: GradientPart) -> int:
+    """What all owners are paid by, at least 1: the whole of which rows and contributions are parts."""
+    return sum(int(line.credit) for line in part.owners) or 1
 
 
 def _gradients(layer: LayerPart) -> GradientPart | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from attribution.explanation_parts import (
     rows_to_show,
 )
 from attribution.inheritance import Layer, ParentPart
-from attribution.shares import PayoutPolicy
+from attribution.shares import OWNER, ROW, PayoutPolicy
 from attribution.span_build import SpanDocument, build_span_index
 from attribution.span_commitment import SpanSettings
 from attribution.span_proof import prove_spans
@@ -33,6 +33,7 @@ from tests.attribution.small_index import SmallIndex, key, small_index
 
 BASE, FIRST, SECOND = key(1), key(2), key(3)
 POLICY = PayoutPolicy(PPB // 2, PPB // 4, PPB // 3, PPB // 100, key(99))
+BY_OWNER = replace(POLICY, score_unit=OWNER)
 OUTPUT = (5, 6, 7, 8, 9, 10, 11, 12, 40, 41)
 
 
@@ -64,10 +65,12 @@ def inputs_of(index: SmallIndex, commitment: EntryCommitment, *, embed: bool, **
     evidence = index.evidence(with_codes=True)
     lines = contributions_to_show(evidence, query, 3)
     proofs = [index.prove(number) for number in rows_to_show(evidence, query, 2)]
-    return LayerInputs(commitment, query, index.evidence(), proofs, lines, embed, **more)
+    if commitment.policy.score_unit != ROW:
+        evidence = index.evidence()
+    return LayerInputs(commitment, query, evidence, proofs, lines, embed, **more)
 
 
-def tell(folder: Path, *, embed: bool = True) -> Story:
+def tell(folder: Path, *, embed: bool = True, policy: PayoutPolicy = POLICY) -> Story:
     documents = [
         SpanDocument(key(10), key(1_000), key(2_000), tuple(range(20, 30)) + OUTPUT[:8]),
         SpanDocument(key(11), key(1_100), key(2_100), tuple(range(60, 80))),
@@ -75,8 +78,8 @@ def tell(folder: Path, *, embed: bool = True) -> Story:
     settings = SpanSettings(100, min_tokens=4, min_bits=1, density_ppb=PPB // 2)
     with build_span_index(documents, folder, settings) as spans:
         first, second = small_index(seed=1), small_index(owners=5, width=24, seed=2)
-        below = EntryCommitment({GRADIENTS: first.commitment.root}, POLICY)
-        above = EntryCommitment({GRADIENTS: second.commitment.root, SPANS: spans.commitment.root}, POLICY)
+        below = EntryCommitment({GRADIENTS: first.commitment.root}, policy)
+        above = EntryCommitment({GRADIENTS: second.commitment.root, SPANS: spans.commitment.root}, policy)
         layers = {
             BASE: LayerFacts(Layer(BASE, 4, (), False, None), 0, b""),
             FIRST: LayerFacts(

@@ -74,12 +74,19 @@ def small_index(owners: int = 4, rows_each: int = 3, width: int = 16, seed: int 
 
 
 def committed(
-    rows: tuple[tuple[bytes, bytes, bytes], ...], codes: Int16Array, copies: CodeCopies | None = None, **changes: Any
+    rows: tuple[tuple[bytes, bytes, bytes], ...],
+    codes: Int16Array,
+    copies: CodeCopies | None = None,
+    false_by: int = 0,
+    **changes: Any,
 ) -> SmallIndex:
-    """The index of these rows, registered in their order, and codes; `copies` as they are found unless given."""
+    """The index of these rows, registered in their order, and codes; `copies` as they are found unless given.
+
+    All sums are false by some number.
+    """
     copies = copies or find_copies(codes, range(len(rows)), DEFAULT_COSINE_PPB)
     names = tuple(sorted({owner for _, _, owner in rows}))
-    sums = np.zeros((len(names), codes.shape[1]), dtype=np.int64)
+    sums = np.full((len(names), codes.shape[1]), false_by, dtype=np.int64)
     for number, (_, _, owner) in enumerate(rows):
         if number not in copies.leader_of:
             sums[names.index(owner)] += codes[number]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from attribution.features import FeatureSettings
 from benchmarks.attribution.adapter_gradients import checkpoint_gradients, example_gradients
 from benchmarks.attribution.char_gpt import mass_steps
 from benchmarks.attribution.char_model import AdapterRecipe, CharGPT, adapter_parameters
@@ -80,9 +81,9 @@ def test_scores_of_codes_follow_those_of_floats(task: CharTask) -> None:
     model, checkpoints = task.train(range(12), 1, [3, 6])
     training, queries = (adapter_gradients(model, checkpoints, ids) for ids in (task.training_ids, task.query_ids))
 
-    found = attribute(training, queries)
+    found = attribute(training, queries, FeatureSettings(1_024))
 
-    assert found.index.map.code_count == 2 * 2_048
+    assert found.index.map.code_count == 2 * 1_024
     scaled = found.float_scores / np.linalg.norm(found.float_scores, axis=0)
     integers = found.integer_scores / np.linalg.norm(found.integer_scores.astype(np.float64), axis=0)
     assert np.abs(scaled - integers).max() < 1e-3

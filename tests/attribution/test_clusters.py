@@ -19,8 +19,8 @@ from attribution.clusters import (
     Clusters,
     Copy,
     cluster_rows,
+    credited_scores,
     flat_weights,
-    merge_scores,
     minhash,
     overlap_reaches,
     shingles_of_tokens,
@@ -29,7 +29,7 @@ from attribution.code_copies import MAX_CODE_ROWS
 from attribution.codes import CODE_LIMIT, Int16Array
 from attribution.errors import AttributionError
 from attribution.scores import row_scores
-from attribution.shares import PayoutPolicy, payout_shares
+from attribution.shares import ROW, PayoutPolicy, credits_of, payout_shares
 
 POLICY = ClusterPolicy()
 POOL = b"\xff" * 32
@@ -169,9 +169,9 @@ def test_overlaps_are_compared_exactly(shared: int, left: int, right: int) -> No
 # --- Credit
 
 
-def shares_of(names: list[bytes], scores: dict[bytes, int], weights: dict[bytes, int]) -> int:
+def shares_of(names: list[bytes], scores: dict[bytes, list[int]], weights: dict[bytes, int]) -> int:
     """Part of the named owners together, half by attribution and half flat."""
-    shares = payout_shares(scores, weights, PayoutPolicy(PPB // 2, PPB // 2, PPB, 0, POOL))
+    shares = payout_shares(credits_of(scores, ROW), weights, PayoutPolicy(PPB // 2, PPB // 2, PPB, 0, POOL))
     return sum(shares.of(name) for name in names)
 
 
@@ -208,17 +208,17 @@ def test_a_verbatim_copy_under_a_second_name_gives_the_pair_nothing() -> None:
     for seed, about in ((1, list(range(20))), (2, list(range(200, 220))), (3, list(range(480)))):
         query = query_about(codes, about, seed)
         before = shares_of(
-            [owner(0)], merge_scores(row_scores(codes, query).tolist(), owners, alone), flat_weights(owners, alone)
+            [owner(0)], credited_scores(row_scores(codes, query).tolist(), owners, alone), flat_weights(owners, alone)
         )
-        scores = merge_scores(row_scores(all_codes, query).tolist(), all_owners, both)
+        scores = credited_scores(row_scores(all_codes, query).tolist(), all_owners, both)
         after = shares_of([owner(0), owner(99)], scores, flat_weights(all_owners, both))
         uncredited = shares_of(
             [owner(0), owner(99)],
-            merge_scores(row_scores(all_codes, query).tolist(), all_owners, Clusters(500, ())),
+            credited_scores(row_scores(all_codes, query).tolist(), all_owners, Clusters(500, ())),
             flat_weights(all_owners, Clusters(500, ())),
         )
         assert 100 * after <= 105 * before
-        assert (after, scores[owner(99)]) == (before, 0)
+        assert (after, scores[owner(99)]) == (before, [])
         assert uncredited > before  # what the clusters are for
 
 
@@ -242,28 +242,24 @@ def test_a_copy_with_one_word_replaced_in_every_row_is_found_by_its_text_or_its_
 
 def test_who_registered_first_is_credited_even_when_listed_last() -> None:
     first, second = row(3, text(1), of=1), row(4, text(1), of=2)
-    assert merge_scores([5, 5], [owner(2), owner(1)], cluster_rows([second, first], POLICY)) == {
-        owner(1): 5,
-        owner(2): 0,
+    assert credited_scores([5, 5], [owner(2), owner(1)], cluster_rows([second, first], POLICY)) == {
+        owner(1): [5],
+        owner(2): [],
     }
 
 
-def test_data_split_over_ten_names_scores_what_one_name_scores() -> None:
-    """Sums are linear: ten names hold together what one held, and clipping applies to the verified owner."""
+def test_data_split_over_ten_names_earns_what_one_name_earns() -> None:
+    """Although nobody knows that they are one: rows are clipped, not names. The parts are rounded one by one."""
     rows, codes = honest_work()
     clusters = cluster_rows(rows, POLICY, codes)
     owners = [item.owner for item in rows]
     split = [owner(100 + index // 2) if index < 20 else name for index, name in enumerate(owners)]
+    names = [owner(100 + index) for index in range(10)]
     for seed in range(5):
-        query = query_about(codes, list(range(40)), seed)
-        scores = row_scores(codes, query).tolist()
-        one, ten = merge_scores(scores, owners, clusters), merge_scores(scores, split, clusters)
-        names = [owner(100 + index) for index in range(10)]
-        assert sum(ten[name] for name in names) == one[owner(0)]
-        merged = {key: score for key, score in ten.items() if key not in names}
-        merged[owner(0)] = sum(ten[name] for name in names)
-        weights = flat_weights(owners, clusters)
-        assert shares_of([owner(0)], merged, weights) == shares_of([owner(0)], one, weights)
+        scores = row_scores(codes, query_about(codes, list(range(40)), seed)).tolist()
+        one = shares_of([owner(0)], credited_scores(scores, owners, clusters), flat_weights(owners, clusters))
+        ten = shares_of(names, credited_scores(scores, split, clusters), flat_weights(split, clusters))
+        assert abs(ten - one) <= 10
 
 
 def test_garbage_gets_at_most_its_flat_share() -> None:
@@ -287,7 +283,7 @@ def test_garbage_gets_at_most_its_flat_share() -> None:
         about = (seed % 24) * 20
         scores = row_scores(codes, query_about(codes, list(range(about, about + 20)), seed)).tolist()
         rule = PayoutPolicy(PPB, 0, PPB, 0, POOL)
-        parts.append(payout_shares(merge_scores(scores, owners, clusters), {}, rule).of(owner(99)))
+        parts.append(payout_shares(credits_of(credited_scores(scores, owners, clusters), ROW), {}, rule).of(owner(99)))
     assert sum(parts) <= flat * len(parts)
 
 
@@ -319,7 +315,7 @@ def test_impossible_rows_are_refused_with_the_field(
 
 def test_scores_of_other_rows_are_refused() -> None:
     with pytest.raises(AttributionError, match="scores: 1 scores, 2 owners, 2 rows"):
-        merge_scores([1], [owner(1), owner(2)], Clusters(2, ()))
+        credited_scores([1], [owner(1), owner(2)], Clusters(2, ()))
 
 
 @pytest.mark.parametrize("bad", [0, PPB // 2 - 1, PPB + 2, 0.9])

@@ -11,15 +11,17 @@ from attribution.commitment import DATASET, OWNERS
 from attribution.errors import AttributionError
 from attribution.evidence import IndexEvidence, best_contributions, best_rows
 from attribution.scores import exact_scores
-from tests.attribution.small_index import key, small_index
+from tests.attribution.small_index import committed, key, small_index
 
 INDEX = small_index()
-COMMITMENT, OWNER_LIST, LEAF_LIST = INDEX.evidence().encoded
+COMMITMENT, LEAF_LIST, *SUMS = INDEX.evidence().encoded(codes=False)
+OWNER_LIST = SUMS[0] or b""
+CODE_LIST = INDEX.evidence(with_codes=True).encoded(codes=True)[-1] or b""
 
 
 def test_evidence_reads_back_as_it_was_written() -> None:
-    read = IndexEvidence.decode(COMMITMENT, OWNER_LIST, LEAF_LIST, "evidence")
-    assert read.encoded == (COMMITMENT, OWNER_LIST, LEAF_LIST)
+    read = IndexEvidence.decode(COMMITMENT, LEAF_LIST, OWNER_LIST, None, "evidence")
+    assert read.encoded(codes=False) == (COMMITMENT, LEAF_LIST, OWNER_LIST, None)
     assert (read.commitment, read.owners, read.keys) == (INDEX.commitment, INDEX.owners, INDEX.keys)
     assert np.array_equal(read.owner_sums, INDEX.sums)
     assert read.rows_of_owner == dict.fromkeys(INDEX.owners, 3)
@@ -30,25 +32,55 @@ def test_evidence_reads_back_as_it_was_written() -> None:
     ]
 
 
+def test_codes_of_all_rows_give_the_sums_of_owners() -> None:
+    read = IndexEvidence.decode(COMMITMENT, LEAF_LIST, None, CODE_LIST, "evidence")
+    whole = INDEX.evidence(with_codes=True)
+    assert read.encoded(codes=True) == (COMMITMENT, LEAF_LIST, None, CODE_LIST)
+    assert read.encoded(codes=False) == whole.encoded(codes=False) == (COMMITMENT, LEAF_LIST, OWNER_LIST, None)
+    assert (read.owners, read.owner_sums.tolist()) == (whole.owners, whole.owner_sums.tolist())
+    assert read.row_scores(INDEX.codes[1]) == whole.row_scores(INDEX.codes[1])
+    assert read.encoded_bytes(codes=True) == len(LEAF_LIST) + len(CODE_LIST)
+    assert read.encoded_bytes(codes=False) == len(LEAF_LIST) + len(OWNER_LIST)
+    with pytest.raises(AttributionError, match="has no codes of rows"):
+        INDEX.evidence().encoded(codes=True)
+
+
+@given(st.integers(0, len(CODE_LIST) - 1), st.integers(1, 255))
+def test_a_changed_byte_of_the_codes_is_refused(place: int, change: int) -> None:
+    changed = CODE_LIST[:place] + bytes([CODE_LIST[place] ^ change]) + CODE_LIST[place + 1 :]
+    with pytest.raises(AttributionError, match="is not the list leaves that the commitment holds") as caught:
+        IndexEvidence.decode(COMMITMENT, LEAF_LIST, None, changed, "evidence")
+    assert caught.value.field == "evidence.codes"
+
+
+def test_sums_that_are_not_those_of_the_codes_are_refused() -> None:
+    """A trainer can commit to any two lists; with the codes at hand they must agree."""
+    commitment = committed(INDEX.rows, INDEX.codes, false_by=1).commitment.encode()
+    with pytest.raises(AttributionError, match="is not the list owners that the commitment holds") as caught:
+        IndexEvidence.decode(commitment, LEAF_LIST, None, CODE_LIST, "evidence")
+    assert caught.value.field == "evidence.codes"
+
+
 @given(st.integers(0, len(OWNER_LIST) - 1), st.integers(1, 255))
 def test_a_changed_byte_of_the_owner_list_is_refused(place: int, change: int) -> None:
     changed = OWNER_LIST[:place] + bytes([OWNER_LIST[place] ^ change]) + OWNER_LIST[place + 1 :]
-    with pytest.raises(AttributionError, match="is not the list that the commitment holds") as caught:
-        IndexEvidence.decode(COMMITMENT, changed, LEAF_LIST, "evidence")
+    with pytest.raises(AttributionError, match="is not the list owners that the commitment holds") as caught:
+        IndexEvidence.decode(COMMITMENT, LEAF_LIST, changed, None, "evidence")
     assert caught.value.field == f"evidence.{OWNERS}"
 
 
 @given(st.integers(0, len(LEAF_LIST) - 1), st.integers(1, 255))
 def test_a_changed_byte_of_the_leaf_list_is_refused(place: int, change: int) -> None:
     changed = LEAF_LIST[:place] + bytes([LEAF_LIST[place] ^ change]) + LEAF_LIST[place + 1 :]
-    with pytest.raises(AttributionError, match="is not the list that the commitment holds") as caught:
-        IndexEvidence.decode(COMMITMENT, OWNER_LIST, changed, "evidence")
+    with pytest.raises(AttributionError, match="is not the list dataset that the commitment holds") as caught:
+        IndexEvidence.decode(COMMITMENT, changed, OWNER_LIST, None, "evidence")
     assert caught.value.field == f"evidence.{DATASET}"
 
 
 @pytest.mark.parametrize(
     ("commitment", "owners", "dataset", "field"),
     [
+        (COMMITMENT, None, LEAF_LIST, "evidence"),
         (b"", OWNER_LIST, LEAF_LIST, "evidence.commitment"),
         (COMMITMENT[:-1], OWNER_LIST, LEAF_LIST, "evidence.commitment"),
         (COMMITMENT, OWNER_LIST[:-8], LEAF_LIST, "evidence.owners"),
@@ -59,10 +91,10 @@ def test_a_changed_byte_of_the_leaf_list_is_refused(place: int, change: int) -> 
     ],
 )
 def test_truncated_and_oversized_lists_are_refused(
-    commitment: bytes, owners: bytes, dataset: bytes, field: str
+    commitment: bytes, owners: bytes | None, dataset: bytes, field: str
 ) -> None:
     with pytest.raises(AttributionError) as caught:
-        IndexEvidence.decode(commitment, owners, dataset, "evidence")
+        IndexEvidence.decode(commitment, dataset, owners, None, "evidence")
     assert caught.value.field == field
 
 
@@ -71,7 +103,7 @@ def test_best_rows_and_contributions_are_those_above_zero_in_order() -> None:
     assert best_rows([3, -1, 7, 3, 0], (), 2) == [2, 0]
     assert best_rows([3, -1, 7, 3, 0], {2}, 10) == [0, 3]
     keys = tuple(key(9) + key(contribution) + key(owner) for contribution, owner in ((1, 5), (1, 5), (2, 6), (3, 7)))
-    assert best_contributions(keys, [4, -1, 3, -2], (), 9) == [(key(1), key(5), 2, 3), (key(2), key(6), 1, 3)]
-    assert best_contributions(keys, [4, -1, 3, -2], (), 1) == [(key(1), key(5), 2, 3)]
+    assert best_contributions(keys, [4, -1, 3, -2], (), 9) == [(key(1), key(5), 2, 3, 4), (key(2), key(6), 1, 3, 3)]
+    assert best_contributions(keys, [4, -1, 3, -2], (), 1) == [(key(1), key(5), 2, 3, 4)]
     assert best_contributions(keys, [4, -1, 3, -2], {0, 2}, 9) == []
-    assert best_contributions(keys, [4, -1, 3, -2], {1}, 1) == [(key(1), key(5), 1, 4)]
+    assert best_contributions(keys, [4, -1, 3, -2], {1}, 1) == [(key(1), key(5), 1, 4, 4)]

@@ -25,10 +25,10 @@ from attribution.explanation_parts import (
     rows_to_show,
 )
 from attribution.inheritance import Layer, ParentPart
-from attribution.scores import exact_scores
-from attribution.shares import payout_shares
+from attribution.scores import exact_scores, row_scores
+from attribution.shares import ROW, PayoutPolicy, credits_of, payout_shares
 from openledger.manifest import to_json
-from tests.attribution.explained import FIRST, POLICY, SECOND, Story, changed, query_of, tell
+from tests.attribution.explained import BY_OWNER, FIRST, POLICY, SECOND, Story, changed, query_of, tell
 from tests.attribution.small_index import committed, key
 
 
@@ -41,7 +41,17 @@ def test_an_explanation_verifies_offline_and_with_the_whole_indexes(story: Story
     assert verify_integers(story.document, story.facts) is None
     assert verify_integers(story.document, story.facts, story.evidence) is None
     assert decode(story.document.encode()) == story.document
+    assert unchecked(story.document, story.evidence) == unchecked(story.document) == ()
+
+
+def test_with_owners_as_the_unit_their_sums_are_enough(tmp_path: Path) -> None:
+    story = tell(tmp_path, policy=BY_OWNER)
+    assert verify_integers(story.document, story.facts) is None
+    assert verify_integers(story.document, story.facts, story.evidence) is None
     assert unchecked(story.document, story.evidence) == ()
+    top = story.document.layers[0].gradients
+    assert top
+    assert [line.credit for line in top.owners] == [str(max(0, int(line.score))) for line in top.owners]
     assert [name.split(" ")[0] for name in unchecked(story.document)] == [
         "layers[0].gradients.contributions",
         "layers[0].gradients.rows",
@@ -57,7 +67,16 @@ def test_its_integers_are_those_of_the_parts(story: Story) -> None:
     assert top.gradients
     assert top.spans
     assert [line.score for line in top.gradients.owners] == [str(score) for score in scores]
-    paid = payout_shares(dict(zip(index.owners, scores, strict=True)), dict.fromkeys(index.owners, 3), POLICY)
+    of_rows = row_scores(index.codes, query.values).tolist()
+    rows = {
+        name: [score for key, score in zip(index.keys, of_rows, strict=True) if key[64:] == name]
+        for name in index.owners
+    }
+    known = credits_of(rows, ROW)
+    assert [(line.owner, line.credit) for line in top.gradients.owners] == [
+        (name.hex(), str(sum(max(0, score) for score in rows[name]))) for name in index.owners
+    ]
+    paid = payout_shares(known, dict.fromkeys(index.owners, 3), POLICY)
     assert [(line.owner, line.share_ppb) for line in top.by_owner] == [
         (name.hex(), part) for name, part in paid.by_owner
     ]
@@ -79,6 +98,11 @@ def test_without_embedded_evidence_the_indexes_are_needed(tmp_path: Path) -> Non
     assert len(story.document.encode()) < len(tell(tmp_path).document.encode())
     with pytest.raises(AttributionError, match=r"layers\[0\].gradients.evidence: is not in the document"):
         verify_integers(story.document, story.facts)
+    sums_alone = {FIRST: story.first.evidence(), SECOND: story.second.evidence()}
+    with pytest.raises(
+        AttributionError, match=r"layers\[0\].gradients.evidence: has no codes of rows, which this policy"
+    ):
+        verify_integers(story.document, story.facts, sums_alone)
 
 
 def test_spans_alone_pay_where_there_is_no_gradient_index(story: Story) -> None:
@@ -138,18 +162,21 @@ def test_documents_are_compared_in_the_order_of_their_fields(story: Story) -> No
     assert first_difference(document, document) is None
 
 
-def test_large_indexes_with_clipped_owners_verify(story: Story) -> None:
+@pytest.mark.parametrize("policy", [POLICY, BY_OWNER])
+def test_large_indexes_with_clipped_owners_verify(story: Story, policy: PayoutPolicy) -> None:
     """Owners without a positive score, many of them, and codes at the limit."""
     rows = tuple(sorted((key(1_000 + number), key(number), key(500 + number % 40)) for number in range(120)))
     codes = np.full((120, 8), CODE_LIMIT, dtype=np.int16)
     codes[::3] *= -1
     index = committed(rows, codes)
-    commitment = EntryCommitment({GRADIENTS: index.commitment.root}, POLICY)
+    commitment = EntryCommitment({GRADIENTS: index.commitment.root}, policy)
     facts = ChainFacts(
         "c", FIRST, "m", 1, {FIRST: LayerFacts(Layer(FIRST, 1, (), True, None), commitment.method, commitment.root)}
     )
     query = Codes(np.full(8, CODE_LIMIT, dtype=np.int16), 0)
-    document = explain(facts, story.exchange, {FIRST: LayerInputs(commitment, query, index.evidence(), embed=True)})
+    document = explain(
+        facts, story.exchange, {FIRST: LayerInputs(commitment, query, index.evidence(with_codes=True), embed=True)}
+    )
     assert verify_integers(document, facts) is None
     assert verify_integers(document, facts, {FIRST: index.evidence(with_codes=True)}) is None
     assert sum(line.share_ppb for line in document.by_owner) + document.unexplained_ppb == PPB

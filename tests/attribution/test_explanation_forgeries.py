@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.errors import AttributionError
 from attribution.explanation import explain, verify_integers
 from openledger.manifest import to_json
-from tests.attribution.explained import FIRST, POLICY, SECOND, Story, changed, inputs_of, query_of, tell
+from tests.attribution.explained import BY_OWNER, FIRST, POLICY, SECOND, Story, changed, inputs_of, query_of, tell
 from tests.attribution.small_index import key, small_index
 
 
@@ -88,6 +89,14 @@ FORGERIES: dict[str, tuple[Callable[[Explanation], Explanation], str]] = {
     "a score raised": (
         lambda document: changed(document, *OWNERS, 1, "score", to=lambda score: str(int(score) + 1)),
         "layers[0].gradients.owners[1].score",
+    ),
+    "a credit raised": (
+        lambda document: changed(document, *OWNERS, 1, "credit", to=lambda credit: str(int(credit) + 1)),
+        "layers[0].gradients.owners[1].credit",
+    ),
+    "another unit of scores": (
+        lambda document: changed(document, "layers", 0, "policy", "score_unit", to="owner"),
+        "layers[0].policy.score_unit",
     ),
     "an owner left out": (
         lambda document: changed(document, *OWNERS, to=lambda lines: lines[:-1]),
@@ -231,6 +240,17 @@ def test_another_models_index_is_refused_by_its_root(story: Story) -> None:
         verify_integers(story.document, facts, {SECOND: other.evidence()})
 
 
+def test_changed_codes_of_rows_are_refused(story: Story) -> None:
+    document = changed(story.document, "layers", 0, "gradients", "evidence", "codes", to=flip)
+    with pytest.raises(AttributionError, match=r"layers\[0\].gradients.evidence.codes: is not the list leaves"):
+        verify_integers(document, story.facts)
+    document = changed(story.document, "layers", 0, "gradients", "evidence", to=without("codes"))
+    with pytest.raises(
+        AttributionError, match=r"layers\[0\].gradients.evidence: needs the sums of owners or the codes"
+    ):
+        verify_integers(document, story.facts)
+
+
 def test_codes_of_another_width_are_another_models(story: Story) -> None:
     codes = Codes(np.ones(8, dtype=np.int16), 0)
     document = changed(story.document, "layers", 0, "gradients", "query_codes", to=to_base64(codes.encode()))
@@ -238,7 +258,8 @@ def test_codes_of_another_width_are_another_models(story: Story) -> None:
     assert str(difference) == ("layers[0].gradients.query_codes: the document says 8 codes, it must be 24 codes")
 
 
-def test_the_choice_of_rows_and_contributions_is_checked_where_all_codes_are_at_hand(story: Story) -> None:
+def test_the_choice_of_rows_and_contributions_is_checked_where_all_codes_are_at_hand(tmp_path: Path) -> None:
+    story = tell(tmp_path, policy=BY_OWNER)
     inputs = story.inputs[SECOND]
     scores = story.second.evidence(with_codes=True).row_scores(query_of(story.second).values)
     worst = scores.index(min(scores)) if scores else 0
@@ -258,7 +279,8 @@ def test_the_choice_of_rows_and_contributions_is_checked_where_all_codes_are_at_
     assert difference.field == "layers[0].gradients.contributions[0].score"
 
 
-def test_a_row_shown_twice_is_named(story: Story) -> None:
+def test_a_row_shown_twice_is_named(tmp_path: Path) -> None:
+    story = tell(tmp_path, policy=BY_OWNER)
     document = changed(story.document, "layers", 0, "gradients", "rows", to=lambda rows: [rows[0], rows[0]])
     difference = verify_integers(document, story.facts)
     assert difference is not None

@@ -18,6 +18,7 @@ from attribution.features import (
     fit_in_memory,
     norm_cap_millionths,
     norms,
+    without_unused_directions,
 )
 
 pytestmark = pytest.mark.ml
@@ -42,7 +43,8 @@ def test_features_are_whitened_concatenated_and_sorted_by_module_name() -> None:
     for module in modules:
         coordinates = module.basis.coordinates(gradients[module.name]).numpy()
         second = (coordinates**2).mean(axis=0)
-        expected.append((coordinates / np.sqrt(second + 0.1 * second.mean())).reshape(COUNT, -1))
+        unit = (gradients[module.name].double() ** 2).mean().item()
+        expected.append((coordinates / np.sqrt(second + unit)).reshape(COUNT, -1))
     assert np.allclose(index.features, np.concatenate(expected, axis=1), rtol=1e-6)
     assert np.array_equal(features([gradients], index.map), index.features)
 
@@ -72,7 +74,26 @@ def test_codes_are_the_features_in_sixteen_bits() -> None:
     assert query.exponent == index.map.query_codes(index.features[0] / 1000).exponent
 
 
-def test_an_outlier_is_shortened_to_four_median_norms() -> None:
+def test_only_the_coordinates_that_vary_most_give_codes_and_products_are_those_of_the_kept() -> None:
+    gradients = some_gradients(1)
+    whole = fit_in_memory([gradients], FeatureSettings(0, norm_cap_medians=0))
+    some = fit_in_memory([gradients], FeatureSettings(7, norm_cap_medians=0))
+    assert (whole.map.code_count, some.map.code_count) == (4 * 2 + 5 * 2, 7)
+    kept = np.concatenate([module.kept.ravel() for module in some.map.checkpoints[0]])
+    assert np.allclose(some.features, whole.features[:, kept], rtol=1e-8)
+
+
+def test_bases_are_cut_after_the_last_direction_that_a_checkpoint_uses() -> None:
+    gradients = [some_gradients(1), some_gradients(2)]
+    found = fit_in_memory(gradients, FeatureSettings(3, norm_cap_medians=0)).map
+    cut = replace(found, checkpoints=without_unused_directions(found.checkpoints))
+    assert np.array_equal(cut.features(gradients), found.features(gradients))
+    for before, after in zip(zip(*found.checkpoints, strict=True), zip(*cut.checkpoints, strict=True), strict=True):
+        used = [row + 1 for module in before for row in np.flatnonzero(module.kept.any(axis=1))]
+        assert {module.basis.shape[0] for module in after} == {max(used, default=1)}
+
+
+def test_an_outlier_is_shortened_to_eight_median_norms() -> None:
     gradients = some_gradients(1)
     for value in gradients.values():
         value[3] *= 1000
@@ -80,7 +101,7 @@ def test_an_outlier_is_shortened_to_four_median_norms() -> None:
     free = fit_in_memory([gradients], FeatureSettings(norm_cap_medians=0))
     lengths = np.sort(norms(free.features))
     cap = index.map.norm_cap_millionths
-    assert cap == int(4 * lengths[(COUNT - 1) // 2] * 10**6)
+    assert cap == int(8 * lengths[(COUNT - 1) // 2] * 10**6)
     assert norms(index.features)[3] == pytest.approx(cap / 10**6, rel=1e-12)
     assert np.array_equal(np.delete(index.features, 3, axis=0), np.delete(free.features, 3, axis=0))
     assert norm_cap_millionths(np.zeros(0), 4) == 0

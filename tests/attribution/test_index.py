@@ -249,7 +249,7 @@ def test_a_commitment_is_checked_when_it_is_made(folder: Path) -> None:
         ({"examples": MAX_EXAMPLES + 1}, "examples"),
         ({"owners": 19}, "owners"),
         ({"codes": 67}, "codes"),
-        ({"checkpoints": 3}, "codes"),
+        ({"checkpoints": 1}, "codes"),
         ({"exponent": 1_101}, "exponent"),
         ({"precision": "bfloat16"}, "precision"),
         ({"modules": ()}, "modules"),

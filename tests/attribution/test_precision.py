@@ -24,7 +24,7 @@ def feature_map() -> FeatureMap:
     model = tiny_lora()
     with canonical(model, "float32"):
         gradients = GradientCollector(model).collect_tokens(EXAMPLES)
-    return fit_in_memory([gradients], FeatureSettings(directions=8)).map
+    return fit_in_memory([gradients], FeatureSettings(0, directions=8)).map
 
 
 def features(model: Any, precision: Precision, feature_map: FeatureMap, examples: Sequence[Tokens], batch: int) -> Any:

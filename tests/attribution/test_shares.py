@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,9 +15,13 @@ from attribution.errors import AttributionError
 from attribution.shares import (
     MAX_OWNERS,
     MAX_SCORE,
+    OWNER,
+    ROW,
+    Credit,
     PayoutPolicy,
     Shares,
     check_integer,
+    credits_of,
     kappa_of_quality,
     largest_remainder,
     payout_shares,
@@ -38,6 +43,11 @@ def policy(**changes: Any) -> PayoutPolicy:
 
 def scored(*scores: int) -> dict[bytes, int]:
     return {owner(index): score for index, score in enumerate(scores)}
+
+
+def paid(scores: dict[bytes, int], flat: dict[bytes, int], rule: PayoutPolicy) -> Shares:
+    """Shares of owners with one row each: its score is that of its owner."""
+    return payout_shares({key: Credit.of([score]) for key, score in scores.items()}, flat, rule)
 
 
 def parts(shares: Shares) -> list[int]:
@@ -88,7 +98,7 @@ def defined(scores: dict[bytes, int], flat: dict[bytes, int], rule: PayoutPolicy
 def test_payouts_follow_the_formula_within_one_part_and_sum_exactly(
     scores: dict[bytes, int], flat: dict[bytes, int], rule: PayoutPolicy
 ) -> None:
-    shares = payout_shares(scores, flat, rule)
+    shares = paid(scores, flat, rule)
     exact = defined(scores, flat, rule)
     assert [key for key, _ in shares.by_owner] == sorted(exact)
     assert sum(parts(shares)) + shares.unexplained_ppb == PPB
@@ -109,7 +119,7 @@ def test_payouts_do_not_depend_on_the_order_of_owners(
         random.shuffle(items)
         return dict(items)
 
-    assert payout_shares(shuffled(scores), shuffled(flat), rule) == payout_shares(scores, flat, rule)
+    assert paid(shuffled(scores), shuffled(flat), rule) == paid(scores, flat, rule)
 
 
 @given(st.dictionaries(st.integers(0, 12).map(owner), st.integers(-(2**40), 2**40), max_size=8), st.integers(0, 56))
@@ -117,7 +127,7 @@ def test_payouts_do_not_depend_on_the_unit_of_scores(scores: dict[bytes, int], e
     rule = policy(kappa_ppb=PPB // 2, flat_ppb=PPB // 2, minimum_positive_ppb=PPB // 3, cap_ppb=PPB // 4)
     flat = dict.fromkeys(scores, 3)
     scaled = {key: score << exponent for key, score in scores.items()}
-    assert payout_shares(scaled, flat, rule) == payout_shares(scores, flat, rule)
+    assert paid(scaled, flat, rule) == paid(scores, flat, rule)
 
 
 @given(st.lists(weights, min_size=1, max_size=9), st.integers(0, MAX_INTEGER))
@@ -166,14 +176,14 @@ def test_nothing_is_split_without_weights() -> None:
 
 
 def test_negative_scores_take_nothing_and_give_nothing() -> None:
-    assert payout_shares(scored(3, -5, 1), {}, PLAIN) == Shares(
+    assert paid(scored(3, -5, 1), {}, PLAIN) == Shares(
         ((owner(0), 750_000_000), (owner(1), 0), (owner(2), 250_000_000)), 0, attribution_used=True
     )
 
 
 def test_kappa_mixes_attribution_with_flat_and_leaves_the_rest_to_the_pool() -> None:
     rule = policy(kappa_ppb=500_000_000, flat_ppb=300_000_000)
-    shares = payout_shares(scored(3, 1, -9), {owner(2): 2, owner(3): 1}, rule)
+    shares = paid(scored(3, 1, -9), {owner(2): 2, owner(3): 1}, rule)
     assert shares == Shares(
         ((owner(0), 375_000_000), (owner(1), 125_000_000), (owner(2), 200_000_000), (owner(3), 100_000_000)),
         200_000_000,
@@ -183,17 +193,17 @@ def test_kappa_mixes_attribution_with_flat_and_leaves_the_rest_to_the_pool() -> 
 
 def test_what_a_cap_cuts_off_goes_to_the_others_in_proportion_and_caps_them_in_turn() -> None:
     rule = policy(cap_ppb=400_000_000)
-    assert parts(payout_shares(scored(90, 9, 1), {}, rule)) == [400_000_000, 400_000_000, 200_000_000]
-    assert parts(payout_shares(scored(6, 3, 1), {}, rule)) == [400_000_000, 400_000_000, 200_000_000]
-    assert parts(payout_shares(scored(5, 3, 2), {}, rule)) == [400_000_000, 360_000_000, 240_000_000]
+    assert parts(paid(scored(90, 9, 1), {}, rule)) == [400_000_000, 400_000_000, 200_000_000]
+    assert parts(paid(scored(6, 3, 1), {}, rule)) == [400_000_000, 400_000_000, 200_000_000]
+    assert parts(paid(scored(5, 3, 2), {}, rule)) == [400_000_000, 360_000_000, 240_000_000]
 
 
 def test_what_nobody_can_take_goes_to_the_pool() -> None:
-    everybody_at_the_cap = payout_shares(scored(5, 3), {}, policy(cap_ppb=300_000_000))
+    everybody_at_the_cap = paid(scored(5, 3), {}, policy(cap_ppb=300_000_000))
     assert (parts(everybody_at_the_cap), everybody_at_the_cap.unexplained_ppb) == ([300_000_000] * 2, 400_000_000)
-    assert payout_shares({}, {}, PLAIN) == Shares((), PPB, attribution_used=False)
-    assert payout_shares(scored(-1, 0), {}, PLAIN).unexplained_ppb == PPB
-    assert payout_shares(scored(1), {}, policy(kappa_ppb=600_000_000, flat_ppb=400_000_000)) == Shares(
+    assert paid({}, {}, PLAIN) == Shares((), PPB, attribution_used=False)
+    assert paid(scored(-1, 0), {}, PLAIN).unexplained_ppb == PPB
+    assert paid(scored(1), {}, policy(kappa_ppb=600_000_000, flat_ppb=400_000_000)) == Shares(
         ((owner(0), 600_000_000),), 400_000_000, attribution_used=True
     )
 
@@ -201,21 +211,40 @@ def test_what_nobody_can_take_goes_to_the_pool() -> None:
 def test_too_little_positive_mass_is_paid_flat() -> None:
     rule = policy(kappa_ppb=600_000_000, flat_ppb=400_000_000, minimum_positive_ppb=250_000_000)
     flat = {owner(0): 1, owner(1): 3}
-    at_the_bound = payout_shares(scored(1, -3), flat, rule)
+    at_the_bound = paid(scored(1, -3), flat, rule)
     assert (parts(at_the_bound), at_the_bound.attribution_used) == ([700_000_000, 300_000_000], True)
-    below = payout_shares(scored(100, -301), flat, rule)
+    below = paid(scored(100, -301), flat, rule)
     assert (parts(below), below.attribution_used) == ([250_000_000, 750_000_000], False)
-    nothing_positive = payout_shares(scored(0, -301), flat, policy(kappa_ppb=PPB))
+    nothing_positive = paid(scored(0, -301), flat, policy(kappa_ppb=PPB))
     assert (parts(nothing_positive), nothing_positive.attribution_used) == ([250_000_000, 750_000_000], False)
 
 
-@given(st.lists(st.integers(-1_000, 1_000), min_size=10, max_size=10), st.integers(1, 10**6))
-def test_splitting_data_over_ten_names_gains_nothing_once_they_are_one_owner(pieces: list[int], others: int) -> None:
-    """Scores are linear, so the pieces' sum is the whole; clipping happens where the pieces belong to one owner."""
-    whole = payout_shares({owner(0): sum(pieces), owner(1): others}, {}, PLAIN)
-    assert parts(whole)[0] == max(0, sum(pieces)) * PPB // (max(0, sum(pieces)) + others) + (
-        2 * (max(0, sum(pieces)) * PPB % (max(0, sum(pieces)) + others)) >= max(0, sum(pieces)) + others
-    )
+rows = st.lists(st.integers(-1_000, 1_000), min_size=1, max_size=10)
+
+
+@given(rows, st.integers(1, 10**6), st.lists(st.integers(1, 10), min_size=10, max_size=10), policies())
+def test_with_rows_as_the_unit_spreading_them_over_names_changes_nothing_but_the_rounding(
+    scores: list[int], others: int, names: list[int], rule: PayoutPolicy
+) -> None:
+    rule = replace(rule, cap_ppb=PPB)
+    spread: dict[bytes, list[int]] = {}
+    for name, score in zip(names, scores, strict=False):
+        spread.setdefault(owner(name), []).append(score)
+    flat = {name: len(known) for name, known in spread.items()}
+    one = credits_of({owner(0): scores, owner(99): [others]}, ROW)
+    ten = credits_of({**spread, owner(99): [others]}, ROW)
+    alone = payout_shares(one, {owner(0): len(scores), owner(99): 7}, rule)
+    together = payout_shares(ten, {**flat, owner(99): 7}, rule)
+    assert abs(sum(together.of(name) for name in spread) - alone.of(owner(0))) <= len(spread)
+    assert together.attribution_used == alone.attribution_used
+
+
+def test_with_owners_as_the_unit_noise_pays_under_many_names_and_cancels_under_one() -> None:
+    noise = {owner(name): [score] for name, score in enumerate((5, -5, 5, -5))}
+    assert credits_of({owner(0): [5, -5, 5, -5]}, OWNER) == {owner(0): Credit(0, 0)}
+    assert sum(credit.positive for credit in credits_of(noise, OWNER).values()) == 10
+    assert credits_of({owner(0): [5, -5, 5, -5]}, ROW) == {owner(0): Credit(10, 20)}
+    assert sum(credit.positive for credit in credits_of(noise, ROW).values()) == 10
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=10, max_size=10), st.integers(1, 10**6), policies())
@@ -224,15 +253,15 @@ def test_splitting_into_ten_unclipped_names_gains_at_most_the_rounding_without_a
 ) -> None:
     """Names that are never clipped: shares are linear in score and in accepted rows, so ten names get what one got."""
     rule = PayoutPolicy(rule.kappa_ppb, rule.flat_ppb, PPB, rule.minimum_positive_ppb, POOL)
-    one = payout_shares({owner(0): sum(pieces), owner(99): others}, {owner(0): 10, owner(99): 7}, rule)
+    one = paid({owner(0): sum(pieces), owner(99): others}, {owner(0): 10, owner(99): 7}, rule)
     names = {owner(index): piece for index, piece in enumerate(pieces)}
-    ten = payout_shares({**names, owner(99): others}, {**dict.fromkeys(names, 1), owner(99): 7}, rule)
+    ten = paid({**names, owner(99): others}, {**dict.fromkeys(names, 1), owner(99): 7}, rule)
     assert abs(sum(ten.of(name) for name in names) - one.of(owner(0))) <= 10
 
 
 def test_shares_at_the_bounds_of_every_input_are_exact() -> None:
     rule = policy(kappa_ppb=1, flat_ppb=PPB - 1)
-    shares = payout_shares(scored(MAX_SCORE, -MAX_SCORE, 1), scored(MAX_INTEGER, MAX_INTEGER, 1), rule)
+    shares = paid(scored(MAX_SCORE, -MAX_SCORE, 1), scored(MAX_INTEGER, MAX_INTEGER, 1), rule)
     exact = defined(scored(MAX_SCORE, -MAX_SCORE, 1), scored(MAX_INTEGER, MAX_INTEGER, 1), rule)
     assert all(abs(part - exact[key]) < 1 for key, part in shares.by_owner)
     assert sum(parts(shares)) + shares.unexplained_ppb == PPB
@@ -242,8 +271,8 @@ def test_shares_at_the_bounds_of_every_input_are_exact() -> None:
     ("scores", "flat", "field", "reason"),
     [
         ({b"short": 1}, {}, "owners", "must be 32 bytes"),
-        ({owner(1): MAX_SCORE + 1}, {}, f"scores.{owner(1).hex()}", "is no integer"),
-        ({owner(1): 1.5}, {}, f"scores.{owner(1).hex()}", "1.5 is no integer"),
+        ({owner(1): MAX_SCORE + 1}, {}, f"credits.{owner(1).hex()}.absolute", "is no integer"),
+        ({owner(1): 1.5}, {}, f"credits.{owner(1).hex()}.absolute", "1.5 is no integer"),
         ({}, {owner(1): -1}, f"flat_weights.{owner(1).hex()}", "-1 is no integer from 0"),
         ({}, {owner(1): MAX_INTEGER + 1}, f"flat_weights.{owner(1).hex()}", "is no integer from 0"),
     ],
@@ -252,18 +281,18 @@ def test_impossible_scores_are_refused_with_the_field(
     scores: dict[bytes, int], flat: dict[bytes, int], field: str, reason: str
 ) -> None:
     with pytest.raises(AttributionError, match=reason) as caught:
-        payout_shares(scores, flat, PLAIN)
+        paid(scores, flat, PLAIN)
     assert caught.value.field == field
 
 
 def test_a_pool_that_is_also_an_owner_gets_both_parts() -> None:
-    shares = payout_shares({POOL: 1, owner(1): 1}, {}, policy(kappa_ppb=PPB // 2))
+    shares = paid({POOL: 1, owner(1): 1}, {}, policy(kappa_ppb=PPB // 2))
     assert shares == Shares(((owner(1), PPB // 4), (POOL, PPB // 4)), PPB // 2, attribution_used=True)
 
 
 def test_more_owners_than_the_limit_are_refused() -> None:
     with pytest.raises(AttributionError, match=f"owners: {MAX_OWNERS + 1} are more than {MAX_OWNERS}"):
-        payout_shares(dict.fromkeys(map(owner, range(MAX_OWNERS + 1)), 1), {}, PLAIN)
+        paid(dict.fromkeys(map(owner, range(MAX_OWNERS + 1)), 1), {}, PLAIN)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from attribution.errors import AttributionError
 from attribution.explanation import verify_integers
 from attribution.explanation_parts import ChainFacts, LayerFacts
 from attribution.inheritance import Layer, ParentPart
+from openledger.manifest import Manifest
 from tests.golden import files
 
 Case = dict[str, Any]
@@ -95,12 +96,16 @@ def test_parts_go_by_largest_remainder() -> None:
 @pytest.mark.parametrize("case", VECTORS["payout"], ids=lambda case: case["why"])
 def test_payouts_follow_the_formula(case: Case) -> None:
     policy = case["policy"]
-    scores = {owner: int(score) for owner, score in case["scores"].items()}
+    scores = {owner: [int(score) for score in of_rows] for owner, of_rows in case["scores"].items()}
+    if policy["score_unit"] == "owner":
+        scores = {owner: [sum(of_rows)] for owner, of_rows in scores.items()}
     flat = {owner: int(weight) for owner, weight in case["flat_weights"].items()}
     owners = sorted({*scores, *flat})
-    positive = {owner: max(0, scores.get(owner, 0)) for owner in owners}
+    positive = {owner: sum(max(0, score) for score in scores.get(owner, [])) for owner in owners}
     mass, flat_mass = sum(positive.values()), sum(flat.values())
-    enough = Fraction(policy["minimum_positive_ppb"], PPB) * sum(abs(score) for score in scores.values())
+    enough = Fraction(policy["minimum_positive_ppb"], PPB) * sum(
+        abs(score) for of_rows in scores.values() for score in of_rows
+    )
     used = mass > 0 and mass >= enough
     kappa = policy["kappa_ppb"] if used else 0
     flat_part = policy["flat_ppb"] + policy["kappa_ppb"] - kappa
@@ -263,17 +268,21 @@ def test_a_forged_explanation_is_refused_at_the_field(case: Case) -> None:
 
 
 def test_the_explanations_scores_are_recomputed_from_its_evidence() -> None:
-    """By hand: owner | sums from the evidence, codes of the query, inner products, shares of the positive ones."""
+    """By hand: rows from the evidence, codes of the query, inner products, shares by the positive ones."""
     gradients = VECTORS["explanation"]["document"]["layers"][0]["gradients"]
     width = gradients["parameters"]["codes"]
     query = struct.unpack(f"<{width}h", base64.b64decode(gradients["query_codes"])[7:])
-    owners = base64.b64decode(gradients["evidence"]["owners"])
-    size = 32 + 8 * width
-    lines = []
-    for at in range(0, len(owners), size):
-        sums = struct.unpack(f"<{width}q", owners[at + 32 : at + size])
-        lines.append((owners[at : at + 32].hex(), sum(a * b for a, b in zip(sums, query, strict=True))))
-    assert lines == [(line["owner"], int(line["score"])) for line in gradients["owners"]]
-    positive = [Fraction(max(0, score)) for _, score in lines]
-    split = remainder_split([*positive, Fraction(0)], [*(owner for owner, _ in lines), ""], PPB)
+    evidence = {name: base64.b64decode(text) for name, text in gradients["evidence"].items()}
+    copies = {row for row, _ in Manifest.decode(evidence["commitment"]).json("copies")["found"]}
+    scores: dict[str, list[int]] = {line["owner"]: [] for line in gradients["owners"]}
+    for number in range(len(evidence["dataset"]) // 96):
+        owner = evidence["dataset"][96 * number + 64 : 96 * number + 96].hex()
+        codes = struct.unpack(f"<{width}h", evidence["codes"][2 * width * number : 2 * width * (number + 1)])
+        if number not in copies:
+            scores[owner].append(sum(a * b for a, b in zip(codes, query, strict=True)))
+    credit = {owner: sum(max(0, score) for score in of_rows) for owner, of_rows in scores.items()}
+    assert [(line["owner"], int(line["score"]), int(line["credit"])) for line in gradients["owners"]] == [
+        (owner, sum(of_rows), credit[owner]) for owner, of_rows in sorted(scores.items())
+    ]
+    split = remainder_split([*map(Fraction, credit.values()), Fraction(0)], [*credit, ""], PPB)
     assert split[:-1] == [line["share_ppb"] for line in gradients["owners"]]

@@ -30,7 +30,7 @@ from attribution.explanation_parts import (
 )
 from attribution.inheritance import Layer, ParentPart, kept_part, layered_shares
 from attribution.scores import exact_scores
-from attribution.shares import MAX_SCORE, PayoutPolicy, Shares, largest_remainder, payout_shares
+from attribution.shares import MAX_SCORE, OWNER, PayoutPolicy, Shares, credits_of, largest_remainder, payout_shares
 from openledger.manifest import to_json
 from tests.attribution.small_index import committed, key, small_index
 
@@ -160,30 +160,34 @@ def _payout() -> list[dict[str, Any]]:
     half = PayoutPolicy(PPB // 2, PPB // 4, PPB, 0, POOL)
     capped = PayoutPolicy(PPB, 0, 400_000_000, 0, POOL)
     careful = PayoutPolicy(490_000_000, 510_000_000, PPB, PPB // 4, POOL)
-    cases: list[tuple[str, PayoutPolicy, dict[int, int], dict[int, int]]] = [
-        ("scores alone, negative ones clipped", free, {1: 3, 2: -5, 3: 1}, {}),
-        ("no positive score: to the pool", free, {1: -1, 2: 0}, {}),
-        ("attribution, flat weights, pool", half, {1: 3, 2: 1, 3: -9}, {3: 2, 4: 1}),
-        ("a cap that caps another", capped, {1: 90, 2: 9, 3: 1}, {}),
-        ("all at the cap: the rest to the pool", capped, {1: 5, 2: 3}, {}),
-        ("too little positive mass: flat", careful, {1: 100, 2: -301}, {1: 1, 2: 3}),
-        ("just enough positive mass", careful, {1: 1, 2: -3}, {1: 1, 2: 3}),
-        ("the largest inputs", half, {1: MAX_SCORE, 2: -MAX_SCORE, 3: 1}, {1: MAX_INTEGER, 2: 1}),
+    by_owner = PayoutPolicy(PPB, 0, PPB, 0, POOL, OWNER)
+    cases: list[tuple[str, PayoutPolicy, dict[int, list[int]], dict[int, int]]] = [
+        ("scores alone, negative ones clipped", free, {1: [3], 2: [-5], 3: [1]}, {}),
+        ("rows are clipped one by one", free, {1: [3, -2, 4], 2: [-5], 3: []}, {}),
+        ("owners are clipped, after their rows were added", by_owner, {1: [3, -2, 4], 2: [-5, 2], 3: [1]}, {}),
+        ("no positive score: to the pool", free, {1: [-1], 2: [0]}, {}),
+        ("attribution, flat weights, pool", half, {1: [3], 2: [1], 3: [-9]}, {3: 2, 4: 1}),
+        ("a cap that caps another", capped, {1: [90], 2: [9], 3: [1]}, {}),
+        ("all at the cap: the rest to the pool", capped, {1: [5], 2: [3]}, {}),
+        ("too little positive mass: flat", careful, {1: [100], 2: [-301]}, {1: 1, 2: 3}),
+        ("just enough positive mass", careful, {1: [1, -3]}, {1: 1, 2: 3}),
+        ("the largest inputs", half, {1: [MAX_SCORE], 2: [-MAX_SCORE], 3: [1]}, {1: MAX_INTEGER, 2: 1}),
     ]
     return [
         {
             "why": why,
             "policy": _policy(policy),
-            "scores": {key(owner).hex(): number(score) for owner, score in scores.items()},
+            "scores": {key(owner).hex(): [number(score) for score in of_rows] for owner, of_rows in scores.items()},
             "flat_weights": {key(owner).hex(): number(weight) for owner, weight in flat.items()},
-            **_shares(payout_shares(_by_key(scores), _by_key(flat), policy)),
+            **_shares(_paid(scores, flat, policy)),
         }
         for why, policy, scores, flat in cases
     ]
 
 
-def _by_key(values: dict[int, int]) -> dict[bytes, int]:
-    return {key(owner): value for owner, value in values.items()}
+def _paid(scores: dict[int, list[int]], flat: dict[int, int], policy: PayoutPolicy) -> Shares:
+    known = credits_of({key(owner): of_rows for owner, of_rows in scores.items()}, policy.score_unit)
+    return payout_shares(known, {key(owner): weight for owner, weight in flat.items()}, policy)
 
 
 def _policy(policy: PayoutPolicy) -> dict[str, Any]:
@@ -193,6 +197,7 @@ def _policy(policy: PayoutPolicy) -> dict[str, Any]:
         "cap_ppb": policy.cap_ppb,
         "minimum_positive_ppb": policy.minimum_positive_ppb,
         "pool": policy.pool.hex(),
+        "score_unit": policy.score_unit,
     }
 
 
@@ -363,7 +368,7 @@ def _explanation() -> dict[str, Any]:
     inputs = LayerInputs(
         commitment,
         query,
-        index.evidence(),
+        evidence,
         [index.prove(row) for row in rows_to_show(evidence, query, 2)],
         contributions_to_show(evidence, query, 2),
         embed=True,

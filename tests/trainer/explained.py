@@ -22,7 +22,7 @@ from trainer.recipe import parse_recipe
 from trainer.record import EntryRecord
 from trainer.workflow import KnownEntry, train_recipe
 
-WITH_INDEX = RECIPE.replace("steps: 6", "steps: 30") + "attribution: {checkpoints: 2, directions: 4}\n"
+WITH_INDEX = RECIPE.replace("steps: 6", "steps: 30") + "attribution: {checkpoints: 2, codes: 32}\n"
 # Long enough for 32 bits of surprisal over a dozen words.
 LONG = 14
 PROMPT = sentence(3, 4) + " "

@@ -120,7 +120,7 @@ def test_the_same_recipe_on_the_rows_of_another_chain_gets_indexes_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    recipe = parse_recipe(RECIPE + "attribution: {directions: 4}\n")
+    recipe = parse_recipe(RECIPE + "attribution: {codes: 32}\n")
     made = []
     for chain_number in (1, 2, 1):
         chain = tiny_chain(tmp_path / str(chain_number))
