@@ -93,14 +93,14 @@ def find_copies(codes: Int16Array, order: Sequence[int], minimum_cosine_ppb: int
     return CodeCopies(minimum_cosine_ppb, outcome, tuple(order), tuple(sorted(leader_of.items())))
 
 
-def check_copies(codes: Int16Array, committed: CodeCopies) -> None:
-    """Raises `AttributionError` with the first leaf whose codes say something else than the committed part."""
+def check_copies(codes: Int16Array, committed: CodeCopies, field: str = COPIES) -> None:
+    """Raises `AttributionError` below `field` with the first leaf of which codes and committed part differ."""
     expected = find_copies(codes, committed.order or range(len(codes)), committed.minimum_cosine_ppb)
     for leaf in sorted(expected.leader_of.keys() | committed.leader_of.keys()):
         should, is_said = expected.leader_of.get(leaf), committed.leader_of.get(leaf)
         if should != is_said:
             raise AttributionError(
-                f"{COPIES}.found", f"leaf {leaf} is {_credit(is_said)}; by the codes it is {_credit(should)}"
+                f"{field}.found", f"leaf {leaf} is {_credit(is_said)}; by the codes it is {_credit(should)}"
             )
 
 

@@ -69,6 +69,8 @@ class Page:
     rows: Sequence[RowLine]
     # One sentence each: what was checked against what.
     verified: Sequence[str]
+    # One sentence each: whose rows are not credited, because they are copies.
+    copies: Sequence[str] = ()
 
 
 def render(page: Page) -> str:
@@ -86,6 +88,7 @@ def render(page: Page) -> str:
         f"<h2>Output</h2><pre>{''.join(_piece(piece, colours) for piece in page.output)}</pre>",
         "<p>Coloured: stands word for word in a contribution of that contributor.</p>",
         *_contributors(page.contributors, colours),
+        *[f"<p>{escape(sentence)}</p>" for sentence in page.copies],
         *_rows(page.rows),
         "<h2>Verified</h2><ul>",
         *[f"<li>{escape(sentence)}</li>" for sentence in page.verified],

@@ -53,6 +53,7 @@ class View:
         names: Mapping[bytes, str],
     ) -> View:
         """Fetch the texts of the rows that are shown; what the store lacks is shown as such."""
+        from attribution.contribution_shares import positive_of_all
         from trainer.explain import row_text
 
         view = cls(document, names, (), ())
@@ -61,7 +62,7 @@ class View:
             gradients = _gradients(layer)
             if gradients is None:
                 continue
-            positive = _positive(gradients)
+            positive = positive_of_all(gradients)
             for row in gradients.rows:
                 text = row_text(ledger, store, bytes.fromhex(row.contribution_id), bytes.fromhex(row.row_leaf))
                 share_ppb = max(0, int(row.score)) * PPB // positive
@@ -97,6 +98,19 @@ class View:
             ("unexplained (pool)", "base model and what no index knows", self.document.unexplained_ppb, *pool),
         ]
 
+    def copies(self) -> list[str]:
+        """A sentence on every contributor with rows that are copies by their codes, of all layers."""
+        counts: dict[str, tuple[int, int]] = {}
+        for part in [part for part in map(_gradients, self.document.layers) if part is not None]:
+            for line in part.owners:
+                copies, rows = counts.get(line.owner, (0, 0))
+                counts[line.owner] = copies + line.copies, rows + line.rows + line.copies
+        return [
+            f"{self.name(owner)}: {copies} of {rows} rows are like rows that were registered before: not credited"
+            for owner, (copies, rows) in counts.items()
+            if copies
+        ]
+
     def print(self, output: Output) -> None:
         """Tables on standard output."""
         from attribution.page import show_share
@@ -114,10 +128,13 @@ class View:
             ],
             None,
         )
+        for sentence in self.copies():
+            print(f"{sentence}\n")
         output.rows("Layers", ("entry", "share of the whole", "has"), self._layer_rows(), None)
         contributions = self._contribution_rows()
         if contributions:
-            output.rows("Contributions", ("contribution", "who", "rows", "share"), contributions, None)
+            columns = ("contribution", "who", "rows", "by gradients", "by spans")
+            output.rows("Contributions, by layer", columns, contributions, None)
         if self.rows:
             shown = [
                 (
@@ -145,6 +162,7 @@ class View:
             [ContributorLine(*line) for line in self.contributors()],
             [RowLine(row.owner, show_share(row.share_ppb), row.text) for row in self.rows],
             checked,
+            self.copies(),
         )
 
     def _layer_rows(self) -> list[tuple[str, str, str]]:
@@ -155,17 +173,21 @@ class View:
             for layer in self.document.layers
         ]
 
-    def _contribution_rows(self) -> list[tuple[str, str, int, str]]:
+    def _contribution_rows(self) -> list[tuple[str, str, int | str, str, str]]:
+        from attribution.contribution_shares import contribution_shares
         from attribution.page import show_share
 
-        rows = []
-        for part in [part for part in map(_gradients, self.document.layers) if part is not None]:
-            positive = _positive(part)
-            for line in part.contributions[:_SHOWN_CONTRIBUTIONS]:
-                name = encode_id("olcontrib", bytes.fromhex(line.contribution_id))
-                share = show_share(min(PPB, int(line.positive) * PPB // positive))
-                rows.append((name, self.name(line.owner), line.rows, share))
-        return rows
+        return [
+            (
+                encode_id("olcontrib", bytes.fromhex(line.contribution_id)),
+                self.name(line.owner),
+                "–" if line.rows is None else line.rows,
+                show_share(line.by_gradients_ppb),
+                show_share(line.by_spans_ppb),
+            )
+            for layer in self.document.layers
+            for line in contribution_shares(layer)[:_SHOWN_CONTRIBUTIONS]
+        ]
 
     def _pieces(self, decode: Any) -> list[tuple[str, str, str]]:
         """The output cut at its spans: a span of the first layer that has spans there."""
@@ -184,11 +206,6 @@ class View:
                 pieces.append((decode(ids[start:end]), *whose[start]))
                 start = end
         return pieces
-
-
-def _positive(part: GradientPart) -> int:
-    """What all owners are paid by, at least 1: the whole of which rows and contributions are parts."""
-    return sum(int(line.credit) for line in part.owners) or 1
 
 
 def _gradients(layer: LayerPart) -> GradientPart | None:

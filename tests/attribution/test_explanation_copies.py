@@ -134,6 +134,28 @@ def test_credit_for_copies_in_a_document_is_refused_with_the_field(field: str, v
     assert difference.field == f"layers[0].gradients.owners[2].{field}"
 
 
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([], "leaf 8 is credited; by the codes it is a copy of leaf 0"),
+        (
+            [(5, 1), (8, 0), (9, 1), (10, 2), (11, 3), (12, 4)],
+            "leaf 5 is a copy of leaf 1; by the codes it is credited",
+        ),
+    ],
+)
+def test_a_made_up_list_is_refused_by_whoever_reads_the_codes_in_the_document(
+    found: list[tuple[int, int]], words: str
+) -> None:
+    """The trainer committed to it, sums and shares follow from it; the codes say otherwise."""
+    honest = with_eve(1)
+    made_up = committed(honest.rows, honest.codes, replace(honest.commitment.copies, found=tuple(found)))
+    inputs = inputs_of(made_up, query_near(made_up, 0, 2))
+    with pytest.raises(AttributionError, match=words) as refused:
+        verify_integers(explained(inputs), facts_of(inputs.commitment))
+    assert refused.value.field == "layers[0].gradients.evidence.commitment.copies.found"
+
+
 def test_another_list_of_copies_has_another_root() -> None:
     index = with_eve(1)
     none = replace(index.commitment.copies, found=())

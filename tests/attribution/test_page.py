@@ -49,6 +49,7 @@ def page_of(text: str) -> Page:
         contributors=(ContributorLine(text, text, 600_000_000, None, 1), ContributorLine("pool", "", 0, 0, 0)),
         rows=(RowLine(text, text, text), RowLine("bob", "3 of 10", None)),
         verified=(text,),
+        copies=(f"{text}: 3 of 8 rows",),
     )
 
 
@@ -57,15 +58,15 @@ def test_every_part_of_an_explanation_is_on_the_page() -> None:
     words = "".join(found.words)
     assert found.tags.count("mark") == 2
     assert found.titles == ["ada: ada", "somebody else"]
-    assert words.count("ada") == 11
-    for text in ("60.00 %", "–", "0.00 %", "not stored here", "plain ", "3 of 10"):
+    assert words.count("ada") == 12
+    for text in ("60.00 %", "–", "0.00 %", "not stored here", "plain ", "3 of 10", "3 of 8 rows"):
         assert text in words
 
 
 def test_text_from_outside_stays_text() -> None:
     found = outline(page_of(HOSTILE))
     assert "script" not in found.tags
-    assert "".join(found.words).count(HOSTILE) == 11
+    assert "".join(found.words).count(HOSTILE) == 12
     assert found.titles[0] == f"{HOSTILE}: {HOSTILE}"
     assert found.tags == outline(page_of("ada")).tags
 
