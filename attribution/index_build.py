@@ -14,7 +14,8 @@ For every checkpoint, then for all together (each line is a list of tasks, each 
 
 Pieces depend on the settings alone, sums are added in a fixed order, and a file is written whole or not at all. So a
 build that is killed at any point goes on where it was, and neither that nor the number of processes changes the root
-(on one kind of machine; the settings fix the threads). Memory: the model, one piece (`piece_examples` x gradients of
+(on one kind of machine; the settings fix the threads). A work file that is damaged is found by its digests and made
+again. Memory: the model, one piece (`piece_examples` x gradients of
 an example), one module's moments. Disk, while building: gradients of `basis_examples` examples, and 8 bytes a code.
 """
 
@@ -35,7 +36,7 @@ from attribution.errors import AttributionError
 from attribution.features import CAP_UNITS, FeatureMap, cap_norms, norm_cap_millionths, norms, without_unused_directions
 from attribution.index import COMMITMENT_FILE, Index
 from attribution.index_checkpoint import CheckpointBuild, ModelOf
-from attribution.index_files import ArrayFile, write_arrays
+from attribution.index_files import ArrayFile, DamagedFile, write_arrays
 from attribution.index_finish import finish
 from attribution.index_plan import IndexSettings, Plan, TrainingExample
 from attribution.precision import torch_threads
@@ -57,13 +58,15 @@ def build_index(
     source: Mapping[str, bytes] | None = None,
     shard: Shard | None = None,
     progress: Progress | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Index:
     """Build or finish the index in `folder`, or open it if it is there.
 
     `checkpoints` are safetensors files or folders with one; `model_of` makes the model of one.
     Modules are the LoRA B layers unless named. `source` are parts that the commitment binds the index to. Processes
     that call this with the same arguments work together (`Shard.from_environment` unless given); each returns the
-    index. The work folder stands beside `folder` and goes away at the end. Raises `AttributionError`.
+    index. The work folder stands beside `folder` and goes away at the end. `say` gets a line for every work file that
+    was damaged. Raises `AttributionError`.
     """
     plan = Plan.of(examples, checkpoints, settings, module_names, source or {})
     work = folder.with_name(f"{folder.name}-work") / plan.digest.hex()[:32]
@@ -72,7 +75,7 @@ def build_index(
             time.sleep(_WAIT_SECONDS)  # another process is clearing away
         if not (folder / COMMITMENT_FILE).exists():
             with torch_threads(settings.threads):
-                _Build(plan, work, folder, shard or Shard.from_environment(), progress).run(model_of)
+                _Build(plan, work, folder, shard or Shard.from_environment(), progress, say).run(model_of)
     _clear(work)
     index = Index.open(folder)
     if index.commitment.build != plan.digest:
@@ -87,9 +90,36 @@ class _Build:
     folder: Path
     shard: Shard
     progress: Progress | None
+    say: Callable[[str], None]
 
     def run(self, model_of: ModelOf) -> None:
-        """All stages, up to the commitment."""
+        """All stages, again for every work file that turns out to be damaged, once a file."""
+        mended: set[Path] = set()
+        while True:
+            try:
+                self._run_stages(model_of)
+            except DamagedFile as damage:
+                if damage.path in mended or not damage.path.is_relative_to(self.work):
+                    raise
+                mended.add(damage.path)
+                self._mend(damage.path)
+            else:
+                return
+
+    def _mend(self, path: Path) -> None:
+        """Clear a damaged file away, unless another process did so meanwhile."""
+        with ExitStack() as stack:
+            while not stack.enter_context(try_lock(self.work / "mend.lock")):
+                time.sleep(_WAIT_SECONDS)
+            if _is_whole(path):
+                return
+            self.say(f"{path.relative_to(self.work)} was damaged or lost: it is made again")
+            path.unlink(missing_ok=True)
+            for checkpoint in self._checkpoints:
+                if path.parent == checkpoint.folder:
+                    checkpoint.done_path.unlink(missing_ok=True)
+
+    def _run_stages(self, model_of: ModelOf) -> None:
         for checkpoint in self._checkpoints:
             if not checkpoint.done_path.exists():
                 checkpoint.run(model_of, self._run_stage)
@@ -156,6 +186,16 @@ class _Build:
 
     def _codes(self, piece: int) -> Path:
         return self.work / f"codes-{piece:05d}.bin"
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        stored = ArrayFile.open(path, path.name)
+        for name in stored.places:
+            stored.read(name)
+    except DamagedFile:
+        return False
+    return True
 
 
 def _clear(work: Path) -> None:

@@ -58,18 +58,22 @@ class CheckpointBuild:
         basis_pieces = pieces[: self.plan.basis_pieces]
         stage = f"checkpoint {self.number + 1}: "
         with _Model(self.plan, self.number, model_of) as self._model:
-            tasks = [Task(self._gradients(at), partial(self._make_gradients, at)) for at in basis_pieces]
-            run_stage(f"{stage}gradients", tasks, self.done_path)
-            names = self._module_names()
-            tasks = [Task(self._basis(at), partial(self._make_basis, at, name)) for at, name in enumerate(names)]
-            run_stage(f"{stage}basis", tasks, self.done_path)
-            run_stage(f"{stage}scales", [Task(self._map, partial(self._make_map, len(names)))], self.done_path)
+            if not self._map.exists():
+                self._run_up_to_map(basis_pieces, stage, run_stage)
             self._modules = self.modules()
             tasks = [Task(self._features(at), partial(self._make_features, at)) for at in pieces]
             run_stage(f"{stage}features", tasks, self.done_path)
         run_stage(f"{stage}done", [Task(self.done_path, partial(write_arrays, self.done_path, {}))], self.done_path)
         for at in basis_pieces:
             self._gradients(at).unlink(missing_ok=True)
+
+    def _run_up_to_map(self, basis_pieces: range, stage: str, run_stage: RunStage) -> None:
+        tasks = [Task(self._gradients(at), partial(self._make_gradients, at)) for at in basis_pieces]
+        run_stage(f"{stage}gradients", tasks, self.done_path)
+        names = self._module_names()
+        tasks = [Task(self._basis(at), partial(self._make_basis, at, name)) for at, name in enumerate(names)]
+        run_stage(f"{stage}basis", tasks, self.done_path)
+        run_stage(f"{stage}scales", [Task(self._map, partial(self._make_map, len(names)))], self.done_path)
 
     def modules(self) -> tuple[ModuleMap, ...]:
         """Bases and scales of the checkpoint, once they are made."""

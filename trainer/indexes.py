@@ -88,7 +88,7 @@ def build_indexes(
             TrainingExample(row.tokens, row.key[1], row.key[0], row.contribution.contributor, place)
             for row, place in zip(rows, places, strict=True)
         ]
-        index = _gradient_index(run, adapted, examples, bound, folder / GRADIENTS, progress)
+        index = _gradient_index(run, adapted, examples, bound, folder / GRADIENTS, progress, say)
         say(_found_copies(index))
         roots[GRADIENTS] = index.root
     if SPANS in wanted.methods:
@@ -141,6 +141,7 @@ def _gradient_index(
     code: bytes,
     folder: Path,
     progress: Progress | None,
+    say: Callable[[str], None],
 ) -> Index:
     recipe = run.prepared.recipe
     wanted = recipe.attribution or Attribution()
@@ -155,7 +156,9 @@ def _gradient_index(
         "copies": _copies(run.prepared.copies),
         "recipe": recipe.canonical(),
     }
-    index = build_index(examples, run.adapters, adapted.load, settings, folder, source=source, progress=progress)
+    index = build_index(
+        examples, run.adapters, adapted.load, settings, folder, source=source, progress=progress, say=say
+    )
     for number, adapter in enumerate(run.adapters):
         shutil.copytree(adapter, folder / ADAPTERS_FOLDER / f"{number:04}", dirs_exist_ok=True)
     return index

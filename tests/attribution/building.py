@@ -88,7 +88,7 @@ def examples(count: int = 18, owners: int = 3) -> list[TrainingExample]:
 def build(folder: Path, count: int = 18, **changes: Any) -> Index:
     """The index of the examples in `folder`/index; changes are fields of the settings, or `shard` and `progress`."""
     others: dict[str, Any] = {"shard": Shard()}
-    others |= {name: changes.pop(name) for name in ("shard", "progress", "source") if name in changes}
+    others |= {name: changes.pop(name) for name in ("shard", "progress", "source", "say") if name in changes}
     settings = replace(SETTINGS, **changes)
     paths = sorted(folder.glob("weights-*.safetensors")) or checkpoints(folder)
     return build_index(examples(count), paths, model_of, settings, folder / "index", module_names=MODULES, **others)
