@@ -233,8 +233,8 @@ def split(task: CharTask, honest: dict[int, Run]) -> None:
 
 
 def fidelity(task: CharTask, honest: dict[int, Run]) -> None:
-    """Do shares follow the truth? Contributor-LDS of what owners are paid, per query, against retrains of `char_gpt`."""
-    truth = ground_truth(task.cache(), task.corpus.owners, RELEASE, lambda part: progress_of(part))
+    """Whether shares follow the truth: contributor-LDS of what owners are paid, against the retrains of `char_gpt`."""
+    truth = ground_truth(task.cache(), task.corpus.owners, RELEASE, progress_of)
     rows: list[list[object]] = []
     owners = [name(owner) for owner in task.corpus.owners]
     for what, policy in (("rows clipped", ATTRIBUTION_ONLY), ("owners clipped", OWNERS_CLIPPED)):
