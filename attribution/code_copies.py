@@ -23,7 +23,7 @@ from openledger.manifest import ManifestError, to_json
 
 COPIES = "copies"
 # Pairs of codes are compared all with all, so that nobody can look for copies that a filter misses: 2**15 rows of
-# 4,096 codes take about a minute.
+# 4,096 codes take a few minutes on two cores.
 MAX_CODE_ROWS = 2**15
 DEFAULT_COSINE_PPB = 600_000_000
 # Half is the least: below it two copies of one row need not be alike.
