@@ -31,6 +31,7 @@ from openledger.content import ContentMissing, ContentStore
 from openledger.errors import NotVerified, UsageError
 from openledger.rows import load_batch
 from trainer.adapted_model import AdaptedModel
+from trainer.audit import BAND, MAX_CODE_DIFFERENCE
 from trainer.base_model import cache_home
 from trainer.explain_facts import KnownEntries
 from trainer.indexes import ADAPTERS_FOLDER
@@ -44,10 +45,6 @@ DEFAULT_ROWS = 5
 DEFAULT_MAX_TOKENS = 48
 # Of each layer, the best ones.
 SHOWN_CONTRIBUTIONS = 20
-# Codes of honest float32 machines: the floats lie within 1e-5, rounding moves a code in a hundred by one more. TF32 and
-# bfloat16 are a decade outside.
-BAND = 1e-4
-MAX_CODE_DIFFERENCE = 8
 
 
 @dataclass(frozen=True)

@@ -44,10 +44,11 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class BuiltIndexes:
-    """What an entry commits to, and the folder of every index by its method's name."""
+    """What an entry commits to, the folder of every index by its method's name, and the indexed rows."""
 
     commitment: EntryCommitment
     folders: Mapping[str, Path]
+    rows: Sequence[IndexedRow]
 
     def put(self, store: ContentStore) -> None:
         """Store all files, and the commitment."""
@@ -95,7 +96,7 @@ def build_indexes(
         by_chain = [row for _, row in sorted(zip(places, rows, strict=True), key=lambda item: item[0])]
         roots[SPANS] = _span_index(by_chain, adapted, folder / SPANS)
     commitment = EntryCommitment(roots, policy_of(wanted.payout))
-    return BuiltIndexes(commitment, {name: folder / name for name in roots})
+    return BuiltIndexes(commitment, {name: folder / name for name in roots}, rows)
 
 
 def _found_copies(index: Index) -> str:

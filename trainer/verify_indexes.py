@@ -3,24 +3,26 @@
 Where the repetition has the recorded tensors byte for byte, everything that is built from them is the same, too: then
 the commitment roots are equal, or the record is wrong. Where its floats are only near, so are its gradients, and codes
 need not be equal; then everything that does not come from floats is compared: payout rules, spans, rows and owners,
-copies, settings, shapes of the modules.
+copies, settings, shapes of the modules; and the recorded gradient index is audited by itself (trainer.audit).
 """
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from attribution.commitment import IndexCommitment
 from attribution.entry import GRADIENTS, METHOD_BITS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
-from attribution.index import COMMITMENT_FILE
+from attribution.index import COMMITMENT_FILE, Index
 from attribution.span_commitment import MAX_COMMITMENT_BYTES, SpanCommitment
 from attribution.span_index import COMMITMENT_FILE as SPAN_COMMITMENT_FILE
-from attribution.stored import get_index_file
+from attribution.stored import fetch_index, get_index_file
 from openledger.content import ContentError, ContentStore
 from openledger.errors import NotVerified
 from openledger.manifest import MAX_MANIFEST_BYTES
+from trainer.audit import Audit, audit_index
 from trainer.indexes import BuiltIndexes
 from trainer.recipe import Recipe
 from trainer.record import EntryRecord
@@ -57,9 +59,17 @@ def check_methods(entry: EntryRecord, recipe: Recipe) -> None:
 
 
 def with_indexes(
-    verdict: Verdict, entry: EntryRecord, run: TrainedRun, built: BuiltIndexes | None, store: ContentStore
+    verdict: Verdict,
+    entry: EntryRecord,
+    run: TrainedRun,
+    built: BuiltIndexes | None,
+    store: ContentStore,
+    base_folder: Path,
 ) -> Verdict:
-    """The verdict on a repetition with what its indexes say; None: they were not built."""
+    """The verdict on a repetition with what its indexes say; None: they were not built.
+
+    The recorded index may be fetched, to stand beside the built ones.
+    """
     if not entry.attribution_method:
         return verdict
     if built is None:
@@ -71,7 +81,7 @@ def with_indexes(
     elif run.artefact.tensor_digest == entry.tensor_digest:
         grade, finding = _compare_equal_tensors(entry, built, store)
     else:
-        grade, finding = _compare_near_tensors(entry, built, store)
+        grade, finding = _compare_near_tensors(entry, run, built, store, base_folder)
     return replace(verdict, attribution=grade, findings=(*verdict.findings, finding))
 
 
@@ -91,8 +101,10 @@ def _compare_equal_tensors(entry: EntryRecord, built: BuiltIndexes, store: Conte
     return AttributionGrade.DIFFERS, finding
 
 
-def _compare_near_tensors(entry: EntryRecord, built: BuiltIndexes, store: ContentStore) -> _Graded:
-    """What floats have no part in."""
+def _compare_near_tensors(
+    entry: EntryRecord, run: TrainedRun, built: BuiltIndexes, store: ContentStore, base_folder: Path
+) -> _Graded:
+    """What floats have no part in, and the recorded index by itself."""
     try:
         differences = _differences(entry, built, store, _without_floats)
     except _Unreadable as reason:
@@ -104,12 +116,25 @@ def _compare_near_tensors(entry: EntryRecord, built: BuiltIndexes, store: Conten
     if SPANS in built.folders:
         compared.append("the whole span index")
     if GRADIENTS in built.folders:
-        compared.append("rows, owners, copies, recipe, settings and module shapes of the gradient index")
-    finding = (
-        f"attribution consistent: {'; '.join(compared)} are equal; checkpoints, bases, scales and codes are not "
-        "compared, because floats of this repetition are near the recorded ones, not equal"
-    )
-    return AttributionGrade.CONSISTENT, finding
+        compared.append("rows, owners, recipe, settings and module shapes of the gradient index")
+    finding = f"attribution consistent: {'; '.join(compared)} are equal"
+    if GRADIENTS not in built.folders:
+        return AttributionGrade.CONSISTENT, finding
+    try:
+        audit = _audit(entry, run, built, store, base_folder)
+    except ContentError as error:
+        return AttributionGrade.NOT_COMPARED, f"{finding}; the recorded index cannot be read: {error}"
+    except AttributionError as error:
+        finding = f"attribution differs: the recorded index does not hold ({error}); do not rely on its explanations"
+        return AttributionGrade.DIFFERS, finding
+    return AttributionGrade.CONSISTENT, f"{finding}; of the recorded index {audit.words}; its bases are not compared"
+
+
+def _audit(entry: EntryRecord, run: TrainedRun, built: BuiltIndexes, store: ContentStore, base_folder: Path) -> Audit:
+    root = get_commitment(store, entry.attribution_method, entry.attribution_root).roots[GRADIENTS]
+    folder = built.folders[GRADIENTS].with_name("recorded")
+    index = Index.open(fetch_index(store, root, folder), root)
+    return audit_index(index, base_folder, run.adapters, built.rows)
 
 
 def _differences(

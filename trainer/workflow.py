@@ -195,7 +195,7 @@ def verify_entry(
         built = (
             build_indexes(run, base_folder, work, code=plan.code, progress=index_progress, say=say) if wanted else None
         )
-        return with_indexes(verdict, record, run, built, store), run
+        return with_indexes(verdict, record, run, built, store, base_folder), run
 
 
 def repeatable_run(

@@ -31,7 +31,8 @@ examples:
 a run that was interrupted, or could not be recorded, goes on when the same command is given again, to the same bytes
 
 --verify builds the attribution indexes again, too (some 1.2 passes over the rows for every indexed checkpoint): after a
-bit-exact run the commitment root must be equal, after a trace match what does not come from floats
+bit-exact run the commitment root must be equal; after a trace match what does not come from floats must be, and the
+recorded index is audited: its sums, codes of some rows, distance of its adapters
 
 exit status of --verify: 0 for bit-exact and trace match, 7 when the result or its attribution differs
 """

@@ -10,6 +10,7 @@ import pytest
 
 from attribution.entry import EntryCommitment
 from attribution.stored import put_index
+from openledger.content import ContentMissing
 from openledger.errors import NotVerified
 from openledger.manifest import Manifest, get_manifest, put_manifest, to_json
 from tests.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_model, tiny_recipe
@@ -37,12 +38,27 @@ class Story:
     built: BuiltIndexes
     folder: Path
 
-    def compare(self, entry: EntryRecord, built: BuiltIndexes | None = None, *, near: bool = False) -> Verdict:
+    def compare(
+        self,
+        entry: EntryRecord,
+        built: BuiltIndexes | None = None,
+        *,
+        run: TrainedRun | None = None,
+        near: bool = False,
+    ) -> Verdict:
         """`near`: as if the repetition's tensors were not the recorded ones."""
         if near:
             entry = replace(entry, tensor_digest=bytes(32))
         grade = Grade.TRACE_MATCH if near else Grade.BIT_EXACT
-        return with_indexes(Verdict(grade, ()), entry, self.run, built or self.built, self.chain.store)
+        return with_indexes(
+            Verdict(grade, ()), entry, run or self.run, built or self.built, self.chain.store, tiny_model()
+        )
+
+    def other_root(self) -> BuiltIndexes:
+        """The repetition's indexes as if floats had given them another root."""
+        commitment = self.built.commitment
+        roots = {**commitment.roots, "lga-1": b"\5" * 32}
+        return replace(self.built, commitment=replace(commitment, roots=roots))
 
     def forged(self, method: str, changes: Mapping[str, dict[str, Any]]) -> EntryRecord:
         """An entry whose stored indexes are those of the run but for some fields of parts."""
@@ -169,35 +185,59 @@ def test_what_does_not_come_from_floats_must_be_equal_after_a_trace_match(
     assert verdict.findings[0].startswith(f"attribution differs where floats have no part: {first}")
 
 
-@pytest.mark.parametrize(("method", "changes", "first"), FLOATS)
-def test_what_comes_from_floats_is_not_compared_after_a_trace_match_and_that_is_said(
-    story: Story, method: str, changes: dict[str, dict[str, Any]], first: str
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"leaves": {"root": OTHER}}, "leaves: leaf-hashes.bin is not what the commitment holds"),
+        ({"basis/0000": {"sha256": OTHER}}, "basis/0000: "),
+        ({"checkpoint/0001": {"tensors": OTHER}}, "checkpoint/0001: 0001 is not the adapter of this index"),
+        ({"parameters": {"norm_cap_millionths": 7}}, "leaves: codes of row "),
+    ],
+)
+def test_after_a_trace_match_a_recorded_index_that_does_not_hold_by_itself_fails(
+    story: Story, changes: dict[str, dict[str, Any]], reason: str
 ) -> None:
-    finding = (
-        "attribution consistent: payout rules; the whole span index; rows, owners, copies, recipe, settings and "
-        "module shapes of the gradient index are equal; checkpoints, bases, scales and codes are not compared, "
-        "because floats of this repetition are near the recorded ones, not equal"
-    )
-    found = story.compare(story.forged(method, changes), near=True)
-    assert found == Verdict(Grade.TRACE_MATCH, (finding,), AttributionGrade.CONSISTENT)
+    verdict = story.compare(story.forged("lga-1", changes), near=True)
+    assert verdict.attribution == AttributionGrade.DIFFERS
+    assert verdict.findings[0].startswith(f"attribution differs: the recorded index does not hold ({reason}")
 
 
-def test_indexes_of_adapters_that_are_only_near_are_consistent(story: Story) -> None:
+def near_run(story: Story, factor: float, name: str) -> TrainedRun:
+    """The run with its indexed adapters moved a little."""
     from safetensors.torch import load_file, save_file
 
     adapters = []
     for adapter in story.run.adapters:
-        near = story.folder / "near" / adapter.name
+        near = story.folder / name / adapter.name
         shutil.copytree(adapter, near)
-        tensors = {name: value * (1 + 2**-20) for name, value in load_file(adapter / ADAPTER_FILE).items()}
+        tensors = {key: value * (1 + factor) for key, value in load_file(adapter / ADAPTER_FILE).items()}
         save_file(tensors, near / ADAPTER_FILE, metadata={"format": "pt"})
         adapters.append(near)
-    run = replace(story.run, adapters=tuple(adapters))
+    return replace(story.run, adapters=tuple(adapters))
+
+
+def test_indexes_of_adapters_that_are_only_near_are_consistent_and_the_recorded_one_is_audited(story: Story) -> None:
+    run = near_run(story, 2**-16, "near")
     built = build_indexes(run, tiny_model(), story.folder / "near-indexes")
     assert built is not None
     assert built.commitment.roots["tsa-1"] == story.built.commitment.roots["tsa-1"]
     assert built.commitment.roots["lga-1"] != story.built.commitment.roots["lga-1"]
-    assert story.compare(story.entry, built, near=True).attribution == AttributionGrade.CONSISTENT
+    verdict = story.compare(story.entry, built, run=run, near=True)
+    assert (verdict.grade, verdict.attribution) == (Grade.TRACE_MATCH, AttributionGrade.CONSISTENT)
+    assert verdict.findings[0].startswith(
+        "attribution consistent: payout rules; the whole span index; rows, owners, recipe, settings and module shapes "
+        "of the gradient index are equal; of the recorded index sums hold, codes of 8 rows computed again are within "
+    )
+    assert "adapters 1.5e-05 from the repeated ones; its bases are not compared" in verdict.findings[0]
+
+
+def test_indexes_of_another_training_are_found_out(story: Story) -> None:
+    run = near_run(story, 0.5, "far")
+    built = build_indexes(run, tiny_model(), story.folder / "far-indexes")
+    assert built is not None
+    verdict = story.compare(story.entry, built, run=run, near=True)
+    assert verdict.attribution == AttributionGrade.DIFFERS
+    assert "(checkpoint: an adapter is 3.3e-01 from the repeated one: of another training)" in verdict.findings[0]
 
 
 def test_without_the_recorded_commitment_equal_tensors_still_fail_and_near_ones_are_not_compared(story: Story) -> None:
@@ -209,6 +249,20 @@ def test_without_the_recorded_commitment_equal_tensors_still_fail_and_near_ones_
     assert open_question.attribution == AttributionGrade.NOT_COMPARED
     assert not open_question.failed
     assert open_question.findings[0].startswith("attribution not compared: the recorded commitment cannot be read")
+
+
+def test_near_tensors_are_not_compared_with_an_index_of_which_files_are_missing(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def withheld(*_: object) -> Path:
+        raise ContentMissing("content 0a0b is not in the store")
+
+    monkeypatch.setattr("trainer.verify_indexes.fetch_index", withheld)
+    verdict = story.compare(story.entry, story.other_root(), near=True)
+    assert verdict.attribution == AttributionGrade.NOT_COMPARED
+    assert verdict.findings[0].endswith(
+        "are equal; the recorded index cannot be read: content 0a0b is not in the store"
+    )
 
 
 def test_an_index_that_is_stored_under_the_root_of_another_is_not_compared_with(story: Story) -> None:

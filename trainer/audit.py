@@ -1,0 +1,96 @@
+"""Auditing a recorded gradient index: what it holds follows from the adapters and bases that it names, and its rows.
+
+Where a repetition gives only near floats, the index cannot be built again bit by bit. Then its integers are checked
+(codes against leaves, sums against codes), its adapters are compared with the repeated ones, and codes of some rows are
+computed again under its own adapters and bases. That the bases are those of the gradients is not checked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from attribution.codes import Codes
+from attribution.errors import AttributionError
+from attribution.index import Index
+from attribution.precision import PRECISIONS
+from attribution.query import Deviation, at_checkpoints, deviation, leaf_codes
+from trainer.adapted_model import AdaptedModel
+from trainer.indexed_rows import IndexedRow
+from trainer.indexes import ADAPTERS_FOLDER
+from trainer.train import ADAPTER_FILE
+
+AUDITED_ROWS = 8
+# Codes of honest float32 machines: the floats lie within 1e-5, rounding moves a code in a hundred by one more. TF32 and
+# bfloat16 are a decade outside.
+BAND = 1e-4
+MAX_CODE_DIFFERENCE = 8
+# Float noise moves what was learnt by thousandths; another seed or other data move it by all of its length.
+MAX_ADAPTER_DISTANCE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How many rows were computed again, the farthest of them, and the farthest adapter (relative L2)."""
+
+    rows: int
+    farthest: Deviation
+    adapter_distance: float
+
+    @property
+    def words(self) -> str:
+        """One line."""
+        return (
+            f"sums hold, codes of {self.rows} rows computed again are within {self.farthest.relative:.1e} (by at most "
+            f"{self.farthest.largest:.0f}), adapters {self.adapter_distance:.1e} from the repeated ones"
+        )
+
+
+def audit_index(
+    index: Index, base_folder: Path, adapters: Sequence[Path], rows: Sequence[IndexedRow], limit: int = AUDITED_ROWS
+) -> Audit:
+    """Check a recorded index; `adapters` are the repeated ones, `rows` all of its rows in its order.
+
+    Raises `AttributionError` with the first part that does not hold.
+    """
+    index.verify()
+    recorded = [index.folder / ADAPTERS_FOLDER / f"{number:04}" for number in range(index.parameters.checkpoints)]
+    manifest = index.commitment.manifest
+    digests = [bytes.fromhex(manifest.json(f"checkpoint/{at:04}")["tensors"]) for at in range(len(recorded))]
+    precision = next(known for known in PRECISIONS if known == index.parameters.precision)
+    model = AdaptedModel.open(base_folder, adapters[-1]).model
+    farthest = Deviation(0.0, 0.0)
+    numbers = sorted({at * (len(rows) - 1) // max(1, limit - 1) for at in range(limit)})
+    for number in numbers:
+        models = at_checkpoints(model, recorded, digests)
+        values = leaf_codes(models, index.feature_map, rows[number].tokens, precision)
+        exponent = index.parameters.exponent
+        apart = deviation(Codes(values, exponent), Codes(index.codes[number], exponent))
+        # Rows with small gradients have small codes, of which one more is relatively much.
+        if apart.largest > MAX_CODE_DIFFERENCE or (apart.relative > BAND and apart.largest > 1):
+            raise AttributionError(
+                "leaves",
+                f"codes of row {rows[number].key[1].hex()[:16]}… are not those of the index's own adapters and bases: "
+                f"relative distance {apart.relative:.1e}, largest difference {apart.largest:.0f}",
+            )
+        farthest = max(farthest, apart, key=lambda item: item.relative)
+    distance = max(_distance(one, other) for one, other in zip(recorded, adapters, strict=True))
+    if not distance <= MAX_ADAPTER_DISTANCE:
+        raise AttributionError("checkpoint", f"an adapter is {distance:.1e} from the repeated one: of another training")
+    return Audit(len(numbers), farthest, distance)
+
+
+def _distance(recorded: Path, repeated: Path) -> float:
+    """Relative L2 of all A matrices or of all B matrices, whichever is larger."""
+    from safetensors.torch import load_file
+
+    one, other = load_file(recorded / ADAPTER_FILE), load_file(repeated / ADAPTER_FILE)
+    if {name: value.shape for name, value in one.items()} != {name: value.shape for name, value in other.items()}:
+        return float("inf")
+    farthest = 0.0
+    for kind in ("lora_A", "lora_B"):
+        names = [name for name in one if kind in name]
+        apart = sum(float((one[name].double() - other[name].double()).square().sum()) for name in names)
+        length = sum(float(other[name].double().square().sum()) for name in names)
+        if apart:
+            farthest = max(farthest, (apart / length) ** 0.5 if length else float("inf"))
+    return farthest
