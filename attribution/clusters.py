@@ -10,7 +10,7 @@ are compared as squares. MinHash only finds the pairs worth counting (an overlap
 
 Thresholds: rows that share a long prompt overlap without being copies, and a row taken for a copy is not even trained
 on, so `text` is strict. Whitened codes of different rows are nearly orthogonal (benchmarks/attribution/gaming.py:
-0.23 at the 99.9th percentile; a row with one character of 49 replaced 0.84, with four 0.62, medians), and only credit
+0.21 at the 99.9th percentile; a row with one character of 49 replaced 0.82, with four 0.58, medians), and only credit
 depends on them, so `codes` reaches further.
 
 Leaders: rows are taken in the order of the chain, each joins the earliest *leader* it is a copy of, else it leads.

@@ -10,7 +10,7 @@ For every checkpoint, then for all together (each line is a list of tasks, each 
     norms         of the features over all checkpoints, in pieces
     limits        cap and exponent, from all norms
     codes         in pieces
-    index         leaves, owner sums, roots: the files of the index, its commitment last
+    index         leaves, copies, owner sums, roots: the files of the index, its commitment last
 
 Pieces depend on the settings alone, sums are added in a fixed order, and a file is written whole or not at all. So a
 build that is killed at any point goes on where it was, and neither that nor the number of processes changes the root

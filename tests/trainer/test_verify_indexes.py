@@ -160,6 +160,11 @@ INTEGERS: list[Forgery] = [
     ("lga-1", {"parameters": {"batch_examples": 5}}, "lga-1/parameters (batch_examples: 5 recorded, 8 here)"),
     ("lga-1", {"dataset": {"root": OTHER}}, "lga-1/dataset (root)"),
     ("lga-1", {"source/recipe": {"name": "another"}}, "lga-1/source/recipe (name)"),
+    (
+        "lga-1",
+        {"copies": {"minimum_cosine_ppb": 700_000_000}},
+        "lga-1/copies (minimum_cosine_ppb: 700000000 recorded, 600000000 here)",
+    ),
     ("tsa-1", {"documents": {}}, "tsa-1/documents"),
     ("tsa-1", {"about": {"min_tokens": 9}}, "tsa-1/about (min_tokens: 9 recorded, 6 here)"),
     ("payout", {"payout": {"kappa_ppb": 5}}, "payout (kappa_ppb: 5 recorded, "),
@@ -214,6 +219,24 @@ def near_run(story: Story, factor: float, name: str) -> TrainedRun:
         save_file(tensors, near / ADAPTER_FILE, metadata={"format": "pt"})
         adapters.append(near)
     return replace(story.run, adapters=tuple(adapters))
+
+
+def test_a_made_up_copy_or_order_is_found_after_a_trace_match_too(story: Story) -> None:
+    commitment = (story.built.folders["lga-1"] / "commitment.bin").read_bytes()
+    order = Manifest.decode(commitment).json("copies")["order"]
+    other_found = {"copies": {"found": [[order[-1], order[0]]]}}
+    other_order = {"copies": {"order": [*order[1:], order[0]], "found": []}}
+    for changes, field, near in (
+        (other_found, "found)", f"leaf {order[-1]} is a copy of leaf {order[0]}; by the codes it is credited"),
+        (other_order, "", "attribution differs where floats have no part: lga-1/copies (order)"),
+    ):
+        entry = story.forged("lga-1", changes)
+        verdict = story.compare(entry)
+        assert verdict.attribution == AttributionGrade.DIFFERS
+        assert f"the first part that differs is lga-1/copies ({field}" in verdict.findings[0]
+        verdict = story.compare(entry, near=True)
+        assert verdict.attribution == AttributionGrade.DIFFERS
+        assert near in verdict.findings[0]
 
 
 def test_indexes_of_adapters_that_are_only_near_are_consistent_and_the_recorded_one_is_audited(story: Story) -> None:
