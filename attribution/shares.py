@@ -112,8 +112,12 @@ def largest_remainder(weights: Sequence[int], keys: Sequence[bytes], total: int)
         if total:
             raise AttributionError("weights", f"all {len(weights)} are zero: nothing says how to split {total}")
         return (0,) * len(weights)
-    parts = [total * weight // mass for weight in weights]
-    order = sorted(range(len(weights)), key=lambda index: (-(total * weights[index] % mass), keys[index]))
+    split = [divmod(total * weight, mass) for weight in weights]
+    parts = [part for part, _ in split]
+    remainders = [remainder for _, remainder in split]
+    # Sorting is stable, backwards too: by key first, so that ties of the remainders stay in that order.
+    order = sorted(range(len(weights)), key=keys.__getitem__)
+    order.sort(key=remainders.__getitem__, reverse=True)
     for index in order[: total - sum(parts)]:
         parts[index] += 1
     return tuple(parts)
@@ -129,8 +133,13 @@ class Credit:
     @classmethod
     def of(cls, scores: Iterable[int]) -> "Credit":
         """Of scores that are clipped one by one."""
-        known = tuple(scores)
-        return cls(sum(score for score in known if score > 0), sum(map(abs, known)))
+        positive = negative = 0
+        for score in scores:
+            if score > 0:
+                positive += score
+            else:
+                negative -= score
+        return cls(positive, positive + negative)
 
 
 def credits_of(scores_by_owner: Mapping[bytes, Sequence[int]], score_unit: str) -> dict[bytes, Credit]:
@@ -168,7 +177,7 @@ def payout_shares(
 
 
 def _capped(weights: list[int], owners: list[bytes], whole: int, policy: PayoutPolicy) -> list[int]:
-    """Integer shares of the owners, none above the cap; weights are shares over the denominator `whole`.
+    """Integer shares of owners in increasing order, none above the cap; weights are shares over denominator `whole`.
 
     Going down from the largest: an owner is capped while its part of what is left, scaled up by what the caps cut
     off, exceeds the cap. In units of 1/(whole * PPB), so that the cap is an integer.
@@ -176,7 +185,7 @@ def _capped(weights: list[int], owners: list[bytes], whole: int, policy: PayoutP
     cap, left, below = policy.cap_ppb * whole, sum(weights) * PPB, sum(weights)
     parts = [0] * len(owners)
     capped: set[int] = set()
-    for index in sorted(range(len(owners)), key=lambda index: (-weights[index], owners[index])):
+    for index in sorted(range(len(owners)), key=weights.__getitem__, reverse=True):
         if left * weights[index] <= cap * below:
             break
         parts[index] = policy.cap_ppb
@@ -199,17 +208,24 @@ def _check_owners(owners: list[bytes], known: Mapping[bytes, Credit], flat_weigh
         raise AttributionError("owners", f"{len(owners)} are more than {MAX_OWNERS}")
     for owner in owners:
         check_key("owners", owner)
+    # Names of fields cost more than the comparisons: they are made for what is wrong alone.
     for owner, credit in known.items():
-        check_integer(f"credits.{owner.hex()}.absolute", credit.absolute, 0, MAX_SCORE)
-        check_integer(f"credits.{owner.hex()}.positive", credit.positive, 0, credit.absolute)
+        if not (_is_integer(credit.absolute, 0, MAX_SCORE) and _is_integer(credit.positive, 0, credit.absolute)):
+            check_integer(f"credits.{owner.hex()}.absolute", credit.absolute, 0, MAX_SCORE)
+            check_integer(f"credits.{owner.hex()}.positive", credit.positive, 0, credit.absolute)
     for owner, weight in flat_weights.items():
-        check_integer(f"flat_weights.{owner.hex()}", weight, 0, MAX_INTEGER)
+        if not _is_integer(weight, 0, MAX_INTEGER):
+            check_integer(f"flat_weights.{owner.hex()}", weight, 0, MAX_INTEGER)
 
 
 def check_integer(field: str, value: Any, low: int, high: int) -> None:
     """An integer (no boolean) from `low` to `high`; raises `AttributionError`."""
-    if type(value) is not int or not low <= value <= high:
+    if not _is_integer(value, low, high):
         raise AttributionError(field, f"{value!r} is no integer from {low} to {high}")
+
+
+def _is_integer(value: Any, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high
 
 
 def check_key(field: str, value: Any) -> None:
