@@ -130,21 +130,22 @@ class View:
         )
         for sentence in self.copies():
             print(f"{sentence}\n")
-        output.rows("Layers", ("entry", "share of the whole", "has"), self._layer_rows(), None)
+        output.rows("Layers", ("layer", "entry", "share of the whole", "has"), self._layer_rows(), None)
         contributions = self._contribution_rows()
         if contributions:
-            columns = ("contribution", "who", "rows", "by gradients", "by spans")
-            output.rows("Contributions, by layer", columns, contributions, None)
+            columns = ("layer", "contribution", "who", "rows", "by gradients", "by spans")
+            output.rows("Contributions", columns, contributions, None)
         if self.rows:
             shown = [
                 (
+                    self._layer_number(row.entry_id),
                     row.owner,
                     show_share(row.share_ppb),
                     _one_line(row.text) if row.text is not None else "not stored here",
                 )
                 for row in self.rows
             ]
-            output.rows("Rows that support it best", ("who", "part of the scores", "row"), shown, None)
+            output.rows("Rows that support it best", ("layer", "who", "part of the scores", "row"), shown, None)
         spans = [(_one_line(text), name, note) for text, name, note in self.pieces if name]
         if spans:
             output.rows("Spans that stand in training text", ("text", "who", "where"), spans, None)
@@ -165,27 +166,32 @@ class View:
             self.copies(),
         )
 
-    def _layer_rows(self) -> list[tuple[str, str, str]]:
+    def _layer_rows(self) -> list[tuple[int, str, str, str]]:
         from attribution.page import show_share
 
         return [
-            (f"{layer.entry_id[:16]}…", show_share(layer.own_ppb), _what_it_has(layer))
-            for layer in self.document.layers
+            (number, f"{layer.entry_id[:16]}…", show_share(layer.own_ppb), _what_it_has(layer))
+            for number, layer in enumerate(self.document.layers, start=1)
         ]
 
-    def _contribution_rows(self) -> list[tuple[str, str, int | str, str, str]]:
+    def _layer_number(self, entry_id: str) -> int:
+        """As the table of layers counts them."""
+        return [layer.entry_id for layer in self.document.layers].index(entry_id) + 1
+
+    def _contribution_rows(self) -> list[tuple[int, str, str, int | str, str, str]]:
         from attribution.contribution_shares import contribution_shares
         from attribution.page import show_share
 
         return [
             (
+                number,
                 encode_id("olcontrib", bytes.fromhex(line.contribution_id)),
                 self.name(line.owner),
                 "–" if line.rows is None else line.rows,
                 show_share(line.by_gradients_ppb),
                 show_share(line.by_spans_ppb),
             )
-            for layer in self.document.layers
+            for number, layer in enumerate(self.document.layers, start=1)
             for line in contribution_shares(layer)[:_SHOWN_CONTRIBUTIONS]
         ]
 
@@ -197,7 +203,8 @@ class View:
             part = _spans(layer)
             for span in part.spans if part else ():
                 match = span.matches[0]
-                note = f"{span.occurrences} occurrences, contribution {match.contribution_id[:16]}…"
+                times = "occurrence" if span.occurrences == 1 else "occurrences"
+                note = f"{span.occurrences} {times}, contribution {match.contribution_id[:16]}…"
                 whose[span.start : span.end] = [(self.name(match.credited), note)] * (span.end - span.start)
         pieces: list[tuple[str, str, str]] = []
         start = 0
