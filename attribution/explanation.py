@@ -104,6 +104,12 @@ def unchecked(document: Explanation, evidence: Mapping[bytes, IndexEvidence] | N
     return tuple(names)
 
 
+def needs_index(document: Explanation) -> bool:
+    """Whether a layer embeds nothing to compute its scores from, as those of large indexes do: give evidence then."""
+    parts = [part.gradients for part in document.layers if not isinstance(part.gradients, UnsetType)]
+    return any(isinstance(part.evidence, UnsetType) for part in parts)
+
+
 def _has_codes(part: GradientPart, given: IndexEvidence | None) -> bool:
     embedded = not isinstance(part.evidence, UnsetType) and not isinstance(part.evidence.codes, UnsetType)
     return embedded or (given is not None and given.codes is not None)

@@ -11,7 +11,10 @@ from openledger.cli.trust import add_trust_options
 from openledger.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from attribution.document import Explanation
+    from attribution.evidence import IndexEvidence
     from openledger.content import ContentStore
     from trainer.explain import Explainer
     from trainer.publish import ClientLedger
@@ -30,6 +33,7 @@ exit code of --verify: 0 when everything holds, 7 when something differs; the fi
 """
 # Of one file that is read for a prompt or an answer.
 _MAX_TEXT_BYTES = 2**20
+_ALL_ROWS = "best rows and contributions: recomputed from the codes of all rows"
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -119,12 +123,16 @@ def _check(
     args: argparse.Namespace, document: Explanation, explainer: Explainer, ledger: ClientLedger, *, repeat: bool
 ) -> list[str]:
     """Sentences on what was verified; raises `NotVerified` with the first field that differs."""
-    from attribution.explanation import unchecked, verify_integers
+    from attribution.explanation import needs_index, unchecked, verify_integers
     from openledger.errors import NotVerified
     from trainer.registration import check_registration
 
     facts = explainer.entries.facts
-    difference = verify_integers(document, facts)
+    evidence: Mapping[bytes, IndexEvidence] = {}
+    if needs_index(document):
+        note("reading the indexes that the explanation was too small for")
+        evidence = explainer.evidence(find_copies=args.verify is not None)
+    difference = verify_integers(document, facts, evidence)
     if difference is not None:
         raise NotVerified(f"the explanation is not what follows from the chain: {difference}")
     word = "taken from the node unverified" if args.unverified else "verified by the light client"
@@ -133,18 +141,27 @@ def _check(
         "commitments, sums, scores, spans and shares: recomputed, every integer equal",
     ]
     if repeat:
-        evidence = explainer.evidence()
+        evidence = evidence or explainer.evidence()
         difference = verify_integers(document, facts, evidence)
         if difference is not None:
             raise NotVerified(f"the explanation is not what follows from the index: {difference}")
-        lines.append("best rows and contributions: recomputed from the codes of all rows")
-        copies = sum(check_registration(ledger, each) for each in evidence.values())
-        lines.append(f"copies by their codes, {copies} rows: found again, each registered after the row it is like")
+        if _by_gradients(document):
+            copies = sum(check_registration(ledger, each) for each in evidence.values())
+            lines.append(_ALL_ROWS)
+            lines.append(f"copies by their codes, {copies} rows: found again, each registered after the row it is like")
         lines += explainer.reexecute(document)
     elif args.verify:
-        lines += [f"not checked without the model: {name}" for name in unchecked(document)]
+        missing = unchecked(document, evidence)
+        lines += [f"not checked without the model: {name}" for name in missing]
+        lines += [_ALL_ROWS] if _by_gradients(document) and not missing else []
         lines.append("not checked without the model: whether the codes are those of prompt and output")
     return lines
+
+
+def _by_gradients(document: Explanation) -> bool:
+    from attribution.document import GradientPart
+
+    return any(isinstance(layer.gradients, GradientPart) for layer in document.layers)
 
 
 def _show(

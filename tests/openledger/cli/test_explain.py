@@ -92,3 +92,19 @@ def test_a_file_that_is_no_explanation_is_refused_by_its_field(capsys: pytest.Ca
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("choice", [[], ["--integers-only"]])
+def test_an_explanation_of_an_index_too_large_to_embed_is_made_and_verified_from_the_store(
+    choice: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attribution.explanation_parts.MAX_EMBEDDED_BYTES", 0)
+    words = ["explain", "--model", "second", "--prompt", "", "--answer", prose(7), "--write", "large.json"]
+    assert main(words) == ExitCode.OK
+    assert "evidence" not in json.loads(Path("large.json").read_text())["layers"][0]["gradients"]
+    capsys.readouterr()
+    assert main(["explain", "--verify", "large.json", *choice]) == ExitCode.OK
+    said = capsys.readouterr()
+    assert "every integer equal" in said.out
+    assert "best rows and contributions: recomputed from the codes of all rows" in said.out
+    assert "reading the indexes that the explanation was too small for" in said.err
