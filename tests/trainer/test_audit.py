@@ -62,6 +62,24 @@ def test_codes_of_other_rows_are_found_out(built: Built) -> None:
         audit_index(built.index, tiny_model(), built.run.adapters, rows)
 
 
+def test_nobody_knows_beforehand_which_rows_are_audited() -> None:
+    draws = [audit.audited_rows(10_000, 8) for _ in range(4)]
+    assert len(set(map(tuple, draws))) == 4
+    assert all(len(set(drawn)) == 8 and drawn == sorted(drawn) for drawn in draws)
+    assert {number < 10_000 for drawn in draws for number in drawn} == {True}
+    assert audit.audited_rows(5, 8) == [0, 1, 2, 3, 4]
+
+
+def test_an_adapter_that_is_not_finite_is_not_near(built: Built, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    first = built.run.adapters[0]
+    shutil.copytree(first, tmp_path / first.name)
+    tensors = {name: value * float("nan") for name, value in load_file(first / ADAPTER_FILE).items()}
+    save_file(tensors, tmp_path / first.name / ADAPTER_FILE, metadata={"format": "pt"})
+    assert audit._distance(tmp_path / first.name, first) == float("inf")
+
+
 def test_an_adapter_of_other_shapes_is_infinitely_far(built: Built, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
