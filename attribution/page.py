@@ -1,7 +1,8 @@
 """An explanation as one HTML page that needs nothing else: no script, no network, everything from outside escaped.
 
 The output stands first, with the spans that also occur in training text coloured by contributor; then who shaped it,
-by how much and by which method; then the rows that support it best; then what was verified, and how.
+by how much and by which method, also by layer and by contribution; then the rows that support it best; then what was
+verified, and how.
 """
 
 from collections.abc import Sequence
@@ -48,10 +49,34 @@ class ContributorLine:
 
 
 @dataclass(frozen=True, slots=True)
-class RowLine:
-    """A training row that supports the output: whose it is, its part of the score in words, its text where it may be
-    seen."""
+class LayerLine:
+    """An entry that the model is made of: its part of the whole, and what it is explained by."""
 
+    number: int
+    identifier: str
+    model: str
+    share_ppb: int
+    explained_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContributionLine:
+    """A contribution in a layer: its part of that layer's scores and spans in parts per 10^9; None: not measured."""
+
+    layer: int
+    identifier: str
+    contributor: str
+    rows: int | None
+    gradients_ppb: int | None
+    spans_ppb: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowLine:
+    """A training row that supports the output: in which layer, whose it is, its part of the scores in words, its text
+    where it may be seen."""
+
+    layer: int
     contributor: str
     strength: str
     text: str | None
@@ -66,6 +91,8 @@ class Page:
     prompt: str
     output: Sequence[Piece]
     contributors: Sequence[ContributorLine]
+    layers: Sequence[LayerLine]
+    contributions: Sequence[ContributionLine]
     rows: Sequence[RowLine]
     # One sentence each: what was checked against what.
     verified: Sequence[str]
@@ -89,6 +116,8 @@ def render(page: Page) -> str:
         "<p>Coloured: stands word for word in a contribution of that contributor.</p>",
         *_contributors(page.contributors, colours),
         *[f"<p>{escape(sentence)}</p>" for sentence in page.copies],
+        *_layers(page.layers),
+        *_contributions(page.contributions),
         *_rows(page.rows),
         "<h2>Verified</h2><ul>",
         *[f"<li>{escape(sentence)}</li>" for sentence in page.verified],
@@ -117,22 +146,46 @@ def _piece(piece: Piece, colours: dict[str, str]) -> str:
 def _contributors(lines: Sequence[ContributorLine], colours: dict[str, str]) -> list[str]:
     rows = []
     for line in lines:
-        width_rem = max(line.share_ppb, 0) * 12 // PPB
-        bar = f'<span class="bar" style="background:{colours[line.name]};width:{width_rem}rem"></span>'
+        width = max(line.share_ppb, 0) * 1_200 // PPB
+        width_rem = f"{width // 100}.{width % 100:02}rem"
+        bar = f'<span class="bar" style="background:{colours[line.name]};width:{width_rem}"></span>'
         shares = [show_share(share) for share in (line.share_ppb, line.gradients_ppb, line.spans_ppb)]
         cells = "".join([f'<td class="number">{share}</td>' for share in shares])
         rows.append(f"<tr><td>{bar}{escape(line.name)}<br><code>{escape(line.identifier)}</code></td>{cells}</tr>")
-    head = "".join(f'<th class="number">{name}</th>' for name in ("share", "by gradients", "by spans"))
-    return [f"<h2>Contributors</h2><table><thead><tr><th>who</th>{head}</tr></thead><tbody>", *rows, "</tbody></table>"]
+    return _table("Contributors", ("who",), ("share", "by gradients", "by spans"), rows)
+
+
+def _layers(lines: Sequence[LayerLine]) -> list[str]:
+    rows = [
+        f"<tr><td>{line.number}</td><td>{escape(line.model)}<br><code>{escape(line.identifier)}</code></td>"
+        f'<td>{escape(line.explained_by)}</td><td class="number">{show_share(line.share_ppb)}</td></tr>'
+        for line in lines
+    ]
+    return _table("Layers", ("layer", "model", "explained by"), ("part of the whole",), rows)
+
+
+def _contributions(lines: Sequence[ContributionLine]) -> list[str]:
+    rows = []
+    for line in lines:
+        numbers = "–" if line.rows is None else str(line.rows), *map(show_share, (line.gradients_ppb, line.spans_ppb))
+        cells = "".join([f'<td class="number">{number}</td>' for number in numbers])
+        who = f"<td>{escape(line.contributor)}</td>"
+        rows.append(f"<tr><td>{line.layer}</td><td><code>{escape(line.identifier)}</code></td>{who}{cells}</tr>")
+    return _table("Contributions", ("layer", "contribution", "who"), ("rows", "by gradients", "by spans"), rows)
 
 
 def _rows(lines: Sequence[RowLine]) -> list[str]:
-    if not lines:
-        return []
-    shown = [
-        f"<tr><td>{escape(line.contributor)}</td><td>{escape(line.strength)}</td>"
+    rows = [
+        f"<tr><td>{line.layer}</td><td>{escape(line.contributor)}</td><td>{escape(line.strength)}</td>"
         f"<td>{'not stored here' if line.text is None else escape(line.text)}</td></tr>"
         for line in lines
     ]
-    head = "<thead><tr><th>contributor</th><th>strength</th><th>row</th></tr></thead>"
-    return [f"<h2>Rows that support it best</h2><table>{head}<tbody>", *shown, "</tbody></table>"]
+    return _table("Rows that support it best", ("layer", "who", "part of the scores", "row"), (), rows)
+
+
+def _table(title: str, texts: Sequence[str], numbers: Sequence[str], rows: Sequence[str]) -> list[str]:
+    """Nothing where there are no rows."""
+    if not rows:
+        return []
+    head = "".join([f"<th>{name}</th>" for name in texts] + [f'<th class="number">{name}</th>' for name in numbers])
+    return [f"<h2>{title}</h2><table><thead><tr>{head}</tr></thead><tbody>", *rows, "</tbody></table>"]

@@ -33,6 +33,7 @@ exit code of --verify: 0 when everything holds, 7 when something differs; the fi
 """
 # Of one file that is read for a prompt or an answer.
 _MAX_TEXT_BYTES = 2**20
+_OF_MAKING = ("prompt", "prompt_file", "answer", "answer_file", "write", "rows", "max_tokens")
 _ALL_ROWS = "best rows and contributions: recomputed from the codes of all rows"
 
 
@@ -53,8 +54,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     answer = parser.add_mutually_exclusive_group()
     answer.add_argument("--answer", metavar="TEXT", help="output to explain (default: the model answers)")
     answer.add_argument("--answer-file", type=Path, metavar="FILE", help="the same, from a file")
-    parser.add_argument("--max-tokens", type=int, default=48, metavar="N", help="longest answer of the model (48)")
-    parser.add_argument("--rows", type=int, default=5, metavar="N", help="supporting rows to show, 0 to 64 (5)")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="longest answer of the model (48)")
+    parser.add_argument("--rows", type=int, metavar="N", help="supporting rows to show, 0 to 64 (5)")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the explanation for `explain --verify`")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write it as a page with coloured spans")
     parser.add_argument("--integers-only", action="store_true", help="with --verify: do not run the model")
@@ -72,12 +73,16 @@ def run(args: argparse.Namespace) -> int:
     prepare()
     store = ContentStore.open(args.content)
     if args.verify:
-        unfit = [name for name in ("prompt", "prompt_file", "answer", "answer_file", "write") if getattr(args, name)]
+        unfit = [name for name in _OF_MAKING if getattr(args, name) is not None]
         if unfit:
             raise UsageError(f"--{unfit[0].replace('_', '-')} goes with --model: leave it out with --verify")
         return _verify(args, store)
     if args.prompt is None and args.prompt_file is None:
         raise UsageError("what was asked? give --prompt TEXT or --prompt-file FILE")
+    if args.integers_only:
+        raise UsageError("--integers-only goes with --verify: leave it out with --model")
+    args.rows = 5 if args.rows is None else args.rows
+    args.max_tokens = 48 if args.max_tokens is None else args.max_tokens
     if not 0 <= args.rows <= 64 or not 1 <= args.max_tokens <= 4_096:
         raise UsageError("--rows is 0 to 64, --max-tokens 1 to 4096")
     return _explain(args, store)
@@ -88,8 +93,8 @@ def _explain(args: argparse.Namespace, store: ContentStore) -> int:
     from trainer.explain import Explainer
     from trainer.explain_facts import read_facts
 
-    prompt = args.prompt if args.prompt_file is None else _read(args.prompt_file).decode("utf-8")
-    answer = args.answer if args.answer_file is None else _read(args.answer_file).decode("utf-8")
+    prompt = _text("--prompt", args.prompt, args.prompt_file)
+    answer = None if args.answer is args.answer_file is None else _text("--answer", args.answer, args.answer_file)
     args.signer = None
     with open_ledger(args) as ledger:
         explainer = Explainer(read_facts(ledger, args.model), store, note)
@@ -182,7 +187,7 @@ def _show(
     if args.context.as_json:
         import json
 
-        args.context.output.json({"explanation": json.loads(document.encode()), "verified": checked})
+        args.context.output.json({"explanation": json.loads(document.encode()), "verified": checked} | view.tables())
     else:
         view.print(args.context.output)
         for line in checked:
@@ -195,6 +200,18 @@ def _known_names(args: argparse.Namespace) -> dict[bytes, str]:
         return {info.address_bytes: info.name for info in args.context.wallet().all_keys()}
     except OSError:
         return {}
+
+
+def _text(option: str, given: str | None, path: Path | None) -> str:
+    """What was given on the command line, or in a file; raises `UsageError` for what is no UTF-8."""
+    from openledger.errors import UsageError
+
+    data = (given or "").encode(errors="surrogateescape") if path is None else _read(path)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        place = option if path is None else str(path)
+        raise UsageError(f"{place}: byte {error.start + 1} is not UTF-8; convert the text to UTF-8 first") from None
 
 
 def _read(path: Path, limit: int = _MAX_TEXT_BYTES) -> bytes:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from abci_app.bech32 import encode_id
 from abci_app.types import PPB
+from openledger.cli.context import printable
 
 if TYPE_CHECKING:
-    from attribution.document import Explanation, GradientPart, LayerPart, SpanPart
-    from attribution.page import Page
+    from attribution.document import Explanation, GradientPart, LayerPart, SpanLine, SpanPart
+    from attribution.page import ContributionLine, LayerLine, Page
     from openledger.cli.output import Output
     from openledger.content import ContentStore
     from trainer.explain import Explainer
@@ -21,15 +23,17 @@ if TYPE_CHECKING:
 _SHOWN_CHARACTERS = 160
 # Of each layer.
 _SHOWN_CONTRIBUTIONS = 5
+# Of an id in a table.
+_ID_CHARACTERS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class RowView:
-    """A supporting row: owner, score, its part of the positive scores of its layer, text if the store has it."""
+    """A supporting row: its layer's number, owner, part of the positive scores of its layer, text if the store has
+    it."""
 
+    layer: int
     owner: str
-    entry_id: str
-    score: str
     share_ppb: int
     text: str | None
 
@@ -42,6 +46,7 @@ class View:
     names: Mapping[bytes, str]
     rows: tuple[RowView, ...]
     pieces: tuple[tuple[str, str, str], ...]  # text, contributor, note
+    models: tuple[str, ...] = ()  # of every layer: its model with its version
 
     @classmethod
     def of(
@@ -58,7 +63,7 @@ class View:
 
         view = cls(document, names, (), ())
         rows = []
-        for layer in document.layers:
+        for number, layer in enumerate(document.layers, start=1):
             gradients = _gradients(layer)
             if gradients is None:
                 continue
@@ -66,9 +71,9 @@ class View:
             for row in gradients.rows:
                 text = row_text(ledger, store, bytes.fromhex(row.contribution_id), bytes.fromhex(row.row_leaf))
                 share_ppb = max(0, int(row.score)) * PPB // positive
-                rows.append(RowView(view.name(row.owner), layer.entry_id, row.score, share_ppb, text))
+                rows.append(RowView(number, view.name(row.owner), share_ppb, text))
         pieces = tuple(view._pieces(explainer.decode))
-        return cls(document, names, tuple(rows), pieces)
+        return cls(document, names, tuple(rows), pieces, tuple(_models(document, explainer, ledger)))
 
     def name(self, owner: str) -> str:
         """What to call an address given in hex."""
@@ -112,16 +117,17 @@ class View:
         ]
 
     def print(self, output: Output) -> None:
-        """Tables on standard output."""
+        """Tables on standard output; ids are shortened where the page and the JSON have them in full."""
         from attribution.page import show_share
 
         document = self.document
-        print(f"model    {document.model} version {document.model_version}, entry {document.entry_id[:16]}…")
-        print(f"prompt   {_one_line(document.prompt.text)}")
-        print(f"output   {_one_line(document.output.text)}\n")
+        shown_model = f"{document.model} version {document.model_version}"
+        print(printable(f"model    {shown_model}, {encode_id('olrun', bytes.fromhex(document.entry_id))}"))
+        print(printable(f"prompt   {_one_line(document.prompt.text)}"))
+        print(printable(f"output   {_one_line(document.output.text)}\n"))
         output.rows(
             "Contributors",
-            ("who", "share", "by gradients", "by spans"),
+            ("who", "share", "gradients", "spans"),
             [
                 (name, show_share(share), show_share(gradients), show_share(spans))
                 for name, _, share, gradients, spans in self.contributors()
@@ -129,24 +135,39 @@ class View:
             None,
         )
         for sentence in self.copies():
-            print(f"{sentence}\n")
-        output.rows("Layers", ("layer", "entry", "share of the whole", "has"), self._layer_rows(), None)
-        contributions = self._contribution_rows()
+            print(printable(sentence) + "\n")
+        layers = [
+            (line.number, line.model, _short(line.identifier), show_share(line.share_ppb), line.explained_by)
+            for line in self._layers()
+        ]
+        output.rows("Layers", ("layer", "model", "entry", "part of the whole", "explained by"), layers, None)
+        contributions = [
+            (
+                line.layer,
+                _short(line.identifier),
+                _short(line.contributor),
+                "–" if line.rows is None else line.rows,
+                show_share(line.gradients_ppb),
+                show_share(line.spans_ppb),
+            )
+            for number in range(1, len(document.layers) + 1)
+            for line in [line for line in self._contributions() if line.layer == number][:_SHOWN_CONTRIBUTIONS]
+        ]
         if contributions:
-            columns = ("layer", "contribution", "who", "rows", "by gradients", "by spans")
+            columns = ("layer", "contribution", "who", "rows", "gradients", "spans")
             output.rows("Contributions", columns, contributions, None)
         if self.rows:
-            shown = [
+            rows = [
                 (
-                    self._layer_number(row.entry_id),
-                    row.owner,
+                    row.layer,
+                    _short(row.owner),
                     show_share(row.share_ppb),
                     _one_line(row.text) if row.text is not None else "not stored here",
                 )
                 for row in self.rows
             ]
-            output.rows("Rows that support it best", ("layer", "who", "part of the scores", "row"), shown, None)
-        spans = [(_one_line(text), name, note) for text, name, note in self.pieces if name]
+            output.rows("Rows that support it best", ("layer", "who", "part of the scores", "row"), rows, None)
+        spans = [(_one_line(text), _short(name), note) for text, name, note in self.pieces if name]
         if spans:
             output.rows("Spans that stand in training text", ("text", "who", "where"), spans, None)
 
@@ -161,38 +182,58 @@ class View:
             document.prompt.text,
             [Piece(*piece) for piece in self.pieces],
             [ContributorLine(*line) for line in self.contributors()],
-            [RowLine(row.owner, show_share(row.share_ppb), row.text) for row in self.rows],
+            self._layers(),
+            self._contributions(),
+            [RowLine(row.layer, row.owner, show_share(row.share_ppb), row.text) for row in self.rows],
             checked,
             self.copies(),
         )
 
-    def _layer_rows(self) -> list[tuple[int, str, str, str]]:
-        from attribution.page import show_share
+    def tables(self) -> dict[str, Any]:
+        """What the tables and the page show, for programs: derived from the document, the chain and the store."""
+        from dataclasses import asdict
 
+        contributors = [
+            {"name": name, "address": address, "share_ppb": share, "gradients_ppb": gradients, "spans_ppb": spans}
+            for name, address, share, gradients, spans in self.contributors()[:-1]
+        ]
+        spans = [{"text": text, "contributor": name, "where": note} for text, name, note in self.pieces if name]
+        return {
+            "contributors": contributors,
+            "unexplained_ppb": self.document.unexplained_ppb,
+            "copies": self.copies(),
+            "layers": [asdict(line) for line in self._layers()],
+            "contributions": [asdict(line) for line in self._contributions()],
+            "rows": [asdict(row) for row in self.rows],
+            "spans": spans,
+        }
+
+    def _layers(self) -> list[LayerLine]:
+        from attribution.page import LayerLine
+
+        models = self.models or [""] * len(self.document.layers)
         return [
-            (number, f"{layer.entry_id[:16]}…", show_share(layer.own_ppb), _what_it_has(layer))
-            for number, layer in enumerate(self.document.layers, start=1)
+            LayerLine(
+                number, encode_id("olrun", bytes.fromhex(layer.entry_id)), model, layer.own_ppb, _explained_by(layer)
+            )
+            for number, (layer, model) in enumerate(zip(self.document.layers, models, strict=True), start=1)
         ]
 
-    def _layer_number(self, entry_id: str) -> int:
-        """As the table of layers counts them."""
-        return [layer.entry_id for layer in self.document.layers].index(entry_id) + 1
-
-    def _contribution_rows(self) -> list[tuple[int, str, str, int | str, str, str]]:
+    def _contributions(self) -> list[ContributionLine]:
         from attribution.contribution_shares import contribution_shares
-        from attribution.page import show_share
+        from attribution.page import ContributionLine
 
         return [
-            (
+            ContributionLine(
                 number,
                 encode_id("olcontrib", bytes.fromhex(line.contribution_id)),
                 self.name(line.owner),
-                "–" if line.rows is None else line.rows,
-                show_share(line.by_gradients_ppb),
-                show_share(line.by_spans_ppb),
+                line.rows,
+                line.by_gradients_ppb,
+                line.by_spans_ppb,
             )
             for number, layer in enumerate(self.document.layers, start=1)
-            for line in contribution_shares(layer)[:_SHOWN_CONTRIBUTIONS]
+            for line in contribution_shares(layer)
         ]
 
     def _pieces(self, decode: Any) -> list[tuple[str, str, str]]:
@@ -202,17 +243,26 @@ class View:
         for layer in reversed(self.document.layers):
             part = _spans(layer)
             for span in part.spans if part else ():
-                match = span.matches[0]
-                times = "occurrence" if span.occurrences == 1 else "occurrences"
-                note = f"{span.occurrences} {times}, contribution {match.contribution_id[:16]}…"
-                whose[span.start : span.end] = [(self.name(match.credited), note)] * (span.end - span.start)
+                whose[span.start : span.end] = [self._whose(span)] * (span.end - span.start)
         pieces: list[tuple[str, str, str]] = []
-        start = 0
+        start, text = 0, decode(ids)
+        shown = 0
         for end in range(1, len(ids) + 1):
             if end == len(ids) or whose[end] != whose[start]:
-                pieces.append((decode(ids[start:end]), *whose[start]))
-                start = end
+                # A character may be cut between tokens; then it belongs to the piece in which it ends.
+                upto = len(text) if end == len(ids) else _alike(text, decode(ids[:end]))
+                pieces.append((text[shown:upto], *whose[start]))
+                start, shown = end, upto
         return pieces
+
+    def _whose(self, span: SpanLine) -> tuple[str, str]:
+        """The first of those who are credited, and where the span stands."""
+        match = span.matches[0]
+        times = "occurrence" if span.occurrences == 1 else "occurrences"
+        place = _short(encode_id("olcontrib", bytes.fromhex(match.contribution_id)))
+        others = sorted({self.name(each.credited) for each in span.matches} - {self.name(match.credited)})
+        also = f", also credited: {', '.join(map(_short, others))}" if others else ""
+        return self.name(match.credited), f"{span.occurrences} {times}, contribution {place}{also}"
 
 
 def _gradients(layer: LayerPart) -> GradientPart | None:
@@ -231,11 +281,26 @@ def _rest(spans: SpanPart) -> int:
     return PPB - sum(line.share_ppb for line in spans.by_owner)
 
 
-def _what_it_has(layer: LayerPart) -> str:
+def _models(document: Explanation, explainer: Explainer, ledger: ClientLedger) -> Iterator[str]:
+    """Name and version of every layer's model, as the chain has them."""
+    for layer in document.layers:
+        stored = explainer.entries.stored[bytes.fromhex(layer.entry_id)]
+        yield f"{ledger.model_name(stored.model_id)} version {stored.model_version}" if stored.model_id else "unnamed"
+
+
+def _explained_by(layer: LayerPart) -> str:
     methods = [name for name, part in (("gradients", _gradients(layer)), ("spans", _spans(layer))) if part]
-    if methods:
-        return "index of " + " and ".join(methods)
-    return "no index: its part goes to the pool" if layer.own_ppb else "no index"
+    return " and ".join(methods) or ("nothing: to the pool" if layer.own_ppb else "nothing")
+
+
+def _short(text: str) -> str:
+    """An id by its first characters; names stay as they are."""
+    return f"{text[:_ID_CHARACTERS]}…" if text.startswith(("open1", "olrun1", "olcontrib1")) else text
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two texts begin with in common."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _one_line(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-from attribution.page import ContributorLine, Page, Piece, RowLine, render, show_share
+from attribution.page import ContributionLine, ContributorLine, LayerLine, Page, Piece, RowLine, render, show_share
 
 HOSTILE = "</pre><script>alert('1')</script>\" onload=\"x"
 VOID = frozenset(("meta", "br"))
@@ -47,7 +47,9 @@ def page_of(text: str) -> Page:
         prompt=text,
         output=(Piece("plain "), Piece(text, text, text), Piece("more", "somebody else")),
         contributors=(ContributorLine(text, text, 600_000_000, None, 1), ContributorLine("pool", "", 0, 0, 0)),
-        rows=(RowLine(text, text, text), RowLine("bob", "3 of 10", None)),
+        layers=(LayerLine(7, text, text, 123_400_000, text),),
+        contributions=(ContributionLine(8, text, text, 41, 56_700_000, None), ContributionLine(9, "", "", None, 0, 1)),
+        rows=(RowLine(5, text, text, text), RowLine(6, "bob", "3 of 10", None)),
         verified=(text,),
         copies=(f"{text}: 3 of 8 rows",),
     )
@@ -58,15 +60,18 @@ def test_every_part_of_an_explanation_is_on_the_page() -> None:
     words = "".join(found.words)
     assert found.tags.count("mark") == 2
     assert found.titles == ["ada: ada", "somebody else"]
-    assert words.count("ada") == 12
+    assert words.count("ada") == 17
     for text in ("60.00 %", "–", "0.00 %", "not stored here", "plain ", "3 of 10", "3 of 8 rows"):
         assert text in words
+    for text in ("12.34 %", "41", "5.67 %"):
+        assert text in words
+    assert "width:7.20rem" in render(page_of("ada"))
 
 
 def test_text_from_outside_stays_text() -> None:
     found = outline(page_of(HOSTILE))
     assert "script" not in found.tags
-    assert "".join(found.words).count(HOSTILE) == 12
+    assert "".join(found.words).count(HOSTILE) == 17
     assert found.titles[0] == f"{HOSTILE}: {HOSTILE}"
     assert found.tags == outline(page_of("ada")).tags
 

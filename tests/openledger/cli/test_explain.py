@@ -49,6 +49,8 @@ def test_a_written_explanation_verifies_and_a_forged_one_names_the_field(
     assert main([*words, "--output", "json"]) == ExitCode.OK
     said = json.loads(capsys.readouterr().out)
     assert said["explanation"] == json.loads(Path("e.json").read_text())
+    assert [layer["model"] for layer in said["layers"]] == ["tiny version 3", "tiny version 2", "tiny version 1"]
+    assert sum(line["share_ppb"] for line in said["contributors"]) + said["unexplained_ppb"] == 10**9
     assert main(["explain", "--verify", "e.json"]) == ExitCode.OK
     shown = capsys.readouterr().out
     assert shown.count("repeated: distance") == 2
@@ -77,10 +79,15 @@ def test_a_written_explanation_verifies_and_a_forged_one_names_the_field(
             "/proc/e.json cannot be",
         ),
         (["--verify", "absent.json"], "absent.json cannot be read: No such file or directory"),
+        (["--model", "second", "--prompt-file", "latin.txt"], "latin.txt: byte 4 is not UTF-8; convert the text"),
+        (["--model", "second", "--prompt", "\udcff"], "--prompt: byte 1 is not UTF-8; convert the text"),
+        (["--model", "second", "--prompt", "x", "--integers-only"], "--integers-only goes with --verify"),
+        (["--verify", "e.json", "--rows", "3"], "--rows goes with --model: leave it out with --verify"),
         (["--verify", "e.json", "--prompt", "x"], "--prompt goes with --model: leave it out with --verify"),
     ],
 )
 def test_mistakes_give_one_line(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("latin.txt").write_bytes(b"caf\xe9")
     assert main(["explain", *words]) == ExitCode.USAGE
     error = capsys.readouterr().err
     assert text in error

@@ -1,10 +1,27 @@
-"""What people are told about rows that are not credited."""
+"""What people see of an explanation, and what programs get of it."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
+from abci_app.bech32 import encode_id
+from attribution.document import Explanation, MatchLine, SpanLine, SpanPart, TextPart
 from openledger.cli.explain_view import View
 from openledger.cli.output import Output
-from tests.attribution.test_explanation_copies import BOB, EVE, explained, honest, inputs_of, query_near, with_eve
+from tests.attribution.test_explanation_copies import (
+    ADA,
+    BOB,
+    ENTRY,
+    EVE,
+    explained,
+    honest,
+    inputs_of,
+    query_near,
+    with_eve,
+)
+
+WIDEST_COLUMNS = 100
 
 
 def test_whose_rows_are_copies_is_said_once_in_words(capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,3 +37,71 @@ def test_whose_rows_are_copies_is_said_once_in_words(capsys: pytest.CaptureFixtu
 def test_nothing_is_said_where_nobody_copied() -> None:
     index = honest(1)
     assert View(explained(inputs_of(index, query_near(index, 0, 2))), {}, (), ()).copies() == []
+
+
+def quoting(text: bytes) -> Explanation:
+    """An output of one token a byte, whose third and fourth stand in Bob's training text."""
+    document = explained(inputs_of(honest(1), query_near(honest(1), 0, 2)))
+    match = MatchLine(0, 0, BOB.hex(), b"c".hex() * 32, b"r".hex() * 32, BOB.hex())
+    other = msgspec.structs.replace(match, document=1, owner=ADA.hex(), credited=ADA.hex())
+    spans = SpanPart("0" * 64, (SpanLine(2, 4, 1, 2, 1, (match, other)),), (), 2, len(text), "")
+    layer = msgspec.structs.replace(document.layers[0], spans=spans)
+    output = TextPart(text.decode(), tuple(text))
+    return msgspec.structs.replace(document, layers=(layer,), output=output)
+
+
+def pieces_of(document: Explanation) -> list[tuple[str, str, str]]:
+    return View(document, {BOB: "bob"}, (), ())._pieces(lambda ids: bytes(ids).decode(errors="replace"))
+
+
+def test_pieces_are_the_whole_output_also_where_a_span_cuts_a_character() -> None:
+    contribution = encode_id("olcontrib", b"c" * 32)[:20]
+    note = f"2 occurrences, contribution {contribution}…, also credited: {encode_id('open', ADA)[:20]}…"
+    assert pieces_of(quoting(b"say no")) == [("sa", "", ""), ("y ", "bob", note), ("no", "", "")]
+    assert pieces_of(quoting("säße".encode())) == [("s", "", ""), ("ä", "bob", note), ("ße", "", "")]
+
+
+def test_texts_of_a_document_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    document = explained(inputs_of(honest(1), query_near(honest(1), 0, 2)))
+    hostile = TextPart("\x1b[2Jclean", (1,))
+    View(msgspec.structs.replace(document, model="\x1b[2Jm", prompt=hostile, output=hostile), {}, (), ()).print(
+        Output()
+    )
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "prompt   ?[2Jclean" in shown
+
+
+def test_tables_without_names_of_keys_fit_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openledger.cli.output.PIPED_WIDTH", WIDEST_COLUMNS)
+    view = View(quoting(b"say no"), {}, (), (), ("python-helper version 2",))
+    view.print(Output())
+    lines = capsys.readouterr().out.splitlines()
+    assert max([len(line.rstrip()) for line in lines if not line.startswith("model ")]) <= WIDEST_COLUMNS
+    for owner in (ADA, BOB):
+        assert [line for line in lines if line.startswith(f" {encode_id('open', owner)} ")]
+    assert [
+        line
+        for line in lines
+        if line.startswith(f" 1       python-helper version 2   {encode_id('olrun', ENTRY)[:20]}…")
+    ]
+
+
+def test_programs_get_all_that_the_tables_have() -> None:
+    view = replace(
+        View(quoting(b"say no"), {BOB: "bob"}, (), (), ("python-helper version 2",)), pieces=(("y ", "bob", "n"),)
+    )
+    tables = view.tables()
+    layer = tables["layers"][0]
+    assert (layer["number"], layer["identifier"], layer["model"]) == (
+        1,
+        encode_id("olrun", ENTRY),
+        "python-helper version 2",
+    )
+    assert {line["name"] for line in tables["contributors"]} >= {"bob"}
+    assert sum(line["share_ppb"] for line in tables["contributors"]) + tables["unexplained_ppb"] == 10**9
+    by_spans = {line["contributor"]: line["spans_ppb"] for line in tables["contributions"] if line["spans_ppb"]}
+    assert by_spans == {"bob": 500_000_000, encode_id("open", ADA): 500_000_000}
+    assert tables["spans"] == [{"text": "y ", "contributor": "bob", "where": "n"}]
