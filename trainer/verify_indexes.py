@@ -38,7 +38,8 @@ _ORDER = (
 )  # fmt: skip
 # Of a gradient index; everything else in it comes from floats.
 _WITHOUT_FLOATS = ("about", "source/", "dataset", "parameters", "copies")
-_FLOATS_OF_PARAMETERS = ("exponent", "norm_cap_millionths")
+# Which coordinates are kept, and so how many and after which direction a basis ends, comes from second moments.
+_FLOATS_OF_PARAMETERS = ("exponent", "norm_cap_millionths", "codes")
 # Which rows are copies follows from their codes; who was first and from which cosine on does not.
 _FLOATS_OF_COPIES = ("found",)
 
@@ -183,6 +184,8 @@ def _without_floats(name: str, parts: Mapping[str, bytes]) -> Mapping[str, bytes
     kept = {part: value for part, value in parts.items() if part.startswith(_WITHOUT_FLOATS)}
     for part, fields in (("parameters", _FLOATS_OF_PARAMETERS), ("copies", _FLOATS_OF_COPIES)):
         values = {field: value for field, value in json.loads(kept[part]).items() if field not in fields}
+        if "modules" in values:
+            values["modules"] = [[name, out, in_, rank] for name, out, in_, _, rank in values["modules"]]
         kept[part] = json.dumps(values).encode()
     return kept
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from attribution.entry import EntryCommitment
+from attribution.index import Index
 from attribution.stored import put_index
 from openledger.content import ContentMissing
 from openledger.errors import NotVerified
@@ -207,15 +208,21 @@ def test_after_a_trace_match_a_recorded_index_that_does_not_hold_by_itself_fails
     assert verdict.findings[0].startswith(f"attribution differs: the recorded index does not hold ({reason}")
 
 
-def near_run(story: Story, factor: float, name: str) -> TrainedRun:
-    """The run with its indexed adapters moved a little."""
+def near_run(story: Story, factor: float, name: str, *, noise: bool = False) -> TrainedRun:
+    """The run with its indexed adapters moved a little, all numbers alike or each by another part."""
+    import torch
     from safetensors.torch import load_file, save_file
+
+    random = torch.Generator().manual_seed(1)
+
+    def moved(value: torch.Tensor) -> torch.Tensor:
+        return value * (1 + factor * (torch.randn(value.shape, generator=random) if noise else 1))
 
     adapters = []
     for adapter in story.run.adapters:
         near = story.folder / name / adapter.name
         shutil.copytree(adapter, near)
-        tensors = {key: value * (1 + factor) for key, value in load_file(adapter / ADAPTER_FILE).items()}
+        tensors = {key: moved(value) for key, value in load_file(adapter / ADAPTER_FILE).items()}
         save_file(tensors, near / ADAPTER_FILE, metadata={"format": "pt"})
         adapters.append(near)
     return replace(story.run, adapters=tuple(adapters))
@@ -252,6 +259,24 @@ def test_indexes_of_adapters_that_are_only_near_are_consistent_and_the_recorded_
         "of the gradient index are equal; of the recorded index sums hold, codes of 8 rows computed again are within "
     )
     assert "adapters 1.5e-05 from the repeated ones; its bases are not compared" in verdict.findings[0]
+
+
+def test_which_coordinates_are_kept_comes_from_floats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adapter that is a hundredth away keeps other coordinates, and bases end after other directions."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    chain = tiny_chain(tmp_path)
+    recipe = parse_recipe(RECIPE + "attribution: {codes: 40, methods: [lga-1]}\n")
+    run, record = train_recipe(recipe, chain, chain.store, tmp_path / "adapter", keep_checkpoint=True)
+    built = build_indexes(run, tiny_model(), tmp_path / "again")
+    assert built is not None
+    story = Story(chain, record.entry, run, built, tmp_path)
+    near = near_run(story, 0.01, "noisy", noise=True)
+    again = build_indexes(near, tiny_model(), tmp_path / "noisy-indexes")
+    assert again is not None
+    recorded, repeated = (Index.open(each.folders["lga-1"]).parameters.modules for each in (built, again))
+    assert recorded != repeated
+    verdict = story.compare(story.entry, again, run=near, near=True)
+    assert (verdict.attribution, verdict.findings[0][:24]) == (AttributionGrade.CONSISTENT, "attribution consistent: ")
 
 
 def test_indexes_of_another_training_are_found_out(story: Story) -> None:
