@@ -96,8 +96,8 @@ class Page:
     rows: Sequence[RowLine]
     # One sentence each: what was checked against what.
     verified: Sequence[str]
-    # One sentence each: whose rows are not credited, because they are copies.
-    copies: Sequence[str] = ()
+    # One sentence each: whose rows are not credited, because they are copies; how much of the output is in spans.
+    remarks: Sequence[str] = ()
 
 
 def render(page: Page) -> str:
@@ -115,7 +115,7 @@ def render(page: Page) -> str:
         f"<h2>Output</h2><pre>{''.join(_piece(piece, colours) for piece in page.output)}</pre>",
         "<p>Coloured: stands word for word in a contribution of that contributor.</p>",
         *_contributors(page.contributors, colours),
-        *[f"<p>{escape(sentence)}</p>" for sentence in page.copies],
+        *[f"<p>{escape(sentence)}</p>" for sentence in page.remarks],
         *_layers(page.layers),
         *_contributions(page.contributions),
         *_rows(page.rows),

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from abci_app.bech32 import encode_id
 from openledger.cli.context import note
 from openledger.cli.trust import add_trust_options
 from openledger.exit_codes import ExitCode
@@ -140,9 +141,12 @@ def _check(
     difference = verify_integers(document, facts, evidence)
     if difference is not None:
         raise NotVerified(f"the explanation is not what follows from the chain: {difference}")
-    word = "taken from the node unverified" if args.unverified else "verified by the light client"
+    count = len(document.layers) - 1
+    entries = (
+        f"{encode_id('olrun', facts.entry_id)} and {count} ancestor{'' if count == 1 else 's'} on {facts.chain_id}"
+    )
     lines = [
-        f"entry {document.entry_id[:16]}… and its {len(document.layers) - 1} ancestors on {facts.chain_id}: {word}",
+        f"not checked: {entries}: what the node says" if args.unverified else f"{entries}: by the light client",
         "commitments, sums, scores, spans and shares: recomputed, every integer equal",
     ]
     if repeat:
@@ -153,7 +157,9 @@ def _check(
         if _by_gradients(document):
             copies = sum(check_registration(ledger, each) for each in evidence.values())
             lines.append(_ALL_ROWS)
-            lines.append(f"copies by their codes, {copies} rows: found again, each registered after the row it is like")
+            lines.append(
+                f"rows that are copies by their codes, {copies}: found again, each registered after the row it is like"
+            )
         lines += explainer.reexecute(document)
     elif args.verify:
         missing = unchecked(document, evidence)

@@ -116,6 +116,16 @@ class View:
             if copies
         ]
 
+    def coverage(self) -> list[str]:
+        """A sentence on every layer with spans: of how much of the output its shares by spans speak."""
+        parts = [(number, _spans(layer)) for number, layer in enumerate(self.document.layers, start=1)]
+        return [
+            f"by spans, layer {number}: {part.covered_tokens} of {part.output_tokens} tokens of the output stand word "
+            "for word in training text"
+            for number, part in parts
+            if part is not None
+        ]
+
     def print(self, output: Output) -> None:
         """Tables on standard output; ids are shortened where the page and the JSON have them in full."""
         from attribution.page import show_share
@@ -134,8 +144,9 @@ class View:
             ],
             None,
         )
-        for sentence in self.copies():
-            print(printable(sentence) + "\n")
+        for sentence in [*self.copies(), *self.coverage()]:
+            print(printable(sentence))
+        print()
         layers = [
             (line.number, line.model, _short(line.identifier), show_share(line.share_ppb), line.explained_by)
             for line in self._layers()
@@ -186,7 +197,7 @@ class View:
             self._contributions(),
             [RowLine(row.layer, row.owner, show_share(row.share_ppb), row.text) for row in self.rows],
             checked,
-            self.copies(),
+            [*self.copies(), *self.coverage()],
         )
 
     def tables(self) -> dict[str, Any]:
@@ -202,6 +213,7 @@ class View:
             "contributors": contributors,
             "unexplained_ppb": self.document.unexplained_ppb,
             "copies": self.copies(),
+            "coverage": self.coverage(),
             "layers": [asdict(line) for line in self._layers()],
             "contributions": [asdict(line) for line in self._contributions()],
             "rows": [asdict(row) for row in self.rows],

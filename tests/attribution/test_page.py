@@ -51,7 +51,7 @@ def page_of(text: str) -> Page:
         contributions=(ContributionLine(8, text, text, 41, 56_700_000, None), ContributionLine(9, "", "", None, 0, 1)),
         rows=(RowLine(5, text, text, text), RowLine(6, "bob", "3 of 10", None)),
         verified=(text,),
-        copies=(f"{text}: 3 of 8 rows",),
+        remarks=(f"{text}: 3 of 8 rows",),
     )
 
 

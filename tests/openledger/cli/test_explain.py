@@ -55,7 +55,9 @@ def test_a_written_explanation_verifies_and_a_forged_one_names_the_field(
     shown = capsys.readouterr().out
     assert shown.count("repeated: distance") == 2
     assert "best rows and contributions: recomputed from the codes of all rows" in shown
-    assert re.search(r"verified: copies by their codes, \d+ rows: found again, each registered after the row", shown)
+    assert re.search(
+        r"verified: rows that are copies by their codes, \d+: found again, each registered after the row", shown
+    )
     assert main(["explain", "--verify", "e.json", "--integers-only"]) == ExitCode.OK
     assert "not checked without the model: whether the codes are those of prompt and output" in capsys.readouterr().out
     forged = json.loads(Path("e.json").read_text())

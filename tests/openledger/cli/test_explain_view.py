@@ -31,7 +31,7 @@ def test_whose_rows_are_copies_is_said_once_in_words(capsys: pytest.CaptureFixtu
     assert view.copies() == [sentence]
     view.print(Output(as_json=False))
     assert capsys.readouterr().out.count(sentence) == 1
-    assert view.page(["checked"]).copies == [sentence]
+    assert view.page(["checked"]).remarks == [sentence]
 
 
 def test_nothing_is_said_where_nobody_copied() -> None:
@@ -104,4 +104,6 @@ def test_programs_get_all_that_the_tables_have() -> None:
     assert sum(line["share_ppb"] for line in tables["contributors"]) + tables["unexplained_ppb"] == 10**9
     by_spans = {line["contributor"]: line["spans_ppb"] for line in tables["contributions"] if line["spans_ppb"]}
     assert by_spans == {"bob": 500_000_000, encode_id("open", ADA): 500_000_000}
+    covered = "by spans, layer 1: 2 of 6 tokens of the output stand word for word in training text"
+    assert (tables["copies"], tables["coverage"]) == ([], [covered])
     assert tables["spans"] == [{"text": "y ", "contributor": "bob", "where": "n"}]
