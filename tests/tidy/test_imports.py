@@ -20,6 +20,8 @@ EXTRAS = {
     "tests": ["node", "ml", "dev"],
 }
 """Folder -> the extras that whoever uses it has installed, beside the base."""
+ALONE = {"tests": "oracle"}
+"""Folder -> the requirements that are installed beside its extras, without what they depend on."""
 IMPORT_NAMES = {
     "protobuf": "google",
     "pynacl": "nacl",
@@ -40,6 +42,14 @@ def _declared(extras: list[str]) -> set[str]:
     return {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in names}
 
 
+def _alone(folder: str) -> set[str]:
+    """Import names of the folder's requirements that stand alone."""
+    if folder not in ALONE:
+        return set()
+    lines = (ROOT / "requirements" / f"{ALONE[folder]}.txt").read_text().splitlines()
+    return {line.partition("==")[0] for line in lines if "==" in line}
+
+
 def _imported(source: str) -> set[str]:
     """Top-level names that a module imports, anywhere in it."""
     names: set[str] = set()
@@ -53,7 +63,7 @@ def _imported(source: str) -> set[str]:
 
 @pytest.mark.parametrize("folder", EXTRAS)
 def test_a_package_imports_only_what_its_installation_declares(folder: str) -> None:
-    known = set(sys.stdlib_module_names) | set(EXTRAS) | _declared(EXTRAS[folder])
+    known = set(sys.stdlib_module_names) | set(EXTRAS) | _declared(EXTRAS[folder]) | _alone(folder)
     undeclared = {
         f"{path}: {name}"
         for path in tracked_files("*.py")
