@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,6 +32,27 @@ from attribution.index import Index, rows_by_owner, sum_rows
 from attribution.scores import Int64Array, ScoreTable, row_scores
 
 SUM_BYTES, CODE_BYTES = 8, 2
+
+
+@dataclass(frozen=True)
+class LeafList:
+    """Leaves of an index without their codes, as 96-byte keys, in order, and its commitment."""
+
+    commitment: IndexCommitment
+    keys: tuple[bytes, ...]
+
+    @classmethod
+    def decode(cls, commitment: bytes, dataset: bytes, field: str) -> "LeafList":
+        """Parse and check; raises `AttributionError` below `field` for what contradicts the commitment or itself."""
+        try:
+            parsed = IndexCommitment.decode(commitment)
+        except AttributionError as error:
+            raise AttributionError(f"{field}.commitment", str(error)) from error
+        keys = _items(dataset, KEY_BYTES, parsed.parameters.examples, f"{field}.dataset")
+        _check_list(parsed, DATASET, keys, f"{field}.dataset")
+        if any(one >= other for one, other in pairwise(map(_order, keys))):
+            raise AttributionError(f"{field}.dataset", "leaves must increase by contribution and row: a row pays once")
+        return cls(parsed, tuple(keys))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,22 +81,19 @@ class IndexEvidence:
         cls, commitment: bytes, dataset: bytes, owners: bytes | None, codes: bytes | None, field: str
     ) -> "IndexEvidence":
         """Parse what was encoded, sums or codes; raises `AttributionError` below `field` for what contradicts it."""
-        try:
-            parsed = IndexCommitment.decode(commitment)
-        except AttributionError as error:
-            raise AttributionError(f"{field}.commitment", str(error)) from error
-        keys = _items(dataset, KEY_BYTES, parsed.parameters.examples, f"{field}.dataset")
-        _check_list(parsed, DATASET, keys, f"{field}.dataset")
+        listed = LeafList.decode(commitment, dataset, field)
         if (owners is None) == (codes is None):
             raise AttributionError(field, "needs the sums of owners or the codes of rows, one of the two")
-        if owners is not None:
-            return cls(parsed, *_sums(parsed, owners, f"{field}.owners"), tuple(keys))
-        return cls._of_codes(parsed, tuple(keys), codes or b"", field)
+        if owners is None:
+            return cls._of_codes(listed, codes or b"", field)
+        names, sums = _sums(listed.commitment, owners, f"{field}.owners")
+        if set(names) != {owner_of(key) for key in listed.keys}:
+            raise AttributionError(f"{field}.owners", "are not the owners of the leaves")
+        return cls(listed.commitment, names, sums, listed.keys)
 
     @classmethod
-    def _of_codes(
-        cls, commitment: IndexCommitment, keys: tuple[bytes, ...], data: bytes, field: str
-    ) -> "IndexEvidence":
+    def _of_codes(cls, listed: LeafList, data: bytes, field: str) -> "IndexEvidence":
+        commitment, keys = listed.commitment, listed.keys
         parameters = commitment.parameters
         rows = _items(data, CODE_BYTES * parameters.codes, parameters.examples, f"{field}.codes")
         _check_list(commitment, LEAVES, [key + row for key, row in zip(keys, rows, strict=True)], f"{field}.codes")
@@ -139,6 +158,16 @@ def owner_of(key: bytes) -> bytes:
     return key[64:96]
 
 
+def contribution_of(key: bytes) -> bytes:
+    """The contribution in a leaf's key."""
+    return key[32:64]
+
+
+def _order(key: bytes) -> tuple[bytes, bytes]:
+    """What leaves are sorted by."""
+    return contribution_of(key), key[:32]
+
+
 def best_rows(scores: list[int], copies: Container[int], count: int) -> list[int]:
     """Numbers of the credited rows with the highest scores above zero, ties by number."""
     credited = [number for number in range(len(scores)) if scores[number] > 0 and number not in copies]
@@ -155,8 +184,9 @@ def best_contributions(
     totals: dict[tuple[bytes, bytes], tuple[int, int, int]] = {}
     for number, (key, score) in enumerate(zip(keys, scores, strict=True)):
         if number not in copies:
-            rows, total, positive = totals.get((key[32:64], owner_of(key)), (0, 0, 0))
-            totals[key[32:64], owner_of(key)] = rows + 1, total + score, positive + max(0, score)
+            line = contribution_of(key), owner_of(key)
+            rows, total, positive = totals.get(line, (0, 0, 0))
+            totals[line] = rows + 1, total + score, positive + max(0, score)
     found = [(contribution, owner, *known) for (contribution, owner), known in totals.items() if known[2]]
     return sorted(found, key=lambda line: (-line[4], line[:2]))[:count]
 

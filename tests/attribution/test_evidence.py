@@ -11,6 +11,7 @@ from attribution.commitment import DATASET, OWNERS
 from attribution.errors import AttributionError
 from attribution.evidence import IndexEvidence, best_contributions, best_rows
 from attribution.scores import exact_scores
+from openledger.manifest import Manifest
 from tests.attribution.small_index import committed, key, small_index
 
 INDEX = small_index()
@@ -59,6 +60,28 @@ def test_sums_that_are_not_those_of_the_codes_are_refused() -> None:
     with pytest.raises(AttributionError, match="is not the list owners that the commitment holds") as caught:
         IndexEvidence.decode(commitment, LEAF_LIST, None, CODE_LIST, "evidence")
     assert caught.value.field == "evidence.codes"
+
+
+@pytest.mark.parametrize("codes", [False, True])
+def test_a_row_that_is_listed_twice_or_out_of_order_is_refused(codes: bool) -> None:
+    """A trainer can commit to any list; a row that stands in it three times would pay three times."""
+    first, second, third = INDEX.rows[:3]
+    for rows in ((first, first, third), (second, first, third)):
+        index = committed(rows, INDEX.codes[:3])
+        with pytest.raises(AttributionError, match="leaves must increase by contribution and row") as caught:
+            IndexEvidence.decode(*index.evidence(with_codes=True).encoded(codes=codes), "evidence")
+        assert caught.value.field == "evidence.dataset"
+
+
+def test_owners_must_be_those_of_the_leaves() -> None:
+    """One who is missing would lose its rows' part, one who is added would be paid for none."""
+    rows = [(contribution, leaf, key(77) if owner == key(10) else owner) for contribution, leaf, owner in INDEX.rows]
+    other = committed(tuple(rows), INDEX.codes)
+    parts = {**INDEX.commitment.manifest.parts, "owners": other.commitment.manifest.parts["owners"]}
+    owners = other.evidence().encoded(codes=False)[2]
+    with pytest.raises(AttributionError, match="are not the owners of the leaves") as caught:
+        IndexEvidence.decode(Manifest(parts).encode(), LEAF_LIST, owners, None, "evidence")
+    assert caught.value.field == "evidence.owners"
 
 
 @given(st.integers(0, len(OWNER_LIST) - 1), st.integers(1, 255))
