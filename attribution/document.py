@@ -29,6 +29,7 @@ from abci_app.modules.models_records import MAX_PARENTS
 from abci_app.types import MAX_INTEGER, PPB
 from attribution.errors import AttributionError
 from attribution.inheritance import MAX_LAYERS
+from attribution.parameters import MAX_MODULE_NAME, MAX_MODULES
 from attribution.shares import MAX_OWNERS
 from attribution.spans import MAX_OUTPUT_TOKENS
 from openledger.manifest import ManifestError, to_json
@@ -51,6 +52,11 @@ Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Flag = Annotated[int, Meta(ge=0, le=1)]
 Token = Annotated[int, Meta(ge=0, lt=2**32)]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
+# As `attribution.parameters` encodes them; what they must be follows from the commitment.
+_Module = tuple[Annotated[str, Meta(max_length=MAX_MODULE_NAME)], Count, Count, Count, Count]
+_Modules = Annotated[tuple[_Module, ...], Meta(max_length=MAX_MODULES)]
+_Number = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+Parameters = Annotated[dict[Name, _Number | Name | _Modules], Meta(max_length=64)]
 
 
 class _Part(Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,7 +148,7 @@ class GradientPart(_Part, frozen=True):
     """Attribution by gradients (LGA-1): codes of the query, scores of all owners, best contributions and rows."""
 
     commitment_root: Hex
-    parameters: dict[str, Any]
+    parameters: Parameters
     query_codes: Base64
     query_digest: Hex
     owners: Annotated[tuple[OwnerLine, ...], Meta(max_length=MAX_OWNERS)]
@@ -306,7 +312,9 @@ def _difference(place: str, expected: Any, found: Any) -> Difference | None:
         if len(expected) != len(found):
             return Difference(place, f"{len(expected)} items", f"{len(found)} items")
         return None
-    return None if expected == found else Difference(place, _shown(expected), _shown(found))
+    # Types too: True == 1, and they are different documents.
+    same = expected == found and type(expected) is type(found)
+    return None if same else Difference(place, _shown(expected), _shown(found))
 
 
 def _shown(value: Any) -> str:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,8 +91,11 @@ GRADIENTS = ("layers", 0, "gradients")
         (("layers", 0, "gradients", "owners", 0, "score"), 7, "layers[0].gradients.owners[0].score", "`str`"),
         ((*GRADIENTS, "query_codes"), "a\n", "layers[0].gradients.query_codes", "regex"),
         ((*GRADIENTS, "parameters"), [], "layers[0].gradients.parameters", "Expected `object`"),
-        ((*GRADIENTS, "parameters"), {"exponent": 0.5}, "explanation", "is not canonical JSON"),
-        ((*GRADIENTS, "parameters"), {"exponent": None}, "explanation", "is not canonical JSON"),
+        ((*GRADIENTS, "parameters"), {"exponent": 0.5}, "layers[0].gradients.parameters[...]", "got `float`"),
+        ((*GRADIENTS, "parameters"), {"exponent": None}, "layers[0].gradients.parameters[...]", "got `null`"),
+        ((*GRADIENTS, "parameters"), {"checkpoints": True}, "layers[0].gradients.parameters[...]", "got `bool`"),
+        ((*GRADIENTS, "parameters"), {"modules": [[], []]}, "layers[0].gradients.parameters[...][0]", "length 5"),
+        ((*GRADIENTS, "parameters"), {str(name): 1 for name in range(65)}, "layers[0].gradients.parameters", "<= 64"),
     ],
 )
 def test_a_malformed_value_is_refused_with_its_place(
@@ -129,6 +133,16 @@ def test_depth_and_size_are_bounded(data: bytes, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "MAX_DOCUMENT_BYTES", len(data) - 1)
     with pytest.raises(AttributionError, match=f"explanation: has {len(data)} bytes, more than {len(data) - 1}"):
         decode(data)
+
+
+def test_true_is_not_one_although_python_says_so() -> None:
+    class Part(msgspec.Struct):
+        value: object
+
+    difference = first_difference(Part({"checkpoints": 1}), Part({"checkpoints": True}))
+    assert difference is not None
+    assert (difference.field, difference.expected, difference.found) == ("value.checkpoints", "1", "true")
+    assert first_difference(Part({"checkpoints": [1, "a"]}), Part({"checkpoints": (1, "a")})) is None
 
 
 @given(st.binary(max_size=40))
