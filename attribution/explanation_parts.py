@@ -3,7 +3,7 @@
 Used for making a document and for verifying one (`attribution.explanation`), so both compute the same integers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass, replace
 
 import msgspec
@@ -185,7 +185,7 @@ def _gradient_part(place: str, given: LayerInputs, policy: PayoutPolicy) -> tupl
         raise AttributionError(place, f"the evidence has root {evidence.commitment.root.hex()}: it is another index's")
     if len(query.values) != evidence.commitment.parameters.codes:
         count = evidence.commitment.parameters.codes
-        raise Refuted(Difference(f"{place}.query_codes", f"{count} codes", f"{len(query.values)} codes"))
+        raise Refuted(Difference(f"{place}.query_codes", f"{count} codes", _codes(query.values)))
     scores = dict(zip(evidence.owners, evidence.table.scores(query.values), strict=True))
     of_all = evidence.row_scores(query.values)
     known = _credits(place, policy, evidence, scores, of_all)
@@ -276,6 +276,11 @@ def _row_lines(
         if proof.index in evidence.leader_of:
             leader = evidence.leader_of[proof.index]
             raise Refuted(Difference(f"{place}[{index}]", "a credited row", f"row {proof.index}, a copy of {leader}"))
+        if leaf.row_leaf + leaf.contribution_id + leaf.owner != evidence.keys[proof.index]:
+            listed = f"row {proof.index} of the list of rows, owner {owner_of(evidence.keys[proof.index]).hex()}"
+            raise Refuted(Difference(f"{place}[{index}]", listed, f"a leaf of owner {leaf.owner.hex()}"))
+        if len(leaf.codes) != len(query.values):
+            raise Refuted(Difference(f"{place}[{index}].proof", _codes(query.values), _codes(leaf.codes)))
         score = int(row_scores(np.array([leaf.codes], dtype="i2"), query.values)[0])
         scored.append((-score, proof.index, leaf, proof))
     scored.sort(key=lambda item: item[:2])
@@ -296,6 +301,10 @@ def _row_lines(
         )
         for cost, number, leaf, proof in scored
     )
+
+
+def _codes(values: Sized) -> str:
+    return f"{len(values)} codes"
 
 
 def _span_part(place: str, given: LayerInputs, exchange: Exchange) -> tuple[SpanPart, Shares]:

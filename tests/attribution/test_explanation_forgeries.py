@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from abci_app.types import PPB
 from attribution.codes import Codes
 from attribution.codes import decode as decode_codes
+from attribution.commitment import IndexCommitment
 from attribution.document import Explanation, decode, from_base64, to_base64
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.errors import AttributionError
 from attribution.explanation import explain, verify_integers
-from openledger.manifest import to_json
+from openledger.manifest import Manifest, to_json
 from tests.attribution.explained import BY_OWNER, FIRST, POLICY, SECOND, Story, changed, inputs_of, query_of, tell
-from tests.attribution.small_index import key, small_index
+from tests.attribution.small_index import committed, key, small_index
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +278,27 @@ def test_the_choice_of_rows_and_contributions_is_checked_where_all_codes_are_at_
     difference = verify_integers(forged, story.facts, story.evidence)
     assert difference is not None
     assert difference.field == "layers[0].gradients.contributions[0].score"
+
+
+def test_a_leaf_is_the_row_that_the_list_of_rows_has_at_its_number(tmp_path: Path) -> None:
+    """A trainer can commit to a list of leaves beside a list of rows that says something else."""
+    story = tell(tmp_path, policy=BY_OWNER)
+    given, index = story.inputs[SECOND], story.second
+    rows = [(contribution, leaf, key(10)) for contribution, leaf, _ in index.rows]
+    leaves = committed(tuple(rows), index.codes)
+    narrow = committed(index.rows, index.codes[:, :20])
+    for other, field in ((leaves, "rows[0]"), (narrow, "rows[0].proof")):
+        parts = {**index.commitment.manifest.parts, "leaves": other.commitment.manifest.parts["leaves"]}
+        forged = replace(other, commitment=IndexCommitment(Manifest(parts)))
+        evidence = replace(index.evidence(), commitment=forged.commitment)
+        commitment = replace(given.commitment, roots={**given.commitment.roots, GRADIENTS: forged.commitment.root})
+        number = next(at for at, row in enumerate(index.rows) if row[2] != key(10))
+        known = replace(story.facts.layers[SECOND], commitment_root=commitment.root)
+        facts = replace(story.facts, layers={**story.facts.layers, SECOND: known})
+        inputs = replace(given, commitment=commitment, evidence=evidence, rows=[forged.prove(number)])
+        with pytest.raises(AttributionError) as caught:
+            explain(facts, story.exchange, {**story.inputs, SECOND: inputs})
+        assert caught.value.field == f"layers[0].gradients.{field}"
 
 
 def test_a_row_shown_twice_is_named(tmp_path: Path) -> None:
