@@ -31,7 +31,7 @@ from attribution.document import (
 )
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.errors import AttributionError
-from attribution.evidence import IndexEvidence
+from attribution.evidence import IndexEvidence, LeafList
 from attribution.explanation_parts import (
     ChainFacts,
     Exchange,
@@ -97,6 +97,9 @@ def unchecked(document: Explanation, evidence: Mapping[bytes, IndexEvidence] | N
     for index, part in enumerate(document.layers):
         given = (evidence or {}).get(bytes.fromhex(part.entry_id))
         if not isinstance(part.gradients, UnsetType) and not _has_codes(part.gradients, given):
+            names.append(
+                f"layers[{index}].gradients.owners (sums and copies are those committed, not those of the codes)"
+            )
             if part.gradients.contributions:
                 names.append(f"layers[{index}].gradients.contributions")
             if part.gradients.rows:
@@ -110,9 +113,27 @@ def needs_index(document: Explanation) -> bool:
     return any(isinstance(part.evidence, UnsetType) for part in parts)
 
 
+def leaves_of(document: Explanation, evidence: Mapping[bytes, IndexEvidence] | None = None) -> dict[bytes, LeafList]:
+    """The rows of every gradient index by entry id, without codes, of a document that `verify_integers` found right."""
+    found = {}
+    for index, part in enumerate(document.layers):
+        entry_id = bytes.fromhex(part.entry_id)
+        if isinstance(part.gradients, UnsetType):
+            continue
+        if given := (evidence or {}).get(entry_id):
+            found[entry_id] = LeafList(given.commitment, given.keys)
+        elif not isinstance(part.gradients.evidence, UnsetType):
+            field, embedded = f"layers[{index}].gradients.evidence", part.gradients.evidence
+            lists = (from_base64(embedded.commitment, field), from_base64(embedded.dataset, field))
+            found[entry_id] = LeafList.decode(*lists, field)
+    return found
+
+
 def _has_codes(part: GradientPart, given: IndexEvidence | None) -> bool:
-    embedded = not isinstance(part.evidence, UnsetType) and not isinstance(part.evidence.codes, UnsetType)
-    return embedded or (given is not None and given.codes is not None)
+    """As `verify_integers` has them: what is given goes before what is embedded."""
+    if given is not None:
+        return given.codes is not None
+    return not isinstance(part.evidence, UnsetType) and not isinstance(part.evidence.codes, UnsetType)
 
 
 def _header_difference(document: Explanation, facts: ChainFacts) -> Difference | None:

@@ -35,6 +35,10 @@ exit code of --verify: 0 when everything holds, 7 when something differs; the fi
 # Of one file that is read for a prompt or an answer.
 _MAX_TEXT_BYTES = 2**20
 _OF_MAKING = ("prompt", "prompt_file", "answer", "answer_file", "write", "rows", "max_tokens")
+_BY_MODEL = (
+    "whether the codes are those of prompt and output",
+    "whether the texts are those of their tokens",
+)
 _ALL_ROWS = "best rows and contributions: recomputed from the codes of all rows"
 
 
@@ -129,7 +133,7 @@ def _check(
     args: argparse.Namespace, document: Explanation, explainer: Explainer, ledger: ClientLedger, *, repeat: bool
 ) -> list[str]:
     """Sentences on what was verified; raises `NotVerified` with the first field that differs."""
-    from attribution.explanation import needs_index, unchecked, verify_integers
+    from attribution.explanation import leaves_of, needs_index, unchecked, verify_integers
     from openledger.errors import NotVerified
     from trainer.registration import check_registration
 
@@ -154,25 +158,21 @@ def _check(
         difference = verify_integers(document, facts, evidence)
         if difference is not None:
             raise NotVerified(f"the explanation is not what follows from the index: {difference}")
-        if _by_gradients(document):
-            copies = sum(check_registration(ledger, each) for each in evidence.values())
-            lines.append(_ALL_ROWS)
-            lines.append(
-                f"rows that are copies by their codes, {copies}: found again, each registered after the row it is like"
-            )
+    missing = unchecked(document, evidence)
+    leaves = leaves_of(document, evidence)
+    registered = check_registration(ledger, document, explainer.entries.stored, leaves)
+    lines.append("rows and spans: of the inputs that the entries record, and of the contributors that the chain names")
+    if args.verify and leaves:
+        lines += [] if missing else [_ALL_ROWS]
+        found = "" if missing else "found again, "
+        copies = f"rows that are copies by their codes, {registered.copies}"
+        lines.append(f"{copies}: {found}each registered after the row it is like")
+    if repeat:
         lines += explainer.reexecute(document)
     elif args.verify:
-        missing = unchecked(document, evidence)
-        lines += [f"not checked without the model: {name}" for name in missing]
-        lines += [_ALL_ROWS] if _by_gradients(document) and not missing else []
-        lines.append("not checked without the model: whether the codes are those of prompt and output")
+        lines += [f"not checked without the codes of all rows: {name}" for name in missing]
+        lines += [f"not checked without the model: {what}" for what in _BY_MODEL]
     return lines
-
-
-def _by_gradients(document: Explanation) -> bool:
-    from attribution.document import GradientPart
-
-    return any(isinstance(layer.gradients, GradientPart) for layer in document.layers)
 
 
 def _show(

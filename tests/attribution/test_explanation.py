@@ -53,8 +53,10 @@ def test_with_owners_as_the_unit_their_sums_are_enough(tmp_path: Path) -> None:
     assert top
     assert [line.credit for line in top.owners] == [str(max(0, int(line.score))) for line in top.owners]
     assert [name.split(" ")[0] for name in unchecked(story.document)] == [
+        "layers[0].gradients.owners",
         "layers[0].gradients.contributions",
         "layers[0].gradients.rows",
+        "layers[1].gradients.owners",
         "layers[1].gradients.contributions",
         "layers[1].gradients.rows",
     ]

@@ -14,7 +14,7 @@ from abci_app.types import PPB
 from openledger.content import ContentStore
 from openledger.errors import UsageError
 from tests.trainer.tiny import RECIPE, WORDS, TinyChain, sentence, tiny_chain
-from trainer.dataset import ContributionRecord
+from trainer.dataset import ContributionRecord, DatanetVersion
 from trainer.explain import Explainer
 from trainer.explain_facts import read_facts
 from trainer.publish import to_entry
@@ -41,6 +41,7 @@ class Records:
     stored: dict[bytes, StoredEntry] = field(default_factory=dict)
     names: dict[str, bytes] = field(default_factory=dict)
     contributions: dict[bytes, ContributionRecord] = field(default_factory=dict)
+    versions: dict[tuple[str, int], DatanetVersion] = field(default_factory=dict)
 
     def add(self, name: str, record: EntryRecord) -> bytes:
         entry = to_entry(record)
@@ -55,6 +56,9 @@ class Records:
     def entry_id(self, reference: str) -> bytes:
         known = {encode_id("olrun", entry_id): entry_id for entry_id in self.stored}
         return self.names.get(reference) or known[reference]
+
+    def datanet_version(self, reference: str, version: int) -> DatanetVersion:
+        return self.versions[reference, version]
 
     def contribution(self, contribution_id: bytes) -> ContributionRecord:
         return self.contributions[contribution_id]
@@ -104,6 +108,7 @@ def explained_world(folder: Path) -> Iterator[World]:
             _, record = train_recipe(parse_recipe(text), chain, chain.store, folder / name)
             entry_id = records.add(name, record.entry)
             chain.entries[name] = chain.entries[entry_id.hex()] = KnownEntry(entry_id, record.entry)
+        records.versions = chain.versions
         for version in chain.versions.values():
             records.contributions |= {record.contribution_id: record for record in version.contributions}
         yield World(chain, records, Explainer(read_facts(records, "second"), chain.store), folder)

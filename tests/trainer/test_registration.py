@@ -1,45 +1,57 @@
-"""Copies that an index lists were registered after the rows that they are credited through, or the index is refused."""
+"""Rows, owners and copies that an index lists are those that the chain registered, or the explanation is refused."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pytest
 
+from abci_app.modules.models_records import (
+    Admission,
+    Attribution,
+    Entry,
+    EntryKind,
+    InheritanceSchedule,
+    Input,
+    Output,
+    Run,
+    StoredEntry,
+)
 from attribution.code_clusters import find_copies
 from attribution.code_copies import DEFAULT_COSINE_PPB, CodeCopies
-from attribution.evidence import IndexEvidence
+from attribution.document import Explanation, SpanPart
+from attribution.evidence import LeafList
+from attribution.explanation import leaves_of
 from openledger.errors import NotVerified
 from openledger.rows import RowCommitment
+from tests.attribution.explained import FIRST as FIRST_ENTRY
+from tests.attribution.explained import SECOND as SECOND_ENTRY
+from tests.attribution.explained import Story, tell
 from tests.attribution.small_index import committed, key
-from trainer.dataset import ContributionRecord
-from trainer.registration import check_registration
+from trainer.dataset import ContributionRecord, DatanetVersion
+from trainer.registration import Registered, check_order, check_registration
 
 FIRST, SECOND, THIRD = key(3), key(2), key(1)
 Place = tuple[int, bytes, int]
 
 
-@dataclass
-class Chain:
-    """Records by contribution id: height, DataNet, number among its submissions."""
-
-    places: dict[bytes, Place]
-    asked: list[bytes] = field(default_factory=list)
-
-    def contribution(self, contribution_id: bytes) -> ContributionRecord:
-        self.asked.append(contribution_id)
-        height, datanet_id, number = self.places[contribution_id]
-        nothing = RowCommitment(bytes(32), 1, 1, bytes(32), b"")
-        return ContributionRecord(contribution_id, bytes(32), nothing, height, number, datanet_id)
+def record(contribution_id: bytes, owner: bytes = bytes(32), place: Place = (0, b"", 0)) -> ContributionRecord:
+    height, datanet_id, number = place
+    rows = RowCommitment(bytes(32), 20, 1, bytes(32), b"")
+    return ContributionRecord(contribution_id, owner, rows, height, number, datanet_id)
 
 
-def evidence(order: tuple[int, ...]) -> IndexEvidence:
+def leaves(order: tuple[int, ...]) -> LeafList:
     """Two rows of each contribution; those of the third are like the first's. `order` is what the index says."""
     rows = tuple(
         sorted((name, key(100 * at + row), key(at)) for at, name in enumerate((FIRST, SECOND, THIRD)) for row in (0, 1))
     )
     codes = np.random.default_rng(1).integers(-900, 900, size=(6, 200)).astype(np.int16)
     codes[:2] = codes[4:] + 1
-    return committed(rows, codes, find_copies(codes, order, DEFAULT_COSINE_PPB)).evidence()
+    index = committed(rows, codes, find_copies(codes, order, DEFAULT_COSINE_PPB))
+    return LeafList(index.commitment, index.keys)
 
 
 @pytest.mark.parametrize(
@@ -51,24 +63,113 @@ def evidence(order: tuple[int, ...]) -> IndexEvidence:
     ],
 )
 def test_height_datanet_and_number_decide_who_was_first(first: Place, third: Place) -> None:
-    honest, reverse = evidence((4, 5, 2, 3, 0, 1)), evidence((0, 1, 2, 3, 4, 5))
-    chain = Chain({FIRST: first, SECOND: (1, b"a", 1), THIRD: third})
+    honest, reverse = leaves((4, 5, 2, 3, 0, 1)), leaves((0, 1, 2, 3, 4, 5))
+    places = {FIRST: first, SECOND: (1, b"a", 1), THIRD: third}
+    records = {name: record(name, place=place) for name, place in places.items()}
     assert honest.commitment.copies.found == ((0, 4), (1, 5))
-    assert check_registration(chain, honest) == 2
-    assert sorted(chain.asked) == [THIRD, FIRST]
-    with pytest.raises(NotVerified, match=r"copies.found\[0\]: leaf 4 is credited through leaf 0, which .* later"):
-        check_registration(chain, reverse)
+    assert check_order(records, honest, "here") == 2
+    with pytest.raises(NotVerified, match=r"here.copies.found\[0\]: leaf 4 is credited through leaf 0, which .* later"):
+        check_order(records, reverse, "here")
 
 
-def test_rows_of_one_contribution_need_no_chain() -> None:
-    index = evidence((4, 5, 2, 3, 0, 1)).commitment.copies
+def test_rows_of_one_contribution_are_not_compared_with_each_other() -> None:
+    index = leaves((4, 5, 2, 3, 0, 1)).commitment.copies
     rows = tuple((FIRST, key(row), key(1)) for row in range(6))
     codes = np.ones((6, 200), dtype=np.int16)
-    same = committed(rows, codes, CodeCopies(index.minimum_cosine_ppb, "compared", index.order, ((0, 4), (1, 4))))
-    assert check_registration(Chain({}), same.evidence()) == 2
+    copies = CodeCopies(index.minimum_cosine_ppb, "compared", index.order, ((0, 4), (1, 4)))
+    same = committed(rows, codes, copies)
+    assert check_order({FIRST: record(FIRST)}, LeafList(same.commitment, same.keys), "here") == 2
 
 
-def test_without_copies_nothing_is_asked() -> None:
-    rows = tuple((key(row), key(row), key(1)) for row in range(3))
-    codes = np.eye(3, 200, dtype=np.int16)
-    assert check_registration(Chain({}), committed(rows, codes).evidence()) == 0
+@dataclass
+class Chain:
+    """The DataNet that both entries of the story were trained on: contributions and their owners."""
+
+    owners: dict[bytes, bytes]
+    asked: list[tuple[str, int]] = field(default_factory=list)
+
+    def datanet_version(self, reference: str, version: int) -> DatanetVersion:
+        self.asked.append((reference, version))
+        records = tuple(record(name, owner) for name, owner in self.owners.items())
+        return DatanetVersion.of(key(70), version, records)
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    return tell(tmp_path_factory.mktemp("spans"))
+
+
+def stored() -> StoredEntry:
+    inputs = (Input(key(70), 3, 10**9, 4, bytes(32)),)
+    output = Output(key(1), key(1), 1, "safetensors")
+    entry = Entry(EntryKind.LORA, (), inputs, b"", key(1), output, Attribution(3, key(1)))
+    admission = Admission(2, 1, 1, key(1), 1, 1, key(1), InheritanceSchedule(0, 0, 0))
+    return StoredEntry(entry, admission, Run(1, 2, b"", "", "", 0), key(1), 1, b"")
+
+
+def owners_of(story: Story) -> dict[bytes, bytes]:
+    rows = {contribution: owner for index in (story.first, story.second) for contribution, _, owner in index.rows}
+    return rows | {key(1_000): key(10), key(1_100): key(11)}
+
+
+def check(story: Story, owners: dict[bytes, bytes], document: Explanation | None = None) -> Registered:
+    shown = document or story.document
+    entries = dict.fromkeys((FIRST_ENTRY, SECOND_ENTRY), stored())
+    return check_registration(Chain(owners), shown, entries, leaves_of(shown))
+
+
+def test_rows_spans_and_copies_of_all_layers_are_compared_with_the_inputs_of_their_entries(story: Story) -> None:
+    chain = Chain(owners_of(story))
+    entries = dict.fromkeys((FIRST_ENTRY, SECOND_ENTRY), stored())
+    rows = len(story.first.rows) + len(story.second.rows)
+    found = check_registration(chain, story.document, entries, leaves_of(story.document))
+    assert (found, chain.asked) == (Registered(rows, 0), [(key(70).hex(), 3)] * 2)
+    given = leaves_of(story.document, story.evidence)
+    assert given == leaves_of(story.document)
+    assert set(given) == {FIRST_ENTRY, SECOND_ENTRY}
+
+
+def test_a_row_of_another_contributor_is_refused(story: Story) -> None:
+    """Whoever trains could write any address beside a row."""
+    owners = owners_of(story) | {key(100): key(88)}
+    with pytest.raises(NotVerified, match=r"layers\[0\].gradients: row \d+ is said to be of 0+b; contribution 0+64 is"):
+        check(story, owners)
+
+
+def test_a_row_of_a_contribution_that_is_no_input_is_refused(story: Story) -> None:
+    owners = owners_of(story)
+    del owners[key(200)]
+    with pytest.raises(NotVerified, match=r"row \d+ is of contribution 0+c8, which is not in the inputs of the entry"):
+        check(story, owners)
+
+
+def test_more_rows_than_were_registered_are_refused(story: Story) -> None:
+    rows = tuple((key(200), key(row), key(12)) for row in range(21))
+    many = committed(rows, np.eye(21, 24, dtype=np.int16))
+    listed = {SECOND_ENTRY: LeafList(many.commitment, many.keys)}
+    with pytest.raises(NotVerified, match=r"layers\[0\].gradients: 21 rows of contribution 0+c8, which registered 20;"):
+        check_registration(Chain(owners_of(story)), story.document, {SECOND_ENTRY: stored()}, listed)
+
+
+def with_match(document: Explanation, **changes: str) -> Explanation:
+    """The first match of the first span with other fields."""
+    layer = document.layers[0]
+    assert isinstance(layer.spans, SpanPart)
+    span = layer.spans.spans[0]
+    matches = (msgspec.structs.replace(span.matches[0], **changes), *span.matches[1:])
+    spans = (msgspec.structs.replace(span, matches=matches), *layer.spans.spans[1:])
+    layer = msgspec.structs.replace(layer, spans=msgspec.structs.replace(layer.spans, spans=spans))
+    return msgspec.structs.replace(document, layers=(layer, *document.layers[1:]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"owner": key(12).hex()}, r"matches\[0\] is said to be of 0+c; contribution 0+3e8 is of 0+a;"),
+        ({"contribution_id": key(7).hex()}, r"matches\[0\] is of contribution 0+7, which is not in the inputs"),
+        ({"credited": key(12).hex()}, r"matches\[0\] is credited to 0+c, who has no row with this span"),
+    ],
+)
+def test_a_span_is_credited_to_the_contributors_who_have_it(story: Story, changes: dict[str, str], reason: str) -> None:
+    with pytest.raises(NotVerified, match=rf"layers\[0\].spans.spans\[0\].{reason}"):
+        check(story, owners_of(story), with_match(story.document, **changes))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from openledger.cli.main import main
 from openledger.exit_codes import ExitCode
 from tests.openledger.cli.fake_ledger import use_recorded_runs
 from tests.trainer.explained import World, prose
+from trainer.dataset import DatanetVersion
 
 pytestmark = pytest.mark.ml
 
@@ -72,10 +74,10 @@ def test_a_written_explanation_verifies_and_a_forged_one_names_the_field(
     ("words", "text"),
     [
         (["--model", "second"], "what was asked? give --prompt TEXT or --prompt-file FILE"),
-        (["--model", "second", "--prompt", "", "--answer", ""], "there is no output to explain"),
+        (["--model", "second", "--prompt", "", "--answer", ""], "there is no output to explain: the answer is empty"),
         (["--model", "second", "--prompt", "x", "--rows", "65"], "--rows is 0 to 64, --max-tokens 1 to 4096"),
         (["--model", "second", "--prompt-file", "absent"], "absent cannot be read: No such file or directory"),
-        (["--model", "base", "--prompt", "x"], "committed to no attribution: put an 'attribution' section"),
+        (["--model", "base", "--prompt", "x"], "committed to no attribution: only a run whose recipe has"),
         (
             ["--model", "second", "--prompt", "x", "--answer", "node", "--write", "/proc/e.json"],
             "/proc/e.json cannot be",
@@ -101,6 +103,23 @@ def test_a_file_that_is_no_explanation_is_refused_by_its_field(capsys: pytest.Ca
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("choice", [[], ["--integers-only"]])
+def test_an_index_that_gives_rows_to_somebody_else_is_refused(
+    world: World, choice: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["explain", "--model", "second", "--prompt", "", "--answer", prose(7), "--write", "e.json"]
+    assert main(words) == ExitCode.OK
+    of_rows = "rows and spans: of the inputs that the entries record, and of the contributors that the chain names"
+    assert of_rows in capsys.readouterr().out
+    version = world.chain.versions["facts", 1]
+    others = tuple(replace(record, contributor=b"\x55" * 32) for record in version.contributions)
+    other = DatanetVersion.of(version.datanet_id, version.version, others)
+    monkeypatch.setattr(world.records, "versions", dict.fromkeys(world.chain.versions, other))
+    assert main(["explain", "--verify", "e.json", *choice]) == ExitCode.NOT_VERIFIED
+    error = capsys.readouterr().err
+    assert re.search(r"layers\[0\].\S+ is said to be of [0-9a-f]+; contribution [0-9a-f]+ is of 5555", error)
 
 
 @pytest.mark.parametrize("choice", [[], ["--integers-only"]])
