@@ -6,7 +6,10 @@ files lead to with the one on the chain, so a wrong listing can withhold an inde
 
 import json
 import re
-from pathlib import Path
+import shutil
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
 
 from attribution.errors import AttributionError
 from openledger.artefact import ArtefactFile, artefact_files, get_artefact
@@ -38,6 +41,7 @@ def fetch_index(store: ContentStore, root: bytes, folder: Path) -> Path:
     """
     listing = store.get_named(_KIND, root, lambda _: root, MAX_LISTING_BYTES)
     files = _parse(listing)
+    _make_room(folder, files)
     get_artefact(store, files, folder)
     expected = {file.name for file in files}
     for file in tuple(artefact_files(folder)):
@@ -63,14 +67,36 @@ def _parse(listing: bytes) -> tuple[ArtefactFile, ...]:
         items = json.loads(listing)["files"]
         if not isinstance(items, list) or not 0 < len(items) <= MAX_FILES:
             raise AttributionError("files", f"a listing has 1 to {MAX_FILES}; fetch the index from another store")
-        files = tuple(
-            [ArtefactFile(str(item["name"]), bytes.fromhex(item["sha256"]), int(item["bytes"])) for item in items]
-        )
+        files = tuple([ArtefactFile(item["name"], bytes.fromhex(item["sha256"]), item["bytes"]) for item in items])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         if isinstance(error, AttributionError):
             raise
         raise AttributionError("files", f"are no listing of an index ({error}); fetch it from another store") from error
     for file in files:
-        if _NAME.fullmatch(file.name) is None or ".." in file.name or len(file.digest) != 32:
-            raise AttributionError("files", f"{file.name!r} is no file of an index; fetch it from another store")
+        if type(file.byte_count) is not int or file.byte_count < 0:
+            raise AttributionError("files", f"{file.byte_count!r} is no size; fetch it from another store")
+        if not _is_name(file.name) or len(file.digest) != 32:
+            raise AttributionError("files", f"{file.name!r:.120} is no file of an index; fetch it from another store")
+    paths = sorted(PurePosixPath(file.name) for file in files)
+    for path, following in pairwise(paths):
+        if path == following or path in following.parents:
+            raise AttributionError("files", f"{path} stands twice, or is a folder, too; fetch it from another store")
     return files
+
+
+def _is_name(name: object) -> bool:
+    """A path below the index's folder in its one form: no "..", ".", or "//"."""
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None or ".." in name:
+        return False
+    return name == str(PurePosixPath(name))
+
+
+def _make_room(folder: Path, files: Iterable[ArtefactFile]) -> None:
+    """Remove what another listing of this root may have left: a folder where a file belongs, or the reverse."""
+    for file in files:
+        path = folder / file.name
+        for parent in path.parents:
+            if parent != folder and parent.is_relative_to(folder) and parent.is_file():
+                parent.unlink()
+        if path.is_dir():
+            shutil.rmtree(path)

@@ -127,7 +127,7 @@ def _tensor_items(file_name: str, source: BinaryIO) -> Iterator[tuple[bytes, byt
             for name, value in header.items()
             if name != "__metadata__"
         ]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ArtefactError(f"{file_name} is not a safetensors file: {error}") from error
     for name, dtype, shape, start, end in described:
         size = _tensor_bytes(file_name, name, dtype, shape)

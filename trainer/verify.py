@@ -77,7 +77,7 @@ def read_plan(manifest: Manifest) -> Plan:
         about = manifest.json("about")
         framework, repeatable = str(about["framework"]), about["data_checked"] is True
         plan = _read_parts(manifest, manifest.json("code")) if repeatable else None
-    except (KeyError, TypeError, AttributeError, ValueError) as error:  # a bad part, or a bad recipe
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:  # a bad part, or a bad recipe
         raise NotVerified(
             f"the entry's manifest is not one that this trainer writes ({error}); it cannot be repeated here"
         ) from error

@@ -76,6 +76,15 @@ def test_an_unknown_index_is_missing(store: ContentStore, tmp_path: Path) -> Non
         to_json({"files": [{"name": "a", "sha256": "00", "bytes": 1}]}),
         to_json({"files": [{"name": "a", "sha256": "00" * 32, "bytes": 1}] * 129}),
         b'{"files":' + b"[" * 50_000,
+        b'{"files":[{"bytes":Infinity,"name":"a","sha256":"%s"}]}' % (b"00" * 32),
+        to_json({"files": [{"name": "a", "sha256": "00" * 32, "bytes": True}]}),
+        to_json({"files": [{"name": "a", "sha256": "00" * 32, "bytes": -1}]}),
+        to_json({"files": [{"name": 7, "sha256": "00" * 32, "bytes": 1}]}),
+        to_json({"files": [{"name": "a/../b", "sha256": "00" * 32, "bytes": 1}]}),
+        to_json({"files": [{"name": "a//b", "sha256": "00" * 32, "bytes": 1}]}),
+        to_json({"files": [{"name": "a/./b", "sha256": "00" * 32, "bytes": 1}]}),
+        to_json({"files": [{"name": name, "sha256": "00" * 32, "bytes": 1} for name in ("a", "a")]}),
+        to_json({"files": [{"name": name, "sha256": "00" * 32, "bytes": 1} for name in ("a/b", "a-b", "a")]}),
     ],
 )
 def test_a_malformed_listing_is_refused_by_its_field(store: ContentStore, tmp_path: Path, listing: bytes) -> None:
@@ -83,3 +92,14 @@ def test_a_malformed_listing_is_refused_by_its_field(store: ContentStore, tmp_pa
     with pytest.raises(AttributionError, match="files: "):
         fetch_index(store, ROOT, tmp_path / "fetched")
     assert not (tmp_path / "fetched").exists()
+
+
+def test_what_a_false_listing_left_in_the_folder_does_not_stand_in_the_way(store: ContentStore, tmp_path: Path) -> None:
+    """A listing proves nothing: one whose files fit no index must not spoil the folder for the right one."""
+    files = make_index(tmp_path / "built")
+    put_index(store, tmp_path / "built", ROOT)
+    target = tmp_path / "fetched"
+    (target / "commitment" / "below").mkdir(parents=True)
+    (target / "commitment" / "below" / "file").write_bytes(b"in the way")
+    (target / "leaves").write_bytes(b"in the way")
+    assert read(fetch_index(store, ROOT, target)) == files

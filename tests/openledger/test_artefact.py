@@ -79,6 +79,10 @@ def test_the_tensor_digest_ignores_layout_but_not_names_shapes_or_numbers(tmp_pa
         (b"", "not a safetensors file"),
         (b"\xff" * 8 + b"{}", "header of"),
         ((5).to_bytes(8, "little") + b"{]}", "not a safetensors file"),
+        (
+            (57).to_bytes(8, "little") + b'{"a":{"dtype":"I8","shape":[1e999],"data_offsets":[0,1]}}',
+            "not a safetensors file: cannot convert float infinity",
+        ),
         (safetensors({"a": ("I8", [4], b"\2\3\4")}), "tensor a has 3 bytes, its shape needs 4"),
         (safetensors({"a": ("X9", [3], b"\2\3\4")}), "unknown dtype"),
         (safetensors(TENSORS)[:-1], "cut short"),

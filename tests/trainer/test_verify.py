@@ -132,6 +132,7 @@ def test_runs_of_other_frameworks_and_imports_are_not_repeated() -> None:
         ("recipe", b"[[[["),
         ("loss-trace", b'{"losses": [null]}'),
         ("loss-trace", b'{"losses": 7}'),
+        ("loss-trace", b'{"losses": [Infinity]}'),
         ("data-order", b'{"root": "xyz"}'),
         ("data-order", b"{}"),
         ("code", b'{"digest": 1, "libraries": []}'),
