@@ -96,7 +96,7 @@ class Page:
     rows: Sequence[RowLine]
     # One sentence each: what was checked against what.
     verified: Sequence[str]
-    # One sentence each: whose rows are not credited, because they are copies; how much of the output is in spans.
+    # One sentence each: what shares are made of, how much of the output is in spans, whose rows are not credited.
     remarks: Sequence[str] = ()
 
 
@@ -152,7 +152,9 @@ def _contributors(lines: Sequence[ContributorLine], colours: dict[str, str]) -> 
         shares = [show_share(share) for share in (line.share_ppb, line.gradients_ppb, line.spans_ppb)]
         cells = "".join([f'<td class="number">{share}</td>' for share in shares])
         rows.append(f"<tr><td>{bar}{escape(line.name)}<br><code>{escape(line.identifier)}</code></td>{cells}</tr>")
-    return _table("Contributors", ("who",), ("share", "by gradients", "by spans"), rows)
+    return _table(
+        "Contributors (by gradients, by spans: of layer 1 alone)", ("who",), ("share", "by gradients", "by spans"), rows
+    )
 
 
 def _layers(lines: Sequence[LayerLine]) -> list[str]:

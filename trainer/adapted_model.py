@@ -27,7 +27,9 @@ class AdaptedModel:
         prepare()
         from peft import PeftModel
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()  # of loading weights: a second
         tokenizer = AutoTokenizer.from_pretrained(str(base_folder), local_files_only=True)
         base = AutoModelForCausalLM.from_pretrained(
             str(base_folder), local_files_only=True, dtype="float32", attn_implementation="eager"
@@ -54,6 +56,12 @@ class AdaptedModel:
         """Token that fills short rows of a batch."""
         return padding_id_of(self.tokenizer)
 
+    def check_length(self, tokens: int) -> None:
+        """Raises `UsageError` for more tokens than the model has positions for."""
+        window = getattr(self.model.config, "max_position_embeddings", None)
+        if window is not None and tokens > window:
+            raise UsageError(f"prompt and output have {tokens} tokens, the model reads {window} at most: shorten them")
+
     def exchange_tokens(self, prompt: str, output: str) -> Tokens:
         """Prompt and output as token ids, without special tokens; the loss counts on the output."""
         prompt_ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else []
@@ -68,6 +76,7 @@ class AdaptedModel:
         if not ids:
             raise UsageError("an empty prompt cannot be answered: give --prompt some text")
         prompt_length = len(ids)
+        self.check_length(prompt_length + 1)
         cache = None
         pending = ids
         with torch.no_grad():

@@ -5,11 +5,13 @@ follows from it and from the chain (attribution.explanation). `reexecute` comput
 model and compares them within the band of the method.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from abci_app.bech32 import encode_id
 from abci_app.modules.models_records import StoredEntry
 from attribution import codes as code_form
 from attribution.code_clusters import check_copies
@@ -40,6 +42,8 @@ from trainer.registration import ContributionSource
 from trainer.train import CONFIG_FILE
 from trainer.workflow import KnownEntry, artefact_folder
 
+# torch has no class of its own for this on a CPU.
+_NO_MEMORY = re.compile("(?i)(allocate|out of) memory")
 Say = Callable[[str], None]
 DEFAULT_ROWS = 5
 DEFAULT_MAX_TOKENS = 48
@@ -69,8 +73,8 @@ class Explainer:
         own = entries.stored[entries.facts.entry_id].entry
         if not own.attribution.method:
             raise UsageError(
-                f"entry {entries.facts.entry_id.hex()[:16]}… committed to no attribution: put an 'attribution' section "
-                "into the recipe and train again"
+                f"entry {_shown(entries.facts.entry_id)} committed to no attribution: only a run whose "
+                "recipe has an 'attribution' section can be explained; name another model, or train one so"
             )
 
     def decode(self, token_ids: Sequence[int]) -> str:
@@ -86,7 +90,7 @@ class Explainer:
 
     def exchange(self, prompt: str, output: str | None, max_tokens: int = DEFAULT_MAX_TOKENS) -> Exchange:
         """Prompt and output as the model reads and writes them; without `output` the model answers (greedily)."""
-        adapted = self._final_model()
+        adapted, given = self._final_model(), output is not None
         if output is None:
             self._say("the model answers")
             tokens = adapted.answer(prompt, max_tokens)
@@ -94,7 +98,9 @@ class Explainer:
         else:
             tokens = adapted.exchange_tokens(prompt, output)
         if len(tokens.ids) == tokens.prompt_length:
-            raise UsageError("there is no output to explain: the model ended at once, give another prompt")
+            why = "the answer is empty" if given else "the model ended at once"
+            remedy = "give another one" if given else "end --prompt as those of its training end, or give an --answer"
+            raise UsageError(f"there is no output to explain: {why}; {remedy}")
         ids, at = tokens.ids, tokens.prompt_length
         return Exchange(prompt, tuple(ids[:at]), output, tuple(ids[at:]))
 
@@ -160,16 +166,24 @@ class Explainer:
         """Codes of prompt and output under a layer's index: one example, computed singly, at every checkpoint."""
         index = self.indexes(entry_id).gradients
         if index is None:
-            raise UsageError(f"entry {entry_id.hex()[:16]}… has no gradient index")
-        self._say(f"computing gradients under entry {entry_id.hex()[:16]}…")
+            raise UsageError(f"entry {_shown(entry_id)} has no gradient index")
+        self._say(f"computing gradients under entry {_shown(entry_id)}")
         tokens = query_tokens(exchange.prompt_ids, exchange.output_ids)
-        return query_codes(self.models(entry_id), index.feature_map, tokens, precision_of(index))
+        self._model(entry_id).check_length(len(tokens.ids))
+        try:
+            return query_codes(self.models(entry_id), index.feature_map, tokens, precision_of(index))
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, RuntimeError) and not _NO_MEMORY.search(str(error)):
+                raise
+            raise UsageError(
+                f"gradients of {len(tokens.ids)} tokens need more memory than there is: shorten prompt or output"
+            ) from None
 
     def models(self, entry_id: bytes) -> Iterator[Any]:
         """The model at every checkpoint of a layer's gradient index, adapters checked against the commitment."""
         index = self.indexes(entry_id).gradients
         if index is None:
-            raise UsageError(f"entry {entry_id.hex()[:16]}… has no gradient index")
+            raise UsageError(f"entry {_shown(entry_id)} has no gradient index")
         numbers = range(index.parameters.checkpoints)
         folders = [index.folder / ADAPTERS_FOLDER / f"{number:04}" for number in numbers]
         digests = [
@@ -196,7 +210,8 @@ class Explainer:
                     f"{band:.0e}), largest difference {apart.largest:.0f} (allowed {MAX_CODE_DIFFERENCE})"
                 )
             lines.append(
-                f"query codes under entry {layer.entry_id[:16]}… repeated: distance {apart.relative:.1e} of {band:.0e}"
+                f"query codes under entry {_shown(bytes.fromhex(layer.entry_id))} repeated: "
+                f"distance {apart.relative:.1e} of {band:.0e}"
             )
         return lines
 
@@ -245,7 +260,7 @@ class Explainer:
         parents = self._stored(entry_id).entry.parents
         base = next((parent.entry_id for parent in parents if parent.role == "base"), None)
         if base is None:
-            raise UsageError(f"entry {entry_id.hex()[:16]}… names no base model; only LoRA runs can be explained")
+            raise UsageError(f"entry {_shown(entry_id)} names no base model; only LoRA runs can be explained")
         adapter = self._artefact(entry_id)
         key = base, (adapter / CONFIG_FILE).read_bytes()
         if key not in self._models:
@@ -271,6 +286,10 @@ def row_text(source: ContributionSource, store: ContentStore, contribution_id: b
     if row_leaf not in batch.leaves:
         raise NotVerified(f"row {row_leaf.hex()[:16]}… is not in contribution {contribution_id.hex()[:16]}…")
     return batch.rows[batch.leaves.index(row_leaf)].decode()
+
+
+def _shown(entry_id: bytes) -> str:
+    return f"{encode_id('olrun', entry_id)[:20]}…"
 
 
 def precision_of(index: Index) -> Precision:

@@ -116,6 +116,24 @@ class View:
             if copies
         ]
 
+    def rules(self) -> list[str]:
+        """A sentence on every layer with a rule of payout: what a share is made of."""
+        from attribution.document import PolicyPart
+        from attribution.page import show_share
+
+        found = []
+        for number, layer in enumerate(self.document.layers, start=1):
+            policy = layer.policy
+            if not isinstance(policy, PolicyPart) or not layer.own_ppb:
+                continue
+            parts = (
+                f"{show_share(policy.kappa_ppb)} by gradients, {show_share(policy.flat_ppb)} by the number of rows used"
+            )
+            if not layer.attribution_used:
+                parts = "by the number of rows used alone, the scores say too little"
+            found.append(f"share, layer {number}: {parts}")
+        return found
+
     def coverage(self) -> list[str]:
         """A sentence on every layer with spans: of how much of the output its shares by spans speak."""
         parts = [(number, _spans(layer)) for number, layer in enumerate(self.document.layers, start=1)]
@@ -134,9 +152,9 @@ class View:
         shown_model = f"{document.model} version {document.model_version}"
         print(printable(f"model    {shown_model}, {encode_id('olrun', bytes.fromhex(document.entry_id))}"))
         print(printable(f"prompt   {_one_line(document.prompt.text)}"))
-        print(printable(f"output   {_one_line(document.output.text)}\n"))
+        print(printable(f"output   {_one_line(document.output.text)}") + "\n")
         output.rows(
-            "Contributors",
+            "Contributors (gradients, spans: of layer 1 alone)",
             ("who", "share", "gradients", "spans"),
             [
                 (name, show_share(share), show_share(gradients), show_share(spans))
@@ -144,14 +162,14 @@ class View:
             ],
             None,
         )
-        for sentence in [*self.copies(), *self.coverage()]:
+        for sentence in [*self.rules(), *self.coverage(), *self.copies()]:
             print(printable(sentence))
         print()
         layers = [
             (line.number, line.model, _short(line.identifier), show_share(line.share_ppb), line.explained_by)
             for line in self._layers()
         ]
-        output.rows("Layers", ("layer", "model", "entry", "part of the whole", "explained by"), layers, None)
+        output.rows("Layers", ("layer", "model", "entry", "part", "explained by"), layers, None)
         contributions = [
             (
                 line.layer,
@@ -197,7 +215,7 @@ class View:
             self._contributions(),
             [RowLine(row.layer, row.owner, show_share(row.share_ppb), row.text) for row in self.rows],
             checked,
-            [*self.copies(), *self.coverage()],
+            [*self.rules(), *self.coverage(), *self.copies()],
         )
 
     def tables(self) -> dict[str, Any]:
@@ -213,6 +231,7 @@ class View:
             "contributors": contributors,
             "unexplained_ppb": self.document.unexplained_ppb,
             "copies": self.copies(),
+            "rules": self.rules(),
             "coverage": self.coverage(),
             "layers": [asdict(line) for line in self._layers()],
             "contributions": [asdict(line) for line in self._contributions()],
@@ -302,7 +321,7 @@ def _models(document: Explanation, explainer: Explainer, ledger: ClientLedger) -
 
 def _explained_by(layer: LayerPart) -> str:
     methods = [name for name, part in (("gradients", _gradients(layer)), ("spans", _spans(layer))) if part]
-    return " and ".join(methods) or ("nothing: to the pool" if layer.own_ppb else "nothing")
+    return " and ".join(methods) or ("nothing (pool)" if layer.own_ppb else "nothing")
 
 
 def _short(text: str) -> str:

@@ -90,8 +90,38 @@ def test_a_text_that_is_not_its_tokens_is_refused(world: World) -> None:
         world.explainer.reexecute(forged)
 
 
+def test_more_tokens_than_the_model_reads_are_refused_before_any_work(world: World) -> None:
+    window = world.explainer._final_model().model.config.max_position_embeddings
+    long = " ".join([prose(7)] * window)
+    for prompt, output in ((long, None), ("", long)):
+        with pytest.raises(UsageError, match=rf"have \d+ tokens, the model reads {window} at most: shorten them"):
+            world.explainer.explain(world.explainer.exchange(prompt, output))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            "need more memory than there is: shorten",
+        ),
+        (MemoryError(), "need more memory than there is: shorten"),
+        (RuntimeError("something else"), "something else"),
+    ],
+)
+def test_memory_that_does_not_suffice_is_said_with_a_remedy(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, text: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("trainer.explain.query_codes", fail)
+    with pytest.raises(RuntimeError if text == str(error) else UsageError, match=text):
+        world.explainer.explain(world.explainer.exchange("", prose(7)))
+
+
 def test_an_entry_without_attribution_says_what_to_do(world: World) -> None:
-    with pytest.raises(UsageError, match="committed to no attribution: put an 'attribution' section"):
+    with pytest.raises(UsageError, match="committed to no attribution: only a run whose recipe has"):
         Explainer(read_facts(world.records, "base"), world.chain.store)
 
 

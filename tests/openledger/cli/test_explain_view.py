@@ -31,7 +31,7 @@ def test_whose_rows_are_copies_is_said_once_in_words(capsys: pytest.CaptureFixtu
     assert view.copies() == [sentence]
     view.print(Output(as_json=False))
     assert capsys.readouterr().out.count(sentence) == 1
-    assert view.page(["checked"]).remarks == [sentence]
+    assert view.page(["checked"]).remarks[-1] == sentence
 
 
 def test_nothing_is_said_where_nobody_copied() -> None:
@@ -69,7 +69,7 @@ def test_texts_of_a_document_cannot_command_the_terminal(capsys: pytest.CaptureF
     )
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
-    assert "prompt   ?[2Jclean" in shown
+    assert "prompt   ?[2Jclean\noutput   ?[2Jclean\n\n" in shown
 
 
 def test_tables_without_names_of_keys_fit_a_terminal(
@@ -105,5 +105,6 @@ def test_programs_get_all_that_the_tables_have() -> None:
     by_spans = {line["contributor"]: line["spans_ppb"] for line in tables["contributions"] if line["spans_ppb"]}
     assert by_spans == {"bob": 500_000_000, encode_id("open", ADA): 500_000_000}
     covered = "by spans, layer 1: 2 of 6 tokens of the output stand word for word in training text"
-    assert (tables["copies"], tables["coverage"]) == ([], [covered])
+    rule = "share, layer 1: 50.00 % by gradients, 50.00 % by the number of rows used"
+    assert (tables["copies"], tables["coverage"], tables["rules"]) == ([], [covered], [rule])
     assert tables["spans"] == [{"text": "y ", "contributor": "bob", "where": "n"}]
