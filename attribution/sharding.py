@@ -9,7 +9,7 @@ of a process that dies. Processes share a folder; on a file system without locks
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from attribution.errors import AttributionError
 # How long to wait for the others before looking again.
 _POLL_SECONDS = 0.05
 MAX_WORLD = 65_536
+# Whoever is last clears the work folder away, once.
+_ATTEMPTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,7 @@ def try_lock(path: Path, *, shared: bool = False) -> Iterator[bool]:
     """Hold the lock of this file for the block, if nobody else has it; yields whether it is held."""
     import fcntl
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = _open_in_its_folder(path)
     try:
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -98,3 +99,12 @@ def try_lock(path: Path, *, shared: bool = False) -> Iterator[bool]:
             yield True
     finally:
         os.close(descriptor)
+
+
+def _open_in_its_folder(path: Path) -> int:
+    """A descriptor of a file that is made if need be, with its folders, which another process may be clearing away."""
+    for _ in range(_ATTEMPTS):
+        with suppress(FileNotFoundError, FileExistsError):  # the latter where a folder went while it was looked at
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    raise AttributionError(path.name, f"cannot be made in {path.parent}: something else removes that folder")

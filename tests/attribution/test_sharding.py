@@ -1,5 +1,6 @@
 """Tasks done once, whoever does them."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,26 @@ def test_work_that_nobody_needs_any_more_is_left_undone(tmp_path: Path) -> None:
     log: list[str] = []
     run_tasks([writing(tmp_path / "one", log)], Shard(), finished=lambda: True)
     assert log == []
+
+
+def test_a_folder_that_another_process_clears_away_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last process of a build removes the work folder while others look whether there is something to do."""
+    path = tmp_path / "work" / "build" / "lock"
+    opened, real = [], os.open
+
+    def open_after_another_cleared(file: Path, *options: int) -> int:
+        opened.append(file)
+        if len(opened) < 3:
+            path.parent.rmdir()
+            path.parent.parent.rmdir()
+        return real(file, *options)
+
+    monkeypatch.setattr("attribution.sharding.os.open", open_after_another_cleared)
+    with try_lock(path) as mine:
+        assert mine
+    assert opened == [path] * 3
 
 
 def test_locks_exclude_each_other_unless_they_are_shared(tmp_path: Path) -> None:
