@@ -270,7 +270,10 @@ def decode(data: bytes) -> Explanation:
     except (ManifestError, RecursionError, UnicodeEncodeError) as error:
         raise AttributionError("explanation", f"is not canonical JSON: {error}") from error
     if not canonical:
-        raise AttributionError("explanation", "is not in canonical JSON: keys sorted, no spaces, nothing twice")
+        raise AttributionError(
+            "explanation",
+            "is not in canonical JSON (keys sorted, no spaces, nothing twice): take it as `explain --write` wrote it",
+        )
     return document
 
 

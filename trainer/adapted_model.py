@@ -14,6 +14,14 @@ from trainer.examples import padding_id_of
 from trainer.train import ADAPTER_FILE, CONFIG_FILE
 
 
+def open_tokenizer(base_folder: Path) -> Any:
+    """Of a base model, from its own files."""
+    prepare()
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(base_folder), local_files_only=True)
+
+
 @dataclass
 class AdaptedModel:
     """peft's model in float32 with eager attention, dropout off, and the base's tokenizer."""
@@ -26,11 +34,11 @@ class AdaptedModel:
         """Load both; raises `UsageError` when the adapter is not one of this base."""
         prepare()
         from peft import PeftModel
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()  # of loading weights: a second
-        tokenizer = AutoTokenizer.from_pretrained(str(base_folder), local_files_only=True)
+        tokenizer = open_tokenizer(base_folder)
         base = AutoModelForCausalLM.from_pretrained(
             str(base_folder), local_files_only=True, dtype="float32", attn_implementation="eager"
         )

@@ -8,6 +8,7 @@ model and compares them within the band of the method.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from attribution.stored import fetch_index
 from openledger.content import ContentMissing, ContentStore
 from openledger.errors import NotVerified, UsageError
 from openledger.rows import load_batch
-from trainer.adapted_model import AdaptedModel
+from trainer.adapted_model import AdaptedModel, open_tokenizer
 from trainer.audit import BAND, MAX_CODE_DIFFERENCE
 from trainer.base_model import cache_home
 from trainer.explain_facts import KnownEntries
@@ -79,12 +80,12 @@ class Explainer:
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of some tokens."""
-        return str(self._model(self.entries.facts.entry_id).tokenizer.decode(list(token_ids)))
+        return str(self.tokenizer.decode(list(token_ids)))
 
-    @property
+    @cached_property
     def tokenizer(self) -> Any:
-        """Of the explained model."""
-        return self._model(self.entries.facts.entry_id).tokenizer
+        """Of the explained model, which is not loaded for it."""
+        return open_tokenizer(self._artefact(self._base_of(self.entries.facts.entry_id)))
 
     # --- Making
 
@@ -217,7 +218,7 @@ class Explainer:
 
     def _check_text(self, exchange: Exchange) -> None:
         """Token ids and texts of a document must be the same thing."""
-        tokenizer = self._model(self.entries.facts.entry_id).tokenizer
+        tokenizer = self.tokenizer
         for field, text, ids in (
             ("prompt", exchange.prompt, exchange.prompt_ids),
             ("output", exchange.output, exchange.output_ids),
@@ -257,17 +258,20 @@ class Explainer:
 
     def _model(self, entry_id: bytes) -> AdaptedModel:
         """A model with an adapter of this entry's form; whose numbers are in it, `load` decides."""
-        parents = self._stored(entry_id).entry.parents
-        base = next((parent.entry_id for parent in parents if parent.role == "base"), None)
-        if base is None:
-            raise UsageError(f"entry {_shown(entry_id)} names no base model; only LoRA runs can be explained")
-        adapter = self._artefact(entry_id)
+        base, adapter = self._base_of(entry_id), self._artefact(entry_id)
         key = base, (adapter / CONFIG_FILE).read_bytes()
         if key not in self._models:
             self._models.clear()  # one model in memory at a time
             self._say("loading the model")
             self._models[key] = AdaptedModel.open(self._artefact(base), adapter)
         return self._models[key]
+
+    def _base_of(self, entry_id: bytes) -> bytes:
+        parents = self._stored(entry_id).entry.parents
+        base = next((parent.entry_id for parent in parents if parent.role == "base"), None)
+        if base is None:
+            raise UsageError(f"entry {_shown(entry_id)} names no base model; only LoRA runs can be explained")
+        return base
 
     def _artefact(self, entry_id: bytes) -> Path:
         return artefact_folder(KnownEntry(entry_id, from_entry(self._stored(entry_id).entry)), self._store)[0]

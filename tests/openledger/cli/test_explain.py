@@ -61,7 +61,9 @@ def test_a_written_explanation_verifies_and_a_forged_one_names_the_field(
         r"verified: rows that are copies by their codes, \d+: found again, each registered after the row", shown
     )
     assert main(["explain", "--verify", "e.json", "--integers-only"]) == ExitCode.OK
-    assert "not checked without the model: whether the codes are those of prompt and output" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "not checked without the model: whether the codes are those of prompt and output" in said.out
+    assert "loading the model" not in said.err
     forged = json.loads(Path("e.json").read_text())
     forged["by_owner"][0]["share_ppb"] += 1
     forged["unexplained_ppb"] -= 1
