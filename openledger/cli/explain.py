@@ -39,6 +39,7 @@ _BY_MODEL = (
     "whether the codes are those of prompt and output",
     "whether the texts are those of their tokens",
 )
+_SPAN_LISTS = "suffix array, counts and documents of the span index follow from its text"
 _ALL_ROWS = "best rows and contributions: recomputed from the codes of all rows"
 
 
@@ -168,10 +169,30 @@ def _check(
         copies = f"rows that are copies by their codes, {registered.copies}"
         lines.append(f"{copies}: {found}each registered after the row it is like")
     if repeat:
+        lines += _check_span_indexes(document, explainer)
         lines += explainer.reexecute(document)
     elif args.verify:
+        if any(layer.spans for layer in document.layers):
+            lines.append(f"not checked without the span index: {_SPAN_LISTS}")
         lines += [f"not checked without the codes of all rows: {name}" for name in missing]
         lines += [f"not checked without the model: {what}" for what in _BY_MODEL]
+    return lines
+
+
+def _check_span_indexes(document: Explanation, explainer: Explainer) -> list[str]:
+    """Proofs of spans rest on lists that whoever has the index can make again; raises `NotVerified`."""
+    from attribution.errors import AttributionError
+    from openledger.errors import NotVerified
+
+    lines = []
+    for number, layer in enumerate(document.layers):
+        spans = explainer.indexes(bytes.fromhex(layer.entry_id)).spans if layer.spans else None
+        if spans is not None:
+            try:
+                spans.audit()
+            except AttributionError as error:
+                raise NotVerified(f"layers[{number}].spans: the committed index does not hold: {error}") from error
+            lines = [f"{_SPAN_LISTS}: made again"]
     return lines
 
 

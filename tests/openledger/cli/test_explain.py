@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from openledger.cli.main import main
@@ -105,6 +106,23 @@ def test_a_file_that_is_no_explanation_is_refused_by_its_field(capsys: pytest.Ca
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert "Traceback" not in error
+
+
+def test_a_span_index_whose_suffix_array_is_not_sorted_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proofs show what the committed lists say; that the lists are those of the text, only who has them can tell."""
+    words = ["explain", "--model", "second", "--prompt", "", "--answer", prose(7), "--write", "e.json"]
+    assert main(words) == ExitCode.OK
+    assert main(["explain", "--verify", "e.json"]) == ExitCode.OK
+    lists = "suffix array, counts and documents of the span index follow from its text"
+    assert f"verified: {lists}: made again" in capsys.readouterr().out
+    monkeypatch.setattr("attribution.span_build.suffix_array", lambda text: np.arange(len(text), dtype=np.uint32))
+    assert main(["explain", "--verify", "e.json", "--integers-only"]) == ExitCode.OK
+    assert f"not checked without the span index: {lists}" in capsys.readouterr().out
+    assert main(["explain", "--verify", "e.json"]) == ExitCode.NOT_VERIFIED
+    wanted = "layers[0].spans: the committed index does not hold: suffixes: the suffix array is not that of the text"
+    assert wanted in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("choice", [[], ["--integers-only"]])
