@@ -118,7 +118,10 @@ class Index:
     def feature_map(self) -> FeatureMap:
         """Bases, scales, cap and exponent: what turns gradients into codes."""
         kinds = [f"{kind}/{at:04d}" for at in range(self.parameters.checkpoints) for kind in ("basis", "scales")]
-        return read_feature_map(self.folder, self.parameters, {name: self.commitment.file(name) for name in kinds})
+        found = read_feature_map(self.folder, self.parameters, {name: self.commitment.file(name) for name in kinds})
+        if found.code_count != self.parameters.codes:
+            raise AttributionError("parameters.codes", f"{self.parameters.codes}; the scales give {found.code_count}")
+        return found
 
     @cached_property
     def owners(self) -> tuple[bytes, ...]:
@@ -180,8 +183,7 @@ class Index:
 
         Finding the copies again compares all pairs of rows: leave it out where the index is only to be used.
         """
-        if self.feature_map.code_count != self.parameters.codes:
-            raise AttributionError("parameters.codes", "do not fit the bases")
+        _ = self.feature_map
         if any(one >= other for one, other in pairwise(self._order)):
             raise AttributionError(DATASET, "leaves must increase by contribution and row")
         number = 0

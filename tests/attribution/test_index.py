@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from abci_app.hashing import sha256
 from attribution import codes
+from attribution.basis import ModuleScale
 from attribution.code_copies import COPIES
 from attribution.commitment import (
     OWNERS,
@@ -22,7 +24,9 @@ from attribution.commitment import (
 )
 from attribution.errors import AttributionError
 from attribution.evidence import IndexEvidence
+from attribution.features import codes_of
 from attribution.index import Index, rows_by_owner, sum_rows
+from attribution.map_files import write_scales
 from attribution.parameters import EXPONENT_LIMIT, MAX_CODES, MAX_EXAMPLES
 from openledger.manifest import Manifest, to_json
 from tests.attribution.building import ALL_CODES, COPY, build, examples
@@ -122,6 +126,25 @@ def test_sums_that_a_trainer_made_up_are_found_although_the_commitment_holds_the
     (copy / "commitment.bin").write_bytes(Manifest(parts).encode())
     with pytest.raises(AttributionError, match=r"owners: sums of .* are not those of its credited leaves"):
         Index.open(copy).verify()
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_scales_that_give_another_number_of_codes_are_refused_before_a_query_is_computed(copy: Path, kept: int) -> None:
+    """A scale of zero gives no code: the file and the parameters are two commitments to how many there are."""
+    parameters, scales = Index.open(copy).parameters, copy / "scales-0000.bin"
+    modules, *later = Index.open(copy).feature_map.checkpoints
+    values = [np.zeros_like(module.scale.values) for module in modules]
+    values[0].flat[:kept] = 1
+    write_scales(scales, [ModuleScale(value, 0) for value in values])
+    digest, size = sha256(scales.read_bytes()), scales.stat().st_size
+    parts = dict(Index.open(copy).commitment.manifest.parts)
+    parts["scales/0000"] = to_json({"bytes": size, "sha256": digest.hex()})
+    (copy / "commitment.bin").write_bytes(Manifest(parts).encode())
+    others = sum(map(codes_of, later))
+    with pytest.raises(
+        AttributionError, match=f"parameters.codes: {parameters.codes}; the scales give {others + kept}"
+    ):
+        _ = Index.open(copy).feature_map
 
 
 def credit_otherwise(place: Path, found: list[tuple[int, int]]) -> Index:
