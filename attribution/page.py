@@ -12,7 +12,8 @@ from html import escape
 from abci_app.types import PPB
 
 # Told apart by people with the usual colour-vision deficiencies, dark text on all of them (Okabe and Ito, lightened).
-_COLOURS = ("#f7cf87", "#aadcf5", "#8fd9c4", "#f6ee9c", "#9cc4e4", "#eeb08a", "#e6bcd6", "#cfcfcf")
+_COLOURS = ("#f7cf87", "#aadcf5", "#8fd9c4", "#f6ee9c", "#9cc4e4", "#eeb08a", "#e6bcd6")
+_WITHOUT_SPANS = "#cfcfcf"
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
@@ -102,7 +103,9 @@ class Page:
 
 def render(page: Page) -> str:
     """The page as UTF-8 HTML text."""
-    colours = {line.name: _COLOURS[index % len(_COLOURS)] for index, line in enumerate(page.contributors)}
+    quoted = {piece.contributor for piece in page.output}
+    coloured = [line.name for line in page.contributors if line.name in quoted]
+    colours = {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(coloured)}
     title = f"Who shaped this answer of {page.model}"
     parts = [
         "<!doctype html>",
@@ -139,7 +142,7 @@ def _piece(piece: Piece, colours: dict[str, str]) -> str:
     if not piece.contributor:
         return text
     note = escape(f"{piece.contributor}: {piece.note}" if piece.note else piece.contributor, quote=True)
-    colour = colours.get(piece.contributor, _COLOURS[-1])
+    colour = colours.get(piece.contributor, _WITHOUT_SPANS)
     return f'<mark style="background:{colour}" title="{note}">{text}</mark>'
 
 
@@ -148,7 +151,7 @@ def _contributors(lines: Sequence[ContributorLine], colours: dict[str, str]) -> 
     for line in lines:
         width = max(line.share_ppb, 0) * 1_200 // PPB
         width_rem = f"{width // 100}.{width % 100:02}rem"
-        bar = f'<span class="bar" style="background:{colours[line.name]};width:{width_rem}"></span>'
+        bar = f'<span class="bar" style="background:{colours.get(line.name, _WITHOUT_SPANS)};width:{width_rem}"></span>'
         shares = [show_share(share) for share in (line.share_ppb, line.gradients_ppb, line.spans_ppb)]
         cells = "".join([f'<td class="number">{share}</td>' for share in shares])
         rows.append(f"<tr><td>{bar}{escape(line.name)}<br><code>{escape(line.identifier)}</code></td>{cells}</tr>")

@@ -84,6 +84,7 @@ FIELD_HELP = {
     "train.seed": "a whole number, 0 to 4294967295",
     "evaluate.rows": "held-out rows measured before and after, 0 (none) to 100000",
     "output.model": "name of the model on the chain that this run makes a version of",
+    "attribution": "a mapping, {} for all defaults; leave it out, and no answer of the model can be explained",
     "attribution.methods": "a list of " + ", ".join(ATTRIBUTION_METHODS),
     "attribution.checkpoints": "points of the training that are indexed: 1 to 16",
     "attribution.codes": "numbers kept of a row at each of these points, 1 to 65536; more is better and larger",
@@ -208,7 +209,7 @@ class Payout(_Section, frozen=True):
     def __post_init__(self) -> None:
         """Rules across fields."""
         if self.kappa_ppb + self.flat_ppb > PPB:
-            raise ValueError(f"payout: kappa_ppb and flat_ppb together exceed {PPB}; lower one of them")
+            raise ValueError(f"kappa_ppb and flat_ppb together exceed {PPB}; lower one of them")
 
 
 class Attribution(_Section, frozen=True):
@@ -291,6 +292,8 @@ def parse_recipe(text: str | bytes, source: str = "recipe") -> Recipe:
         raise RecipeError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):
         raise RecipeError(f"{source}: a recipe is a mapping with {', '.join(Recipe.__struct_fields__)}")
+    if "attribution" in value and not isinstance(value["attribution"], dict):
+        raise RecipeError(f"{source}: attribution: write {FIELD_HELP['attribution']}")
     try:
         return msgspec.convert(_expanded(value), Recipe, strict=True)
     except msgspec.ValidationError as error:

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from abci_app.types import PPB
+from attribution.entry import GRADIENTS
 from openledger.artefact import Artefact, describe_artefact, get_artefact, model_signing_root
 from openledger.content import ContentStore
 from openledger.errors import NotVerified
@@ -21,10 +22,10 @@ from openledger.manifest import Manifest, get_manifest
 from trainer.base_model import SOURCE_SHA256, BaseModelError, cache_home, import_base_model
 from trainer.dataset import DatanetVersion
 from trainer.describe import share
-from trainer.indexes import FOLDER_PREFIX, build_indexes
+from trainer.indexes import FOLDER_PREFIX, build_indexes, policy_of
 from trainer.indexes import Progress as IndexProgress
 from trainer.partition import held_out_rows, rows_used
-from trainer.recipe import Recipe
+from trainer.recipe import Attribution, Recipe
 from trainer.record import EntryRecord, ParentRecord, RunRecord, files_of, record_training
 from trainer.train import PreparedRun, Progress, TrainedRun, prepare_run, train
 from trainer.verify import Grade, Verdict, grade, read_plan, retrain
@@ -124,7 +125,7 @@ def discard_checkpoint(run: TrainedRun) -> None:
 def check_recipe(recipe: Recipe, chain: ChainReader, store: ContentStore) -> tuple[tuple[str, ...], LicenceVerdict]:
     """What a recipe would do, before any compute is spent: rows of every input, and the verdict on their terms.
 
-    Checks all rows against the chain, as training itself does.
+    Checks all rows against the chain, as training itself does, and what is only used when training has ended.
     """
     versions = [chain.datanet_version(dataset.datanet, dataset.version) for dataset in recipe.datasets]
     prepared = prepare_run(recipe, versions, store)
@@ -137,8 +138,20 @@ def check_recipe(recipe: Recipe, chain: ChainReader, store: ContentStore) -> tup
             f"{partition.row_count} rows, {len(partition.training)} for training, {len(partition.held_out)} held out, "
             f"{len(rows_used(prepared.order, index))} used"
         )
+    lines.append(_described_attribution(recipe.attribution))
     inputs = [(version.datanet_id, version.version) for version in versions]
     return tuple(lines), chain.licence_verdict("lora", parents_of(recipe, base, adapter), inputs)
+
+
+def _described_attribution(wanted: Attribution | None) -> str:
+    """One line; raises `UsageError` for a payout that no index can be committed with."""
+    if wanted is None:
+        return "attribution: none, answers of this model cannot be explained (the recipe has no 'attribution' section)"
+    payout = policy_of(wanted.payout)
+    size = f"{wanted.codes} codes a row at {wanted.checkpoints} checkpoint{'' if wanted.checkpoints == 1 else 's'}"
+    by_scores = f"{share(payout.kappa_ppb)} by scores of {payout.score_unit}s, {share(payout.flat_ppb)} by rows used"
+    paid = f"{size}; paid {by_scores}" if GRADIENTS in wanted.methods else "paid by spans"
+    return f"attribution: {', '.join(wanted.methods)}; {paid}"
 
 
 def parents_of(recipe: Recipe, base: KnownEntry, adapter: KnownEntry | None) -> tuple[ParentRecord, ...]:

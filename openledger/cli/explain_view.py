@@ -129,7 +129,9 @@ class View:
             parts = (
                 f"{show_share(policy.kappa_ppb)} by gradients, {show_share(policy.flat_ppb)} by the number of rows used"
             )
-            if not layer.attribution_used:
+            if _gradients(layer) is None:
+                parts = "by spans alone" if layer.attribution_used else "to the pool, no span was found"
+            elif not layer.attribution_used:
                 parts = "by the number of rows used alone, the scores say too little"
             found.append(f"share, layer {number}: {parts}")
         return found

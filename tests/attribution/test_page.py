@@ -65,7 +65,10 @@ def test_every_part_of_an_explanation_is_on_the_page() -> None:
         assert text in words
     for text in ("12.34 %", "41", "5.67 %"):
         assert text in words
-    assert "width:7.20rem" in render(page_of("ada"))
+    page = render(page_of("ada"))
+    assert "background:#f7cf87;width:7.20rem" in page
+    assert '<mark style="background:#f7cf87" title="ada: ada">' in page
+    assert "background:#cfcfcf;width:0.00rem" in page
 
 
 def test_text_from_outside_stays_text() -> None:

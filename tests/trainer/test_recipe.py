@@ -76,12 +76,22 @@ def test_other_spellings_have_the_same_digest(old: str, new: str) -> None:
         (
             "output: {model: tiny}",
             "output: {model: tiny}\nattribution: {payout: {kappa_ppb: 600000000}}",
-            "attribution.payout: payout: kappa_ppb and flat_ppb together exceed 1000000000; lower one of them",
+            "attribution.payout: kappa_ppb and flat_ppb together exceed 1000000000; lower one of them",
         ),
         (
             "output: {model: tiny}",
             "output: {model: tiny}\nattribution: {copy_cosine_ppb: 400000000}",
             "attribution.copy_cosine_ppb: Expected `int` >= 500000000; write cosine of codes from which on",
+        ),
+        (
+            "output: {model: tiny}",
+            "output: {model: tiny}\nattribution:",
+            "attribution: write a mapping, {} for all defaults; leave it out, and no answer of the model can be",
+        ),
+        (
+            "output: {model: tiny}",
+            "output: {model: tiny}\nattribution: yes",
+            "attribution: write a mapping, {} for all defaults",
         ),
         (
             "output: {model: tiny}",

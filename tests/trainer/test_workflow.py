@@ -8,11 +8,12 @@ import pytest
 
 from abci_app.types import PPB
 from openledger.content import ContentCorrupt, ContentStore
-from openledger.errors import NotVerified
+from openledger.errors import NotVerified, UsageError
 from openledger.manifest import Manifest, get_manifest, put_manifest, to_json
-from tests.trainer.tiny import TinyChain, tiny_chain, tiny_recipe
+from tests.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_recipe
 from trainer.base_model import SOURCE_SHA256
 from trainer.partition import PartitionError
+from trainer.recipe import parse_recipe
 from trainer.record import EntryRecord, ParentRecord, files_of
 from trainer.train import TrainedRun
 from trainer.workflow import (
@@ -47,11 +48,34 @@ def test_a_check_says_what_would_be_used_and_what_the_chain_says_to_the_terms(
     assert lines == (
         "facts version 1: 75 % of the mix, 40 rows, 30 for training, 10 held out, 9 used",
         "questions version 1: 25 % of the mix, 20 rows, 17 for training, 3 held out, 3 used",
+        "attribution: none, answers of this model cannot be explained (the recipe has no 'attribution' section)",
     )
     assert verdict == LicenceVerdict(("they clash",), conflict=True)
     base = chain.entries["base"].entry_id
     ids = [chain.versions[name, 1].datanet_id for name in ("facts", "questions")]
     assert asked == [("lora", (ParentRecord(base, "base", PPB),), [(ids[0], 1), (ids[1], 1)])]
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("{}", "lga-1, tsa-1; 4096 codes a row at 1 checkpoint; paid 50 % by scores of rows, 50 % by rows used"),
+        (
+            "{methods: [lga-1], checkpoints: 2, codes: 32, payout: {kappa_ppb: 0, score_unit: owner}}",
+            "lga-1; 32 codes a row at 2 checkpoints; paid 0 % by scores of owners, 50 % by rows used",
+        ),
+        ("{methods: [tsa-1]}", "tsa-1; paid by spans"),
+    ],
+)
+def test_what_a_run_will_commit_to_is_said_beforehand(chain: TinyChain, section: str, line: str) -> None:
+    recipe = parse_recipe(f"{RECIPE}attribution: {section}\n")
+    assert check_recipe(recipe, chain, chain.store)[0][-1] == f"attribution: {line}"
+
+
+def test_a_pool_that_is_no_account_is_refused_before_training(chain: TinyChain) -> None:
+    recipe = parse_recipe(f"{RECIPE}attribution: {{payout: {{pool: nobody}}}}\n")
+    with pytest.raises(UsageError, match=r"attribution.payout.pool: .*; write an account \(open1...\)"):
+        check_recipe(recipe, chain, chain.store)
 
 
 def test_a_recipe_that_leaves_no_row_is_refused_before_any_model_is_loaded(chain: TinyChain, tmp_path: Path) -> None:
