@@ -15,7 +15,7 @@ import numpy as np
 
 from attribution.code_clusters import check_copies
 from attribution.code_copies import COPIES
-from attribution.codes import Int16Array
+from attribution.codes import Int16Array, check_code_array
 from attribution.commitment import (
     DATASET,
     KEY_BYTES,
@@ -98,6 +98,7 @@ class IndexEvidence:
         rows = _items(data, CODE_BYTES * parameters.codes, parameters.examples, f"{field}.codes")
         _check_list(commitment, LEAVES, [key + row for key, row in zip(keys, rows, strict=True)], f"{field}.codes")
         codes = np.frombuffer(data, dtype="<i2").astype(np.int16).reshape(len(rows), parameters.codes)
+        check_code_array(f"{field}.codes", codes, dimensions=2)
         check_copies(codes, commitment.copies, f"{field}.commitment.{COPIES}")
         of_owner = rows_by_owner([owner_of(key) for key in keys], commitment.copies.leader_of)
         sums = np.stack([sum_rows(codes, numbers) for numbers in of_owner.values()])

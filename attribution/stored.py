@@ -21,6 +21,8 @@ MAX_FILES = 128
 MAX_LISTING_BYTES = 64 * 2**10
 
 _KIND = "index"
+# Files that another process is about to put into their places (openledger.files).
+_INCOMING = ".incoming-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 
 
@@ -43,10 +45,10 @@ def fetch_index(store: ContentStore, root: bytes, folder: Path) -> Path:
     files = _parse(listing)
     _make_room(folder, files)
     get_artefact(store, files, folder)
-    expected = {file.name for file in files}
-    for file in tuple(artefact_files(folder)):
-        if file.name not in expected:
-            (folder / file.name).unlink()
+    expected = {folder / file.name for file in files}
+    for path in [path for path in folder.rglob("*") if path not in expected and not path.name.startswith(_INCOMING)]:
+        if path.is_symlink() or path.is_file():
+            path.unlink(missing_ok=True)
     return folder
 
 

@@ -62,6 +62,15 @@ def test_sums_that_are_not_those_of_the_codes_are_refused() -> None:
     assert caught.value.field == "evidence.codes"
 
 
+def test_a_code_that_has_no_negative_is_refused() -> None:
+    codes = INDEX.codes.copy()
+    codes[2, 3] = -(2**15)
+    evidence = committed(INDEX.rows, codes).evidence(with_codes=True)
+    with pytest.raises(AttributionError, match="holds -32768") as caught:
+        IndexEvidence.decode(*evidence.encoded(codes=True), "evidence")
+    assert caught.value.field == "evidence.codes"
+
+
 @pytest.mark.parametrize("codes", [False, True])
 def test_a_row_that_is_listed_twice_or_out_of_order_is_refused(codes: bool) -> None:
     """A trainer can commit to any list; a row that stands in it three times would pay three times."""

@@ -35,6 +35,7 @@ def test_a_fetched_index_has_the_same_files_and_nothing_else(store: ContentStore
     target = tmp_path / "fetched"
     target.mkdir()
     (target / "stale").write_bytes(b"from an earlier index")
+    (target / "link").symlink_to(tmp_path / "built" / "commitment")
     (target / "commitment").write_bytes(b"damaged")
     assert read(fetch_index(store, ROOT, target)) == files
 
@@ -103,3 +104,12 @@ def test_what_a_false_listing_left_in_the_folder_does_not_stand_in_the_way(store
     (target / "commitment" / "below" / "file").write_bytes(b"in the way")
     (target / "leaves").write_bytes(b"in the way")
     assert read(fetch_index(store, ROOT, target)) == files
+
+
+def test_what_another_process_is_fetching_is_left_alone(store: ContentStore, tmp_path: Path) -> None:
+    files = make_index(tmp_path / "built")
+    put_index(store, tmp_path / "built", ROOT)
+    target = tmp_path / "fetched"
+    target.mkdir()
+    (target / ".incoming-abc").write_bytes(b"half")
+    assert read(fetch_index(store, ROOT, target)) == files | {".incoming-abc": b"half"}
