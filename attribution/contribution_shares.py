@@ -1,6 +1,7 @@
 """Contributions of a layer with their parts by gradients and by spans, for people: derived from a document alone.
 
-By gradients: the positive scores of a contribution's credited rows, of those of all rows. By spans: a span's bits go in
+By gradients: the positive scores of a contribution's credited rows, of those of all rows; where a recipe clips owners
+instead of rows, the sum of its scores, of what all owners are paid by. By spans: a span's bits go in
 equal parts to the owners credited for it (attribution.spans), and an owner's part in equal parts to those of its
 contributions that have the span. Rounded down; nothing is paid by these numbers.
 """
@@ -12,7 +13,8 @@ from fractions import Fraction
 from msgspec import UnsetType
 
 from abci_app.types import PPB
-from attribution.document import GradientPart, LayerPart, SpanLine, SpanPart
+from attribution.document import GradientPart, LayerPart, PolicyPart, SpanLine, SpanPart
+from attribution.shares import OWNER
 
 # Contribution and owner in hex.
 Key = tuple[str, str]
@@ -33,7 +35,8 @@ def contribution_shares(layer: LayerPart) -> list[ContributionShare]:
     """The contributions that a layer's document names, largest part by either method first, ties by id."""
     gradients = None if isinstance(layer.gradients, UnsetType) else layer.gradients
     spans = None if isinstance(layer.spans, UnsetType) else layer.spans
-    rows, by_gradients = _of_gradients(gradients)
+    clips_owners = isinstance(layer.policy, PolicyPart) and layer.policy.score_unit == OWNER
+    rows, by_gradients = _of_gradients(gradients, clips_owners=clips_owners)
     by_spans = _of_spans(spans)
     found = [
         ContributionShare(
@@ -52,12 +55,17 @@ def positive_of_all(part: GradientPart) -> int:
     return sum(int(line.credit) for line in part.owners) or 1
 
 
-def _of_gradients(part: GradientPart | None) -> tuple[dict[Key, int], dict[Key, int]]:
+def _of_gradients(part: GradientPart | None, *, clips_owners: bool) -> tuple[dict[Key, int], dict[Key, int]]:
     if part is None:
         return {}, {}
     whole = positive_of_all(part)
     lines = {(line.contribution_id, line.owner): line for line in part.contributions}
-    parts = {key: min(PPB, int(line.positive) * PPB // whole) for key, line in lines.items()}
+    paid = {line.owner for line in part.owners if int(line.credit)}
+    amounts = {
+        key: int(line.positive) if not clips_owners else max(0, int(line.score)) if line.owner in paid else 0
+        for key, line in lines.items()
+    }
+    parts = {key: min(PPB, amount * PPB // whole) for key, amount in amounts.items()}
     return {key: line.rows for key, line in lines.items()}, parts
 
 

@@ -150,7 +150,11 @@ def _described_attribution(wanted: Attribution | None) -> str:
     payout = policy_of(wanted.payout)
     size = f"{wanted.codes} codes a row at {wanted.checkpoints} checkpoint{'' if wanted.checkpoints == 1 else 's'}"
     by_scores = f"{share(payout.kappa_ppb)} by scores of {payout.score_unit}s, {share(payout.flat_ppb)} by rows used"
-    paid = f"{size}; paid {by_scores}" if GRADIENTS in wanted.methods else "paid by spans"
+    paid = (
+        f"{size}; paid {by_scores}"
+        if GRADIENTS in wanted.methods
+        else f"paid {share(payout.kappa_ppb)} by spans, the rest to the pool"
+    )
     return f"attribution: {', '.join(wanted.methods)}; {paid}"
 
 

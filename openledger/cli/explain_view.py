@@ -120,6 +120,7 @@ class View:
         """A sentence on every layer with a rule of payout: what a share is made of."""
         from attribution.document import PolicyPart
         from attribution.page import show_share
+        from attribution.shares import OWNER
 
         found = []
         for number, layer in enumerate(self.document.layers, start=1):
@@ -130,9 +131,12 @@ class View:
                 f"{show_share(policy.kappa_ppb)} by gradients, {show_share(policy.flat_ppb)} by the number of rows used"
             )
             if _gradients(layer) is None:
-                parts = "by spans alone" if layer.attribution_used else "to the pool, no span was found"
+                parts = f"{show_share(policy.kappa_ppb)} by spans, the rest to the pool"
             elif not layer.attribution_used:
                 parts = "by the number of rows used alone, the scores say too little"
+            elif policy.score_unit == OWNER:
+                parts += "; scores of an owner are summed before those below zero are cut off, so the part of one of "
+                parts += "its rows may exceed its own"
             found.append(f"share, layer {number}: {parts}")
         return found
 

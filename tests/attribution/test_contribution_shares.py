@@ -9,7 +9,7 @@ import pytest
 
 from abci_app.types import PPB
 from attribution.contribution_shares import ContributionShare, contribution_shares, positive_of_all
-from attribution.document import MatchLine, SpanLine
+from attribution.document import ContributionLine, MatchLine, OwnerLine, SpanLine
 from tests.attribution.explained import Story, tell
 from tests.attribution.small_index import key
 
@@ -28,6 +28,28 @@ def test_contributions_have_their_part_of_the_positive_scores(story: Story) -> N
         ContributionShare(line.contribution_id, line.owner, line.rows, int(line.positive) * PPB // whole, None)
         for line in below.gradients.contributions
     ]
+
+
+def test_where_owners_are_clipped_the_only_contribution_of_one_has_its_owners_part(story: Story) -> None:
+    below = story.document.layers[1]
+    assert below.gradients
+    assert below.policy
+    owner = below.gradients.owners[0].owner
+    owners = (
+        OwnerLine(owner, "30", "30", 2, 0, 300_000_000),
+        OwnerLine(key(7).hex(), "70", "70", 1, 0, 700_000_000),
+        OwnerLine(key(8).hex(), "-5", "0", 2, 0, 0),
+    )
+    lines = (
+        ContributionLine(key(1).hex(), key(7).hex(), 1, "70", "70"),
+        ContributionLine(key(2).hex(), owner, 2, "30", "50"),
+        ContributionLine(key(3).hex(), key(8).hex(), 2, "-5", "4"),
+    )
+    policy = msgspec.structs.replace(below.policy, score_unit="owner")
+    gradients = msgspec.structs.replace(below.gradients, owners=owners, contributions=lines)
+    layer = msgspec.structs.replace(below, policy=policy, gradients=gradients, spans=msgspec.UNSET)
+    shares = [line.by_gradients_ppb for line in contribution_shares(layer)]
+    assert shares == [700_000_000, 300_000_000, 0]
 
 
 def match(number: int, owner: int, credited: int, contribution: int) -> MatchLine:

@@ -64,7 +64,7 @@ def test_a_check_says_what_would_be_used_and_what_the_chain_says_to_the_terms(
             "{methods: [lga-1], checkpoints: 2, codes: 32, payout: {kappa_ppb: 0, score_unit: owner}}",
             "lga-1; 32 codes a row at 2 checkpoints; paid 0 % by scores of owners, 50 % by rows used",
         ),
-        ("{methods: [tsa-1]}", "tsa-1; paid by spans"),
+        ("{methods: [tsa-1]}", "tsa-1; paid 50 % by spans, the rest to the pool"),
     ],
 )
 def test_what_a_run_will_commit_to_is_said_beforehand(chain: TinyChain, section: str, line: str) -> None:
