@@ -184,15 +184,20 @@ def test_copies_are_not_looked_for_when_that_is_switched_off(tmp_path: Path) -> 
         IndexSettings(copy_cosine_ppb=1)
 
 
-def test_a_build_gives_the_codes_of_the_same_steps_in_memory(tmp_path: Path) -> None:
-    index = build(tmp_path, basis_examples=0)
+@pytest.mark.parametrize("medians", [8, 1, 0])
+def test_a_build_gives_the_codes_of_the_same_steps_in_memory(tmp_path: Path, medians: int) -> None:
+    """Rows within the cap, half of them beyond it, and without one."""
+    settings = replace(SETTINGS.features, norm_cap_medians=medians)
+    index = build(tmp_path, basis_examples=0, features=settings)
     given = sorted(examples(), key=lambda example: (example.contribution_id, example.row_leaf))
     gradients = []
     for path in checkpoints(tmp_path):
         with canonical(model_of(path), "float32") as model:
             gradients.append(GradientCollector(model, MODULES).collect_tokens([item.tokens for item in given]))
-    memory = fit_in_memory(gradients, SETTINGS.features)
+    memory = fit_in_memory(gradients, settings)
     assert index.parameters.exponent == memory.map.exponent
+    assert index.parameters.norm_cap_millionths == pytest.approx(memory.map.norm_cap_millionths, rel=1e-4)
+    assert int(np.abs(index.codes).max()) >= 2**14  # all sixteen bits are used
     for row, expected in zip(index.codes, memory.codes, strict=True):
         # Bases are those of the same gradients in other batches.
         assert apart(index, row, expected).relative < 1e-4

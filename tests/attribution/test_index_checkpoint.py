@@ -1,12 +1,17 @@
-"""Processes that come late to a checkpoint find what they need, or that nothing is needed."""
+"""Stages of a build one by one; processes that come late find what they need, or that nothing is needed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from attribution.codes import choose_exponent
+from attribution.features import CAP_UNITS
+from attribution.index_build import _Build
 from attribution.index_checkpoint import CheckpointBuild
-from attribution.index_files import DamagedFile
+from attribution.index_files import ArrayFile, DamagedFile, write_arrays
 from attribution.index_plan import Plan
 from attribution.sharding import Shard, Task, run_tasks
 from tests.attribution.building import MODULES, SETTINGS, build, checkpoints, examples, model_of
@@ -30,6 +35,26 @@ def finished(tmp_path: Path) -> CheckpointBuild:
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path, progress=stop)
     return CheckpointBuild(plan, 0, tmp_path / "index-work" / plan.digest.hex()[:32] / "checkpoint-0000")
+
+
+def test_cap_and_exponent_are_those_of_rows_that_are_shortened(tmp_path: Path) -> None:
+    """One of eighteen rows is a hundred medians long: its largest feature counts after it was cut to eight."""
+    plan = Plan.of(examples(), checkpoints(tmp_path), SETTINGS, MODULES, {})
+    stages = _Build(plan, tmp_path, tmp_path / "index", Shard(), None, print)
+    for piece, rows in enumerate(plan.pieces):
+        lengths, largest = np.ones(len(rows)), np.full(len(rows), 0.9)
+        if piece == 1:
+            lengths[0], largest[0] = 100.0, 64.0
+        write_arrays(stages._norms(piece), {"norms": lengths, "largest": largest})
+    stages._make_limits()
+    assert ArrayFile.open(stages._limits, "limits").about == [8 * CAP_UNITS, choose_exponent(64.0 * 8 / 100)]
+
+
+def test_the_order_of_the_chain_decides_the_digest_of_a_build(tmp_path: Path) -> None:
+    given, paths = examples(), checkpoints(tmp_path)
+    turned = [replace(item, place=(len(given) - item.place[0], 0)) for item in given]
+    digests = {Plan.of(items, paths, SETTINGS, MODULES, {}).digest for items in (given, given[::-1], turned)}
+    assert len(digests) == 2
 
 
 def files(checkpoint: CheckpointBuild) -> dict[str, bytes]:

@@ -52,6 +52,14 @@ def test_work_that_nobody_needs_any_more_is_left_undone(tmp_path: Path) -> None:
     assert log == []
 
 
+def test_work_that_became_needless_while_the_lock_was_taken_is_left_undone(tmp_path: Path) -> None:
+    """The others finished, and may have cleared away what they made."""
+    log: list[str] = []
+    answers = iter([False, True])
+    run_tasks([writing(tmp_path / "one", log)], Shard(), finished=lambda: next(answers))
+    assert log == []
+
+
 def test_a_folder_that_another_process_clears_away_meanwhile_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
