@@ -13,6 +13,7 @@ from attribution.index import Index
 from attribution.parameters import IndexParameters
 from openledger.manifest import to_json
 from tests.attribution.building import build
+from tests.attribution.small_index import committed, small_index
 
 pytestmark = pytest.mark.ml
 ROOT = Path(__file__).parents[2]
@@ -89,3 +90,18 @@ def test_parameters_are_provable_and_read_in_one_form_only(index: Index) -> None
         with pytest.raises(AttributionError) as refused:
             IndexParameters.decode(data)
         assert refused.value.field.startswith("parameters")
+
+
+def test_a_leaf_with_a_code_that_has_no_negative_or_of_another_list_is_refused() -> None:
+    small = small_index()
+    assert verify_leaf(small.prove(1), small.commitment.root).codes == tuple(small.codes[1].tolist())
+    codes = small.codes.copy()
+    codes[1, 5] = -(2**15)
+    forged = committed(small.rows, codes)
+    with pytest.raises(AttributionError, match="holds -32768") as caught:
+        verify_leaf(forged.prove(1), forged.commitment.root)
+    assert caught.value.field == "proof.item"
+    beyond = replace(small.prove(1), index=len(small.rows))
+    with pytest.raises(AttributionError, match=f"{len(small.rows)} of a list of {len(small.rows)}") as caught:
+        verify_leaf(beyond, small.commitment.root)
+    assert caught.value.field == "proof.index"

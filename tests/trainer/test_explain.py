@@ -6,16 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from abci_app.types import PPB
-from attribution.document import GradientPart, SpanPart, decode
+from attribution import codes as code_form
+from attribution.codes import Codes
+from attribution.document import GradientPart, SpanPart, decode, from_base64, to_base64
 from attribution.explanation import unchecked, verify_integers
 from attribution.index import Index
 from openledger.content import ContentStore
 from openledger.errors import NotVerified, UsageError
+from openledger.manifest import to_json
 from tests.trainer.explained import LONG, PROMPT, World, explained_world, prose
 from tests.trainer.tiny import RECIPE, sentence, tiny_chain
+from trainer.audit import MAX_CODE_DIFFERENCE
 from trainer.explain import Explainer, row_text
 from trainer.explain_facts import read_facts
 from trainer.recipe import parse_recipe
@@ -83,6 +88,24 @@ def test_codes_of_another_output_fail_the_repetition(world: World) -> None:
         world.explainer.reexecute(forged)
 
 
+def test_no_single_code_may_be_far_off_however_small_the_distance(world: World) -> None:
+    document = world.explainer.explain(world.explainer.exchange(PROMPT, sentence(2)))
+    for off, fits in ((MAX_CODE_DIFFERENCE, True), (MAX_CODE_DIFFERENCE + 2, False)):
+        tree = json.loads(document.encode())
+        part = tree["layers"][0]["gradients"]
+        honest = code_form.decode(from_base64(part["query_codes"], ""))
+        values = honest.values.copy()
+        at = int(np.argmin(np.abs(values)))
+        values[at] += off
+        part["query_codes"] = to_base64(Codes(values, honest.exponent).encode())
+        forged = decode(to_json(tree))
+        if fits:
+            assert len(world.explainer.reexecute(forged, band=1.0)) == 2
+        else:
+            with pytest.raises(NotVerified, match=rf"largest difference {off} \(allowed {MAX_CODE_DIFFERENCE}\)"):
+                world.explainer.reexecute(forged, band=1.0)
+
+
 def test_a_text_that_is_not_its_tokens_is_refused(world: World) -> None:
     document = world.explainer.explain(world.explainer.exchange(PROMPT, sentence(2)))
     forged = decode(document.encode().replace(sentence(2).encode(), sentence(4).encode()))
@@ -118,6 +141,18 @@ def test_memory_that_does_not_suffice_is_said_with_a_remedy(
     monkeypatch.setattr("trainer.explain.query_codes", fail)
     with pytest.raises(RuntimeError if text == str(error) else UsageError, match=text):
         world.explainer.explain(world.explainer.exchange("", prose(7)))
+
+
+@pytest.mark.parametrize("field", ["prompt", "output"])
+def test_a_token_that_is_not_seen_in_the_text_is_refused(world: World, field: str) -> None:
+    """A model has more embeddings than its tokenizer has words; those beyond decode to nothing."""
+    document = world.explainer.explain(world.explainer.exchange(PROMPT, sentence(2)))
+    tree = json.loads(document.encode())
+    ids, unseen = tree[field]["token_ids"], len(world.explainer.tokenizer)
+    assert world.explainer.tokenizer.decode([*ids, unseen]) == world.explainer.tokenizer.decode(ids)
+    ids.append(unseen)
+    with pytest.raises(NotVerified, match=f"{field}.token_ids are not the tokens of {field}.text"):
+        world.explainer.reexecute(decode(to_json(tree)))
 
 
 def test_an_entry_without_attribution_says_what_to_do(world: World) -> None:
