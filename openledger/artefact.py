@@ -24,6 +24,8 @@ MAX_FILES = 4_096
 MAX_TENSORS = 1_000_000
 # safetensors itself refuses larger headers.
 MAX_HEADER_BYTES = 100_000_000
+# Far beyond any file, and within what a file's position can be.
+MAX_OFFSET = 2**62
 _DTYPE_BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16,
     "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64,
@@ -131,6 +133,8 @@ def _tensor_items(file_name: str, source: BinaryIO) -> Iterator[tuple[bytes, byt
         raise ArtefactError(f"{file_name} is not a safetensors file: {error}") from error
     for name, dtype, shape, start, end in described:
         size = _tensor_bytes(file_name, name, dtype, shape)
+        if not 0 <= start <= MAX_OFFSET:
+            raise ArtefactError(f"{file_name}: tensor {name.decode()} begins at {start}, outside of any file")
         if end - start != size:
             raise ArtefactError(f"{file_name}: tensor {name.decode()} has {end - start} bytes, its shape needs {size}")
         source.seek(8 + header_size + start)

@@ -9,8 +9,11 @@ import pytest
 from attribution import index_checkpoint
 from attribution.errors import AttributionError
 from attribution.index import Index
+from attribution.index_build import _Build
 from attribution.index_files import write_arrays
-from tests.attribution.building import build
+from attribution.index_plan import Plan
+from attribution.sharding import Shard
+from tests.attribution.building import MODULES, SETTINGS, build, checkpoints, examples
 
 pytestmark = [pytest.mark.ml, pytest.mark.usefixtures("one_thread")]
 
@@ -101,3 +104,13 @@ def test_a_file_that_is_damaged_again_and_again_ends_the_build(tmp_path: Path, m
     monkeypatch.setattr(index_checkpoint, "write_arrays", spoiling)
     with pytest.raises(AttributionError, match=r"array 'features' of features-00002\.bin is damaged"):
         build(tmp_path)
+
+
+def test_a_file_that_another_process_made_again_meanwhile_is_left_as_it_is(tmp_path: Path) -> None:
+    stopped(tmp_path, "norms")
+    work = next((tmp_path / "index-work").iterdir())
+    whole = work / "norms-00000.bin"
+    before, said = whole.read_bytes(), list[str]()
+    plan = Plan.of(examples(), checkpoints(tmp_path), SETTINGS, MODULES, {})
+    _Build(plan, work, tmp_path / "index", Shard(), None, said.append)._mend(whole)
+    assert (whole.read_bytes(), said) == (before, [])

@@ -94,6 +94,14 @@ def test_damaged_files_are_named(tmp_path: Path, data: bytes, text: str) -> None
         describe_artefact(tmp_path)
 
 
+@pytest.mark.parametrize("start", [-1_000, 2**70])
+def test_a_tensor_that_begins_outside_of_the_file_is_named(tmp_path: Path, start: int) -> None:
+    header = b'{"a":{"dtype":"I8","shape":[1],"data_offsets":[%d,%d]}}' % (start, start + 1)
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"x")
+    with pytest.raises(ArtefactError, match=f"model.safetensors: tensor a begins at {start}, outside of any file"):
+        describe_artefact(tmp_path)
+
+
 def test_links_and_folders_without_tensors_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="0 files"):
         describe_artefact(tmp_path)

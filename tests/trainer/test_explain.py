@@ -80,6 +80,17 @@ def test_an_index_is_read_and_checked_once_for_all_explanations(world: World, mo
     assert [again[entry_id] is first[entry_id] for entry_id in layers] == [True, True]
 
 
+def test_copies_are_looked_for_whenever_an_explanation_is_verified_with_its_index(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr("trainer.explain.check_copies", lambda codes, copies: looked.append(len(copies.order)))
+    evidence = world.explainer.evidence()
+    assert looked == [len(each.keys) for each in evidence.values()]
+    world.explainer.evidence(find_copies=False)
+    assert len(looked) == 2
+
+
 def test_codes_of_another_output_fail_the_repetition(world: World) -> None:
     document = world.explainer.explain(world.explainer.exchange(PROMPT, sentence(9)))
     honest = world.explainer.explain(world.explainer.exchange(PROMPT, sentence(2)))
