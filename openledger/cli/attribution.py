@@ -119,8 +119,8 @@ def _measure(args: argparse.Namespace) -> int:
     from trainer.workflow import repeatable_run
 
     prepare()
-    if not 1 <= args.subsets <= 10_000 or not 1 <= args.contributor_subsets <= 10_000 or not 2 <= args.seeds <= 16:
-        raise UsageError("--subsets and --contributor-subsets are 1 to 10000, --seeds 2 to 16")
+    if not 2 <= args.subsets <= 10_000 or not 2 <= args.contributor_subsets <= 10_000 or not 2 <= args.seeds <= 16:
+        raise UsageError("--subsets and --contributor-subsets are 2 to 10000 (ranks are compared), --seeds 2 to 16")
     store = ContentStore.open(args.content)
     with open_ledger(args) as ledger:
         explainer, index = _open(args, ledger, store)

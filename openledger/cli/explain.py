@@ -28,6 +28,10 @@ examples:
   openledger explain --verify e.json                                   integers, then codes by repetition
   openledger explain --verify e.json --integers-only                   without a model: seconds
 
+tables shorten ids; --html and --output json have them in full, and all contributions
+
+the model reads a prompt as it is: end it as the prompts of its training end, such as "... Answer:"
+
 what the shares are not: influence on this model's answer is measured, not who is right or whose idea it was
 
 exit code of --verify: 0 when everything holds, 7 when something differs; the first such field is named

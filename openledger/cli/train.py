@@ -99,16 +99,20 @@ def _train(args: argparse.Namespace) -> int:
         if args.check:
             return ExitCode.OK
         folder = args.folder or Path(f"{recipe.name.replace('/', '-')}-adapter")
-        trained, record = train_recipe(
-            recipe,
-            ledger,
-            store,
-            folder,
-            keep_checkpoint=True,
-            progress=Bar(),
-            index_progress=Stages(),
-            say=note,
-        )
+        try:
+            trained, record = train_recipe(
+                recipe,
+                ledger,
+                store,
+                folder,
+                keep_checkpoint=True,
+                progress=Bar(),
+                index_progress=Stages(),
+                say=note,
+            )
+        except KeyboardInterrupt:
+            note("\nnothing was recorded; the same command goes on from the last checkpoint")
+            raise
         result: dict[str, str | int] = {
             "adapter": str(folder),
             "tensors": trained.artefact.tensor_digest.hex(),

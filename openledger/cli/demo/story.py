@@ -48,8 +48,7 @@ The chain goes on. In this or another terminal:
   openledger query impact python-questions --version 1
   openledger query clean python-helper python-exam
   openledger query account lena
-  openledger explain --model python-helper --html answer.html --prompt "Question: What does shutil.copytree do?
-Answer: "
+  openledger explain --model python-helper --prompt "Question: What is a tuple? Answer:" --html answer.html
   openledger tx bank transfer --from lena --recipient ada --amount 1.5OPEN
   openledger train --verify python-helper       trains it again and compares: bit-exact (some minutes)
   openledger verify {bundle} --genesis {genesis}

@@ -120,6 +120,10 @@ def test_another_device_is_compared_with_float64_and_float32_of_the_cpu(capsys: 
     ("words", "text"),
     [
         (["measure", "--model", "first", "--seeds", "1"], "--seeds 2 to 16"),
+        (
+            ["measure", "--model", "first", "--subsets", "1"],
+            "--contributor-subsets are 2 to 10000 (ranks are compared)",
+        ),
         (["measure", "--model", "first", "--queries", "0"], "--queries is 1 to 10000"),
         (["calibrate", "--model", "base"], "committed to no attribution"),
         (["calibrate", "--model", "first", "--queries", "0"], "--queries is 1 to 10000"),

@@ -48,6 +48,19 @@ def test_check_and_a_licence_conflict_train_nothing(ledger: FakeLedger, capsys: 
     assert not Path("tiny-run-adapter").exists()
 
 
+def test_who_interrupts_a_run_hears_how_to_go_on(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainer.workflow.build_indexes", interrupt)
+    words = ["train", "recipe.yaml", "--from", "alice", "--content", "content"]
+    assert main(words) == ExitCode.INTERRUPTED
+    assert "the same command goes on from the last checkpoint\nstopped" in capsys.readouterr().err
+    assert ledger.records == []
+
+
 def test_local_trains_without_recording(ledger: FakeLedger, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "recipe.yaml", "--local", "--content", "content", "--output", "json"]) == ExitCode.OK
     root = bytes.fromhex(json.loads(capsys.readouterr().out)["manifest_root"])
