@@ -156,8 +156,11 @@ def codes_of(modules: Sequence[ModuleMap]) -> int:
 
 
 def norms(values: Float64Array) -> Float64Array:
-    """Euclidean norm of every row."""
-    lengths: Float64Array = np.sqrt((values * values).sum(axis=1))
+    """Euclidean norm of every row; raises `AttributionError` where it is not finite."""
+    with np.errstate(over="ignore"):
+        lengths: Float64Array = np.sqrt((values * values).sum(axis=1))
+    if not np.isfinite(lengths).all():
+        raise AttributionError("features", "are too large to have a norm: the scales, or a gradient, are damaged")
     return lengths
 
 

@@ -113,6 +113,13 @@ def one_module(name: str, directions: int = 1) -> ModuleMap:
     return ModuleMap(name, basis, ModuleScale(np.ones((directions, 1), np.int32), 0))
 
 
+@pytest.mark.parametrize("large", [1e160, float("inf"), float("nan")])
+def test_features_without_a_norm_are_refused(large: float) -> None:
+    """A scale of 2^631 fits its file: what it gives would be shortened to zero without a word."""
+    with pytest.raises(AttributionError, match="features: are too large to have a norm"):
+        cap_norms(np.array([[1.0, 2.0], [large, large]]), 1_000_000)
+
+
 def test_a_map_that_has_no_defined_order_or_size_is_refused() -> None:
     with pytest.raises(AttributionError, match="basis/0001: modules must be there, sorted by name"):
         FeatureMap(((one_module("a"),), (one_module("b"), one_module("a"))))
