@@ -13,8 +13,9 @@ Contributions are compared, not rows of one contribution: those have one owner.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from abci_app.modules.models_records import StoredEntry
@@ -56,13 +57,14 @@ def check_registration(
     leaves: Mapping[bytes, LeafList],
 ) -> Registered:
     """Check all layers; `stored` and `leaves` (those of gradient indexes) by entry id. Raises `NotVerified`."""
+    version_of = cache(source.datanet_version)  # layers share inputs
     rows = copies = 0
     for number, layer in enumerate(document.layers):
         entry_id = bytes.fromhex(layer.entry_id)
         listed = leaves.get(entry_id)
         if listed is None and not isinstance(layer.spans, SpanPart):
             continue
-        records = contributions_of(source, stored[entry_id])
+        records = contributions_of(version_of, stored[entry_id])
         place = f"layers[{number}]"
         check_spans(records, layer, f"{place}.spans")
         if listed is not None:
@@ -72,9 +74,11 @@ def check_registration(
     return Registered(rows, copies)
 
 
-def contributions_of(source: VersionSource, stored: StoredEntry) -> dict[bytes, ContributionRecord]:
+def contributions_of(
+    version_of: Callable[[str, int], DatanetVersion], stored: StoredEntry
+) -> dict[bytes, ContributionRecord]:
     """All contributions in the inputs of an entry, by id."""
-    versions = [source.datanet_version(item.datanet_id.hex(), item.version) for item in stored.entry.inputs]
+    versions = [version_of(item.datanet_id.hex(), item.version) for item in stored.entry.inputs]
     return {record.contribution_id: record for version in versions for record in version.contributions}
 
 
