@@ -142,8 +142,11 @@ class CheckpointBuild:
 
     def _make_features(self, piece: int) -> None:
         path = self._gradients(piece)
-        stored = piece < self.plan.basis_pieces and path.exists()
+        of_basis = piece < self.plan.basis_pieces
+        stored = of_basis and path.exists()
         batches = self._stored_gradients(path, piece) if stored else self._model.gradients(piece)
+        if of_basis and not stored:  # cleared away already: on the CPU as if they were stored, whatever the device
+            batches = ({name: values.cpu() for name, values in batch.items()} for batch in batches)
         rows = np.concatenate([whiten(self._modules, batch) for batch in batches])
         write_arrays(self._features(piece), {"features": rows})
 
