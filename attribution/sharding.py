@@ -3,7 +3,8 @@
 Every process walks the same list of tasks, each from another place, makes what is missing and not locked, and goes on
 when all files are there. Files are written whole and depend on the inputs alone, so neither the number of processes
 nor their order, nor a process that is killed and started again, can change them. The operating system drops the locks
-of a process that dies. Processes share a folder; on a file system without locks they only repeat each other's work.
+of a process that dies. Processes share a folder; a file system without locks is refused, also for one process: nobody
+can tell that it is alone.
 """
 
 import os
@@ -95,6 +96,9 @@ def try_lock(path: Path, *, shared: bool = False) -> Iterator[bool]:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
+        except OSError as error:
+            reason = f"cannot be locked in {path.parent} ({error.strerror}): build on a file system that has locks"
+            raise AttributionError(path.name, reason) from error
         else:
             yield True
     finally:

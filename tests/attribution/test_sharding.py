@@ -1,10 +1,12 @@
 """Tasks done once, whoever does them."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from attribution.errors import AttributionError
 from attribution.sharding import Shard, Task, run_tasks, try_lock
 
 
@@ -78,6 +80,15 @@ def test_a_folder_that_another_process_clears_away_meanwhile_is_made_again(
     with try_lock(path) as mine:
         assert mine
     assert opened == [path] * 3
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(AttributionError, match=r"lock: cannot be locked in .* \(No locks available\): build on a file"):
+        try_lock(tmp_path / "lock").__enter__()
 
 
 def test_locks_exclude_each_other_unless_they_are_shared(tmp_path: Path) -> None:
