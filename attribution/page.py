@@ -97,6 +97,8 @@ class Page:
     rows: Sequence[RowLine]
     # One sentence each: what was checked against what.
     verified: Sequence[str]
+    # One sentence each: what was not.
+    unchecked: Sequence[str] = ()
     # One sentence each: what shares are made of, how much of the output is in spans, whose rows are not credited.
     remarks: Sequence[str] = ()
 
@@ -122,9 +124,9 @@ def render(page: Page) -> str:
         *_layers(page.layers),
         *_contributions(page.contributions),
         *_rows(page.rows),
-        "<h2>Verified</h2><ul>",
-        *[f"<li>{escape(sentence)}</li>" for sentence in page.verified],
-        "</ul></body></html>",
+        *_sentences("Verified", page.verified),
+        *_sentences("Not checked", page.unchecked),
+        "</body></html>",
     ]
     return "\n".join(parts) + "\n"
 
@@ -186,6 +188,11 @@ def _rows(lines: Sequence[RowLine]) -> list[str]:
         for line in lines
     ]
     return _table("Rows that support it best", ("layer", "who", "part of the scores", "row"), (), rows)
+
+
+def _sentences(title: str, sentences: Sequence[str]) -> list[str]:
+    lines = [f"<li>{escape(sentence)}</li>" for sentence in sentences]
+    return [f"<h2>{title}</h2><ul>", *lines, "</ul>"] if lines else []
 
 
 def _table(title: str, texts: Sequence[str], numbers: Sequence[str], rows: Sequence[str]) -> list[str]:

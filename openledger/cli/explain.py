@@ -208,7 +208,7 @@ def _show(
     store: ContentStore,
     checked: list[str],
 ) -> None:
-    from openledger.cli.explain_view import View
+    from openledger.cli.explain_view import NOT_CHECKED, View
 
     view = View.of(document, explainer, ledger, store, _known_names(args))
     if args.html:
@@ -222,7 +222,7 @@ def _show(
     else:
         view.print(args.context.output)
         for line in checked:
-            print(f"verified: {line}" if not line.startswith("not checked") else line)
+            print(line if line.startswith(NOT_CHECKED) else f"verified: {line}")
 
 
 def _known_names(args: argparse.Namespace) -> dict[bytes, str]:

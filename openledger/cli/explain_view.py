@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from trainer.explain import Explainer
     from trainer.publish import ClientLedger
 
+# How a sentence on what was not checked begins.
+NOT_CHECKED = "not checked"
 # Of a row's text in a table.
 _SHOWN_CHARACTERS = 160
 # Of each layer.
@@ -220,7 +222,8 @@ class View:
             self._layers(),
             self._contributions(),
             [RowLine(row.layer, row.owner, show_share(row.share_ppb), row.text) for row in self.rows],
-            checked,
+            [line for line in checked if not line.startswith(NOT_CHECKED)],
+            [line.removeprefix(NOT_CHECKED).lstrip(": ") for line in checked if line.startswith(NOT_CHECKED)],
             [*self.rules(), *self.coverage(), *self.copies()],
         )
 

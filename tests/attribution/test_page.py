@@ -51,6 +51,7 @@ def page_of(text: str) -> Page:
         contributions=(ContributionLine(8, text, text, 41, 56_700_000, None), ContributionLine(9, "", "", None, 0, 1)),
         rows=(RowLine(5, text, text, text), RowLine(6, "bob", "3 of 10", None)),
         verified=(text,),
+        unchecked=(text,),
         remarks=(f"{text}: 3 of 8 rows",),
     )
 
@@ -60,7 +61,7 @@ def test_every_part_of_an_explanation_is_on_the_page() -> None:
     words = "".join(found.words)
     assert found.tags.count("mark") == 2
     assert found.titles == ["ada: ada", "somebody else"]
-    assert words.count("ada") == 17
+    assert words.count("ada") == 18
     for text in ("60.00 %", "–", "0.00 %", "not stored here", "plain ", "3 of 10", "3 of 8 rows"):
         assert text in words
     for text in ("12.34 %", "41", "5.67 %"):
@@ -74,7 +75,7 @@ def test_every_part_of_an_explanation_is_on_the_page() -> None:
 def test_text_from_outside_stays_text() -> None:
     found = outline(page_of(HOSTILE))
     assert "script" not in found.tags
-    assert "".join(found.words).count(HOSTILE) == 17
+    assert "".join(found.words).count(HOSTILE) == 18
     assert found.titles[0] == f"{HOSTILE}: {HOSTILE}"
     assert found.tags == outline(page_of("ada")).tags
 

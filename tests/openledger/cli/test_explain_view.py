@@ -89,6 +89,11 @@ def test_tables_without_names_of_keys_fit_a_terminal(
     ]
 
 
+def test_a_page_does_not_call_verified_what_was_not_checked() -> None:
+    page = View(quoting(b"say no"), {}, (), ()).page(["sums", "not checked: the entry", "not checked without: codes"])
+    assert (page.verified, page.unchecked) == (["sums"], ["the entry", "without: codes"])
+
+
 def test_programs_get_all_that_the_tables_have() -> None:
     view = replace(
         View(quoting(b"say no"), {BOB: "bob"}, (), (), ("python-helper version 2",)), pieces=(("y ", "bob", "n"),)
