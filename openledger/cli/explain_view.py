@@ -119,12 +119,12 @@ class View:
         ]
 
     def rules(self) -> list[str]:
-        """A sentence on every layer with a rule of payout: what a share is made of."""
+        """What a share is made of: a sentence on every rule of payout, with the layers that have it."""
         from attribution.document import PolicyPart
         from attribution.page import show_share
         from attribution.shares import OWNER
 
-        found = []
+        layers: dict[str, list[str]] = {}
         for number, layer in enumerate(self.document.layers, start=1):
             policy = layer.policy
             if not isinstance(policy, PolicyPart) or not layer.own_ppb:
@@ -139,8 +139,11 @@ class View:
             elif policy.score_unit == OWNER:
                 parts += "; scores of an owner are summed before those below zero are cut off, so the part of one of "
                 parts += "its rows may exceed its own"
-            found.append(f"share, layer {number}: {parts}")
-        return found
+            layers.setdefault(parts, []).append(str(number))
+        return [
+            f"share, layer{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}: {parts}"
+            for parts, numbers in layers.items()
+        ]
 
     def coverage(self) -> list[str]:
         """A sentence on every layer with spans: of how much of the output its shares by spans speak."""

@@ -89,6 +89,26 @@ def test_tables_without_names_of_keys_fit_a_terminal(
     ]
 
 
+def test_layers_with_one_rule_of_payout_share_a_sentence() -> None:
+    document = quoting(b"say no")
+    top = document.layers[0]
+    assert top.policy
+    flat = msgspec.structs.replace(top, policy=msgspec.structs.replace(top.policy, kappa_ppb=0))
+    owners = msgspec.structs.replace(top, policy=msgspec.structs.replace(top.policy, score_unit="owner"))
+    spans = msgspec.structs.replace(top, gradients=msgspec.UNSET)
+    unused = msgspec.structs.replace(top, attribution_used=0)
+    layers = (top, flat, top, owners, spans, unused)
+    half = "50.00 % by gradients, 50.00 % by the number of rows used"
+    cut = "scores of an owner are summed before those below zero are cut off"
+    assert View(msgspec.structs.replace(document, layers=layers), {}, (), ()).rules() == [
+        f"share, layers 1, 3: {half}",
+        "share, layer 2: 0.00 % by gradients, 50.00 % by the number of rows used",
+        f"share, layer 4: {half}; {cut}, so the part of one of its rows may exceed its own",
+        "share, layer 5: 50.00 % by spans, the rest to the pool",
+        "share, layer 6: by the number of rows used alone, the scores say too little",
+    ]
+
+
 def test_a_page_does_not_call_verified_what_was_not_checked() -> None:
     page = View(quoting(b"say no"), {}, (), ()).page(["sums", "not checked: the entry", "not checked without: codes"])
     assert (page.verified, page.unchecked) == (["sums"], ["the entry", "without: codes"])
