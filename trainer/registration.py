@@ -1,7 +1,8 @@
 """Whose rows, and who was first: what an index says of rows, against the records of the chain.
 
 Whose: every row of an index, and of a span, belongs to a contribution in the inputs that the entry recorded, and its
-owner is the contributor that the chain names; no contribution has more rows than it registered. A span is credited to
+owner is the contributor that the chain names; no contribution has more rows than it registered. The rows of an index
+are those that the entry says it consumed: as many, and with the root that it recorded of them. A span is credited to
 owners who have it.
 
 First: an index says in which order its rows were registered, and credits the first of those that are alike. Its codes
@@ -13,12 +14,13 @@ Contributions are compared, not rows of one contribution: those have one owner.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
-from abci_app.modules.models_records import StoredEntry
+from abci_app.hashing import list_root
+from abci_app.modules.models_records import Input, StoredEntry
 from attribution.code_copies import COPIES
 from attribution.document import Explanation, LayerPart, SpanPart
 from attribution.evidence import LeafList, contribution_of, owner_of
@@ -64,22 +66,17 @@ def check_registration(
         listed = leaves.get(entry_id)
         if listed is None and not isinstance(layer.spans, SpanPart):
             continue
-        records = contributions_of(version_of, stored[entry_id])
+        inputs = stored[entry_id].entry.inputs
+        versions = [version_of(item.datanet_id.hex(), item.version) for item in inputs]
+        records = {record.contribution_id: record for version in versions for record in version.contributions}
         place = f"layers[{number}]"
         check_spans(records, layer, f"{place}.spans")
         if listed is not None:
             check_owners(records, listed.keys, f"{place}.gradients")
+            check_rows(inputs, versions, listed, f"{place}.gradients")
             copies += check_order(records, listed, f"{place}.gradients")
             rows += len(listed.keys)
     return Registered(rows, copies)
-
-
-def contributions_of(
-    version_of: Callable[[str, int], DatanetVersion], stored: StoredEntry
-) -> dict[bytes, ContributionRecord]:
-    """All contributions in the inputs of an entry, by id."""
-    versions = [version_of(item.datanet_id.hex(), item.version) for item in stored.entry.inputs]
-    return {record.contribution_id: record for version in versions for record in version.contributions}
 
 
 def check_owners(records: Mapping[bytes, ContributionRecord], keys: Sequence[bytes], place: str) -> None:
@@ -92,6 +89,27 @@ def check_owners(records: Mapping[bytes, ContributionRecord], keys: Sequence[byt
             raise NotVerified(
                 f"{place}: {count} rows of contribution {contribution_id.hex()}, which registered {registered}; "
                 f"{_WARNING}"
+            )
+
+
+def check_rows(inputs: Sequence[Input], versions: Sequence[DatanetVersion], listed: LeafList, place: str) -> None:
+    """The rows are those that the entry's inputs say were consumed; raises `NotVerified`.
+
+    Their root needs their order within a contribution, which an index with more rows than are compared does not say;
+    and of rows that two inputs share it cannot be told which of the two used them.
+    """
+    owned = [{record.contribution_id for record in version.contributions} for version in versions]
+    if len(set[bytes]().union(*owned)) < sum(map(len, owned)):
+        return
+    order = listed.commitment.copies.order
+    rank = {leaf: at for at, leaf in enumerate(order)}
+    numbers = sorted(range(len(listed.keys)), key=lambda leaf: (contribution_of(listed.keys[leaf]), rank.get(leaf, 0)))
+    for at, (item, contributions) in enumerate(zip(inputs, owned, strict=True)):
+        rows = [listed.keys[leaf][:32] for leaf in numbers if contribution_of(listed.keys[leaf]) in contributions]
+        if len(rows) != item.rows_used or (order and list_root("rows-used", rows) != item.rows_used_root):
+            raise NotVerified(
+                f"{place}: {len(rows)} rows of input {at}; they are not the {item.rows_used} that the entry says it "
+                f"consumed; {_WARNING}"
             )
 
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from abci_app.hashing import list_root
 from abci_app.modules.models_records import (
     Admission,
     Attribution,
@@ -19,8 +20,9 @@ from abci_app.modules.models_records import (
     Run,
     StoredEntry,
 )
+from abci_app.types import PPB
 from attribution.code_clusters import find_copies
-from attribution.code_copies import DEFAULT_COSINE_PPB, CodeCopies
+from attribution.code_copies import DEFAULT_COSINE_PPB, OFF_PPB, CodeCopies
 from attribution.document import Explanation, SpanPart
 from attribution.evidence import LeafList
 from attribution.explanation import leaves_of
@@ -31,7 +33,7 @@ from tests.attribution.explained import SECOND as SECOND_ENTRY
 from tests.attribution.explained import Story, tell
 from tests.attribution.small_index import committed, key
 from trainer.dataset import ContributionRecord, DatanetVersion
-from trainer.registration import Registered, check_order, check_registration
+from trainer.registration import Registered, check_order, check_registration, check_rows
 
 FIRST, SECOND, THIRD = key(3), key(2), key(1)
 Place = tuple[int, bytes, int]
@@ -99,12 +101,18 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     return tell(tmp_path_factory.mktemp("spans"))
 
 
-def stored() -> StoredEntry:
-    inputs = (Input(key(70), 3, 10**9, 4, bytes(32)),)
+def stored(leaves: LeafList | None = None) -> StoredEntry:
+    """An entry that consumed these rows."""
+    rows = [] if leaves is None else [name[:32] for name in leaves.keys]
+    inputs = (Input(key(70), 3, 10**9, len(rows), list_root("rows-used", rows)),)
     output = Output(key(1), key(1), 1, "safetensors")
     entry = Entry(EntryKind.LORA, (), inputs, b"", key(1), output, Attribution(3, key(1)))
     admission = Admission(2, 1, 1, key(1), 1, 1, key(1), InheritanceSchedule(0, 0, 0))
     return StoredEntry(entry, admission, Run(1, 2, b"", "", "", 0), key(1), 1, b"")
+
+
+def entries_of(story: Story) -> dict[bytes, StoredEntry]:
+    return {entry_id: stored(leaves) for entry_id, leaves in leaves_of(story.document).items()}
 
 
 def owners_of(story: Story) -> dict[bytes, bytes]:
@@ -114,15 +122,13 @@ def owners_of(story: Story) -> dict[bytes, bytes]:
 
 def check(story: Story, owners: dict[bytes, bytes], document: Explanation | None = None) -> Registered:
     shown = document or story.document
-    entries = dict.fromkeys((FIRST_ENTRY, SECOND_ENTRY), stored())
-    return check_registration(Chain(owners), shown, entries, leaves_of(shown))
+    return check_registration(Chain(owners), shown, entries_of(story), leaves_of(shown))
 
 
 def test_rows_spans_and_copies_of_all_layers_are_compared_with_the_inputs_of_their_entries(story: Story) -> None:
     chain = Chain(owners_of(story))
-    entries = dict.fromkeys((FIRST_ENTRY, SECOND_ENTRY), stored())
     rows = len(story.first.rows) + len(story.second.rows)
-    found = check_registration(chain, story.document, entries, leaves_of(story.document))
+    found = check_registration(chain, story.document, entries_of(story), leaves_of(story.document))
     assert (found, chain.asked) == (Registered(rows, 0), [(key(70).hex(), 3)])
     given = leaves_of(story.document, story.evidence)
     assert given == leaves_of(story.document)
@@ -149,6 +155,31 @@ def test_more_rows_than_were_registered_are_refused(story: Story) -> None:
     listed = {SECOND_ENTRY: LeafList(many.commitment, many.keys)}
     with pytest.raises(NotVerified, match=r"layers\[0\].gradients: 21 rows of contribution 0+c8, which registered 20;"):
         check_registration(Chain(owners_of(story)), story.document, {SECOND_ENTRY: stored()}, listed)
+
+
+def test_rows_that_the_entry_did_not_consume_are_refused(story: Story) -> None:
+    """The entry recorded how many rows it consumed and their root, in the order of the chain."""
+    entries, given = entries_of(story), leaves_of(story.document)
+    used = story.second.rows
+    others = committed((*used[:-1], (used[-1][0], bytes(32), used[-1][2])), story.second.codes)
+    fewer = committed(used[:-1], story.second.codes[:-1])
+    turned = committed(used, story.second.codes, CodeCopies(PPB // 2, "compared", tuple(range(len(used)))[::-1], ()))
+    for index in (others, fewer, turned):
+        listed = given | {SECOND_ENTRY: LeafList(index.commitment, index.keys)}
+        wanted = rf"layers\[0\].gradients: \d+ rows of input 0; they are not the {len(used)} that the entry says"
+        with pytest.raises(NotVerified, match=wanted):
+            check_registration(Chain(owners_of(story)), story.document, entries, listed)
+
+
+def test_without_an_order_rows_are_counted_and_of_inputs_that_share_rows_nothing_is_said(story: Story) -> None:
+    index = committed(story.second.rows, story.second.codes, CodeCopies(OFF_PPB, "off", (), ()))
+    listed = LeafList(index.commitment, index.keys)
+    version = Chain(owners_of(story)).datanet_version("", 3)
+    inputs = stored(listed).entry.inputs
+    check_rows([msgspec.structs.replace(inputs[0], rows_used_root=bytes(32))], [version], listed, "here")
+    with pytest.raises(NotVerified, match="here: 15 rows of input 0; they are not the 14 that the entry says"):
+        check_rows([msgspec.structs.replace(inputs[0], rows_used=14)], [version], listed, "here")
+    check_rows([msgspec.structs.replace(inputs[0], rows_used=14)] * 2, [version] * 2, listed, "here")
 
 
 def with_match(document: Explanation, **changes: str) -> Explanation:
