@@ -21,7 +21,7 @@ from typing import Protocol
 
 from abci_app.hashing import list_root
 from abci_app.modules.models_records import Input, StoredEntry
-from attribution.code_copies import COPIES
+from attribution.code_copies import COMPARED, COPIES
 from attribution.document import Explanation, LayerPart, SpanPart
 from attribution.evidence import LeafList, contribution_of, owner_of
 from openledger.errors import NotVerified
@@ -46,10 +46,14 @@ class VersionSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What the chain says of the rows behind an explanation: so many rows, so many of them copies."""
+    """What the chain says of the rows behind an explanation: so many rows, so many of them copies.
+
+    `not_compared`: why copies were not looked for in an index (attribution.code_copies), of each where they were not.
+    """
 
     rows: int
     copies: int
+    not_compared: tuple[str, ...] = ()
 
 
 def check_registration(
@@ -76,7 +80,8 @@ def check_registration(
             check_rows(inputs, versions, listed, f"{place}.gradients")
             copies += check_order(records, listed, f"{place}.gradients")
             rows += len(listed.keys)
-    return Registered(rows, copies)
+    outcomes = [listed.commitment.copies.outcome for listed in leaves.values()]
+    return Registered(rows, copies, tuple([outcome for outcome in outcomes if outcome != COMPARED]))
 
 
 def check_owners(records: Mapping[bytes, ContributionRecord], keys: Sequence[bytes], place: str) -> None:

@@ -172,6 +172,7 @@ def _check(
         found = "" if missing else "found again, "
         copies = f"rows that are copies by their codes, {registered.copies}"
         lines.append(f"{copies}: {found}each registered after the row it is like")
+        lines += [f"not checked: copies by their codes were not looked for: {why}" for why in registered.not_compared]
     if repeat:
         lines += _check_span_indexes(document, explainer)
         lines += explainer.reexecute(document)

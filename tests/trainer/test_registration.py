@@ -176,6 +176,10 @@ def test_without_an_order_rows_are_counted_and_of_inputs_that_share_rows_nothing
     listed = LeafList(index.commitment, index.keys)
     version = Chain(owners_of(story)).datanet_version("", 3)
     inputs = stored(listed).entry.inputs
+    entries = entries_of(story) | {SECOND_ENTRY: stored(listed)}
+    given = leaves_of(story.document) | {SECOND_ENTRY: listed}
+    found = check_registration(Chain(owners_of(story)), story.document, entries, given)
+    assert found == Registered(len(story.first.rows) + len(story.second.rows), 0, ("off",))
     check_rows([msgspec.structs.replace(inputs[0], rows_used_root=bytes(32))], [version], listed, "here")
     with pytest.raises(NotVerified, match="here: 15 rows of input 0; they are not the 14 that the entry says"):
         check_rows([msgspec.structs.replace(inputs[0], rows_used=14)], [version], listed, "here")
