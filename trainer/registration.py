@@ -10,7 +10,7 @@ show that no two credited rows are alike, and that every copy is like the row th
 shows that this row was registered earlier. Together they leave one choice: taken in the order of the chain, whatever is
 like an earlier credited row is a copy, and nothing else is.
 
-Contributions are compared, not rows of one contribution: those have one owner.
+Contributions are compared one by one; the order of rows within one is that of the root of consumed rows.
 """
 
 from collections import Counter
