@@ -10,8 +10,6 @@ checked without the others. A file has one form for one content, so that its SHA
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -22,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attribution.errors import AttributionError
+from openledger.files import replacing
 from openledger.manifest import ManifestError, to_json
 
 MAGIC = b"openledger-arrays/1\n"
@@ -123,20 +122,9 @@ def write_arrays(path: Path, arrays: Mapping[str, Array], about: Any = "") -> No
 
 
 def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file beside its place, flush it to the disk, and move it there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".incoming-")
-    try:
-        with os.fdopen(descriptor, "wb") as sink:
-            for chunk in chunks:
-                sink.write(chunk)
-            sink.flush()
-            os.fsync(sink.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """Write a file in one step, from pieces that need not be in memory together."""
+    with replacing(path) as sink:
+        sink.writelines(chunks)
 
 
 def read_whole(path: Path, field: str, max_bytes: int) -> bytes:

@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from openledger.cli.context import Context, load_settings, printable
+from openledger.cli.context import OUTPUTS, Context, load_settings, printable
 from openledger.errors import UsageError
 from openledger.exit_codes import MEANINGS, ExitCode
 
@@ -85,7 +85,12 @@ def _run(words: list[str]) -> int:
     for module in _NEEDED_BY_OTHER_PROCESSES.get(rest[0], ()):
         if find_spec(module) is None:
             raise UsageError(_not_installed(module))
-    parsed.context = Context(load_settings(flags))
+    try:
+        parsed.context = Context(load_settings(flags))
+    except UsageError as error:
+        if rest[0] == "explain" and flags["output"] not in (None, *OUTPUTS):
+            raise UsageError(f"{error}; an output to explain goes with --answer") from None
+        raise
     return int(parsed.run(parsed) or ExitCode.OK)
 
 

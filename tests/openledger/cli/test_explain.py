@@ -35,6 +35,12 @@ def test_people_see_contributors_layers_rows_spans_and_what_was_verified(capsys:
     assert "every integer equal" in page
 
 
+def test_an_output_given_as_the_form_of_answers_is_told_where_to_go(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "--model", "second", "--prompt", "a", "--output", "They did it."]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert said == "error: output 'They did it.': use table or json; an output to explain goes with --answer\n"
+
+
 def test_a_written_explanation_verifies_and_a_forged_one_names_the_field(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
