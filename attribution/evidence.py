@@ -150,8 +150,20 @@ class IndexEvidence:
         return {owner: counts.get(owner, 0) for owner in self.owners}
 
     def row_scores(self, query: Int16Array) -> list[int] | None:
-        """Score of every row in the order of the leaves, or None without codes."""
-        return None if self.codes is None else row_scores(np.asarray(self.codes), query).tolist()
+        """Score of every row in the order of the leaves, or None without codes; those of the last query are kept."""
+        if self.codes is None:
+            return None
+        asked = query.tobytes()
+        if asked not in self._last_scores:
+            scores = row_scores(np.asarray(self.codes), query).tolist()
+            self._last_scores.clear()
+            self._last_scores[asked] = scores
+        return self._last_scores[asked]
+
+    @cached_property
+    def _last_scores(self) -> dict[bytes, list[int]]:
+        """By codes of the query: what is shown, what is paid and what is verified ask for the same, one by one."""
+        return {}
 
 
 def owner_of(key: bytes) -> bytes:

@@ -21,9 +21,16 @@ from attribution.commitment import ItemProof
 from attribution.document import ContributionLine, Explanation, GradientPart, from_base64
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
-from attribution.evidence import IndexEvidence, best_rows
+from attribution.evidence import IndexEvidence
 from attribution.explanation import explain
-from attribution.explanation_parts import Exchange, LayerInputs, contributions_to_show, embeddable, reached
+from attribution.explanation_parts import (
+    Exchange,
+    LayerInputs,
+    contributions_to_show,
+    embeddable,
+    reached,
+    rows_to_show,
+)
 from attribution.index import Index
 from attribution.precision import PRECISIONS, Precision
 from attribution.query import at_checkpoints, deviation, query_codes, query_tokens
@@ -147,8 +154,7 @@ class Explainer:
         contributions: tuple[ContributionLine, ...] = ()
         if indexes.gradients is not None and evidence is not None:
             query = self.query_codes(entry_id, exchange)
-            numbers = best_rows(evidence.row_scores(query.values) or [], evidence.leader_of, rows)
-            proofs = [indexes.gradients.prove_leaf(number) for number in numbers]
+            proofs = [indexes.gradients.prove_leaf(number) for number in rows_to_show(evidence, query, rows)]
             contributions = contributions_to_show(evidence, query, SHOWN_CONTRIBUTIONS)
         span_proof = prove_spans(indexes.spans, exchange.output_ids) if indexes.spans is not None else None
         return LayerInputs(
