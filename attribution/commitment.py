@@ -166,6 +166,11 @@ class IndexCommitment:
             raise AttributionError(f"commitment.{name}", "must state the size of a file")
         return _digest(value["sha256"], f"commitment.{name}"), size
 
+    def checkpoint(self, number: int) -> bytes:
+        """Tensor digest of the adapter at a checkpoint."""
+        place = f"checkpoint/{number:04d}"
+        return _digest(_json_part(self._part(place), place, {"tensors"})["tensors"], f"commitment.{place}")
+
     def check(self) -> None:
         """Every part is there, well-formed and fits the parameters; raises `AttributionError` with the part."""
         parameters = self.parameters
@@ -181,8 +186,7 @@ class IndexCommitment:
         for number in range(parameters.checkpoints):
             self.file(f"basis/{number:04d}")
             self.file(f"scales/{number:04d}")
-            place = f"checkpoint/{number:04d}"
-            _digest(_json_part(self._part(place), place, {"tensors"})["tensors"], f"commitment.{place}")
+            self.checkpoint(number)
         if len(self.build) != HASH_BYTES:
             raise AttributionError("commitment.build", "must be a digest")
         known = {"about", "build", "parameters", COPIES, LEAVES, DATASET, OWNERS} | {

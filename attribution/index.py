@@ -43,6 +43,7 @@ from attribution.features import FeatureMap
 from attribution.index_files import read_whole
 from attribution.map_files import read_feature_map
 from attribution.parameters import IndexParameters
+from attribution.precision import PRECISIONS, Precision
 from openledger.manifest import MAX_MANIFEST_BYTES, PartProof
 
 COMMITMENT_FILE = "commitment.bin"
@@ -113,6 +114,11 @@ class Index:
     def copies(self) -> CodeCopies:
         """Which leaves are credited through another one; `verify` finds them again."""
         return self.commitment.copies
+
+    @property
+    def precision(self) -> Precision:
+        """In which its codes are defined."""
+        return next(known for known in PRECISIONS if known == self.parameters.precision)
 
     @cached_property
     def feature_map(self) -> FeatureMap:

@@ -15,11 +15,10 @@ from random import SystemRandom
 from attribution.codes import Codes
 from attribution.errors import AttributionError
 from attribution.index import Index
-from attribution.precision import PRECISIONS
 from attribution.query import Deviation, at_checkpoints, deviation, leaf_codes
 from trainer.adapted_model import AdaptedModel
 from trainer.indexed_rows import IndexedRow
-from trainer.indexes import ADAPTERS_FOLDER
+from trainer.indexes import adapters_of
 from trainer.train import ADAPTER_FILE
 
 AUDITED_ROWS = 8
@@ -56,16 +55,13 @@ def audit_index(
     Raises `AttributionError` with the first part that does not hold.
     """
     index.verify()
-    recorded = [index.folder / ADAPTERS_FOLDER / f"{number:04}" for number in range(index.parameters.checkpoints)]
-    manifest = index.commitment.manifest
-    digests = [bytes.fromhex(manifest.json(f"checkpoint/{at:04}")["tensors"]) for at in range(len(recorded))]
-    precision = next(known for known in PRECISIONS if known == index.parameters.precision)
+    recorded, digests = adapters_of(index)
     model = AdaptedModel.open(base_folder, adapters[-1]).model
     farthest = Deviation(0.0, 0.0)
     numbers = audited_rows(len(rows), limit)
     for number in numbers:
         models = at_checkpoints(model, recorded, digests)
-        values = leaf_codes(models, index.feature_map, rows[number].tokens, precision)
+        values = leaf_codes(models, index.feature_map, rows[number].tokens, index.precision)
         exponent = index.parameters.exponent
         apart = deviation(Codes(values, exponent), Codes(index.codes[number], exponent))
         # Rows with small gradients have small codes, of which one more is relatively much.

@@ -32,7 +32,6 @@ from attribution.explanation_parts import (
     rows_to_show,
 )
 from attribution.index import Index
-from attribution.precision import PRECISIONS, Precision
 from attribution.query import at_checkpoints, deviation, query_codes, query_tokens
 from attribution.span_index import SpanIndex
 from attribution.span_proof import prove_spans
@@ -44,7 +43,7 @@ from trainer.adapted_model import AdaptedModel, open_tokenizer
 from trainer.audit import BAND, MAX_CODE_DIFFERENCE
 from trainer.base_model import cache_home
 from trainer.explain_facts import KnownEntries
-from trainer.indexes import ADAPTERS_FOLDER
+from trainer.indexes import adapters_of
 from trainer.publish import from_entry
 from trainer.registration import ContributionSource
 from trainer.train import CONFIG_FILE
@@ -178,7 +177,7 @@ class Explainer:
         tokens = query_tokens(exchange.prompt_ids, exchange.output_ids)
         self._model(entry_id).check_length(len(tokens.ids))
         try:
-            return query_codes(self.models(entry_id), index.feature_map, tokens, precision_of(index))
+            return query_codes(self.models(entry_id), index.feature_map, tokens, index.precision)
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, RuntimeError) and not _NO_MEMORY.search(str(error)):
                 raise
@@ -191,12 +190,7 @@ class Explainer:
         index = self.indexes(entry_id).gradients
         if index is None:
             raise UsageError(f"entry {_shown(entry_id)} has no gradient index")
-        numbers = range(index.parameters.checkpoints)
-        folders = [index.folder / ADAPTERS_FOLDER / f"{number:04}" for number in numbers]
-        digests = [
-            bytes.fromhex(index.commitment.manifest.json(f"checkpoint/{number:04}")["tensors"]) for number in numbers
-        ]
-        return at_checkpoints(self._model(entry_id).model, folders, digests)
+        return at_checkpoints(self._model(entry_id).model, *adapters_of(index))
 
     def reexecute(self, document: Explanation, band: float = BAND) -> list[str]:
         """Compute all query codes of a document again; one line a layer. Raises `NotVerified` outside of the band."""
@@ -309,8 +303,3 @@ def row_text(source: ContributionSource, store: ContentStore, contribution_id: b
 
 def _shown(entry_id: bytes) -> str:
     return f"{encode_id('olrun', entry_id)[:20]}…"
-
-
-def precision_of(index: Index) -> Precision:
-    """In which its codes are defined."""
-    return next(known for known in PRECISIONS if known == index.parameters.precision)

@@ -122,6 +122,18 @@ def _inputs_digest(run: TrainedRun, rows: Sequence[IndexedRow], places: Sequence
     return hasher.hexdigest()
 
 
+def adapters_of(index: Index) -> tuple[list[Path], list[bytes]]:
+    """Folder and committed tensor digest of the adapter at every checkpoint of an index; the folders are unchecked."""
+    numbers = range(index.parameters.checkpoints)
+    folders = [adapter_folder(index.folder, number) for number in numbers]
+    return folders, [index.commitment.checkpoint(number) for number in numbers]
+
+
+def adapter_folder(index_folder: Path, number: int) -> Path:
+    """Where an index keeps the adapter of a checkpoint."""
+    return index_folder / ADAPTERS_FOLDER / f"{number:04}"
+
+
 def policy_of(payout: Payout) -> PayoutPolicy:
     """The recipe's rules; without a pool, what nobody explains goes to the chain's treasury. Raises `UsageError`."""
     pool: bytes = TREASURY_ACCOUNT
@@ -161,7 +173,7 @@ def _gradient_index(
         examples, run.adapters, adapted.load, settings, folder, source=source, progress=progress, say=say
     )
     for number, adapter in enumerate(run.adapters):
-        shutil.copytree(adapter, folder / ADAPTERS_FOLDER / f"{number:04}", dirs_exist_ok=True)
+        shutil.copytree(adapter, adapter_folder(folder, number), dirs_exist_ok=True)
     return index
 
 

@@ -31,7 +31,7 @@ from openledger.content import ContentStore
 from openledger.errors import UsageError
 from trainer.environment import code_digest, library_versions, make_deterministic
 from trainer.examples import padding_id_of, tokenise
-from trainer.explain import Explainer, precision_of
+from trainer.explain import Explainer
 from trainer.explain_facts import KnownEntries
 from trainer.indexed_rows import IndexedRow, indexed_rows
 from trainer.recipe import Recipe
@@ -195,7 +195,7 @@ def committed_scores(
     columns = []
     entry_id = explainer.entries.facts.entry_id
     for number, tokens in enumerate(run.queries, 1):
-        query = query_codes(explainer.models(entry_id), index.feature_map, tokens, precision_of(index))
+        query = query_codes(explainer.models(entry_id), index.feature_map, tokens, index.precision)
         # Queries have exponents of their own; ranks within a query do not depend on them.
         columns.append(np.ldexp(row_scores(index.codes, query.values).astype(np.float64), -query.exponent))
         progress(number, len(run.queries))

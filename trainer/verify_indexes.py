@@ -148,7 +148,7 @@ def _differences(
         found = _changed("", _policy(recorded), _policy(built.commitment))
         for name, folder in built.folders.items():
             theirs = comparable(name, _recorded_parts(name, recorded.roots[name], store))
-            ours = comparable(name, _parts(name, (folder / _FILES[name]).read_bytes()))
+            ours = comparable(name, _commitment(name, (folder / _FILES[name]).read_bytes()).manifest.parts)
             found += _changed(f"{name}/", theirs, ours)
     except (ContentError, AttributionError) as error:
         raise _Unreadable(f"the recorded commitment cannot be read: {error}") from error
@@ -165,16 +165,14 @@ _LIMITS = {GRADIENTS: MAX_MANIFEST_BYTES, SPANS: MAX_COMMITMENT_BYTES}
 
 def _recorded_parts(name: str, root: bytes, store: ContentStore) -> Mapping[str, bytes]:
     """Parts of a recorded index, shown to be those of its root."""
-    data = get_index_file(store, root, _FILES[name], _LIMITS[name])
-    commitment = IndexCommitment.decode(data) if name == GRADIENTS else SpanCommitment.decode(data)
+    commitment = _commitment(name, get_index_file(store, root, _FILES[name], _LIMITS[name]))
     if commitment.root != root:
         raise AttributionError(name, f"what is stored for root {root.hex()[:16]}… has another root")
     return commitment.manifest.parts
 
 
-def _parts(name: str, data: bytes) -> Mapping[str, bytes]:
-    commitment = IndexCommitment.decode(data) if name == GRADIENTS else SpanCommitment.decode(data)
-    return commitment.manifest.parts
+def _commitment(name: str, data: bytes) -> IndexCommitment | SpanCommitment:
+    return IndexCommitment.decode(data) if name == GRADIENTS else SpanCommitment.decode(data)
 
 
 def _without_floats(name: str, parts: Mapping[str, bytes]) -> Mapping[str, bytes]:
