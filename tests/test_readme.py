@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 
-from openledger.cli.main import build_parser, split_global_options
+from openledger_cli.main import build_parser, split_global_options
 from tests.readme import ROOT, shell_lines, text, tour_commands
 from tests.tidy.repository import tracked_files
 
@@ -47,8 +47,8 @@ def _check_script(words: list[str]) -> None:
 
 
 def test_the_files_that_the_tour_names_are_those_that_the_demo_writes() -> None:
-    from openledger.cli.demo.stage import BUNDLE_FILE, KEPT_PID
-    from openledger.cli.demo.story import SETTINGS_FILE
+    from openledger_cli.demo.stage import BUNDLE_FILE, KEPT_PID
+    from openledger_cli.demo.story import SETTINGS_FILE
 
     named = set(re.findall(r"build/demo/([\w./-]+\w)", text()))
     written = {BUNDLE_FILE, KEPT_PID, SETTINGS_FILE, "clash.yaml", "net/node0/config/genesis.json"}

@@ -76,7 +76,7 @@ def _verify_offline(path: Path, home: Path, *options: str) -> tuple[int, dict[st
         "import socket, sys\n"
         "def refuse(*_): raise OSError('no network here')\n"
         "socket.socket.connect = refuse\n"
-        "from openledger.cli.main import main\n"
+        "from openledger_cli.main import main\n"
         "code = main(sys.argv[1:])\n"
         "loaded = {'torch', 'plyvel'} & set(sys.modules)\n"
         "sys.exit(code if not loaded else f'{loaded} were loaded')\n"

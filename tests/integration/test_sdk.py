@@ -20,7 +20,6 @@ from abci_app.modules.models_records import CreateModel, EntryKind, RecordRuns, 
 from node import cometbft
 from node.devnet import Devnet
 from openledger.async_client import AsyncClient
-from openledger.cli.main import main
 from openledger.client import Client
 from openledger.errors import NodeUnreachable, TransactionFailed
 from openledger.exit_codes import ExitCode
@@ -29,6 +28,7 @@ from openledger.light.anchors import parse_genesis
 from openledger.light.results import Settings
 from openledger.light_client import LightClient
 from openledger.wallet import Wallet
+from openledger_cli.main import main
 from tests.abci_app.modules import drafts
 
 pytestmark = pytest.mark.integration

@@ -17,12 +17,12 @@ from abci_app.types import PPB
 from node import cometbft
 from node.devnet import Devnet
 from openledger.artefact import describe_artefact
-from openledger.cli.main import main
 from openledger.client import Client
 from openledger.content import ContentStore
 from openledger.exit_codes import ExitCode
 from openledger.keys.signer import Signer
 from openledger.wallet import Wallet
+from openledger_cli.main import main
 from tests.trainer.on_chain import fill_chain, publish_base
 from tests.trainer.tiny import RECIPE
 from trainer.publish import ClientLedger

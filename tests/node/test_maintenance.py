@@ -16,8 +16,8 @@ from node.home import Home
 from node.leveldb_store import LevelDBStore
 from node.maintenance import MAX_FAULTS_SHOWN, check
 from node.run import open_store
-from openledger.cli.main import main
 from openledger.exit_codes import ExitCode
+from openledger_cli.main import main
 from tests.abci_app.chain import Chain, accounts_with
 from tests.abci_app.signing import Signer
 

@@ -67,8 +67,8 @@ PROGRAMS = {
     "the light client": "import openledger.light_client, openledger.light.session; code = 0",
     "client, wallet and bundles": "import openledger; openledger.Client, openledger.AsyncClient, openledger.Wallet\n"
     "import openledger.bundle, openledger.provenance; code = 0",
-    "a lineage in words": "import openledger.cli.lineage, openledger.cli.lineage_tree, trainer.describe; code = 0",
-    "every query and message": "from openledger.cli.main import build_parser\n"
+    "a lineage in words": "import openledger_cli.lineage, openledger_cli.lineage_tree, trainer.describe; code = 0",
+    "every query and message": "from openledger_cli.main import build_parser\n"
     "for group in ('tx', 'query', 'keys', 'verify', 'status'): build_parser(group)\ncode = 0",
 }
 
@@ -82,7 +82,7 @@ def test_the_light_install_is_enough(program: str) -> None:
 def test_a_bundle_is_verified_with_the_light_install(files: dict[str, str]) -> None:
     program = (
         "import time; now = int(sys.argv.pop()); time.time_ns = lambda: now\n"
-        "from openledger.cli.main import main; code = main(sys.argv[1:])"
+        "from openledger_cli.main import main; code = main(sys.argv[1:])"
     )
     words = ["verify", files["bundle"], "--genesis", files["genesis"], "--home", files["home"], files["now"]]
     done = run_light(program, *words)
@@ -101,7 +101,7 @@ def test_a_bundle_is_verified_with_the_light_install(files: dict[str, str]) -> N
 def test_a_command_that_needs_more_says_how_to_get_it(
     words: list[str], module: str, level: str, tmp_path: Path
 ) -> None:
-    program = "from openledger.cli.main import main; code = main(sys.argv[1:])"
+    program = "from openledger_cli.main import main; code = main(sys.argv[1:])"
     done = run_light(program, *words, "--home", str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (

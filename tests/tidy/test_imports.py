@@ -13,6 +13,7 @@ from tests.tidy.repository import ROOT, tracked_files
 EXTRAS = {
     "abci_app": [],
     "openledger": [],
+    "openledger_cli": ["node", "ml"],
     "attribution": ["ml"],
     "node": ["node"],
     "trainer": ["ml"],

@@ -1,0 +1,132 @@
+"""`openledger genesis`: fill and check a chain's genesis document, alone or with several parties."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from openledger.amounts import parse_amount, show_amount
+from openledger_cli.node import add_command, home_of, report
+
+_EXAMPLES = """\
+alone:
+  openledger node init --chain-id dev-1
+  openledger genesis add-account alice 1000OPEN
+  openledger genesis add-validator --name me
+  openledger node start
+
+several parties: each runs `node init` with the same chain id and then
+  openledger genesis add-validator --name bob --peer-address bob.example:26656 --file bob.json
+and sends bob.json to the coordinator, who runs
+  openledger genesis collect bob.json carol.json
+  openledger genesis validate
+and sends config/genesis.json to all; each puts it in its home and runs `genesis collect` with all the files once.
+"""
+
+
+_ADD_ACCOUNT_EXAMPLES = """\
+examples:
+  openledger genesis add-account alice 1000OPEN
+  openledger genesis add-account alice 5000nopen --role registrar --role reviewer --name "Alice Ltd"
+
+What is left of the supply stays with the treasury account.
+"""
+_ADD_VALIDATOR_EXAMPLES = """\
+examples:
+  openledger genesis add-validator --name me
+  openledger genesis add-validator --name bob --power 20 --peer-address bob.example:26656 --file bob.json
+
+The declaration is signed with the home's validator key, so nobody can declare a key that is not theirs.
+"""
+_COLLECT_EXAMPLES = """\
+examples:
+  openledger genesis collect bob.json carol.json
+
+Also writes the other nodes' addresses into persistent_peers of config/config.toml. Collecting the same files gives
+the same document in every home.
+"""
+_VALIDATE_EXAMPLES = """\
+examples:
+  openledger genesis validate
+  openledger genesis validate --output json
+
+Parties that see the same sha256 start the same chain.
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command group."""
+    group = subparsers.add_parser(
+        "genesis",
+        help="fill and check a chain's genesis document",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = group.add_subparsers(dest="genesis_command", required=True, metavar="COMMAND")
+
+    account = add_command(commands, "add-account", "give an account a balance", _ADD_ACCOUNT_EXAMPLES, _add_account)
+    account.add_argument("account", help="open1..., 64 hex digits, or the name of one of your keys")
+    account.add_argument("amount", help="such as 1000OPEN or 5000nopen")
+    account.add_argument(
+        "--role", action="append", default=[], help="also make it a member with this role (repeatable)"
+    )
+    account.add_argument("--name", default="", help="the member's name")
+
+    words = "declare this home's validator, signed with its key"
+    validator = add_command(commands, "add-validator", words, _ADD_VALIDATOR_EXAMPLES, _add_validator)
+    validator.add_argument("--name", required=True)
+    validator.add_argument("--power", type=int, default=10, help="voting power (default: 10)")
+    validator.add_argument("--peer-address", default="", help="HOST:PORT at which other nodes reach this one")
+    validator.add_argument("--file", type=Path, help="also write the declaration here, for the coordinator")
+
+    words = "add declared validators and their peer addresses"
+    collect = add_command(commands, "collect", words, _COLLECT_EXAMPLES, _collect)
+    collect.add_argument("files", nargs="+", type=Path, help="declarations from `genesis add-validator --file`")
+
+    add_command(commands, "validate", "check the document and sum it up", _VALIDATE_EXAMPLES, _validate)
+
+
+def _add_account(args: argparse.Namespace) -> int:
+    from node import genesis
+
+    amount_nopen = parse_amount(args.amount)
+    path = home_of(args).genesis_file
+    address = args.account
+    if not re.fullmatch(r"open1\w+|[0-9a-fA-F]{64}", address):
+        address = args.context.wallet(genesis.chain_id(path)).get(address).address
+    genesis.add_account(path, address, amount_nopen)
+    if args.role or args.name:
+        genesis.add_member(path, address, args.role, args.name)
+    text = f"{address} starts with {show_amount(amount_nopen)}"
+    return report(args, text, account=address, balance_nopen=amount_nopen)
+
+
+def _add_validator(args: argparse.Namespace) -> int:
+    from node import genesis
+
+    home = home_of(args)
+    declaration = genesis.declare_validator(home, args.name, args.power, args.peer_address)
+    document = genesis.add_declarations(home, [declaration])
+    count = len(document["validators"])
+    text = f"{args.name} is validator {declaration.node_id} with power {args.power}, 1 of {count}"
+    if args.file is not None:
+        genesis.write_declaration(args.file, declaration)
+        text += f"\ndeclaration written to {args.file}; send it to the coordinator"
+    return report(args, text, name=args.name, node_id=declaration.node_id, power=args.power, validators=count)
+
+
+def _collect(args: argparse.Namespace) -> int:
+    from node import genesis
+
+    home = home_of(args)
+    document = genesis.add_declarations(home, [genesis.read_declaration(path) for path in args.files])
+    count = len(document["validators"])
+    return report(args, f"{count} validators in {home.genesis_file}", validators=count, genesis=str(home.genesis_file))
+
+
+def _validate(args: argparse.Namespace) -> int:
+    from node import genesis
+
+    args.context.output.show(genesis.validate(genesis.read(home_of(args).genesis_file)))
+    return 0

@@ -1,0 +1,202 @@
+"""Entry point of the `openledger` command: loads the group asked for, turns errors into one line and an exit code.
+
+A group's file has `register(subparsers)`, which adds its parser(s) and sets `run` to a function
+`(arguments: argparse.Namespace) -> int | None`; `arguments.context` is the `Context` of the call. The options of
+`GLOBAL_OPTIONS` may stand anywhere on the line, so no group may use their names.
+"""
+
+import argparse
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from openledger.errors import UsageError
+from openledger.exit_codes import MEANINGS, ExitCode
+from openledger_cli.context import OUTPUTS, Context, load_settings, printable
+
+# Group -> (file that registers it, help). Loaded only when asked for: `openledger --help` imports none of them.
+GROUPS: dict[str, tuple[str, str]] = {
+    "keys": ("openledger_cli.keys", "make, recover, show and remove keys"),
+    "tx": ("openledger_cli.tx", "build, sign, combine, send and try out transactions"),
+    "query": ("openledger_cli.query", "ask the chain; answers are verified unless --unverified"),
+    "status": ("openledger_cli.status", "what the node is and how far it is"),
+    "verify": ("openledger_cli.verify", "check a proof bundle offline"),
+    "train": ("openledger_cli.train", "fine-tune from a recipe and record the run, or retrain to verify one"),
+    "explain": ("openledger_cli.explain", "who shaped an answer of a recorded model, verified"),
+    "attribution": ("openledger_cli.attribution", "how good the attribution of a model is: measure, calibrate"),
+    "record": ("openledger_cli.record", "record a run of any framework from its files"),
+    "node": ("openledger_cli.node", "run a node: init, start, status, check, rollback"),
+    "genesis": ("openledger_cli.genesis", "write the document that a chain starts from"),
+    "demo": ("openledger_cli.demo", "the whole story on this machine: chain, data, fine-tunes, proofs"),
+    "devnet": ("openledger_cli.devnet", "several validators on this machine, for development"),
+}
+
+# Flag -> (value name, help); each also as OPENLEDGER_<NAME> and in <home>/client.yaml.
+GLOBAL_OPTIONS: dict[str, tuple[str, str]] = {
+    "home": ("DIR", "folder of keys, trust and node data (default ~/.openledger)"),
+    "node": ("URL", "RPC address of the node to ask (default http://127.0.0.1:26657)"),
+    "chain_id": ("ID", "chain to sign for (default: the node's; a client that signs should name it)"),
+    "output": ("FORM", "table or json (default table)"),
+    "keys": ("BACKEND", "file (encrypted) or test (plain, chains named dev... only)"),
+}
+
+_DESCRIPTION = "Records what models were trained on, and proves it."
+_EXAMPLES = """\
+examples:
+  openledger devnet --validators 1                     a chain on this machine
+  openledger keys add alice                            a key, and 24 words to write down
+  openledger tx bank transfer --from alice --recipient open1... --amount 1.5OPEN
+  openledger query lineage my-model                    what it was trained on, verified
+  openledger verify BUNDLE.json                        check a proof bundle without any network
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough.
+        sys.stderr.close()
+        return ExitCode.OK
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _LEVEL_WITH:
+            print(f"error: {_not_installed(str(error.name))}", file=sys.stderr)
+            return ExitCode.USAGE
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        print(f"error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
+        return code
+
+
+def _run(words: list[str]) -> int:
+    flags, rest = split_global_options(words)
+    parser = build_parser(rest[0] if rest else "")
+    parsed = parser.parse_args(rest)
+    if not hasattr(parsed, "run"):
+        parser.print_help()
+        return ExitCode.OK if not rest else ExitCode.USAGE
+    for module in _NEEDED_BY_OTHER_PROCESSES.get(rest[0], ()):
+        if find_spec(module) is None:
+            raise UsageError(_not_installed(module))
+    try:
+        parsed.context = Context(load_settings(flags))
+    except UsageError as error:
+        if rest[0] == "explain" and flags["output"] not in (None, *OUTPUTS):
+            raise UsageError(f"{error}; an output to explain goes with --answer") from None
+        raise
+    return int(parsed.run(parsed) or ExitCode.OK)
+
+
+# Modules that a light install lacks -> the level of scripts/setup that has them.
+_LEVEL_WITH = {
+    "plyvel": "node",
+    **dict.fromkeys(("gguf", "numpy", "peft", "regex", "safetensors", "tokenizers", "torch", "transformers"), "demo"),
+}
+# Groups whose work is done by processes of their own, which cannot say so as clearly.
+_NEEDED_BY_OTHER_PROCESSES = {"devnet": ("plyvel",), "demo": ("torch", "plyvel")}
+
+
+def _not_installed(module: str) -> str:
+    name = module.split(".", maxsplit=1)[0]
+    return (
+        f"this command needs {name}, which is not installed here: run `scripts/setup {_LEVEL_WITH[name]}`; "
+        "asking and verifying need less"
+    )
+
+
+def split_global_options(words: list[str]) -> tuple[dict[str, str | None], list[str]]:
+    """The shared options, wherever they stand, and everything else in order."""
+    shared = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in GLOBAL_OPTIONS:
+        shared.add_argument(f"--{name.replace('_', '-')}", dest=name)
+    if "--" in words:
+        place = words.index("--")
+        namespace, rest = shared.parse_known_args(words[:place])
+        return vars(namespace), rest + words[place:]
+    namespace, rest = shared.parse_known_args(words)
+    return vars(namespace), rest
+
+
+def build_parser(group: str = "") -> argparse.ArgumentParser:
+    """The whole tree's first level, and all of `group`."""
+    parser = argparse.ArgumentParser(
+        prog="openledger",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES + "\n" + global_help() + "\n" + exit_code_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"openledger {_version()}" if group == "--version" else ""
+    )
+    subparsers: Any = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, (file, help_text) in GROUPS.items():
+        if name == group:
+            import_module(file).register(subparsers)
+        else:
+            subparsers.add_parser(name, help=help_text, add_help=False)
+    return parser
+
+
+def global_help() -> str:
+    """The shared options as help text."""
+    rows = [f"  --{name.replace('_', '-')} {value}".ljust(18) + text for name, (value, text) in GLOBAL_OPTIONS.items()]
+    return "options of every command (also OPENLEDGER_<NAME> or <home>/client.yaml):\n" + "\n".join(rows) + "\n"
+
+
+def exit_code_help() -> str:
+    """The exit codes as help text."""
+    return "exit codes:\n" + "\n".join([f"  {int(code):<4}{text}" for code, text in MEANINGS.items()]) + "\n"
+
+
+def exit_code_of(error: Exception) -> ExitCode | None:
+    """The exit code of an error that a user can be shown; None for a bug, which keeps its traceback.
+
+    Errors of lower and optional layers are recognised by the modules already loaded, so nothing is imported for it.
+    """
+    for module, name, code in _SHOWN:
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(error, kind):
+            found = getattr(error, "exit_code", code)
+            return ExitCode(found)
+    return None
+
+
+# First match wins: narrow before wide.
+_SHOWN: tuple[tuple[str, str, ExitCode], ...] = (
+    ("openledger.errors", "OpenLedgerError", ExitCode.FAILURE),
+    ("openledger.light.errors", "ProviderFailed", ExitCode.NODE),
+    ("openledger.light.errors", "QueryRejected", ExitCode.NOT_FOUND),
+    ("openledger.light.errors", "NoAnchor", ExitCode.NOT_ANCHORED),
+    ("openledger.light.errors", "LightError", ExitCode.NOT_VERIFIED),
+    ("openledger.rpc_calls", "RpcError", ExitCode.NODE),
+    ("abci_app.errors", "Rejected", ExitCode.REFUSED),
+    ("abci_app.bech32", "IdError", ExitCode.USAGE),
+    ("abci_app.genesis", "GenesisError", ExitCode.USAGE),
+    ("node.errors", "NodeError", ExitCode.NODE),
+    ("openledger.content", "ContentError", ExitCode.FAILURE),
+    ("openledger.rows", "RowError", ExitCode.USAGE),
+    ("openledger.manifest", "ManifestError", ExitCode.FAILURE),
+    ("openledger.bundle", "BundleError", ExitCode.NOT_VERIFIED),
+    ("trainer.errors", "TrainerError", ExitCode.FAILURE),
+)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("openledger-node")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

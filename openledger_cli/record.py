@@ -1,0 +1,171 @@
+"""`openledger record`: record a run of any framework from its files, its recipe and the DataNet versions it used."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openledger.exit_codes import ExitCode
+from openledger_cli.secrets import add_passphrase_option
+from openledger_cli.trust import add_trust_options
+
+if TYPE_CHECKING:
+    from openledger.content import ContentStore
+    from trainer.publish import ClientLedger
+    from trainer.record import DeclaredInput, ParentRecord
+
+_EXAMPLES = """\
+examples:
+  openledger record --model my-model --kind lora --files out/ --recipe train.toml --framework axolotl \\
+      --parent olrun1... --input oldata1...@3 --step "removed rows with addresses" --from alice
+  openledger record --model my-merge --kind merge --files out/ --recipe merge.yaml --framework mergekit \\
+      --parent olrun1...:first:60% --parent olrun1...:second:40% --from alice
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "record",
+        help="record a run of any framework from its files",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model", required=True, metavar="NAME", help="model that the run makes a version of")
+    parser.add_argument("--kind", required=True, help="pretrain, lora, full, merge, distil, quantise, prompt, ...")
+    parser.add_argument("--files", required=True, type=Path, metavar="DIR", help="folder with the files of the result")
+    parser.add_argument("--recipe", required=True, type=Path, metavar="FILE", help="recipe or configuration, any text")
+    parser.add_argument("--framework", required=True, metavar="TEXT", help="what did the run, with its version")
+    parser.add_argument(
+        "--parent", action="append", default=[], metavar="ENTRY[:ROLE[:SHARE]]", help="entry it started from (repeat)"
+    )
+    parser.add_argument(
+        "--input", action="append", default=[], metavar="DATANET@VERSION[:WEIGHT]", help="DataNet version used (repeat)"
+    )
+    parser.add_argument(
+        "--step", action="append", default=[], metavar="TEXT", help="what was done to the data, in words (repeat)"
+    )
+    parser.add_argument(
+        "--all-rows",
+        action="store_true",
+        help="every row of every input was used: fetch and check them, record their root",
+    )
+    parser.add_argument("--started", type=int, metavar="SECONDS", help="Unix time (default: of the recipe file)")
+    parser.add_argument("--finished", type=int, metavar="SECONDS", help="Unix time (default: of the newest file)")
+    parser.add_argument("--terms", default="", metavar="TERMS", help="terms that it brings in; an import needs them")
+    parser.add_argument("--environment", default="", metavar="TEXT", help="machine and libraries of the run")
+    parser.add_argument("--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)")
+    parser.add_argument("--from", dest="signer", required=True, metavar="KEY", help="key that records the run")
+    add_trust_options(parser, one_answer=False)
+    add_passphrase_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the files, store, record."""
+    from openledger.content import ContentStore
+    from openledger.errors import UsageError
+    from openledger_cli.train import open_ledger
+    from trainer.record import RunEventRecord, describe_folder, record_external
+
+    if not args.files.is_dir():
+        raise UsageError(f"{args.files} is not a folder; put the files of the result into one and name it")
+    try:
+        recipe = args.recipe.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{args.recipe} cannot be read: {error.strerror}") from None
+    newest = max((int(path.stat().st_mtime) for path in args.files.rglob("*") if path.is_file()), default=0)
+    finished = newest if args.finished is None else args.finished
+    started = min(int(args.recipe.stat().st_mtime), finished) if args.started is None else args.started
+    if not 0 <= started <= finished <= int(time.time()) + 60:
+        raise UsageError(f"the run started at {started} and finished at {finished}: pass --started and --finished")
+    store = ContentStore.open(args.content)
+    with open_ledger(args) as ledger:
+        inputs = parse_inputs(ledger, args.input, tuple(args.step))
+        record = record_external(
+            model_name=args.model,
+            kind=args.kind,
+            framework=args.framework,
+            recipe=recipe,
+            parents=parse_parents(ledger, args.parent),
+            inputs=[with_all_rows(ledger, item, store) for item in inputs] if args.all_rows else inputs,
+            folder=args.files,
+            artefact=describe_folder(args.files),
+            store=store,
+            event=RunEventRecord(started, finished, args.environment, "", 0),
+            terms_id=ledger.terms(args.terms) if args.terms else b"",
+        )
+        published = ledger.publish(record)
+    args.context.output.show(
+        {
+            "entry": published.entry,
+            "model": args.model,
+            "height": published.height,
+            "manifest_root": record.entry.manifest_root.hex(),
+        }
+    )
+    return ExitCode.OK
+
+
+def parse_parents(ledger: ClientLedger, texts: list[str]) -> list[ParentRecord]:
+    """`ENTRY[:ROLE[:SHARE]]`; shares that are left out divide what remains equally."""
+    from trainer.record import ParentRecord
+
+    split = [(*text.split(":", 2), "", "")[:3] for text in texts]
+    shares = divide([share for _, _, share in split], "--parent")
+    return [
+        ParentRecord(ledger.entry(entry).entry_id, role or "base", share)
+        for (entry, role, _), share in zip(split, shares, strict=True)
+    ]
+
+
+def parse_inputs(ledger: ClientLedger, texts: list[str], steps: tuple[str, ...]) -> list[DeclaredInput]:
+    """`DATANET@VERSION[:WEIGHT]`; weights that are left out divide what remains equally."""
+    from openledger.errors import UsageError
+    from trainer.record import DeclaredInput
+
+    names = [(*text.split(":", 1), "")[:2] for text in texts]
+    weights = divide([weight for _, weight in names], "--input")
+    inputs = []
+    for (name, _), weight in zip(names, weights, strict=True):
+        datanet, separator, version = name.rpartition("@")
+        if not separator or not version.isdecimal():
+            raise UsageError(f"--input {name}: write DATANET@VERSION, for example oldata1...@3")
+        found = ledger.datanet_version(datanet, int(version))
+        inputs.append(DeclaredInput(found.datanet_id, found.version, weight, steps=steps))
+    return inputs
+
+
+def with_all_rows(ledger: ClientLedger, item: DeclaredInput, store: ContentStore) -> DeclaredInput:
+    """The input with number and root of all rows of its version, each checked against the chain."""
+    from dataclasses import replace
+
+    from abci_app.hashing import list_root
+    from trainer.dataset import load_rows
+
+    version = ledger.datanet_version(item.datanet_id.hex(), item.version)
+    leaves = [row.leaf for row in load_rows(store, version)]
+    return replace(item, rows_used=len(leaves), rows_used_root=list_root("rows-used", leaves))
+
+
+def divide(texts: list[str], option: str) -> list[int]:
+    """Shares in parts per billion from texts such as `60%`; empty ones divide the rest, most to the first."""
+    from abci_app.types import PPB
+    from openledger.amounts import parse_share
+    from openledger.errors import UsageError
+
+    given = [parse_share(text) if text else None for text in texts]
+    rest = PPB - sum(share for share in given if share is not None)
+    open_places = given.count(None)
+    if not texts:
+        return []
+    if rest < 0 or (open_places == 0 and rest != 0):
+        raise UsageError(f"the shares of {option} sum to {PPB - rest} parts per billion; they must sum to {PPB} (100%)")
+    each, remainder = divmod(rest, open_places) if open_places else (0, 0)
+    shares = []
+    for share in given:
+        shares.append(each + remainder if share is None else share)
+        remainder = 0 if share is None else remainder
+    return shares

@@ -1,0 +1,185 @@
+"""Options and steps that all commands share which build, sign or send a transaction."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from openledger.amounts import parse_amount, show_amount
+from openledger.core import Account, Party, SendOptions
+from openledger.errors import KeyFailure, UsageError
+from openledger_cli.context import Context, note
+from openledger_cli.output import print_line
+from openledger_cli.secrets import add_passphrase_option, ask_passphrase
+
+if TYPE_CHECKING:
+    from openledger.client import Client
+    from openledger.documents import Resolver
+    from openledger.keys.signer import Signer
+    from openledger.results import Committed, Sent
+    from openledger.transactions import Draft
+
+
+def add_build_options(parser: argparse.ArgumentParser) -> None:
+    """Who sends, who pays, until when."""
+    group = parser.add_argument_group("transaction")
+    group.add_argument("--from", dest="signer", metavar="KEY", required=True, help="name of the key that sends")
+    group.add_argument(
+        "--account", metavar="KEY|ADDRESS", help="act for this account (rotated, shared or delegated key)"
+    )
+    group.add_argument("--delegated", action="store_true", help="the key is delegated by --account")
+    group.add_argument("--sponsor", metavar="KEY", help="key of the account that pays the fee instead")
+    group.add_argument("--fee-limit", metavar="AMOUNT", help="most that the fee may be (default: the estimate)")
+    group.add_argument("--expiry", type=int, default=0, metavar="HEIGHT", help="last height to be included at")
+    group.add_argument("--sequence", type=int, help="default: the next one, pending transactions counted")
+    group.add_argument("--memo-digest", metavar="HEX", help="SHA-256 of a note that you keep")
+
+
+def add_send_options(parser: argparse.ArgumentParser) -> None:
+    """What happens after signing."""
+    group = parser.add_argument_group("sending")
+    group.add_argument(
+        "--mode", choices=("sync", "async"), default="sync", help="async: do not wait for the node's check"
+    )
+    group.add_argument("--no-wait", action="store_true", help="do not wait for the block")
+    group.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default 30)")
+    add_passphrase_option(parser)
+
+
+def build_options(context: Context, arguments: argparse.Namespace) -> SendOptions:
+    """The client's keyword arguments."""
+    options = SendOptions()
+    if arguments.account:
+        options["account"] = find_party(context, arguments.account)
+    if arguments.delegated:
+        options["delegated"] = True
+    if arguments.sponsor:
+        options["sponsor"] = find_party(context, arguments.sponsor)
+    if arguments.fee_limit:
+        options["fee_limit_nopen"] = parse_amount(arguments.fee_limit)
+    if arguments.expiry:
+        options["expiry_height"] = arguments.expiry
+    if arguments.sequence is not None:
+        options["sequence"] = arguments.sequence
+    if arguments.memo_digest:
+        options["memo_digest"] = _digest(arguments.memo_digest)
+    return options
+
+
+def _digest(text: str) -> bytes:
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError:
+        digest = b""
+    if len(digest) != 32:
+        raise UsageError(f"memo digest {text!r} must be 64 hex digits")
+    return digest
+
+
+def find_party(context: Context, text: str) -> Party:
+    """An account by the name of its key or by its address."""
+    if text.lower().startswith("open1"):
+        from abci_app.bech32 import decode_id
+
+        return Account(decode_id(text, "open")[1])
+    info = context.wallet(context.settings.chain_id).get(text)
+    return Account(info.address_bytes, info.policy)
+
+
+def public_party(context: Context, name: str) -> Any:
+    """The sending key without its secret: enough to build and to try out."""
+    info = context.wallet(context.settings.chain_id).get(name)
+
+    class _Public(Account):
+        public_key = info.public_keys[0]
+
+    return _Public(info.address_bytes, info.policy)
+
+
+def open_signer(context: Context, arguments: argparse.Namespace, name: str, chain_id: str) -> "Signer":
+    """The key, opened; asks for its passphrase. Plain keys sign for development chains only."""
+    wallet = context.wallet(chain_id)
+    passphrase = ask_passphrase(arguments, name) if wallet.needs_passphrase(name) else ""
+    return wallet.signer(name, passphrase)
+
+
+def resolver(context: Context, client: "Client | None" = None) -> "Resolver":
+    """Looks names up: keys of the wallet for addresses; names on the chain for everything else."""
+
+    def resolve(prefix: str, text: str) -> bytes | None:
+        if prefix == "open":
+            try:
+                return context.wallet(context.settings.chain_id).get(text).address_bytes
+            except KeyFailure:
+                return None
+        if client is None:
+            return None
+        from openledger.names import find_id
+
+        return find_id(client, prefix, text)
+
+    return resolve
+
+
+def send_draft(context: Context, arguments: argparse.Namespace, client: "Client", draft: "Draft") -> int:
+    """Broadcast a signed draft, wait, print."""
+    pending = client.broadcast(draft.envelope(), mode=arguments.mode)
+    if arguments.no_wait:
+        show_sent(context, pending.sent)
+        return 0
+    note(f"sent {pending.sent.hash}, waiting for its block")
+    committed = pending.wait(arguments.timeout, check=False)
+    show_committed(context, committed)
+    from openledger.client import checked
+
+    checked(committed, check=True)
+    return 0
+
+
+def show_sent(context: Context, sent: "Sent") -> None:
+    """What is known before the block."""
+    document = {
+        "hash": sent.hash,
+        "transaction_id": sent.transaction_id,
+        "sender": sent.sender,
+        "sequence": sent.sequence,
+        "fee_limit_nopen": sent.fee_limit_nopen,
+    }
+    context.output.show(document)
+
+
+def show_committed(context: Context, committed: "Committed") -> None:
+    """A transaction in its block."""
+    context.output.show(committed, _print_committed)
+
+
+def _print_committed(console: Any, document: dict[str, Any]) -> None:
+    outcome = (
+        "ok" if not document["code"] else f"failed: {document['log']} ({document['codespace']} {document['code']})"
+    )
+    lines = [
+        ("hash", document["hash"]),
+        ("outcome", outcome),
+        ("height", f"{document['height']}, position {document['index']}"),
+        ("sender", f"{document['sender']}, sequence {document['sequence']}"),
+        ("messages", ", ".join(document["messages"])),
+    ]
+    for event in document["events"]:
+        if event["name"] != "tx":
+            shown = ", ".join([f"{key} {value}" for key, value in event["attributes"]])
+            lines.append(("event", f"{event['name']}: {shown}"))
+    for name, value in lines:
+        print_line(console, f"{name.ljust(9)} {value}")
+
+
+def print_simulation(console: Any, document: dict[str, Any]) -> None:
+    """A dry run for people."""
+    outcome = "ok" if not document["code"] else f"{document['log']} ({document['codespace']} {document['code']})"
+    print_line(console, f"outcome  {outcome}")
+    print_line(console, f"fee      {show_amount(document['fee_nopen'])} ({document['fee_nopen']} nopen)")
+    print_line(console, f"height   {document['height']}")
+    for event in document["events"]:
+        if event["name"] != "tx":
+            shown = ", ".join([f"{key} {value}" for key, value in event["attributes"]])
+            print_line(console, f"event    {event['name']}: {shown}")
+    for effect in document["effects"]:
+        change = "new" if not effect["before"] else "removed" if not effect["after"] else "changed"
+        print_line(console, f"effect   {effect['table']} {effect['key'][:24]}... {change}")

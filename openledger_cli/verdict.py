@@ -1,0 +1,165 @@
+"""`openledger query verdict`: may these be mixed? The chain's licence check of a draft, before any compute is spent."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openledger.errors import UsageError
+from openledger.exit_codes import ExitCode
+from openledger_cli.context import Context
+from openledger_cli.trust import add_trust_options, open_client
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from abci_app.modules.models_queries import VerdictView
+    from abci_app.modules.models_records import Entry
+    from openledger.client import Client
+    from openledger_cli.lines import Line
+
+_EXAMPLES = """\
+examples:
+  openledger query verdict --input my-datanet@1 --input other-datanet@2
+  openledger query verdict --input my-datanet@1 --parent my-model
+  openledger query verdict --draft entry.json           an entry as JSON, as `tx models record-runs` takes it
+
+exit code 0 when the chain would record it, 4 when its terms clash
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the command."""
+    text = "licence check of a mix or a draft entry: nothing is recorded"
+    parser = commands.add_parser(
+        "verdict", help=text, description=text, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--input", action="append", default=[], metavar="DATANET@VERSION", help="DataNet version in the mix (repeat)"
+    )
+    parser.add_argument(
+        "--parent", action="append", default=[], metavar="MODEL|ENTRY", help="what it would be made from (repeat)"
+    )
+    parser.add_argument("--kind", default="lora", help="lora, full, merge, import, ... (default: lora)")
+    parser.add_argument("--terms", default="", metavar="TERMS", help="terms that it would bring in itself")
+    parser.add_argument("--draft", metavar="FILE", help="instead of all these: an entry as JSON")
+    parser.add_argument("--at", type=int, metavar="SECONDS", help="judge as of this Unix time (default: now)")
+    add_trust_options(parser)
+    parser.set_defaults(run=_verdict)
+
+
+def _verdict(arguments: argparse.Namespace) -> int:
+    from abci_app.modules.licence_join import Outcome
+    from abci_app.modules.models_queries import VerdictQuery
+    from openledger_cli.query import ask, show_answer
+
+    if bool(arguments.draft) == bool(arguments.input or arguments.parent or arguments.terms):
+        raise UsageError("name what is mixed with --input and --parent, or give --draft FILE")
+    context: Context = arguments.context
+    at_seconds = int(time.time()) if arguments.at is None else arguments.at
+    if at_seconds < 0:
+        raise UsageError(f"--at {at_seconds}: give a Unix time in seconds")
+    with open_client(context, arguments) as client:
+        entry = _read_draft(context, arguments, client) if arguments.draft else _draft(context, arguments, client)
+        answer = ask(client, arguments, "models", "verdict", VerdictQuery(entry, at_seconds))
+    lines = verdict_lines(answer.value)
+
+    def people(console: Console, _document: Any) -> None:
+        from openledger_cli.lines import print_lines
+
+        print_lines(console, lines)
+
+    show_answer(context, answer, people)
+    return ExitCode.REFUSED if answer.value.outcome == Outcome.CONFLICT else ExitCode.OK
+
+
+def verdict_lines(view: VerdictView) -> list[Line]:
+    """Outcome, reason and joined duties in words."""
+    from openledger.words import word_of
+    from openledger_cli.lines import Line
+    from openledger_cli.terms_words import joined_words, terms_name
+
+    names = {item.terms_id: terms_name(item.terms) for item in view.terms}
+    outcome = word_of("outcome", view.outcome).replace("-", " ").upper()
+    top = Line(f"{outcome} under the chain's {word_of('profile', view.profile)} policy")
+    if view.text:
+        top.add(view.text)
+    if view.first or view.second:
+        top.add(f"between {view.first} and {view.second}" if view.second else f"because of {view.first}")
+    top.below += [
+        Line(text) for text in joined_words(view.joined, lambda terms_id: names.get(terms_id, terms_id.hex()))
+    ]
+    top.add("advisory, not legal advice; nothing was recorded")
+    return [top]
+
+
+def _read_draft(context: Context, arguments: argparse.Namespace, client: Client) -> Entry:
+    from abci_app.modules.models_records import Entry, check_entry
+    from openledger.documents import from_document
+    from openledger_cli.signing import resolver
+
+    try:
+        document = json.loads(Path(arguments.draft).expanduser().read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"draft {arguments.draft!r} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"draft {arguments.draft!r} is not JSON: {error}") from None
+    entry: Entry = from_document(Entry, document, resolver(context, client), "entry")
+    check_entry(entry)
+    return entry
+
+
+def _draft(context: Context, arguments: argparse.Namespace, client: Client) -> Entry:
+    """An entry with these sources. Its digests are empty and its shares equal: the check looks at neither."""
+    from abci_app.hashing import HASH_BYTES
+    from abci_app.modules.models_records import Attribution, Entry, EntryKind, Input, Output, Parent, check_entry
+    from abci_app.types import PPB
+    from openledger.provenance import split_version
+    from openledger.words import number_of
+    from openledger_cli.signing import resolver
+
+    resolve = resolver(context, client)
+    nothing = bytes(HASH_BYTES)
+    kind = number_of("kind", arguments.kind)
+    if kind is None:
+        raise UsageError(f"--kind {arguments.kind!r}: write a word such as lora or merge")
+    versions = [split_version(text) for text in arguments.input]
+    if any(not version for _, version in versions):
+        raise UsageError("--input: write DATANET@VERSION, for example my-datanet@1")
+    inputs = [
+        Input(_identify(resolve, "oldata", name, "DataNet"), version, share, 0, nothing)
+        for (name, version), share in zip(versions, _equal_shares(len(versions), PPB), strict=True)
+    ]
+    parents = [
+        Parent(_identify(resolve, "olrun", name, "model or entry"), "base", share)
+        for name, share in zip(arguments.parent, _equal_shares(len(arguments.parent), PPB), strict=True)
+    ]
+    terms_id = _identify(resolve, "olterms", arguments.terms, "terms") if arguments.terms else b""
+    entry = Entry(
+        EntryKind(kind),
+        tuple(parents),
+        tuple(inputs),
+        terms_id,
+        nothing,
+        Output(nothing, nothing, 0, "draft"),
+        Attribution(0, b""),
+    )
+    check_entry(entry)
+    return entry
+
+
+def _equal_shares(number: int, whole: int) -> list[int]:
+    """Shares that sum to the whole; the first takes what does not divide."""
+    return [whole - whole // number * (number - 1), *[whole // number] * (number - 1)] if number else []
+
+
+def _identify(resolve: Any, prefix: str, text: str, what: str) -> bytes:
+    from openledger.provenance import id_of_text
+
+    found: bytes = id_of_text(prefix, text) or resolve(prefix, text) or b""
+    if not found:
+        raise UsageError(f"there is no {what} {text!r} on this chain: check the name, or give its {prefix}1... id")
+    return found

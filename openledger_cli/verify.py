@@ -1,0 +1,188 @@
+"""`openledger verify`: check a proof bundle offline, from an anchor that is the user's own."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openledger.errors import UsageError
+
+if TYPE_CHECKING:
+    from openledger.bundle import BundleAnchor, Verdict
+    from openledger.light.anchors import GenesisAnchor, HashAnchor
+    from openledger.light.query import Question
+    from openledger.light.verifier import TrustRules
+    from openledger.manifest import Manifest
+
+_EXAMPLES = """\
+what is trusted comes from you, never from the bundle:
+  openledger verify BUNDLE.json                        from blocks that this machine verified earlier
+  openledger verify BUNDLE.json --genesis genesis.json   from the chain's genesis document
+  openledger verify BUNDLE.json --trust 120:8F3A...      from a height and header hash that you trust
+exit code 0 only when one of them vouches for the answer; 8 when the bundle is consistent but nothing does; 7 when
+something in it is wrong.
+"""
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "verify",
+        help="check a proof bundle offline",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "bundle",
+        type=Path,
+        nargs="+",
+        metavar="BUNDLE",
+        help="file written by `openledger query ... --bundle`; several are the pages of one answer",
+    )
+    add_anchor_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_anchor_options(parser: argparse._ActionsContainer) -> None:
+    """Where trust starts, for every command that verifies; to a parser or a group of its options."""
+    parser.add_argument("--genesis", type=Path, metavar="FILE", help="the chain's genesis document")
+    parser.add_argument("--trust", metavar="HEIGHT:HASH", help="a header hash from somebody you trust")
+    parser.add_argument("--trust-store", type=Path, metavar="DIR", help="verified blocks (default: <home>/light)")
+    parser.add_argument(
+        "--trusting-period", default="36h", metavar="TIME", help="how long a block vouches for later ones (36h)"
+    )
+
+
+def read_anchor(args: argparse.Namespace) -> GenesisAnchor | HashAnchor | None:
+    """The anchor that the command line names, if any; raises `UsageError` and `NoAnchor`."""
+    from openledger.light.anchors import parse_genesis, parse_trust
+
+    if args.genesis is not None and args.trust is not None:
+        raise UsageError("--genesis and --trust: give one of them")
+    if args.trust is not None:
+        return parse_trust(args.trust)
+    return None if args.genesis is None else parse_genesis(_read(args.genesis, "the genesis document"))
+
+
+def read_rules(args: argparse.Namespace) -> TrustRules:
+    """The trust rules that the command line asks for; raises `UsageError`."""
+    from openledger.light.verifier import TrustRules
+
+    text = args.trusting_period
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and unit in _UNITS and int(number)):
+        raise UsageError(f"--trusting-period {text!r}: give a number and s, m, h or d, such as 36h")
+    return TrustRules(trusting_period_seconds=int(number) * _UNITS[unit])
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the bundles and say what they prove."""
+    from openledger_cli.proven import proven
+
+    files = [_read(path, "the bundle") for path in args.bundle]
+    verdicts = [_check(args, data) for data in files]
+    sentence = proven(verdicts)
+    documents = [describe(verdict, sentence) for verdict in verdicts]
+    if args.context.as_json:
+        args.context.output.show(documents[0] if len(documents) == 1 else {"proven": sentence, "bundles": documents})
+    else:
+        _print(args, verdicts, documents, files)
+    return max([int(verdict.exit_code) for verdict in verdicts])
+
+
+def _check(args: argparse.Namespace, data: bytes) -> Verdict:
+    from openledger.bundle import verify_bundle
+
+    anchor: BundleAnchor | None = read_anchor(args)
+    if anchor is None:
+        anchor = _stored_blocks(args, data)
+    return verify_bundle(data, anchor, time.time_ns(), read_rules(args))
+
+
+def _print(
+    args: argparse.Namespace, verdicts: Sequence[Verdict], documents: Sequence[dict[str, Any]], files: Sequence[bytes]
+) -> None:
+    """For people: what was verified, then the answer, a lineage as its tree."""
+    from openledger_cli.proven import lineage_of
+
+    page = lineage_of(verdicts)
+    for document in documents:
+        args.context.output.show({name: value for name, value in document.items() if page is None or name != "answer"})
+    if page is None:
+        return
+    from openledger_cli.lineage_tree import Shown, lineage_tree
+    from openledger_cli.lines import print_lines
+    from openledger_cli.output import people_console
+
+    print_lines(people_console(), lineage_tree(Shown(page, _manifests(files), {})))
+
+
+def _manifests(files: Sequence[bytes]) -> dict[bytes, Manifest | str]:
+    """Manifests that the bundles carry, by root; that the proven state names them is checked already."""
+    from openledger.bundle import parse_bundle
+    from openledger.manifest import Manifest
+
+    attachments = [each for data in files for each in parse_bundle(data).attachments if each.kind == "manifest"]
+    found = [Manifest.decode(each.data) for each in attachments]
+    return {manifest.root: manifest for manifest in found}
+
+
+def describe(verdict: Verdict, sentence: str) -> dict[str, Any]:
+    """The verdict as a document: exactly what was proven, for which height and chain, from which anchor."""
+    from openledger.documents import to_document
+    from openledger.light.parse import format_time
+
+    header = verdict.header
+    return {
+        "outcome": verdict.outcome,
+        "proven": sentence,
+        "chain": verdict.chain_id,
+        "height": verdict.height,
+        "header": f"{header.height}:{header.hash.hex().upper()}",
+        "header_time": format_time(header.time_ns),
+        "age_seconds": verdict.age_seconds,
+        "anchor": verdict.anchor,
+        "path": " -> ".join([str(height) for height in verdict.path]) or "none",
+        "question": _question(verdict.question),
+        "attachments": [f"{each.name} {each.digest.hex()} (named by {each.named_by})" for each in verdict.attachments],
+        "answer": to_document(verdict.value),
+    }
+
+
+def _question(question: Question) -> Any:
+    """What was asked, with the arguments by name."""
+    from openledger.documents import to_document
+    from openledger.light.query import QueryQuestion
+
+    if not isinstance(question, QueryQuestion):
+        return str(question)
+    return {"query": f"{question.module}/{question.name}", **to_document(question.arguments())}
+
+
+def _stored_blocks(args: argparse.Namespace, data: bytes) -> BundleAnchor | None:
+    """Blocks of the bundle's chain in this machine's trust store. Whether they fit is verified, not assumed."""
+    from openledger.bundle import parse_bundle
+    from openledger.light.anchors import BlockAnchor
+    from openledger.trust_store import FileTrustStore
+
+    folder = args.trust_store or args.context.home / "light"
+    trusted = FileTrustStore(folder).load(parse_bundle(data).target.chain_id)
+    if trusted is None:
+        return None
+    return [BlockAnchor(block, trusted.anchor) for block in trusted.blocks]
+
+
+def _read(path: Path, what: str) -> bytes:
+    """A bounded file; raises `UsageError`."""
+    from openledger.light.anchors import MAX_GENESIS_BYTES
+
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_GENESIS_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{what} {path} cannot be read: {error.strerror}") from error
+    return data

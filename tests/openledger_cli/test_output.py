@@ -1,0 +1,51 @@
+"""Printing results: fields, tables, JSON; what comes from elsewhere cannot steer the terminal."""
+
+import json
+
+import pytest
+
+from openledger_cli.context import note
+from openledger_cli.main import main
+from openledger_cli.output import Output
+
+HOSTILE = "name\x1b[2Joutcome  verified\r\nnext"
+SHOWN = "name?[2Joutcome  verified??next"
+
+
+def test_fields_are_aligned_and_nested(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().show({"a": 1, "long_name": [1, 2], "inner": {"x": "y"}, "list": [{"k": "v"}]})
+    assert capsys.readouterr().out.splitlines() == [
+        "a          1",
+        "long_name  1, 2",
+        "inner",
+        "  x  y",
+        "list",
+        "  -",
+        "    k  v",
+    ]
+
+
+def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().show({"name": HOSTILE, "list": [HOSTILE]})
+    Output().rows("", ("name",), [(HOSTILE,)], None)
+    note(HOSTILE)
+    printed = capsys.readouterr()
+    assert printed.out.count(SHOWN) == 3
+    assert "\x1b" not in printed.out + printed.err
+    assert "\r" not in printed.out + printed.err
+
+
+def test_an_error_text_is_one_harmless_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", f"/nowhere/{HOSTILE}"]) == 2
+    error = capsys.readouterr().err
+    assert (error.count("\n"), "\x1b" in error) == (1, False)
+
+
+def test_json_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(as_json=True).rows("", ("a",), [("x",)], {"a": HOSTILE, "b": [1]})
+    assert json.loads(capsys.readouterr().out) == {"a": HOSTILE, "b": [1]}
+
+
+def test_an_empty_list_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().rows("", ("a",), [], [])
+    assert capsys.readouterr().out == "none\n"

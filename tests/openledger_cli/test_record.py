@@ -1,0 +1,114 @@
+"""The command `record`: runs of any framework, from files."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from abci_app.hashing import list_root
+from abci_app.types import PPB
+from openledger.errors import UsageError
+from openledger.exit_codes import ExitCode
+from openledger_cli.main import main
+from openledger_cli.record import divide
+from tests.openledger_cli.fake_ledger import FakeLedger, use_fake_ledger
+from tests.trainer.tiny import tiny_model
+from trainer.dataset import load_rows
+from trainer.record import ParentRecord
+
+pytestmark = pytest.mark.ml
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLedger:
+    return use_fake_ledger(tmp_path, monkeypatch)
+
+
+def test_record_takes_a_run_of_any_framework(ledger: FakeLedger, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "record", "--model", "mine", "--kind", "lora", "--files", str(tiny_model()), "--recipe", "recipe.yaml",
+        "--framework", "axolotl 0.9", "--parent", "base", "--input", "facts@1:25%", "--input", "questions@1",
+        "--step", "removed addresses", "--started", "100", "--finished", "200", "--environment", "eight GPUs",
+        "--from", "alice", "--content", "content", "--output", "json",
+    ]  # fmt: skip
+    assert main(words) == ExitCode.OK
+    (record,) = ledger.records
+    assert json.loads(capsys.readouterr().out)["manifest_root"] == record.entry.manifest_root.hex()
+    assert record.entry.parents == (ParentRecord(ledger.chain.entries["base"].entry_id, "base", PPB),)
+    assert [(item.version, item.weight_ppb) for item in record.entry.inputs] == [(1, PPB // 4), (1, PPB // 4 * 3)]
+    assert [item.rows_used for item in record.entry.inputs] == [0, 0]
+    assert (record.event.started_seconds, record.event.finished_seconds, record.event.environment) == (
+        100, 200, "eight GPUs",
+    )  # fmt: skip
+    assert record.manifest.inputs[0]["declared_steps"] == ["removed addresses"]
+    assert main([*words, "--input", "facts"]) == ExitCode.USAGE
+    assert "write DATANET@VERSION" in capsys.readouterr().err
+
+
+def test_record_with_all_rows_names_the_rows_of_every_version(ledger: FakeLedger) -> None:
+    words = [
+        "record", "--model", "mine", "--kind", "full", "--files", str(tiny_model()), "--recipe", "recipe.yaml",
+        "--framework", "axolotl", "--input", "facts@1:25%", "--input", "questions@1", "--all-rows", "--from", "alice",
+        "--content", "content",
+    ]  # fmt: skip
+    assert main(words) == ExitCode.OK
+    (record,) = ledger.records
+    leaves = [row.leaf for row in load_rows(ledger.chain.store, ledger.chain.versions["facts", 1])]
+    assert [item.rows_used for item in record.entry.inputs] == [40, 20]
+    assert record.entry.inputs[0].rows_used_root == list_root("rows-used", leaves)
+
+
+def test_record_takes_an_import_with_its_terms_and_any_files(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("gguf").mkdir()
+    Path("gguf/model.gguf").write_bytes(b"weights")
+    words = ["record", "--model", "llama", "--kind", "import", "--files", "gguf", "--recipe", "recipe.yaml",
+             "--framework", "llama.cpp", "--terms", "cc", "--from", "alice", "--content", "content"]  # fmt: skip
+    assert main(words) == ExitCode.OK
+    (record,) = ledger.records
+    assert (record.entry.kind, record.entry.terms_id, record.entry.format) == ("import", b"\7" * 32, "files")
+    assert (record.entry.parents, record.entry.inputs) == ((), ())
+    file_seconds = int(Path("gguf/model.gguf").stat().st_mtime)
+    recipe_seconds = int(Path("recipe.yaml").stat().st_mtime)
+    assert (record.event.started_seconds, record.event.finished_seconds) == (recipe_seconds, file_seconds)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"--files": "absent"}, "absent is not a folder; put the files of the result into one and name it"),
+        ({"--recipe": "absent.toml"}, "absent.toml cannot be read: No such file or directory"),
+        ({"--kind": "magic"}, "kind of run 'magic' is unknown; use one of pretrain, lora"),
+        ({"--model": "My Model"}, "model name 'My Model': write lower-case letters, digits"),
+        ({"--parent": "base:The Teacher"}, "role 'The Teacher': write lower-case letters"),
+        ({"--started": "900", "--finished": "100"}, "the run started at 900 and finished at 100: pass --started"),
+        ({"--finished": "99999999999"}, "pass --started and --finished"),
+        ({"--parent": "base:base:30%"}, "the shares of --parent sum to 300000000 parts per billion; they must sum"),
+        ({"--input": "facts@one"}, "--input facts@one: write DATANET@VERSION, for example oldata1...@3"),
+        ({"--files": "empty"}, "empty holds 0 files; an artefact has 1 to"),
+    ],
+)
+def test_mistakes_in_a_record_give_one_line(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str], changes: dict[str, str], text: str
+) -> None:
+    Path("empty").mkdir()
+    options = {
+        "--model": "mine", "--kind": "full", "--files": str(tiny_model()), "--recipe": "recipe.yaml",
+        "--framework": "axolotl", "--from": "alice", "--content": "content", **changes,
+    }  # fmt: skip
+    assert main(["record", *[word for pair in options.items() for word in pair]]) == ExitCode.USAGE
+    error = capsys.readouterr().err
+    assert text in error
+    assert error.count("\n") == 1
+    assert ledger.records == []
+
+
+def test_shares_that_are_left_out_divide_the_rest() -> None:
+    assert divide([], "--input") == []
+    assert divide([""], "--input") == [PPB]
+    assert divide(["60%", "", ""], "--input") == [600_000_000, 200_000_000, 200_000_000]
+    assert divide(["", "", ""], "--input") == [333_333_334, 333_333_333, 333_333_333]
+    for wrong in (["60%", "50%"], ["60%"], ["60%", "60%", ""]):
+        with pytest.raises(UsageError, match="shares of --input sum to"):
+            divide(wrong, "--input")
