@@ -19,17 +19,17 @@ from openledger_cli.context import OUTPUTS, Context, load_settings, printable
 GROUPS: dict[str, tuple[str, str]] = {
     "keys": ("openledger_cli.keys", "make, recover, show and remove keys"),
     "tx": ("openledger_cli.tx", "build, sign, combine, send and try out transactions"),
-    "query": ("openledger_cli.query", "ask the chain; answers are verified unless --unverified"),
-    "status": ("openledger_cli.status", "what the node is and how far it is"),
-    "verify": ("openledger_cli.verify", "check a proof bundle offline"),
-    "train": ("openledger_cli.train", "fine-tune from a recipe and record the run, or retrain to verify one"),
-    "explain": ("openledger_cli.explain", "who shaped an answer of a recorded model, verified"),
-    "attribution": ("openledger_cli.attribution", "how good the attribution of a model is: measure, calibrate"),
-    "record": ("openledger_cli.record", "record a run of any framework from its files"),
-    "node": ("openledger_cli.node", "run a node: init, start, status, check, rollback"),
-    "genesis": ("openledger_cli.genesis", "write the document that a chain starts from"),
+    "query": ("openledger_cli.query.commands", "ask the chain; answers are verified unless --unverified"),
+    "status": ("openledger_cli.node.status", "what the node is and how far it is"),
+    "verify": ("openledger_cli.proofs.verify", "check a proof bundle offline"),
+    "train": ("openledger_cli.train.commands", "fine-tune from a recipe and record the run, or retrain to verify one"),
+    "explain": ("openledger_cli.explain.commands", "who shaped an answer of a recorded model, verified"),
+    "attribution": ("openledger_cli.explain.attribution", "how good the attribution of a model is: measure, calibrate"),
+    "record": ("openledger_cli.train.record", "record a run of any framework from its files"),
+    "node": ("openledger_cli.node.commands", "run a node: init, start, status, check, rollback"),
+    "genesis": ("openledger_cli.node.genesis", "write the document that a chain starts from"),
     "demo": ("openledger_cli.demo", "the whole story on this machine: chain, data, fine-tunes, proofs"),
-    "devnet": ("openledger_cli.devnet", "several validators on this machine, for development"),
+    "devnet": ("openledger_cli.node.devnet", "several validators on this machine, for development"),
 }
 
 # Flag -> (value name, help); each also as OPENLEDGER_<NAME> and in <home>/client.yaml.

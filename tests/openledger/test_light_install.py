@@ -67,7 +67,8 @@ PROGRAMS = {
     "the light client": "import openledger.light_client, openledger.light.session; code = 0",
     "client, wallet and bundles": "import openledger; openledger.Client, openledger.AsyncClient, openledger.Wallet\n"
     "import openledger.bundle, openledger.provenance; code = 0",
-    "a lineage in words": "import openledger_cli.lineage, openledger_cli.lineage_tree, trainer.describe; code = 0",
+    "a lineage in words": "import openledger_cli.query.lineage, openledger_cli.query.lineage_tree\n"
+    "import trainer.describe; code = 0",
     "every query and message": "from openledger_cli.main import build_parser\n"
     "for group in ('tx', 'query', 'keys', 'verify', 'status'): build_parser(group)\ncode = 0",
 }

@@ -82,4 +82,4 @@ def answer_from(ledger: object, patch: pytest.MonkeyPatch) -> None:
     def open_fake(args: argparse.Namespace) -> Iterator[object]:
         yield ledger
 
-    patch.setattr("openledger_cli.train.open_ledger", open_fake)
+    patch.setattr("openledger_cli.train.commands.open_ledger", open_fake)

@@ -9,8 +9,8 @@ from abci_app.modules.models_lineage import LineageEntry, LineagePage
 from abci_app.modules.models_records import Parent, entry_id_of
 from openledger.manifest import Manifest, to_json
 from openledger.provenance import lineage, lineage_question
-from openledger_cli.lineage_tree import CONTRIBUTORS_SHOWN, MAX_DEPTH, Shown, counts, lineage_tree
 from openledger_cli.lines import render
+from openledger_cli.query.lineage_tree import CONTRIBUTORS_SHOWN, MAX_DEPTH, Shown, counts, lineage_tree
 from tests.openledger.fake_node import FakeNode
 from tests.openledger.story import Story, a_manifest
 

@@ -10,7 +10,7 @@ from openledger.artefact import describe_artefact
 from openledger.exit_codes import ExitCode
 from openledger.manifest import Manifest, get_manifest, put_manifest, to_json
 from openledger_cli.main import main
-from openledger_cli.train import Bar
+from openledger_cli.train.commands import Bar
 from tests.openledger_cli.fake_ledger import FakeLedger, use_fake_ledger
 from tests.trainer.tiny import RECIPE
 from trainer.verify import Grade

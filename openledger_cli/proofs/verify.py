@@ -81,7 +81,7 @@ def read_rules(args: argparse.Namespace) -> TrustRules:
 
 def run(args: argparse.Namespace) -> int:
     """Check the bundles and say what they prove."""
-    from openledger_cli.proven import proven
+    from openledger_cli.proofs.proven import proven
 
     files = [_read(path, "the bundle") for path in args.bundle]
     verdicts = [_check(args, data) for data in files]
@@ -107,16 +107,16 @@ def _print(
     args: argparse.Namespace, verdicts: Sequence[Verdict], documents: Sequence[dict[str, Any]], files: Sequence[bytes]
 ) -> None:
     """For people: what was verified, then the answer, a lineage as its tree."""
-    from openledger_cli.proven import lineage_of
+    from openledger_cli.proofs.proven import lineage_of
 
     page = lineage_of(verdicts)
     for document in documents:
         args.context.output.show({name: value for name, value in document.items() if page is None or name != "answer"})
     if page is None:
         return
-    from openledger_cli.lineage_tree import Shown, lineage_tree
     from openledger_cli.lines import print_lines
     from openledger_cli.output import people_console
+    from openledger_cli.query.lineage_tree import Shown, lineage_tree
 
     print_lines(people_console(), lineage_tree(Shown(page, _manifests(files), {})))
 

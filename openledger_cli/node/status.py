@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from openledger_cli.trust import open_client
+from openledger_cli.proofs.trust import open_client
 
 
 def register(subparsers: Any) -> None:

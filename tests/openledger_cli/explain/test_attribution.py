@@ -95,7 +95,7 @@ def test_a_calibration_lists_ways_controls_and_the_band(capsys: pytest.CaptureFi
 def test_a_calibration_asks_with_rows_of_different_lengths_of_held_out_and_trained_ones(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("openledger_cli.attribution.CALIBRATION_QUERIES", 14)  # thirteen rows are held out
+    monkeypatch.setattr("openledger_cli.explain.attribution.CALIBRATION_QUERIES", 14)  # thirteen rows are held out
     assert main(["attribution", "calibrate", "--model", "first", "--output", "json"]) == ExitCode.OK
     printed = capsys.readouterr()
     found = json.loads(printed.out)

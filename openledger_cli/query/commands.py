@@ -12,7 +12,7 @@ from openledger.results import Answer
 from openledger_cli import signing
 from openledger_cli.context import Context, note
 from openledger_cli.output import print_line
-from openledger_cli.trust import add_trust_options, open_client
+from openledger_cli.proofs.trust import add_trust_options, open_client
 
 _EXAMPLES = """\
 examples:
@@ -63,7 +63,7 @@ def _register_short_forms(commands: Any) -> None:
     history.add_argument("--page", type=int, default=1)
     history.add_argument("--limit", type=int, default=30, help="transactions a page, at most 100")
     history.set_defaults(run=_history)
-    from openledger_cli import lineage
+    from openledger_cli.query import lineage
 
     lineage.register(commands)
 

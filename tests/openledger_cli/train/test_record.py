@@ -10,7 +10,7 @@ from abci_app.types import PPB
 from openledger.errors import UsageError
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
-from openledger_cli.record import divide
+from openledger_cli.train.record import divide
 from tests.openledger_cli.fake_ledger import FakeLedger, use_fake_ledger
 from tests.trainer.tiny import tiny_model
 from trainer.dataset import load_rows

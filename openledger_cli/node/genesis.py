@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from openledger.amounts import parse_amount, show_amount
-from openledger_cli.node import add_command, home_of, report
+from openledger_cli.node.commands import add_command, home_of, report
 
 _EXAMPLES = """\
 alone:

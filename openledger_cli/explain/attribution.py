@@ -10,8 +10,8 @@ from abci_app.types import PPB
 from openledger.exit_codes import ExitCode
 from openledger_cli.context import note
 from openledger_cli.progress import counting
+from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.secrets import add_passphrase_option
-from openledger_cli.trust import add_trust_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,8 +104,8 @@ def _measure(args: argparse.Namespace) -> int:
     from attribution.measure.retrain import RetrainCache
     from openledger.content import ContentStore
     from openledger.errors import UsageError
-    from openledger_cli.explain import write_file
-    from openledger_cli.train import open_ledger
+    from openledger_cli.explain.commands import write_file
+    from openledger_cli.train.commands import open_ledger
     from trainer.base_model import cache_home
     from trainer.environment import prepare
     from trainer.quality import (
@@ -168,7 +168,7 @@ def _calibrate(args: argparse.Namespace) -> int:
     from attribution.calibrate import calibrate
     from attribution.calibration_ways import default_ways, device_ways
     from openledger.content import ContentStore
-    from openledger_cli.train import open_ledger
+    from openledger_cli.train.commands import open_ledger
     from trainer.environment import prepare
     from trainer.quality import calibration_queries
     from trainer.workflow import repeatable_run

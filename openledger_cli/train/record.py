@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openledger.exit_codes import ExitCode
+from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.secrets import add_passphrase_option
-from openledger_cli.trust import add_trust_options
 
 if TYPE_CHECKING:
     from openledger.content import ContentStore
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     """Read the files, store, record."""
     from openledger.content import ContentStore
     from openledger.errors import UsageError
-    from openledger_cli.train import open_ledger
+    from openledger_cli.train.commands import open_ledger
     from trainer.record import RunEventRecord, describe_folder, record_external
 
     if not args.files.is_dir():

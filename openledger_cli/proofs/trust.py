@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from openledger.errors import UsageError
 from openledger_cli.context import Context
-from openledger_cli.verify import add_anchor_options, read_anchor, read_rules
+from openledger_cli.proofs.verify import add_anchor_options, read_anchor, read_rules
 
 if TYPE_CHECKING:
     from openledger.client import Client

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from openledger.errors import UsageError
 from openledger.exit_codes import ExitCode
 from openledger_cli.context import Context
-from openledger_cli.trust import add_trust_options, open_client
+from openledger_cli.proofs.trust import add_trust_options, open_client
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +54,7 @@ def register(commands: Any) -> None:
 def _verdict(arguments: argparse.Namespace) -> int:
     from abci_app.modules.licence_join import Outcome
     from abci_app.modules.models_queries import VerdictQuery
-    from openledger_cli.query import ask, show_answer
+    from openledger_cli.query.commands import ask, show_answer
 
     if bool(arguments.draft) == bool(arguments.input or arguments.parent or arguments.terms):
         raise UsageError("name what is mixed with --input and --parent, or give --draft FILE")
@@ -80,7 +80,7 @@ def verdict_lines(view: VerdictView) -> list[Line]:
     """Outcome, reason and joined duties in words."""
     from openledger.words import word_of
     from openledger_cli.lines import Line
-    from openledger_cli.terms_words import joined_words, terms_name
+    from openledger_cli.query.terms_words import joined_words, terms_name
 
     names = {item.terms_id: terms_name(item.terms) for item in view.terms}
     outcome = word_of("outcome", view.outcome).replace("-", " ").upper()

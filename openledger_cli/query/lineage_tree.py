@@ -15,7 +15,7 @@ from abci_app.modules.models_records import EntryKind
 from openledger.amounts import show_share
 from openledger.words import word_of
 from openledger_cli.lines import Line, count, show_size, show_time
-from openledger_cli.terms_words import joined_words, terms_line, terms_name
+from openledger_cli.query.terms_words import joined_words, terms_line, terms_name
 
 if TYPE_CHECKING:
     from abci_app.modules.models_lineage import LineageDatanet, LineagePage

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
 from openledger_cli.context import Context, note
-from openledger_cli.trust import add_trust_options, open_client
+from openledger_cli.proofs.trust import add_trust_options, open_client
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +44,7 @@ examples:
 
 def register(commands: Any) -> None:
     """Add the four short forms."""
-    from openledger_cli import verdict
+    from openledger_cli.query import verdict
 
     lineage = _command(
         commands, "lineage", _lineage, "everything that a model was made from, as a tree", _LINEAGE_EXAMPLES
@@ -94,7 +94,7 @@ def _lineage(arguments: argparse.Namespace) -> None:
     if context.as_json:
         show_whole(context, whole, "", {"manifests": words})
         return
-    from openledger_cli.lineage_tree import Shown, counts, lineage_tree
+    from openledger_cli.query.lineage_tree import Shown, counts, lineage_tree
 
     shown = Shown(whole.value, manifests, known_people(context), arguments.all_contributors)
     show_whole(context, whole, counts(whole.value), {}, lineage_tree(shown))
@@ -196,7 +196,7 @@ def impact_counts(page: ImpactPage, *, direct_only: bool = False) -> str:
 def _clean(arguments: argparse.Namespace) -> None:
     from abci_app.modules.models_lineage import CleanQuery
     from openledger.provenance import entry_id_of_text, id_of_text, split_version
-    from openledger_cli.query import ask, show_answer
+    from openledger_cli.query.commands import ask, show_answer
 
     name, version = split_version(arguments.name)
     datanet, datanet_version = split_version(arguments.datanet)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from abci_app.bech32 import encode_id
 from openledger.exit_codes import ExitCode
 from openledger_cli.context import note
-from openledger_cli.trust import add_trust_options
+from openledger_cli.proofs.trust import add_trust_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _explain(args: argparse.Namespace, store: ContentStore) -> int:
-    from openledger_cli.train import open_ledger
+    from openledger_cli.train.commands import open_ledger
     from trainer.explain import Explainer
     from trainer.explain_facts import read_facts
 
@@ -119,7 +119,7 @@ def _explain(args: argparse.Namespace, store: ContentStore) -> int:
 
 def _verify(args: argparse.Namespace, store: ContentStore) -> int:
     from attribution.document import MAX_DOCUMENT_BYTES, decode
-    from openledger_cli.train import open_ledger
+    from openledger_cli.train.commands import open_ledger
     from trainer.explain import Explainer
     from trainer.explain_facts import read_facts
     from trainer.publish import entry_text
@@ -209,7 +209,7 @@ def _show(
     store: ContentStore,
     checked: list[str],
 ) -> None:
-    from openledger_cli.explain_view import NOT_CHECKED, View
+    from openledger_cli.explain.view import NOT_CHECKED, View
 
     view = View.of(document, explainer, ledger, store, _known_names(args))
     if args.html:

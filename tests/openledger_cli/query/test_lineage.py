@@ -19,8 +19,8 @@ from openledger.exit_codes import ExitCode
 from openledger.manifest import put_manifest
 from openledger.rpc import RpcClient
 from openledger.wallet import Wallet
-from openledger_cli.lineage import bundle_paths
 from openledger_cli.main import main
+from openledger_cli.query.lineage import bundle_paths
 from tests.abci_app.modules.ledger import BOB, CARL
 from tests.openledger.fake_node import FakeNode
 from tests.openledger.story import CLASHING, FREE, Story

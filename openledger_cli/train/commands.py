@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from openledger.exit_codes import ExitCode
 from openledger_cli.context import note
 from openledger_cli.progress import Stages
+from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.secrets import add_passphrase_option
-from openledger_cli.trust import add_trust_options
 
 if TYPE_CHECKING:
     from trainer.publish import ClientLedger
@@ -162,8 +162,8 @@ def _verify(args: argparse.Namespace) -> int:
 @contextmanager
 def open_ledger(args: argparse.Namespace) -> Iterator[ClientLedger]:
     """The chain as trainer and recorder see it; verified unless --unverified, with the key of --from when given."""
+    from openledger_cli.proofs.trust import open_client
     from openledger_cli.signing import open_signer
-    from openledger_cli.trust import open_client
     from trainer.publish import ClientLedger
 
     with open_client(args.context, args) as client:

@@ -1,0 +1,1 @@
+"""Who shaped an answer, and how good the attribution of a model is."""

@@ -1,0 +1,1 @@
+"""Running nodes: home, genesis, devnet, status."""

@@ -1,0 +1,1 @@
+"""What is trusted, and checking of proofs that somebody hands over."""

@@ -1,0 +1,1 @@
+"""Asking the chain: generic queries, lineage, impact, clean and verdict, and how their answers are shown."""
