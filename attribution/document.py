@@ -25,7 +25,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from abci_app.hashing import TAGS, tagged_hash
-from abci_app.modules.models_records import MAX_PARENTS
+from abci_app.modules.models.records import MAX_PARENTS
 from abci_app.types import MAX_INTEGER, PPB
 from attribution.errors import AttributionError
 from attribution.inheritance import MAX_LAYERS

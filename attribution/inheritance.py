@@ -20,7 +20,7 @@ off by less than one part for each layer above it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from abci_app.modules.models_records import MAX_PARENTS, InheritanceSchedule, StoredEntry
+from abci_app.modules.models.records import MAX_PARENTS, InheritanceSchedule, StoredEntry
 from abci_app.types import PPB
 from attribution.errors import AttributionError
 from attribution.shares import POOL_KEY, Shares, check_integer, largest_remainder

@@ -22,9 +22,9 @@ from pathlib import Path
 
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
-from abci_app.application import Application
-from abci_app.modules.models_lineage import LineageQuery
-from abci_app.registry import find_query
+from abci_app.chain.application import Application
+from abci_app.chain.registry import find_query
+from abci_app.modules.models.lineage import LineageQuery
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.views import RecordingView
 from benchmarks.provenance_load import CHAIN_ID, Chain, RunLoad
@@ -138,7 +138,7 @@ from openledger.bundle import verify_bundle
 from openledger.light.anchors import parse_genesis
 data, genesis, now = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]).read_bytes(), int(sys.argv[3])
 anchor = parse_genesis(genesis)
-import abci_app.registry
+import abci_app.chain.registry
 started = time.perf_counter()
 assert verify_bundle(data, anchor, now).anchored
 print((time.perf_counter() - started) * 1_000)

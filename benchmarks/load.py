@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from msgspec import msgpack
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
+from abci_app.chain.transaction import Auth, Body, KeySignature, encode_envelope, signed_digest
 from abci_app.modules.bank import Transfer
 from abci_app.policy import address_of, encode_policy, single_key_policy
-from abci_app.transaction import Auth, Body, KeySignature, encode_envelope, signed_digest
 
 FEE_LIMIT_NOPEN = 10_000
 GENESIS_BALANCE_NOPEN = 10**9

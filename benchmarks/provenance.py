@@ -28,13 +28,13 @@ import httpx
 import plyvel
 from msgspec import msgpack
 
-from abci_app.application import Application
 from abci_app.bech32 import encode_id
-from abci_app.genesis import GenesisState
-from abci_app.modules.models_impact import ImpactQuery
-from abci_app.modules.models_lineage import CleanQuery, LineageQuery
+from abci_app.chain.application import Application
+from abci_app.chain.genesis import GenesisState
+from abci_app.chain.registry import find_query
+from abci_app.modules.models.impact import ImpactQuery
+from abci_app.modules.models.lineage import CleanQuery, LineageQuery
 from abci_app.pb import abci_pb2 as pb
-from abci_app.registry import find_query
 from abci_app.state.proof import verify
 from benchmarks.http_load import RequestFailed, send
 from benchmarks.load import LoadAccount, broadcast_body

@@ -9,11 +9,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from abci_app.application import Application
-from abci_app.genesis import GenesisState, encode_genesis
+from abci_app.chain.application import Application
+from abci_app.chain.genesis import GenesisState, encode_genesis
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Message
-from abci_app.modules.datanets_records import (
+from abci_app.modules.datanets.records import (
     Contribute,
     Contribution,
     CreateDatanet,
@@ -22,9 +22,9 @@ from abci_app.modules.datanets_records import (
     ReviewContribution,
     contribution_id_of,
 )
-from abci_app.modules.licence_join import Stated, Terms, UseClass
 from abci_app.modules.licences import RegisterTerms, terms_id_of
-from abci_app.modules.models_records import (
+from abci_app.modules.licences.join import Stated, Terms, UseClass
+from abci_app.modules.models.records import (
     Attribution,
     Entry,
     EntryKind,

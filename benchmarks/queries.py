@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from abci_app.accounts import ACCOUNTS
-from abci_app.genesis import GenesisState
+from abci_app.chain.genesis import GenesisState
 from abci_app.pb import crypto_pb2
 from abci_app.state.proof import SimpleProof, verify_simple
 from benchmarks.http_load import RequestFailed, send

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from abci_app.genesis import GenesisState
+from abci_app.chain.genesis import GenesisState
 from abci_app.modules.bank import AccountQuery
 from benchmarks.report import anonymous_mib, peak_resident_mib, print_table, resident_mib, spread
 from benchmarks.start_node import VARIABLE, addresses, balances

@@ -7,8 +7,8 @@ stands for a state that has grown by transactions, without waiting for a million
 import os
 import sys
 
-from abci_app import genesis
-from abci_app.genesis import GenesisState
+from abci_app.chain import genesis
+from abci_app.chain.genesis import GenesisState
 from node.run import main
 
 VARIABLE = "OPENLEDGER_BENCHMARK_ACCOUNTS"

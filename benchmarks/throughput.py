@@ -24,7 +24,7 @@ from typing import Any
 
 import httpx
 
-from abci_app.genesis import GenesisState
+from abci_app.chain.genesis import GenesisState
 from benchmarks.http_load import send
 from benchmarks.load import GENESIS_BALANCE_NOPEN, LoadAccount, accounts, broadcast_body, transfers
 from benchmarks.report import cpu_seconds, peak_resident_mib, print_table, resident_mib, spread

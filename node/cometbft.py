@@ -59,7 +59,7 @@ SETTINGS: Changes = {
     # Several blocks' worth; what is left over is checked again after every block.
     ("mempool", "size"): 50_000,
     ("mempool", "cache_size"): 100_000,
-    # The largest transaction (abci_app.transaction), and a bound on all of them together.
+    # The largest transaction (abci_app.chain.transaction), and a bound on all of them together.
     ("mempool", "max_tx_bytes"): 64 * 1024,
     ("mempool", "max_txs_bytes"): 64 * 1024 * 1024,
 }

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from abci_app.genesis import GenesisState
+from abci_app.chain.genesis import GenesisState
 from node import cometbft, genesis, rpc
 from node.errors import NoAnswer, NodeError, RpcError
 from node.faults import VARIABLE

@@ -1,7 +1,7 @@
 """The genesis document: made, filled by several parties, checked.
 
 CometBFT's part (chain id, time, consensus parameters, validators) is written here; `app_state` is typed in
-`abci_app.genesis`. Every party runs `node init` for itself. One of them, the coordinator, adds accounts to its
+`abci_app.chain.genesis`. Every party runs `node init` for itself. One of them, the coordinator, adds accounts to its
 document. A validator's operator declares it in a small file signed with the validator's consensus key (so nobody can
 register a key that is not theirs); the coordinator collects those files, and everybody starts from the same document.
 """
@@ -23,8 +23,8 @@ import msgspec
 import nacl.exceptions
 import nacl.signing
 
-from abci_app import genesis as application_genesis
-from abci_app.genesis import GenesisError, GenesisState
+from abci_app.chain import genesis as application_genesis
+from abci_app.chain.genesis import GenesisError, GenesisState
 from abci_app.modules.members import GenesisMember
 from abci_app.types import SUPPLY_NOPEN
 from node import cometbft

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abci_app.invariants import violations
+from abci_app.chain.invariants import violations
 from abci_app.state.pages import CorruptPage
 from abci_app.state.store import UnknownHeight
 from node import cometbft

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from abci_app.application import Application
+from abci_app.chain.application import Application
+from abci_app.chain.queries import LocalNode
 from abci_app.errors import InvariantBroken
-from abci_app.queries import LocalNode
 from node import cometbft, genesis
 from node.abci_server import AbciApplication, AbciServer, Address, Halt
 from node.agreement import require_agreement

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from abci_app.chain.simulation import Simulation
 from abci_app.module import Message
 from abci_app.modules.bank import AccountView
-from abci_app.simulation import Simulation
 from openledger import flows
 from openledger import rpc_calls as calls
 from openledger.client import DEFAULT_WAIT_SECONDS, answer_of, checked

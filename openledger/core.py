@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypedDict
 
+from abci_app.chain.simulation import Simulation
 from abci_app.errors import Code
 from abci_app.module import Message
 from abci_app.parameters import ChainParameters
-from abci_app.simulation import Simulation
 from openledger import flows, transactions
 from openledger import rpc_calls as calls
 from openledger.errors import NodeFailure, NodeUnreachable, QueryFailed, TimedOut, TransactionFailed, UsageError

@@ -16,8 +16,8 @@ import msgspec
 from msgspec import inspect
 
 from abci_app.bech32 import IdError, decode_id, encode_id
+from abci_app.chain.registry import MESSAGE_NAMES, MESSAGES_BY_TAG, TAG_OF
 from abci_app.module import Message
-from abci_app.registry import MESSAGE_NAMES, MESSAGES_BY_TAG, TAG_OF
 from abci_app.state.codec import CodecError, decode, encode
 from openledger.amounts import parse_amount, parse_share
 from openledger.errors import UsageError

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from abci_app.chain.registry import TAG_OF, find_query
+from abci_app.chain.simulation import Simulation
+from abci_app.chain.transaction import Transaction, decode_transaction
 from abci_app.errors import Code, Rejected
 from abci_app.modules.bank import AccountQuery, AccountView
 from abci_app.parameters import CHAIN, PARAMETERS, ChainInfo, ChainParameters
-from abci_app.registry import TAG_OF, find_query
-from abci_app.simulation import Simulation
 from abci_app.state.codec import CodecError, decode, encode
-from abci_app.transaction import Transaction, decode_transaction
 from openledger import rpc_calls as calls
 from openledger.documents import NAME_OF_TAG
 from openledger.errors import NodeFailure, QueryFailed, TimedOut, TransactionFailed

@@ -6,7 +6,7 @@ themselves (lineage, impact) prove the name together with the answer.
 
 from typing import Any, Protocol
 
-from abci_app.registry import find_query
+from abci_app.chain.registry import find_query
 from openledger.errors import QueryFailed, UsageError
 from openledger.results import Answer
 
@@ -64,7 +64,7 @@ def _find_terms(client: Asks, name: str) -> bytes | None:
 
 def _find_entry(client: Asks, name: str) -> bytes | None:
     """Entry of a model's version: `my-model` is the latest, `my-model@2` the second."""
-    from abci_app.modules.models_queries import ModelVersionsQuery
+    from abci_app.modules.models.queries import ModelVersionsQuery
     from openledger.provenance import split_version
 
     name, version = split_version(name)

@@ -16,11 +16,12 @@ from msgspec import structs
 
 from abci_app.bech32 import decode_id
 from abci_app.errors import Code
-from abci_app.modules import models_impact, models_lineage
-from abci_app.modules.datanets_queries import VersionQuery
-from abci_app.modules.datanets_records import MAX_ACCEPTED
-from abci_app.modules.models_impact import ImpactPage, ImpactQuery
-from abci_app.modules.models_lineage import LineageDatanet, LineagePage, LineageQuery
+from abci_app.modules.datanets.queries import VersionQuery
+from abci_app.modules.datanets.records import MAX_ACCEPTED
+from abci_app.modules.models import impact as models_impact
+from abci_app.modules.models import lineage as models_lineage
+from abci_app.modules.models.impact import ImpactPage, ImpactQuery
+from abci_app.modules.models.lineage import LineageDatanet, LineagePage, LineageQuery
 from openledger.driving import drive, drive_async
 from openledger.errors import NodeFailure, QueryFailed, UsageError
 from openledger.results import Answer

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from abci_app.bech32 import decode_id, encode_id
+from abci_app.chain.registry import TAG_OF
+from abci_app.chain.transaction import Auth, Body, KeySignature, decode_transaction, encode_envelope, signed_digest
 from abci_app.errors import Rejected
 from abci_app.module import Message
 from abci_app.parameters import ChainParameters
 from abci_app.policy import DelegatedKey, Policy, PolicyKey, decode_policy, encode_policy
-from abci_app.registry import TAG_OF
 from abci_app.state.codec import CodecError, decode, encode
-from abci_app.transaction import Auth, Body, KeySignature, decode_transaction, encode_envelope, signed_digest
 from abci_app.types import MAX_INTEGER
 from openledger.documents import to_document
 from openledger.errors import UsageError

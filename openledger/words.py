@@ -9,9 +9,9 @@ from openledger.errors import UsageError
 @cache
 def enumerations() -> dict[str, type[IntEnum]]:
     """Field name -> what its numbers mean."""
-    from abci_app.modules.datanets_records import Decision, Reason, Status
-    from abci_app.modules.licence_join import Outcome, Profile, Stated, UseClass
-    from abci_app.modules.models_records import EntryKind, Grade
+    from abci_app.modules.datanets.records import Decision, Reason, Status
+    from abci_app.modules.licences.join import Outcome, Profile, Stated, UseClass
+    from abci_app.modules.models.records import EntryKind, Grade
 
     points = ("attribution", "share_alike", "no_derivatives", "training", "redistribution", "approval_required")
     stated: dict[str, type[IntEnum]] = dict.fromkeys((*points, "behavioural", "private", "opt_out_reserved"), Stated)

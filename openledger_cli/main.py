@@ -179,7 +179,7 @@ _SHOWN: tuple[tuple[str, str, ExitCode], ...] = (
     ("openledger.rpc_calls", "RpcError", ExitCode.NODE),
     ("abci_app.errors", "Rejected", ExitCode.REFUSED),
     ("abci_app.bech32", "IdError", ExitCode.USAGE),
-    ("abci_app.genesis", "GenesisError", ExitCode.USAGE),
+    ("abci_app.chain.genesis", "GenesisError", ExitCode.USAGE),
     ("node.errors", "NodeError", ExitCode.NODE),
     ("openledger.content", "ContentError", ExitCode.FAILURE),
     ("openledger.rows", "RowError", ExitCode.USAGE),

@@ -40,7 +40,7 @@ _TAKEN = frozenset(
 
 def register(subparsers: Any) -> None:
     """Add `tx`, its steps and one command for each message type."""
-    from abci_app.registry import MODULES
+    from abci_app.chain.registry import MODULES
 
     parser = subparsers.add_parser(
         "tx",

@@ -14,7 +14,7 @@ import subprocess
 import pytest
 
 from openledger_cli.main import build_parser, split_global_options
-from tests.readme import ROOT, shell_lines, text, tour_commands
+from tests.kit.readme import ROOT, shell_lines, text, tour_commands
 from tests.tidy.repository import tracked_files
 
 # What prepares a shell or ends what the demo left running; the files named are those that the demo writes.

@@ -11,15 +11,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from abci_app.bech32 import IdError, decode_id
+from abci_app.chain.registry import MESSAGE_NAMES
+from abci_app.chain.transaction import decode_transaction
 from abci_app.errors import Rejected
 from abci_app.hashing import TAGS
-from abci_app.registry import MESSAGE_NAMES
 from abci_app.state.codec import CodecError, decode
 from abci_app.state.proof import ProofError, SimpleProof, verify, verify_simple
-from abci_app.transaction import decode_transaction
-from tests.abci_app.state import trees
 from tests.golden import files, samples
-from tests.proofcheck import needs_proofcheck, proofcheck
+from tests.kit.proofcheck import needs_proofcheck, proofcheck
+from tests.kit.state import trees
 
 Case = dict[str, Any]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from abci_app.bech32 import encode_id
-from abci_app.modules.models_records import StoredEntry
+from abci_app.modules.models.records import StoredEntry
 from attribution import codes as code_form
 from attribution.code_clusters import check_copies
 from attribution.codes import Codes

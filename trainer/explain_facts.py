@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from abci_app.modules.models_records import StoredEntry
+from abci_app.modules.models.records import StoredEntry
 from attribution.errors import AttributionError
 from attribution.explanation_parts import ChainFacts, LayerFacts
 from attribution.inheritance import MAX_LAYERS, layer_of

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from abci_app.bech32 import decode_id
-from abci_app.genesis import TREASURY_ACCOUNT
+from abci_app.chain.genesis import TREASURY_ACCOUNT
 from attribution.code_copies import MAX_CODE_ROWS, OFF, TOO_MANY
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.features import FeatureSettings

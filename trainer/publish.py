@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from abci_app.bech32 import PREFIXES, decode_id, encode_id
 from abci_app.errors import Code
 from abci_app.module import Message
-from abci_app.modules.datanets_queries import (
+from abci_app.modules.datanets.queries import (
     MAX_FULL_PAGE,
     ContributionQuery,
     ContributionView,
@@ -22,8 +22,8 @@ from abci_app.modules.datanets_queries import (
     FullVersionView,
     VersionQuery,
 )
-from abci_app.modules.licence_join import Outcome
-from abci_app.modules.models_queries import (
+from abci_app.modules.licences.join import Outcome
+from abci_app.modules.models.queries import (
     EntryQuery,
     EntryView,
     ModelQuery,
@@ -33,7 +33,7 @@ from abci_app.modules.models_queries import (
     VerdictQuery,
     VerdictView,
 )
-from abci_app.modules.models_records import (
+from abci_app.modules.models.records import (
     Attribution,
     CreateModel,
     Entry,

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from abci_app.module import Message
-from abci_app.modules.models_records import EvaluationDraft, RecordEvaluations
+from abci_app.modules.models.records import EvaluationDraft, RecordEvaluations
 from attribution.gradients import GradientCollector
 from attribution.index import Index
 from attribution.loss import Tokens, example_losses, make_batch

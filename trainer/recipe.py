@@ -43,7 +43,7 @@ from trainer.steps import STEPS_BY_NAME, FilterStep, PreprocessStep, expand_step
 
 # A recipe is read by people; data belongs into DataNets.
 MAX_RECIPE_BYTES = 64 * 2**10
-# Inputs of one entry on the chain (abci_app.modules.models_records.MAX_INPUTS).
+# Inputs of one entry on the chain (abci_app.modules.models.records.MAX_INPUTS).
 MAX_DATASETS = 32
 MAX_STEPS_PER_DATASET = 32
 

@@ -20,7 +20,7 @@ from functools import cache
 from typing import Protocol
 
 from abci_app.hashing import list_root
-from abci_app.modules.models_records import Input, StoredEntry
+from abci_app.modules.models.records import Input, StoredEntry
 from attribution.code_copies import COMPARED, COPIES
 from attribution.document import Explanation, LayerPart, SpanPart
 from attribution.evidence import LeafList, contribution_of, owner_of

@@ -227,7 +227,7 @@ class GenesisPeer(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def write_genesis(state: MutableState, members: tuple[Member, ...], peers: tuple[Peer, ...]) -> None:
-    """Store the members and peers of the genesis document (checked by `abci_app.genesis`)."""
+    """Store the members and peers of the genesis document (checked by `abci_app.chain.genesis`)."""
     for member in members:
         MEMBERS.set(state, member.address, member)
     for peer in peers:

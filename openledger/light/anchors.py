@@ -11,7 +11,7 @@ from openledger.light.errors import MalformedAnswer, NoAnchor
 from openledger.light.parse import JsonPublicKey, JsonValidator, decode_json, integer, parse_time, parse_validators
 from openledger.light.verifier import Genesis, check_validator_set
 
-# Three million accounts (abci_app/genesis.py); only the head of the document is kept.
+# Three million accounts (abci_app/chain/genesis.py); only the head of the document is kept.
 MAX_GENESIS_BYTES = 256 * 1024 * 1024
 # How a stored origin shows that the user named a hash.
 HASH_ANCHOR_WORDS = "given hash"

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from abci_app.chain.registry import find_query
 from abci_app.errors import Rejected
-from abci_app.registry import find_query
 from abci_app.state import proof as state_proof
 from abci_app.state.codec import CodecError, decode, encode
 from abci_app.state.store import StateView
 from openledger.light.errors import BadStateProof, MalformedAnswer, QueryRejected
 
 MULTI_PATH = "/store/openledger/multi"
-# As the node's limit (abci_app/queries.py).
+# As the node's limit (abci_app/chain/queries.py).
 MAX_PROOF_BYTES = 8 * 1024 * 1024
 
 

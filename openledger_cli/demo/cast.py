@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from abci_app.modules.licence_join import Stated, Terms, UseClass
+from abci_app.modules.licences.join import Stated, Terms, UseClass
 
 CHAIN_ID = "dev-demo"
 MODEL = "python-helper"

@@ -9,8 +9,8 @@ from openledger_cli.demo import cast
 from openledger_cli.demo.stage import Stage
 
 if TYPE_CHECKING:
-    from abci_app.modules.datanets_queries import VersionView
-    from abci_app.modules.datanets_records import Contribution
+    from abci_app.modules.datanets.queries import VersionView
+    from abci_app.modules.datanets.records import Contribution
 
 # Copied rows that the copyist sends.
 _COPIED_ROWS = 200
@@ -55,7 +55,7 @@ def register_terms(stage: Stage) -> None:
 
 def create_datanets(stage: Stage) -> None:
     """Three DataNets with two reviewers each, whose agreement decides."""
-    from abci_app.modules.datanets_records import CreateDatanet
+    from abci_app.modules.datanets.records import CreateDatanet
     from abci_app.modules.licences import terms_id_of
 
     reviewers = tuple(sorted(stage.address(name) for name in cast.REVIEWERS))
@@ -106,7 +106,7 @@ def add_later_rows(stage: Stage) -> None:
 
 def contribute(stage: Stage, shares: list[tuple[str, str, list[dict[str, str]]]]) -> None:
     """Store everybody's rows and register what they commit to; ids are worked out here as the chain does."""
-    from abci_app.modules.datanets_records import Contribute, contribution_id_of
+    from abci_app.modules.datanets.records import Contribute, contribution_id_of
     from abci_app.modules.licences import terms_id_of
     from openledger.rows import RowBatch, put_batch
 
@@ -131,7 +131,7 @@ def contribute(stage: Stage, shares: list[tuple[str, str, list[dict[str, str]]]]
 
 def _record(stage: Stage, name: str, datanet: str, message: object) -> Contribution:
     """The record that the chain makes of a message."""
-    from abci_app.modules.datanets_records import Contribute, Contribution
+    from abci_app.modules.datanets.records import Contribute, Contribution
     from abci_app.modules.licences import terms_id_of
 
     assert isinstance(message, Contribute)
@@ -151,7 +151,7 @@ def _record(stage: Stage, name: str, datanet: str, message: object) -> Contribut
 
 def review(stage: Stage, names: list[str], *, accept: bool = True) -> None:
     """Both reviewers give the same verdict on each contribution."""
-    from abci_app.modules.datanets_records import Decision, Reason, ReviewContribution
+    from abci_app.modules.datanets.records import Decision, Reason, ReviewContribution
 
     decision, reason = (Decision.ACCEPT, Reason.NONE) if accept else (Decision.REJECT, Reason.PLAGIARISM)
     messages = [ReviewContribution(stage.contributions[name], int(decision), int(reason)) for name in names]
@@ -162,8 +162,8 @@ def review(stage: Stage, names: list[str], *, accept: bool = True) -> None:
 
 def refuse_copy(stage: Stage, rows: list[dict[str, str]]) -> None:
     """Rows that another contributor brought already: the sketches on the chain show it, the reviewers reject them."""
-    from abci_app.modules.datanets_queries import ContributionQuery, ContributionsQuery
-    from abci_app.modules.datanets_records import Status
+    from abci_app.modules.datanets.queries import ContributionQuery, ContributionsQuery
+    from abci_app.modules.datanets.records import Status
     from openledger.rows import sketch_similarity_ppb
 
     contribute(stage, [(cast.COPYIST, cast.REFERENCE, rows)])
@@ -189,7 +189,7 @@ def refuse_copy(stage: Stage, rows: list[dict[str, str]]) -> None:
 
 def create_versions(stage: Stage, datanets: list[str]) -> None:
     """Freeze what is accepted now."""
-    from abci_app.modules.datanets_records import CreateVersion
+    from abci_app.modules.datanets.records import CreateVersion
 
     stage.send([(cast.OWNER, [CreateVersion(stage.datanets[name], "demo") for name in datanets])])
 
@@ -197,7 +197,7 @@ def create_versions(stage: Stage, datanets: list[str]) -> None:
 def check_version(stage: Stage, datanet: str, version: int, names: list[str]) -> None:
     """A version holds exactly these contributors' rows, with the root that they give."""
     from abci_app.hashing import list_root
-    from abci_app.modules.datanets_queries import VersionQuery
+    from abci_app.modules.datanets.queries import VersionQuery
 
     view: VersionView = stage.query("datanets", "version", VersionQuery(b"", datanet, version, 0, 100))
     ids = sorted(item.accepted.contribution_id for item in view.contributions)

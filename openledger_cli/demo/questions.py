@@ -10,8 +10,8 @@ from openledger_cli.demo import cast
 from openledger_cli.demo.stage import Stage, must
 
 if TYPE_CHECKING:
-    from abci_app.modules.models_lineage import LineagePage
-    from abci_app.modules.models_records import RunDraft
+    from abci_app.modules.models.lineage import LineagePage
+    from abci_app.modules.models.records import RunDraft
 
 
 def ask_lineage(stage: Stage) -> None:
@@ -42,7 +42,7 @@ def _names_to_show() -> tuple[str, ...]:
 def _check_lineage(stage: Stage) -> None:
     """Every ancestor, DataNet version, contributor and licence, and nothing else."""
     from abci_app.modules.licences import terms_id_of
-    from abci_app.modules.models_lineage import LineageQuery
+    from abci_app.modules.models.lineage import LineageQuery
 
     page: LineagePage = stage.query("models", "lineage", LineageQuery(b"", cast.MODEL, 0, (), 1_000, 1_000))
     ids = [item.entry_id for item in page.entries]
@@ -68,7 +68,7 @@ def _check_lineage(stage: Stage) -> None:
 
 def ask_impact(stage: Stage) -> None:
     """Which models stand on version 1 of the questions: one directly, one through its parent."""
-    from abci_app.modules.models_impact import ImpactQuery
+    from abci_app.modules.models.impact import ImpactQuery
 
     stage.report.say(f"\n  Which models used {cast.QUESTIONS}, version 1?\n")
     said = must(stage.command("query", "impact", cast.QUESTIONS, "--version", "1"), "openledger query impact")
@@ -87,7 +87,7 @@ def ask_impact(stage: Stage) -> None:
 
 def ask_clean(stage: Stage) -> None:
     """Is the exam in there? Not among what was declared; below the imported base nobody can say."""
-    from abci_app.modules.models_lineage import CleanAnswer, CleanQuery
+    from abci_app.modules.models.lineage import CleanAnswer, CleanQuery
 
     stage.report.say(f"\n  Is {cast.EXAM} among what {cast.MODEL} was trained on?\n")
     said = must(stage.command("query", "clean", cast.MODEL, cast.EXAM), "openledger query clean")
@@ -109,7 +109,7 @@ def ask_clean(stage: Stage) -> None:
 
 def refuse_clash(stage: Stage) -> None:
     """Share-alike questions mixed with a non-commercial share-alike exam: no licence satisfies both."""
-    from abci_app.modules.models_records import ModelsCode, RecordRuns
+    from abci_app.modules.models.records import ModelsCode, RecordRuns
     from trainer.publish import entry_text
 
     path = stage.folder / "clash.yaml"
@@ -142,8 +142,8 @@ def _clashing_run(stage: Stage) -> RunDraft:
     """The first fine-tune's record, with the exam in place of the reference."""
     from msgspec import structs
 
-    from abci_app.modules.models_queries import EntryQuery
-    from abci_app.modules.models_records import RunDraft
+    from abci_app.modules.models.queries import EntryQuery
+    from abci_app.modules.models.records import RunDraft
 
     stored = stage.query("models", "entry", EntryQuery(stage.entries["first"])).stored
     inputs = tuple(

@@ -19,7 +19,7 @@ from openledger_cli.demo.cast import CHAIN_ID, MESSAGE_ROLES, PEOPLE, ROLES, Pac
 from openledger_cli.demo.report import Report
 
 if TYPE_CHECKING:
-    from abci_app.genesis import GenesisState
+    from abci_app.chain.genesis import GenesisState
     from abci_app.module import Message
     from node.devnet import Devnet
     from openledger.client import Client
@@ -219,7 +219,7 @@ def still_runs(folder: Path) -> bool:
 
 def _genesis_state(wallet: Wallet) -> GenesisState:
     """Everybody has money and a role."""
-    from abci_app.genesis import GenesisParameters, GenesisState
+    from abci_app.chain.genesis import GenesisParameters, GenesisState
     from abci_app.modules.members import GenesisMember
 
     addresses = {name: wallet.get(name).address for name in PEOPLE}

@@ -15,7 +15,7 @@ from openledger_cli.demo.liar import LyingNode
 from openledger_cli.demo.stage import Said, Stage, must, run_module
 
 if TYPE_CHECKING:
-    from abci_app.modules.models_lineage import LineagePage, LineageQuery
+    from abci_app.modules.models.lineage import LineagePage, LineageQuery
 
 # Places over a whole answer or bundle at which single bits are flipped.
 _FLIPS = 32
@@ -25,7 +25,7 @@ _WORDS, _OTHER_WORDS = b" is ", b" is not "
 
 def detect_tampered_row(stage: Stage) -> None:
     """A store that serves one changed word: the recipe that trained the model does not run on it."""
-    from abci_app.modules.datanets_queries import ContributionQuery
+    from abci_app.modules.datanets.queries import ContributionQuery
 
     name = cast.REFERENCE_CONTRIBUTORS[1]
     contribution_id = stage.contributions[name]
@@ -176,7 +176,7 @@ def _verify(stage: Stage, bundle: Path) -> Said:
 
 
 def _question() -> LineageQuery:
-    from abci_app.modules.models_lineage import LineageQuery
+    from abci_app.modules.models.lineage import LineageQuery
 
     return LineageQuery(b"", cast.MODEL, 0, (), 1_000, 1_000)
 

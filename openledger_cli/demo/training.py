@@ -9,7 +9,7 @@ from openledger_cli.demo import cast
 from openledger_cli.demo.stage import Stage, must
 
 if TYPE_CHECKING:
-    from abci_app.modules.models_records import Evaluation, StoredEntry
+    from abci_app.modules.models.records import Evaluation, StoredEntry
 
 
 def import_base(stage: Stage) -> None:
@@ -103,7 +103,7 @@ def _check_run(stage: Stage, name: str, result: dict[str, Any]) -> None:
 
 def _measured(stage: Stage, entry_id: bytes, run: StoredEntry) -> dict[tuple[bytes, int], Evaluation]:
     """Measurements of an entry on the run's own input versions."""
-    from abci_app.modules.models_queries import EntryEventsQuery
+    from abci_app.modules.models.queries import EntryEventsQuery
 
     used = {(item.datanet_id, item.version) for item in run.entry.inputs}
     page = stage.query("models", "evaluations", EntryEventsQuery(entry_id, 0, 100))
@@ -117,7 +117,7 @@ def _datanet_name(stage: Stage, datanet_id: bytes) -> str:
 
 
 def _stored(stage: Stage, name: str) -> StoredEntry:
-    from abci_app.modules.models_queries import EntryQuery
+    from abci_app.modules.models.queries import EntryQuery
 
     stored: StoredEntry = stage.query("models", "entry", EntryQuery(stage.entries[name])).stored
     return stored

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from abci_app.genesis import GenesisState
+    from abci_app.chain.genesis import GenesisState
     from node.devnet import Devnet
 
 _BASE_PORT = 26656
@@ -94,7 +94,7 @@ def _require_same(args: argparse.Namespace, net: Devnet) -> None:
 
 def _accounts(texts: list[str]) -> GenesisState:
     """The genesis state in which these accounts have these balances. Raises NodeError."""
-    from abci_app.genesis import GenesisState
+    from abci_app.chain.genesis import GenesisState
     from node.errors import NodeError
     from openledger.amounts import parse_amount
 

@@ -11,8 +11,8 @@ from abci_app.bech32 import encode_id
 from openledger_cli.lines import count
 
 if TYPE_CHECKING:
-    from abci_app.modules.datanets_queries import VersionView
-    from abci_app.modules.models_lineage import LineageDatanet, LineagePage
+    from abci_app.modules.datanets.queries import VersionView
+    from abci_app.modules.models.lineage import LineageDatanet, LineagePage
     from openledger.bundle import Verdict
     from openledger.light.query import Question
 

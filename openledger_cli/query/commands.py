@@ -32,7 +32,7 @@ _CURSORS = ("after", "cursor", "start")
 
 def register(subparsers: Any) -> None:
     """Add `query`, its short forms and one command for each query of the registry."""
-    from abci_app.registry import all_queries
+    from abci_app.chain.registry import all_queries
 
     parser = subparsers.add_parser(
         "query",
@@ -106,7 +106,7 @@ def _default(field: Any) -> str | None:
 
 
 def _query(arguments: argparse.Namespace) -> None:
-    from abci_app.registry import find_query
+    from abci_app.chain.registry import find_query
     from openledger.documents import from_document
 
     context: Context = arguments.context

@@ -18,8 +18,8 @@ from openledger_cli.proofs.trust import add_trust_options, open_client
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from abci_app.modules.models_impact import ImpactPage
-    from abci_app.modules.models_lineage import CleanView, LineagePage
+    from abci_app.modules.models.impact import ImpactPage
+    from abci_app.modules.models.lineage import CleanView, LineagePage
     from openledger.bundle import Attachment
     from openledger.client import Client
     from openledger.manifest import Manifest
@@ -194,7 +194,7 @@ def impact_counts(page: ImpactPage, *, direct_only: bool = False) -> str:
 
 
 def _clean(arguments: argparse.Namespace) -> None:
-    from abci_app.modules.models_lineage import CleanQuery
+    from abci_app.modules.models.lineage import CleanQuery
     from openledger.provenance import entry_id_of_text, id_of_text, split_version
     from openledger_cli.query.commands import ask, show_answer
 
@@ -220,7 +220,7 @@ def _clean(arguments: argparse.Namespace) -> None:
 def clean_lines(view: CleanView, datanet: str) -> list[Line]:
     """The answer in words. It speaks of what was declared, never of content."""
     from abci_app.bech32 import encode_id
-    from abci_app.modules.models_lineage import CleanAnswer
+    from abci_app.modules.models.lineage import CleanAnswer
     from openledger.amounts import show_share
     from openledger_cli.lines import Line, count
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from abci_app.bech32 import encode_id
-from abci_app.modules.models_records import EntryKind
+from abci_app.modules.models.records import EntryKind
 from openledger.amounts import show_share
 from openledger.words import word_of
 from openledger_cli.lines import Line, count, show_size, show_time
 from openledger_cli.query.terms_words import joined_words, terms_line, terms_name
 
 if TYPE_CHECKING:
-    from abci_app.modules.models_lineage import LineageDatanet, LineagePage
-    from abci_app.modules.models_records import Evaluation, Input, Parent, Reproduction, Run, StoredEntry
+    from abci_app.modules.models.lineage import LineageDatanet, LineagePage
+    from abci_app.modules.models.records import Evaluation, Input, Parent, Reproduction, Run, StoredEntry
     from openledger.manifest import Manifest
 
 # Beyond this the guides leave no room for text; deeper entries follow in a list of their own.

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from abci_app.bech32 import encode_id
-from abci_app.modules.licence_join import Point, Stated, admitted_outbound
+from abci_app.modules.licences.join import Point, Stated, admitted_outbound
 from openledger.amounts import show_share
 from openledger.words import word_of
 from openledger_cli.lines import Line, show_time
 
 if TYPE_CHECKING:
-    from abci_app.modules.licence_join import JoinedTerms, Terms
+    from abci_app.modules.licences.join import JoinedTerms, Terms
 
 
 def terms_name(terms: Terms) -> str:

@@ -16,8 +16,8 @@ from openledger_cli.proofs.trust import add_trust_options, open_client
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from abci_app.modules.models_queries import VerdictView
-    from abci_app.modules.models_records import Entry
+    from abci_app.modules.models.queries import VerdictView
+    from abci_app.modules.models.records import Entry
     from openledger.client import Client
     from openledger_cli.lines import Line
 
@@ -52,8 +52,8 @@ def register(commands: Any) -> None:
 
 
 def _verdict(arguments: argparse.Namespace) -> int:
-    from abci_app.modules.licence_join import Outcome
-    from abci_app.modules.models_queries import VerdictQuery
+    from abci_app.modules.licences.join import Outcome
+    from abci_app.modules.models.queries import VerdictQuery
     from openledger_cli.query.commands import ask, show_answer
 
     if bool(arguments.draft) == bool(arguments.input or arguments.parent or arguments.terms):
@@ -97,7 +97,7 @@ def verdict_lines(view: VerdictView) -> list[Line]:
 
 
 def _read_draft(context: Context, arguments: argparse.Namespace, client: Client) -> Entry:
-    from abci_app.modules.models_records import Entry, check_entry
+    from abci_app.modules.models.records import Entry, check_entry
     from openledger.documents import from_document
     from openledger_cli.signing import resolver
 
@@ -115,7 +115,7 @@ def _read_draft(context: Context, arguments: argparse.Namespace, client: Client)
 def _draft(context: Context, arguments: argparse.Namespace, client: Client) -> Entry:
     """An entry with these sources. Its digests are empty and its shares equal: the check looks at neither."""
     from abci_app.hashing import HASH_BYTES
-    from abci_app.modules.models_records import Attribution, Entry, EntryKind, Input, Output, Parent, check_entry
+    from abci_app.modules.models.records import Attribution, Entry, EntryKind, Input, Output, Parent, check_entry
     from abci_app.types import PPB
     from openledger.provenance import split_version
     from openledger.words import number_of

@@ -3,14 +3,14 @@
 import pytest
 
 from abci_app.accounts import DELEGATIONS, Account, Delegation
+from abci_app.chain.transaction import Auth, Body, KeySignature, encode_envelope, signed_digest
 from abci_app.errors import Code
 from abci_app.modules.accounts import AccountsCode, RevokeDelegation, SetDelegation, SetPolicy
 from abci_app.modules.bank import Burn, Transfer
 from abci_app.policy import DelegatedKey, encode_policy, single_key_policy
 from abci_app.state.codec import encode
-from abci_app.transaction import Auth, Body, KeySignature, encode_envelope, signed_digest
-from tests.abci_app.chain import Chain, accounts_with, changed, fee_of, refused
-from tests.abci_app.signing import CHAIN_ID, Key, Signer
+from tests.kit.chain import Chain, accounts_with, changed, fee_of, refused
+from tests.kit.signing import CHAIN_ID, Key, Signer
 
 FUNDS = 10**9
 TRANSFER_TAG, BURN_TAG = 0x0101, 0x0102

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abci_app.chain.signature_cases import SIGNATURE_CASES
 from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.hashing import tagged_hash
 from abci_app.policy import (
@@ -23,10 +24,9 @@ from abci_app.policy import (
     signature_is_valid,
     single_key_policy,
 )
-from abci_app.signature_cases import SIGNATURE_CASES
 from abci_app.state.codec import encode
-from tests.abci_app import edwards
-from tests.abci_app.signing import Key
+from tests.kit import edwards
+from tests.kit.signing import Key
 
 KEYS = sorted([Key.named(f"key {number}") for number in range(12)], key=lambda key: key.public)
 

@@ -9,7 +9,7 @@ import pytest
 from attribution.index_plan import checkpoint_digest
 from attribution.loss import Tokens
 from benchmarks.attribution.language_model import passages, recipe_of, sequences, train_epoch
-from tests.attribution.tiny import tiny_examples, tiny_lora
+from tests.kit.attribution.tiny import tiny_examples, tiny_lora
 from trainer.train import indexed_steps
 
 pytestmark = [pytest.mark.ml, pytest.mark.usefixtures("one_thread")]

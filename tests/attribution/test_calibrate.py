@@ -19,7 +19,7 @@ from attribution.errors import AttributionError
 from attribution.features import FeatureMap, fit_in_memory
 from attribution.gradients import GradientCollector
 from attribution.loss import Tokens
-from tests.attribution.tiny import tiny_examples, tiny_lora
+from tests.kit.attribution.tiny import tiny_examples, tiny_lora
 
 pytestmark = [pytest.mark.ml, pytest.mark.usefixtures("one_thread")]
 

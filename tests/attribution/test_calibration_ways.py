@@ -7,7 +7,7 @@ import torch
 
 from attribution.calibration_ways import Way, default_ways, device_ways, on_device
 from attribution.errors import AttributionError
-from tests.attribution.tiny import tiny_lora
+from tests.kit.attribution.tiny import tiny_lora
 
 pytestmark = [pytest.mark.ml, pytest.mark.usefixtures("one_thread")]
 

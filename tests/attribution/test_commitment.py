@@ -12,8 +12,8 @@ from attribution.errors import AttributionError
 from attribution.index import Index
 from attribution.parameters import IndexParameters
 from openledger.manifest import to_json
-from tests.attribution.building import build
-from tests.attribution.small_index import committed, small_index
+from tests.kit.attribution.building import build
+from tests.kit.attribution.small_index import committed, small_index
 
 pytestmark = pytest.mark.ml
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ import pytest
 from abci_app.types import PPB
 from attribution.contribution_shares import ContributionShare, contribution_shares, positive_of_all
 from attribution.document import ContributionLine, MatchLine, OwnerLine, SpanLine
-from tests.attribution.explained import Story, tell
-from tests.attribution.small_index import key
+from tests.kit.attribution.explained import Story, tell
+from tests.kit.attribution.small_index import key
 
 
 @pytest.fixture(scope="module")

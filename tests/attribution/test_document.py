@@ -22,7 +22,7 @@ from attribution.document import (
 )
 from attribution.errors import AttributionError
 from openledger.manifest import to_json
-from tests.attribution.explained import Story, tell
+from tests.kit.attribution.explained import Story, tell
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from attribution.errors import AttributionError
 from attribution.evidence import IndexEvidence, best_contributions, best_rows
 from attribution.scores import exact_scores
 from openledger.manifest import Manifest
-from tests.attribution.small_index import committed, key, small_index
+from tests.kit.attribution.small_index import committed, key, small_index
 
 INDEX = small_index()
 COMMITMENT, LEAF_LIST, *SUMS = INDEX.evidence().encoded(codes=False)

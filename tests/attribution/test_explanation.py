@@ -28,8 +28,8 @@ from attribution.inheritance import Layer, ParentPart
 from attribution.scores import exact_scores, row_scores
 from attribution.shares import ROW, PayoutPolicy, credits_of, payout_shares
 from openledger.manifest import to_json
-from tests.attribution.explained import BY_OWNER, FIRST, POLICY, SECOND, Story, changed, query_of, tell
-from tests.attribution.small_index import committed, key
+from tests.kit.attribution.explained import BY_OWNER, FIRST, POLICY, SECOND, Story, changed, query_of, tell
+from tests.kit.attribution.small_index import committed, key
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from attribution.explanation_parts import (
 from attribution.inheritance import Layer
 from attribution.shares import PayoutPolicy
 from openledger.manifest import to_json
-from tests.attribution.small_index import SmallIndex, committed, key
+from tests.kit.attribution.small_index import SmallIndex, committed, key
 
 ENTRY = key(5)
 HALF_FLAT = PayoutPolicy(PPB // 2, PPB // 2, PPB, 0, key(99))

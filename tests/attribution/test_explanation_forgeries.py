@@ -22,8 +22,8 @@ from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.errors import AttributionError
 from attribution.explanation import explain, verify_integers
 from openledger.manifest import Manifest, to_json
-from tests.attribution.explained import BY_OWNER, FIRST, POLICY, SECOND, Story, changed, inputs_of, query_of, tell
-from tests.attribution.small_index import committed, key, small_index
+from tests.kit.attribution.explained import BY_OWNER, FIRST, POLICY, SECOND, Story, changed, inputs_of, query_of, tell
+from tests.kit.attribution.small_index import committed, key, small_index
 
 
 @pytest.fixture(scope="module")

@@ -27,9 +27,9 @@ from attribution.index import Index
 from attribution.inheritance import Layer
 from attribution.query import query_codes, query_tokens
 from attribution.shares import PayoutPolicy
-from tests.attribution.building import build, model_of
-from tests.attribution.explained import changed
-from tests.attribution.small_index import key
+from tests.kit.attribution.building import build, model_of
+from tests.kit.attribution.explained import changed
+from tests.kit.attribution.small_index import key
 
 pytestmark = [pytest.mark.ml, pytest.mark.usefixtures("one_thread")]
 

@@ -10,7 +10,7 @@ from attribution.errors import AttributionError
 from attribution.gradients import GradientCollector, adapter_modules
 from attribution.loss import example_losses, make_batch
 from attribution.precision import BAND
-from tests.attribution.tiny import tiny_examples, tiny_lora
+from tests.kit.attribution.tiny import tiny_examples, tiny_lora
 
 pytestmark = pytest.mark.ml
 

@@ -29,7 +29,7 @@ from attribution.index import Index, rows_by_owner, sum_rows
 from attribution.map_files import write_scales
 from attribution.parameters import EXPONENT_LIMIT, MAX_CODES, MAX_EXAMPLES
 from openledger.manifest import Manifest, to_json
-from tests.attribution.building import ALL_CODES, COPY, build, examples
+from tests.kit.attribution.building import ALL_CODES, COPY, build, examples
 
 pytestmark = pytest.mark.ml
 

@@ -29,7 +29,7 @@ from attribution.loss import Tokens
 from attribution.precision import BAND, canonical
 from attribution.query import Deviation, deviation, leaf_codes
 from attribution.sharding import Shard
-from tests.attribution.building import (
+from tests.kit.attribution.building import (
     ALL_CODES,
     COPY,
     KILLED,
@@ -69,7 +69,7 @@ PLANS: dict[str, dict[str, Any]] = {
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """What became of all plans, in an interpreter of their own."""
     folder = tmp_path_factory.mktemp("processes")
-    words = [sys.executable, "-m", "tests.attribution.building", str(folder), json.dumps(PLANS)]
+    words = [sys.executable, "-m", "tests.kit.attribution.building", str(folder), json.dumps(PLANS)]
     settings = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, cwd=ROOT, env=settings, capture_output=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr.decode()[-2000:]

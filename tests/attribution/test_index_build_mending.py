@@ -13,7 +13,7 @@ from attribution.index_build import _Build
 from attribution.index_files import write_arrays
 from attribution.index_plan import Plan
 from attribution.sharding import Shard
-from tests.attribution.building import MODULES, SETTINGS, build, checkpoints, examples
+from tests.kit.attribution.building import MODULES, SETTINGS, build, checkpoints, examples
 
 pytestmark = [pytest.mark.ml, pytest.mark.usefixtures("one_thread")]
 

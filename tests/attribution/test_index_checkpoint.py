@@ -14,7 +14,7 @@ from attribution.index_checkpoint import CheckpointBuild
 from attribution.index_files import ArrayFile, DamagedFile, write_arrays
 from attribution.index_plan import Plan
 from attribution.sharding import Shard, Task, run_tasks
-from tests.attribution.building import MODULES, SETTINGS, build, checkpoints, examples, model_of
+from tests.kit.attribution.building import MODULES, SETTINGS, build, checkpoints, examples, model_of
 
 pytestmark = [pytest.mark.ml, pytest.mark.usefixtures("one_thread")]
 

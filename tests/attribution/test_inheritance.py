@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abci_app.modules.models import DEFAULT_SCHEDULE
-from abci_app.modules.models_records import (
+from abci_app.modules.models.records import (
     Admission,
     Attribution,
     Entry,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from attribution.loss import IGNORED_LABEL, Tokens, example_losses, make_batch, token_losses
-from tests.trainer.tiny import tiny_model
+from tests.kit.trainer.tiny import tiny_model
 
 pytestmark = pytest.mark.ml
 

@@ -13,7 +13,7 @@ from attribution.features import FeatureMap, FeatureSettings, fit_in_memory
 from attribution.gradients import GradientCollector
 from attribution.loss import Tokens, example_losses, make_batch
 from attribution.precision import BAND, Precision, canonical, torch_threads
-from tests.attribution.tiny import VOCABULARY, tiny_examples, tiny_lora
+from tests.kit.attribution.tiny import VOCABULARY, tiny_examples, tiny_lora
 
 pytestmark = pytest.mark.ml
 EXAMPLES = tiny_examples(12)

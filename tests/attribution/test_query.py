@@ -27,7 +27,7 @@ from attribution.query import (
     single_features,
 )
 from attribution.sharding import Shard
-from tests.attribution.tiny import VOCABULARY, tiny_examples, tiny_lora
+from tests.kit.attribution.tiny import VOCABULARY, tiny_examples, tiny_lora
 
 pytestmark = pytest.mark.ml
 SETTINGS = IndexSettings(FeatureSettings(32), batch_examples=4)

@@ -19,7 +19,7 @@ from attribution.span_build import SpanDocument, build_span_index
 from attribution.span_commitment import SpanSettings
 from attribution.span_index import SpanIndex
 from attribution.span_view import Document
-from tests.attribution.naive_spans import VOCABULARY, built, corpora, document, loose
+from tests.kit.attribution.naive_spans import VOCABULARY, built, corpora, document, loose
 
 DOCUMENTS_HERE = [document([0, 1, 2, 3], 1, 1), document([0, 1], 2, 2), document([0, 1, 2, 3], 3, 3)]
 

@@ -23,7 +23,7 @@ from attribution.span_commitment import SpanSettings
 from attribution.span_index import SpanIndex
 from attribution.span_proof import ProvenSpans, prove_span, prove_spans, verify_span, verify_spans
 from attribution.spans import FoundSpan, encode_output
-from tests.attribution.naive_spans import Naive, built, corpora, document, loose, outputs
+from tests.kit.attribution.naive_spans import Naive, built, corpora, document, loose, outputs
 from tests.tidy.repository import ROOT
 
 SPANS, ABSENCES, TOKENS, SUFFIXES, UNIGRAMS, DOCUMENTS = 3, 4, 0, 1, 2, 3

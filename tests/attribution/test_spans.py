@@ -13,7 +13,7 @@ from abci_app.types import PPB
 from attribution.errors import AttributionError
 from attribution.span_build import SpanDocument
 from attribution.spans import MAX_OUTPUT_TOKENS, Match, Span, SpanShares, common_tokens, span_shares
-from tests.attribution.naive_spans import Naive, built, corpora, document, loose, outputs
+from tests.kit.attribution.naive_spans import Naive, built, corpora, document, loose, outputs
 
 
 @pytest.fixture(scope="module")

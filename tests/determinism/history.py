@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from abci_app.application import Application
+from abci_app.chain.application import Application
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.store import Store
-from tests.abci_app.chain import END_OF_KEYS, Chain
+from tests.kit.chain import END_OF_KEYS, Chain
 
 # Every so many blocks queries are asked; they are the same ones each time.
 ASK_EVERY_BLOCKS = 15

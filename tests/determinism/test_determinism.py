@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from abci_app.registry import all_queries
+from abci_app.chain.registry import all_queries
 from abci_app.state.memory_store import MemoryStore
 from node.leveldb_store import LevelDBStore
 from tests.determinism.history import History, Way, execute

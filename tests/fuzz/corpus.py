@@ -4,21 +4,21 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from abci_app.application import Application
-from abci_app.modules.datanets_queries import VersionQuery
+from abci_app.chain.application import Application
+from abci_app.chain.registry import MESSAGE_TYPES, all_queries
+from abci_app.chain.transaction import KeySignature, Transaction, decode_transaction
+from abci_app.modules.datanets.queries import VersionQuery
 from abci_app.pb import abci_pb2 as pb
-from abci_app.registry import MESSAGE_TYPES, all_queries
 from abci_app.state.codec import encode
 from abci_app.state.store import Store
-from abci_app.transaction import KeySignature, Transaction, decode_transaction
 from openledger.light.anchors import GenesisAnchor
 from openledger.light_client import LightClient
 from openledger.rpc_calls import Call
-from tests.abci_app.modules.drafts import digest
-from tests.abci_app.signing import Signer
 from tests.fuzz.by_type import Known
 from tests.fuzz.mutation import Tree, unpack
-from tests.simulated_chain import SimulatedChain, SimulatedNode
+from tests.kit.modules.drafts import digest
+from tests.kit.signing import Signer
+from tests.kit.simulated_chain import SimulatedChain, SimulatedNode
 from tests.simulation.questions import questions
 from tests.simulation.rules import RULES
 from tests.simulation.test_simulation import simulate

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from abci_app import genesis
-from abci_app.genesis import GenesisError, GenesisState
+from abci_app.chain import genesis
+from abci_app.chain.genesis import GenesisError, GenesisState
 from abci_app.module import BlockContext
 from abci_app.state.overlay import Overlay
 from abci_app.state.views import EmptyView
@@ -16,10 +16,10 @@ from openledger.bundle import _encode, _JsonBundle, verify_bundle
 from openledger.errors import OpenLedgerError
 from openledger.light.anchors import parse_genesis
 from openledger.light.parse import parse_commit_answer, parse_header_answer, parse_validators_answer
-from tests.abci_app.signing import CHAIN_ID
 from tests.fuzz.corpus import Corpus
 from tests.fuzz.mutation import Tree, damage_bytes, damage_tree
 from tests.fuzz.target import Target, Violation
+from tests.kit.signing import CHAIN_ID
 
 PARSERS = (parse_genesis, parse_commit_answer, parse_header_answer, parse_validators_answer)
 

@@ -2,8 +2,8 @@
 
 import random
 
+from abci_app.chain.registry import all_queries, find_query
 from abci_app.pb import abci_pb2 as pb
-from abci_app.registry import all_queries, find_query
 from abci_app.state import proof
 from abci_app.state.views import RecordingView
 from tests.fuzz.by_type import draw

@@ -5,7 +5,7 @@ from typing import cast
 
 from google.protobuf.message import DecodeError
 
-from abci_app.application import Application
+from abci_app.chain.application import Application
 from abci_app.pb import abci_pb2 as pb
 from node.abci_server import AbciServer, Address, Halt, _Connection
 from node.framing import FrameDecoder, frame, uvarint

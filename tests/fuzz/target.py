@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from abci_app.chain.registry import MODULES
 from abci_app.errors import Code
-from abci_app.registry import MODULES
 from tests.fuzz.corpus import Corpus
 
 # A rejection is one line for people.

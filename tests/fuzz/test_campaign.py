@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from abci_app import authentication, block, registry
-from abci_app.block import TransactionResult
+from abci_app.chain import authentication, block, registry
+from abci_app.chain.block import TransactionResult
+from abci_app.chain.registry import HANDLERS, MESSAGE_TYPES
 from abci_app.module import Context
 from abci_app.modules.bank import Burn
 from abci_app.pb import abci_pb2 as pb
-from abci_app.registry import HANDLERS, MESSAGE_TYPES
 from abci_app.state.codec import CodecError, decode
 from abci_app.state.overlay import Overlay
 from tests.fuzz import documents, queries, streams, transactions
@@ -112,7 +112,7 @@ def test_a_query_that_raises_is_found(corpus: Corpus, monkeypatch: pytest.Monkey
     def raise_unexpectedly(*_: object) -> pb.ResponseQuery:
         raise KeyError("a bug in a query")
 
-    monkeypatch.setattr("abci_app.queries._answer_ics23", raise_unexpectedly)
+    monkeypatch.setattr("abci_app.chain.queries._answer_ics23", raise_unexpectedly)
     assert "a bug in a query" in first_failure(corpus, QUERY).text
     assert "Violation: a query raised" in first_failure(corpus, STREAM).text
 

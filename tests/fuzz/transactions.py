@@ -5,21 +5,21 @@ import random
 import msgspec
 
 from abci_app.accounts import ACCOUNTS, DELEGATIONS
-from abci_app.block import BlockExecution, TransactionResult
+from abci_app.chain.block import BlockExecution, TransactionResult
+from abci_app.chain.invariants import violations
+from abci_app.chain.queries import MAX_QUERY_BYTES
+from abci_app.chain.registry import MESSAGE_TYPES
+from abci_app.chain.simulation import Simulation
+from abci_app.chain.transaction import MAX_TRANSACTION_BYTES, decode_transaction, signed_digest
 from abci_app.errors import Rejected
-from abci_app.invariants import violations
 from abci_app.module import BlockContext
 from abci_app.parameters import CHAIN, PARAMETERS
 from abci_app.pb import abci_pb2 as pb
-from abci_app.queries import MAX_QUERY_BYTES
-from abci_app.registry import MESSAGE_TYPES
-from abci_app.simulation import Simulation
-from abci_app.transaction import MAX_TRANSACTION_BYTES, decode_transaction, signed_digest
-from tests.abci_app.signing import CHAIN_ID, Signer
 from tests.fuzz.by_type import draw
 from tests.fuzz.corpus import Corpus, agreement
 from tests.fuzz.mutation import Tree, damage_bytes, damage_tree, pack, unpack
 from tests.fuzz.target import Target, Violation, code_name
+from tests.kit.signing import CHAIN_ID, Signer
 
 # All invariants over the whole state take some milliseconds: one accepted transaction in so many.
 INVARIANTS_ONE_IN = 64

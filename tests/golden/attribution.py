@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from abci_app.modules.models_records import InheritanceSchedule
+from abci_app.modules.models.records import InheritanceSchedule
 from abci_app.types import MAX_INTEGER, PPB
 from attribution import codes as code_form
 from attribution.codes import CODE_LIMIT, Codes, choose_exponent, quantise
@@ -28,8 +28,8 @@ from attribution.inheritance import Layer, ParentPart, kept_part, layered_shares
 from attribution.scores import exact_scores
 from attribution.shares import MAX_SCORE, OWNER, PayoutPolicy, Shares, credits_of, largest_remainder, payout_shares
 from openledger.manifest import to_json
-from tests.attribution.small_index import committed, key, small_index
 from tests.golden import copies
+from tests.kit.attribution.small_index import committed, key, small_index
 
 # Beyond this an integer is decimal text.
 _EXACT_JSON = 2**53 - 1

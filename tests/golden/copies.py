@@ -12,7 +12,7 @@ from abci_app.types import PPB
 from attribution.clusters import ClusterPolicy, ClusterRow, cluster_rows, shingles_of_tokens
 from attribution.code_clusters import cosine_reaches, find_copies
 from attribution.code_copies import DEFAULT_COSINE_PPB, OFF_PPB, threshold_ppb
-from tests.attribution.small_index import key
+from tests.kit.attribution.small_index import key
 
 
 def shingles() -> list[dict[str, Any]]:

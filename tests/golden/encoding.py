@@ -9,8 +9,8 @@ import msgpack  # type: ignore[import-untyped]  # an independent codec
 from abci_app.accounts import ACCOUNTS, DELEGATIONS
 from abci_app.bech32 import PREFIXES, encode_id
 from abci_app.hashing import LIST_KINDS, TAGS, list_root, merkle_root, row_leaf, tagged_hash, uvarint
-from abci_app.modules.datanets_records import ACCEPTED
-from abci_app.modules.models_records import BY_INPUT, NAMES, NUMBERS
+from abci_app.modules.datanets.records import ACCEPTED
+from abci_app.modules.models.records import BY_INPUT, NAMES, NUMBERS
 from tests.golden.values import plain, typed
 
 _ID = bytes(range(32))

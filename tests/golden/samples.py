@@ -6,7 +6,7 @@ from abci_app.hashing import TAGS, sha256, tagged_hash
 from abci_app.module import Message
 from abci_app.modules.accounts import RevokeDelegation, SetDelegation, SetPolicy
 from abci_app.modules.bank import Burn, Transfer
-from abci_app.modules.datanets_records import (
+from abci_app.modules.datanets.records import (
     Contribute,
     Contribution,
     CreateDatanet,
@@ -17,10 +17,10 @@ from abci_app.modules.datanets_records import (
     RevokeContribution,
     contribution_id_of,
 )
-from abci_app.modules.licence_join import Stated, Terms, UseClass
 from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.licences.join import Stated, Terms, UseClass
 from abci_app.modules.members import SetMember, SetPeer
-from abci_app.modules.models_records import (
+from abci_app.modules.models.records import (
     Attribution,
     CreateModel,
     Entry,
@@ -39,7 +39,7 @@ from abci_app.modules.models_records import (
     entry_id_of,
 )
 from abci_app.state.codec import encode
-from tests.abci_app.signing import CHAIN_ID, Key, Signer
+from tests.kit.signing import CHAIN_ID, Key, Signer
 
 ALICE, SPONSOR = Signer.named("alice"), Signer.named("sponsor")
 SHARED = Signer.shared(2, "one", "two", "three")

@@ -7,18 +7,17 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]  # an independent codec, to write what ours would not
 
 from abci_app.bech32 import encode_id
-from abci_app.block import FEES_ACCOUNT
+from abci_app.chain.block import FEES_ACCOUNT
+from abci_app.chain.genesis import TREASURY_ACCOUNT
+from abci_app.chain.registry import HANDLERS, MESSAGE_NAMES, TAG_OF
+from abci_app.chain.transaction import decode_transaction
 from abci_app.errors import Rejected
-from abci_app.genesis import TREASURY_ACCOUNT
 from abci_app.hashing import TAGS, sha256
 from abci_app.module import Message
 from abci_app.modules.bank import Burn, Transfer
-from abci_app.modules.datanets_records import contribution_id_of
-from abci_app.modules.models_records import entry_id_of
-from abci_app.registry import HANDLERS, MESSAGE_NAMES, TAG_OF
+from abci_app.modules.datanets.records import contribution_id_of
+from abci_app.modules.models.records import entry_id_of
 from abci_app.state.codec import Record, encode
-from abci_app.transaction import decode_transaction
-from tests.abci_app.signing import CHAIN_ID, Signer
 from tests.golden.samples import (
     ADAPTER,
     AGENT,
@@ -34,6 +33,7 @@ from tests.golden.samples import (
     object_id,
 )
 from tests.golden.values import plain, typed
+from tests.kit.signing import CHAIN_ID, Signer
 
 _NAMES = {tag: name for name, tag in MESSAGE_NAMES.items()}
 

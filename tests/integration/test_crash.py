@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from abci_app.accounts import ACCOUNTS
-from abci_app.transaction import decode_transaction
+from abci_app.chain.transaction import decode_transaction
 from node import cometbft
 from node.comet_heights import comet_heights
 from node.devnet import Devnet, DevnetNode
 from node.maintenance import check
 from node.run import open_store
-from tests.integration.load import AMOUNT_NOPEN, SINK, Load
-from tests.integration.power_loss import lose_power
+from tests.kit.integration.load import AMOUNT_NOPEN, SINK, Load
+from tests.kit.integration.power_loss import lose_power
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -57,7 +57,7 @@ class Network:
     def start(self) -> None:
         """All nodes, each ready to be given a fault while it runs; the last of several on a disk that forgets."""
         if len(self.net.nodes) > 1:
-            self.net.nodes[-1].module = "tests.integration.power_loss"
+            self.net.nodes[-1].module = "tests.kit.integration.power_loss"
         for node in self.net.nodes:
             self.start_one(node)
         self.net.wait_for_height(2)
@@ -233,7 +233,7 @@ def test_power_lost_before_the_first_block_is_written_leaves_nothing_and_genesis
     network = Network(tmp_path / "net", 1)
     (node,) = network.net.nodes
     try:
-        node.module = "tests.integration.power_loss"
+        node.module = "tests.kit.integration.power_loss"
         node.start(fault="before_store_write:1:both")
         assert node.wait(60) == -9
         lose_power(node.home.store_folder)

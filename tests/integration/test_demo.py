@@ -16,7 +16,7 @@ import pytest
 
 from node.home import Home
 from openledger.exit_codes import ExitCode
-from tests.readme import ROOT, tour_commands
+from tests.kit.readme import ROOT, tour_commands
 
 pytestmark = [pytest.mark.integration, pytest.mark.ml, pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -20,7 +20,7 @@ from node.agreement import Heights, heights
 from node.comet_heights import comet_heights
 from node.devnet import Devnet
 from node.run import open_store
-from tests.integration.load import AMOUNT_NOPEN, SINK, Load
+from tests.kit.integration.load import AMOUNT_NOPEN, SINK, Load
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from abci_app.genesis import GenesisState
+from abci_app.chain.genesis import GenesisState
 from abci_app.modules.bank import AccountQuery
 from node.devnet import Devnet
 from openledger.exit_codes import ExitCode

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from abci_app.genesis import GenesisState
+from abci_app.chain.genesis import GenesisState
 from abci_app.modules.members import GenesisPeer
 from node import cometbft
 from node.devnet import DEFAULT_CHAIN_ID, Devnet, DevnetNode

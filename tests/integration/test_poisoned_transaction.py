@@ -1,6 +1,6 @@
 """A transaction that makes a handler raise is offered to four real validators: the chain goes on without it.
 
-The bug is planted from outside (tests/integration/poison.py); a node has no such hook.
+The bug is planted from outside (tests/kit/integration/poison.py); a node has no such hook.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from node import cometbft
 from node.devnet import Devnet, DevnetNode
 from node.errors import RpcError
 from node.run import EXIT_HALTED
-from tests.abci_app.signing import Signer
-from tests.integration.load import AMOUNT_NOPEN, SINK, Load
-from tests.integration.poison import LATE_NOPEN, POISON_NOPEN, VARIABLE
+from tests.kit.integration.load import AMOUNT_NOPEN, SINK, Load
+from tests.kit.integration.poison import LATE_NOPEN, POISON_NOPEN, VARIABLE
+from tests.kit.signing import Signer
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -87,7 +87,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     folder = tmp_path_factory.mktemp("poison") / "net"
     net = Devnet.create(folder, validators=4, chain_id=CHAIN_ID, app_state=load.genesis(), comet=QUICK)
     for node in net.nodes:
-        node.module = "tests.integration.poison"
+        node.module = "tests.kit.integration.poison"
     with net:
         yield Chain(net, load)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import plyvel
 
-from tests.integration.power_loss import ForgetfulDatabase, lose_power
+from tests.kit.integration.power_loss import ForgetfulDatabase, lose_power
 
 
 def _rows(folder: Path) -> dict[bytes, bytes]:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from abci_app.bech32 import encode_id
-from abci_app.genesis import GenesisState
+from abci_app.chain.genesis import GenesisState
 from abci_app.modules.bank import AccountQuery, BankCode, Transfer
-from abci_app.modules.datanets_records import CreateDatanet, CreateVersion, Decision, ReviewContribution
+from abci_app.modules.datanets.records import CreateDatanet, CreateVersion, Decision, ReviewContribution
 from abci_app.modules.licences import RegisterTerms, terms_id_of
-from abci_app.modules.models_lineage import CleanAnswer
-from abci_app.modules.models_records import CreateModel, EntryKind, RecordRuns, entry_id_of
+from abci_app.modules.models.lineage import CleanAnswer
+from abci_app.modules.models.records import CreateModel, EntryKind, RecordRuns, entry_id_of
 from node import cometbft
 from node.devnet import Devnet
 from openledger.async_client import AsyncClient
@@ -29,7 +29,7 @@ from openledger.light.results import Settings
 from openledger.light_client import LightClient
 from openledger.wallet import Wallet
 from openledger_cli.main import main
-from tests.abci_app.modules import drafts
+from tests.kit.modules import drafts
 
 pytestmark = pytest.mark.integration
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from abci_app.accounts import ACCOUNTS, Account
-from abci_app.genesis import GenesisState
+from abci_app.chain.genesis import GenesisState
 from abci_app.state.codec import decode
 from node import cometbft, rpc
 from node.devnet import Devnet
 from node.ports import free_ports
 from node.rpc import NoAnswer, RpcError
-from tests.integration.lying_node import LyingNode, flip_value, tell_the_truth
+from tests.kit.integration.lying_node import LyingNode, flip_value, tell_the_truth
 
 pytestmark = pytest.mark.integration
 ADDRESS = bytes(range(32))

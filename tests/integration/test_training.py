@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from abci_app.bech32 import encode_id
-from abci_app.genesis import GenesisState
-from abci_app.modules.models_queries import EntryEventsQuery, EntryQuery
-from abci_app.modules.models_records import Grade
+from abci_app.chain.genesis import GenesisState
+from abci_app.modules.models.queries import EntryEventsQuery, EntryQuery
+from abci_app.modules.models.records import Grade
 from abci_app.types import PPB
 from node import cometbft
 from node.devnet import Devnet
@@ -23,8 +23,8 @@ from openledger.exit_codes import ExitCode
 from openledger.keys.signer import Signer
 from openledger.wallet import Wallet
 from openledger_cli.main import main
-from tests.trainer.on_chain import fill_chain, publish_base
-from tests.trainer.tiny import RECIPE
+from tests.kit.trainer.on_chain import fill_chain, publish_base
+from tests.kit.trainer.tiny import RECIPE
 from trainer.publish import ClientLedger
 
 pytestmark = [pytest.mark.integration, pytest.mark.ml]

@@ -13,8 +13,8 @@ import pytest
 from abci_app.pb import abci_pb2 as pb
 from node.abci_server import AbciServer, Address, Halt
 from node.framing import uvarint
-from tests.node.fake_comet import FakeConnection, encode, request, wait_until
-from tests.node.small_application import SmallApplication
+from tests.kit.node.fake_comet import FakeConnection, encode, request, wait_until
+from tests.kit.node.small_application import SmallApplication
 
 
 class Served:

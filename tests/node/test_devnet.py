@@ -138,7 +138,7 @@ def test_a_node_whose_application_fails_stops_with_its_own_exit_code_and_says_wh
     program = f"""
 import sys
 from pathlib import Path
-from abci_app.application import Application
+from abci_app.chain.application import Application
 from node.run import start
 real = Application.finalize_block
 def broken(self, request):

@@ -12,7 +12,7 @@ import pytest
 from abci_app.pb import abci_pb2 as pb
 from node.errors import NodeError
 from node.faults import Fault, FaultyApplication, parse_source
-from tests.node.small_application import SmallApplication
+from tests.kit.node.small_application import SmallApplication
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_each_point_kills_the_process_exactly_there(tmp_path: Path, point: str, 
     program = f"""
 from abci_app.pb import abci_pb2 as pb
 from node.faults import Fault, FaultyApplication, parse_source
-from tests.node.small_application import SmallApplication
+from tests.kit.node.small_application import SmallApplication
 class Told(SmallApplication):
     def _note(self, call): print(call, flush=True)
 faulty = FaultyApplication(Told(), Fault.parse({point + ":7"!r}), lambda: None)

@@ -88,7 +88,7 @@ def test_the_skeleton_is_what_cometbft_reads() -> None:
 
 
 def test_the_skeletons_version_is_the_applications() -> None:
-    from abci_app.application import APP_VERSION
+    from abci_app.chain.application import APP_VERSION
 
     assert genesis.APP_VERSION == APP_VERSION
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from abci_app.state.pages import CorruptPage
 from node.leveldb_records import Commit, StoreError, height_key, history_key, page_key, split_history_key
 from node.leveldb_store import LevelDBStore
-from tests.abci_app.state import trees
-from tests.node.stored import change_record, commit, make_blocks, records_of
+from tests.kit.node.stored import change_record, commit, make_blocks, records_of
+from tests.kit.state import trees
 
 
 def test_another_database_and_another_format_are_refused(tmp_path: Path) -> None:

@@ -22,17 +22,9 @@ from abci_app.state.store import UnknownHeight
 from abci_app.state.trie import app_hash_of
 from node.leveldb_records import StoreError
 from node.leveldb_store import LevelDBStore
-from tests.abci_app.state import trees
-from tests.abci_app.state.ledger_of_states import (
-    EMPTY_APP_HASH,
-    HIGHEST,
-    LOWEST,
-    Block,
-    LedgerOfStates,
-    check_view,
-    steps,
-)
-from tests.node.stored import check_records, commit, make_blocks, records_of
+from tests.kit.node.stored import check_records, commit, make_blocks, records_of
+from tests.kit.state import trees
+from tests.kit.state.ledger_of_states import EMPTY_APP_HASH, HIGHEST, LOWEST, Block, LedgerOfStates, check_view, steps
 
 probes = st.lists(trees.keys, max_size=3)
 
@@ -268,7 +260,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from node.leveldb_store import LevelDBStore
-from tests.node.stored import commit, make_blocks
+from tests.kit.node.stored import commit, make_blocks
 with LevelDBStore.open(Path(sys.argv[1]), history_heights=5) as store:
     for block in make_blocks(1000)[store.height:]:
         commit(store, block)

@@ -18,8 +18,8 @@ from node.maintenance import MAX_FAULTS_SHOWN, check
 from node.run import open_store
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
-from tests.abci_app.chain import Chain, accounts_with
-from tests.abci_app.signing import Signer
+from tests.kit.chain import Chain, accounts_with
+from tests.kit.signing import Signer
 
 ALICE, BOB = Signer.named("alice"), Signer.named("bob")
 

@@ -20,8 +20,8 @@ from node.home import Home
 from node.ports import free_ports
 from node.status import Status, status
 from node.supervisor import BackOff, Supervisor
-from tests.node.fake_comet import wait_until
-from tests.node.small_application import SmallApplication
+from tests.kit.node.fake_comet import wait_until
+from tests.kit.node.small_application import SmallApplication
 
 pytestmark = pytest.mark.integration
 

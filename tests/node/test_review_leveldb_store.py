@@ -8,8 +8,8 @@ import pytest
 
 from abci_app.modules.bank import Burn
 from node.leveldb_store import LevelDBStore
-from tests.abci_app.chain import Chain, accounts_with
-from tests.abci_app.signing import Signer
+from tests.kit.chain import Chain, accounts_with
+from tests.kit.signing import Signer
 
 
 class Damaged:

@@ -11,7 +11,7 @@ import pytest
 
 from node import supervisor as supervisor_module
 from node.supervisor import BackOff, Supervisor, end_left_over
-from tests.node.fake_comet import wait_until
+from tests.kit.node.fake_comet import wait_until
 
 QUICK = BackOff(first_seconds=0.02, longest_seconds=0.1)
 

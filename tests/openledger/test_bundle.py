@@ -24,7 +24,7 @@ from openledger.light.verifier import TrustRules
 from openledger.light.wire import NANOSECONDS_PER_SECOND as SECOND
 from openledger.light_client import LightClient
 from openledger.manifest import Manifest
-from tests.simulated_chain import SimulatedChain, SimulatedNode, digest, sign
+from tests.kit.simulated_chain import SimulatedChain, SimulatedNode, digest, sign
 
 ALICE = digest("alice")
 RECIPE = b"model: small\nsteps: 20\n"

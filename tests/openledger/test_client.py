@@ -13,8 +13,8 @@ from openledger.errors import NodeFailure, NodeUnreachable, QueryFailed, TimedOu
 from openledger.flows import BatchFailed
 from openledger.keys.signer import Signer, shared_policy
 from openledger.results import Sent, object_id
-from tests.abci_app.chain import Chain
-from tests.openledger.fake_node import FakeNode
+from tests.kit.chain import Chain
+from tests.kit.openledger.fake_node import FakeNode
 
 ALICE = Signer.from_seed(b"\x01" * 32)
 BOB = Signer.from_seed(b"\x02" * 32)

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abci_app.bech32 import encode_id
+from abci_app.chain.registry import MESSAGE_NAMES, MESSAGES_BY_TAG
 from abci_app.modules.accounts import SetDelegation
 from abci_app.modules.bank import Transfer
 from abci_app.modules.members import Role, SetMember
-from abci_app.registry import MESSAGE_NAMES, MESSAGES_BY_TAG
 from openledger.documents import (
     describe_type,
     from_document,

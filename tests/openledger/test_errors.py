@@ -2,12 +2,12 @@
 
 import pytest
 
+from abci_app.chain.registry import MODULES
 from abci_app.errors import Code
 from abci_app.modules.bank import BankCode
-from abci_app.modules.datanets_records import DatanetsCode
+from abci_app.modules.datanets.records import DatanetsCode
 from abci_app.modules.members import MembersCode
-from abci_app.modules.models_records import ModelsCode
-from abci_app.registry import MODULES
+from abci_app.modules.models.records import ModelsCode
 from openledger.errors import HINTS, OpenLedgerError, QueryFailed, TransactionFailed
 from openledger.exit_codes import MEANINGS, ExitCode
 

@@ -24,8 +24,8 @@ from openledger.light.wire import NANOSECONDS_PER_SECOND as SECOND
 from openledger.light_client import AsyncLightClient, LightClient
 from openledger.rpc_calls import Call, NodeDown
 from openledger.trust_store import FileTrustStore, MemoryTrustStore
-from tests.openledger.light_clients import ALICE, forge, gap, light_client, thirty_blocks, trust_in
-from tests.simulated_chain import SimulatedChain, SimulatedNode, digest, validators
+from tests.kit.openledger.light_clients import ALICE, forge, gap, light_client, thirty_blocks, trust_in
+from tests.kit.simulated_chain import SimulatedChain, SimulatedNode, digest, validators
 
 
 @pytest.fixture(autouse=True)

@@ -22,8 +22,8 @@ from openledger.light.verifier import TrustRules
 from openledger.light.wire import NANOSECONDS_PER_SECOND as SECOND
 from openledger.rpc_calls import Call
 from openledger.trust_store import MemoryTrustStore
-from tests.openledger.light_clients import ALICE, forge, gap, light_client, thirty_blocks, trust_in
-from tests.simulated_chain import SimulatedChain, SimulatedNode, digest
+from tests.kit.openledger.light_clients import ALICE, forge, gap, light_client, thirty_blocks, trust_in
+from tests.kit.simulated_chain import SimulatedChain, SimulatedNode, digest
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from openledger.light_client import LightClient
-from tests.openledger.light_clients import light_client, thirty_blocks
+from tests.kit.openledger.light_clients import light_client, thirty_blocks
 
 REPOSITORY = Path(__file__).parents[2]
 # A program in an interpreter in which whatever the light install lacks cannot be imported. It sets `code`.

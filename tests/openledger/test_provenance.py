@@ -7,8 +7,8 @@ import pytest
 from msgspec import structs
 
 from abci_app.errors import Code
-from abci_app.modules.models_impact import ImpactQuery
-from abci_app.modules.models_lineage import LineageQuery
+from abci_app.modules.models.impact import ImpactQuery
+from abci_app.modules.models.lineage import LineageQuery
 from openledger.client import Client
 from openledger.errors import NodeFailure, QueryFailed, UsageError
 from openledger.provenance import (
@@ -23,8 +23,8 @@ from openledger.provenance import (
     split_version,
 )
 from openledger.results import Answer
-from tests.openledger.fake_node import FakeNode
-from tests.openledger.story import Story
+from tests.kit.openledger.fake_node import FakeNode
+from tests.kit.openledger.story import Story
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abci_app.chain.transaction import decode_transaction
 from abci_app.modules.bank import Transfer
 from abci_app.parameters import DEFAULT_PARAMETERS
 from abci_app.policy import Policy, PolicyKey, address_of, check_indices, encode_policy
-from abci_app.transaction import decode_transaction
 from openledger import transactions
 from openledger.errors import UsageError
 from openledger.keys.signer import Signer, shared_policy

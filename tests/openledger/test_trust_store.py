@@ -6,7 +6,7 @@ import pytest
 
 from openledger.light.results import Trusted
 from openledger.trust_store import FileTrustStore, TrustStoreError
-from tests.simulated_chain import SimulatedChain
+from tests.kit.simulated_chain import SimulatedChain
 
 
 def _trusted(chain_id: str = "dev-simulated") -> Trusted:

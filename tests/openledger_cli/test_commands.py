@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from abci_app.registry import MODULES, all_queries
+from abci_app.chain.registry import MODULES, all_queries
 from openledger import client as client_module
 from openledger.exit_codes import MEANINGS, ExitCode
 from openledger.keys.key_file import Cost
@@ -18,8 +18,8 @@ from openledger.keys.signer import Signer
 from openledger.rpc import RpcClient
 from openledger.wallet import Wallet
 from openledger_cli.main import GROUPS, build_parser, main, split_global_options
-from tests.abci_app.chain import Chain
-from tests.openledger.fake_node import FakeNode
+from tests.kit.chain import Chain
+from tests.kit.openledger.fake_node import FakeNode
 
 Run = Callable[..., tuple[int, str, str]]
 PASSPHRASE = "correct horse"

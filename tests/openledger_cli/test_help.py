@@ -9,7 +9,7 @@ import pytest
 
 from openledger_cli.main import GROUPS, build_parser, split_global_options
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
 _LINE = re.compile(r"^\s*(?:\$ )?(openledger .+)$")
 # What follows two blanks or a # on a line explains it; prose after a command begins with a bracket or a comma.

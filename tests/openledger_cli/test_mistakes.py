@@ -14,7 +14,7 @@ import pytest
 
 from abci_app.bech32 import encode_id
 from abci_app.modules.licences import RegisterTerms, terms_id_of
-from abci_app.modules.models_records import Entry
+from abci_app.modules.models.records import Entry
 from openledger import client as client_module
 from openledger.documents import to_document
 from openledger.exit_codes import ExitCode
@@ -22,10 +22,10 @@ from openledger.keys.key_file import Cost
 from openledger.rpc import RpcClient
 from openledger.wallet import Wallet
 from openledger_cli.main import main
-from tests.abci_app.modules import drafts
-from tests.abci_app.modules.ledger import ALICE
-from tests.openledger.fake_node import FakeNode
-from tests.openledger.story import Story
+from tests.kit.modules import drafts
+from tests.kit.modules.ledger import ALICE
+from tests.kit.openledger.fake_node import FakeNode
+from tests.kit.openledger.story import Story
 
 Run = Callable[..., tuple[int, str, str]]
 # Expired long before the story's first block.

@@ -3,8 +3,8 @@
 import argparse
 from collections.abc import Iterator
 
+from abci_app.chain.registry import MODULES, all_queries
 from abci_app.module import snake_case
-from abci_app.registry import MODULES, all_queries
 from openledger.exit_codes import MEANINGS
 from openledger_cli.main import GROUPS, build_parser
 from openledger_cli.reference import SHARED, reference

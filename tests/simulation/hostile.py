@@ -7,7 +7,7 @@ from msgspec import structs
 from abci_app.errors import Code
 from abci_app.module import Message
 from abci_app.modules.bank import Burn, Transfer
-from abci_app.modules.datanets_records import (
+from abci_app.modules.datanets.records import (
     CONTRIBUTIONS,
     DATANETS,
     CreateDatanet,
@@ -18,7 +18,7 @@ from abci_app.modules.datanets_records import (
 )
 from abci_app.modules.licences import RegisterTerms, terms_id_of
 from abci_app.modules.members import ALL_ROLES, SetMember
-from abci_app.modules.models_records import (
+from abci_app.modules.models.records import (
     ENTRIES,
     MAX_RUNS,
     CreateModel,
@@ -26,8 +26,8 @@ from abci_app.modules.models_records import (
     RecordRuns,
     SupersedeEntry,
 )
-from tests.abci_app.modules.drafts import FREE, RUN, contribute, digest, entry, run_of, terms
-from tests.abci_app.signing import Key, Signer
+from tests.kit.modules.drafts import FREE, RUN, contribute, digest, entry, run_of, terms
+from tests.kit.signing import Key, Signer
 from tests.simulation.rules import some_net, with_status
 from tests.simulation.world import FUNDS, POISON_NOPEN, Operation, World
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from abci_app.chain.queries import QUERY_BUDGET_NODES
+from abci_app.chain.registry import find_query
 from abci_app.modules.accounts import DelegationsQuery
 from abci_app.modules.bank import AccountQuery, SupplyQuery
-from abci_app.modules.datanets_queries import (
+from abci_app.modules.datanets.queries import (
     ContributionQuery,
     ContributionsQuery,
     DatanetListQuery,
@@ -15,9 +17,9 @@ from abci_app.modules.datanets_queries import (
 )
 from abci_app.modules.licences import JoinedTermsQuery, TermsListQuery, TermsQuery
 from abci_app.modules.members import MemberQuery, MembersQuery
-from abci_app.modules.models_impact import ImpactQuery
-from abci_app.modules.models_lineage import CleanQuery, LineageQuery
-from abci_app.modules.models_queries import (
+from abci_app.modules.models.impact import ImpactQuery
+from abci_app.modules.models.lineage import CleanQuery, LineageQuery
+from abci_app.modules.models.queries import (
     EntryEventsQuery,
     EntryListQuery,
     EntryQuery,
@@ -26,13 +28,11 @@ from abci_app.modules.models_queries import (
     ModelVersionsQuery,
     VerdictQuery,
 )
-from abci_app.modules.models_records import ENTRIES
-from abci_app.queries import QUERY_BUDGET_NODES
-from abci_app.registry import find_query
+from abci_app.modules.models.records import ENTRIES
 from abci_app.state import proof
 from abci_app.state.views import RecordingView
-from tests.abci_app.modules.drafts import digest
-from tests.abci_app.modules.ledger import ask
+from tests.kit.modules.drafts import digest
+from tests.kit.modules.ledger import ask
 from tests.simulation.rules import random_entry
 from tests.simulation.world import World
 

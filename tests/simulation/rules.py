@@ -7,7 +7,7 @@ from msgspec import structs
 from abci_app.module import Message
 from abci_app.modules.accounts import RevokeDelegation, SetDelegation, SetPolicy
 from abci_app.modules.bank import Burn, Transfer
-from abci_app.modules.datanets_records import (
+from abci_app.modules.datanets.records import (
     CONTRIBUTIONS,
     CreateDatanet,
     CreateVersion,
@@ -16,10 +16,10 @@ from abci_app.modules.datanets_records import (
     RevokeContribution,
     Status,
 )
-from abci_app.modules.licence_join import Terms
 from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.licences.join import Terms
 from abci_app.modules.members import ALL_ROLES, Role, SetMember, SetPeer
-from abci_app.modules.models_records import (
+from abci_app.modules.models.records import (
     CreateModel,
     Entry,
     EntryKind,
@@ -32,8 +32,8 @@ from abci_app.modules.models_records import (
 )
 from abci_app.policy import encode_policy, single_key_policy
 from abci_app.types import PPB
-from tests.abci_app.modules.drafts import FREE, RUN, contribute, contribution_id, digest, entry, new_id, run_of
-from tests.abci_app.signing import Key
+from tests.kit.modules.drafts import FREE, RUN, contribute, contribution_id, digest, entry, new_id, run_of
+from tests.kit.signing import Key
 from tests.simulation.world import Net, Operation, World
 
 Rule = Callable[[World], Operation | None]

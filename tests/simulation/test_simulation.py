@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from abci_app import registry
-from abci_app.application import Application
-from abci_app.invariants import violations
+from abci_app.chain import registry
+from abci_app.chain.application import Application
+from abci_app.chain.invariants import violations
+from abci_app.chain.registry import HANDLERS, MESSAGE_TYPES, MODULES, all_queries
 from abci_app.module import Context
 from abci_app.modules.bank import Burn
-from abci_app.registry import HANDLERS, MESSAGE_TYPES, MODULES, all_queries
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.overlay import Overlay
 from node.leveldb_store import LevelDBStore
-from tests.abci_app.chain import Chain, replay
+from tests.kit.chain import Chain, replay
 from tests.simulation.hostile import CERTAIN_CODES, hostile, mischief, poison
 from tests.simulation.questions import ask_at_random, lie_at_random, questions
 from tests.simulation.rules import honest

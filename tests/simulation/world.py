@@ -9,18 +9,18 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from abci_app.application import Application
+from abci_app.chain.application import Application
+from abci_app.chain.invariants import violations
 from abci_app.errors import Code
-from abci_app.invariants import violations
 from abci_app.module import Message
 from abci_app.modules.bank import SUPPLY, Burn, Supply
-from abci_app.modules.licence_join import Terms
+from abci_app.modules.licences.join import Terms
 from abci_app.modules.members import MEMBERS, Role
-from abci_app.modules.models_records import Entry
+from abci_app.modules.models.records import Entry
 from abci_app.state.store import Store
 from abci_app.types import SUPPLY_NOPEN
-from tests.abci_app.chain import Chain
-from tests.abci_app.signing import Key, Signer
+from tests.kit.chain import Chain
+from tests.kit.signing import Key, Signer
 
 FUNDS = 10**12
 # Pays for a few transactions, then for none.

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from openledger.errors import UsageError
-from tests.trainer.tiny import sentence, tiny_model
+from tests.kit.trainer.tiny import sentence, tiny_model
 from trainer.adapted_model import AdaptedModel
 
 pytestmark = pytest.mark.ml

@@ -8,7 +8,7 @@ import pytest
 
 from attribution.errors import AttributionError
 from attribution.index import Index
-from tests.trainer.tiny import RECIPE, tiny_chain, tiny_model
+from tests.kit.trainer.tiny import RECIPE, tiny_chain, tiny_model
 from trainer import audit
 from trainer.audit import audit_index
 from trainer.indexed_rows import IndexedRow

@@ -11,7 +11,7 @@ from openledger.artefact import describe_artefact
 from openledger.content import ContentStore
 from openledger.errors import UsageError
 from openledger.manifest import get_manifest, to_json
-from tests.trainer.tiny import sentence, tiny_model
+from tests.kit.trainer.tiny import sentence, tiny_model
 from trainer.callback import ARTEFACT_FOLDER, OpenLedgerCallback
 from trainer.describe import describe
 from trainer.record import DeclaredInput, ParentRecord, RunRecord

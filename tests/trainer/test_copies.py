@@ -6,7 +6,7 @@ import pytest
 
 from openledger.content import ContentStore
 from openledger.manifest import get_manifest
-from tests.trainer.tiny import RECIPE, put_rows, sentence, tiny_chain
+from tests.kit.trainer.tiny import RECIPE, put_rows, sentence, tiny_chain
 from trainer.dataset import ContributionRecord, DatanetVersion
 from trainer.describe import describe_input
 from trainer.partition import PartitionError

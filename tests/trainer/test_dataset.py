@@ -8,7 +8,7 @@ import pytest
 from openledger.content import ContentMissing, ContentStore
 from openledger.errors import UsageError
 from openledger.rows import RowBatch, TamperedRows, put_batch
-from tests.trainer.tiny import put_rows
+from tests.kit.trainer.tiny import put_rows
 from trainer import dataset
 from trainer.dataset import ContributionRecord, DatanetVersion, Row, load_rows
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attribution.loss import Tokens
-from tests.trainer.tiny import tiny_model
+from tests.kit.trainer.tiny import tiny_model
 from trainer.evaluate import BATCH_ROWS, Evaluation, Measurement, evaluate, summarise, to_micronats
 
 pytestmark = pytest.mark.ml

@@ -3,7 +3,7 @@
 import pytest
 
 from attribution.loss import Tokens
-from tests.trainer.tiny import tiny_model
+from tests.kit.trainer.tiny import tiny_model
 from trainer.dataset import Row
 from trainer.examples import tokenise
 from trainer.partition import Example

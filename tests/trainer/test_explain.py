@@ -18,8 +18,8 @@ from attribution.index import Index
 from openledger.content import ContentStore
 from openledger.errors import NotVerified, UsageError
 from openledger.manifest import to_json
-from tests.trainer.explained import LONG, PROMPT, World, explained_world, prose
-from tests.trainer.tiny import RECIPE, sentence, tiny_chain
+from tests.kit.trainer.explained import LONG, PROMPT, World, explained_world, prose
+from tests.kit.trainer.tiny import RECIPE, sentence, tiny_chain
 from trainer.audit import MAX_CODE_DIFFERENCE
 from trainer.explain import Explainer, row_text
 from trainer.explain_facts import read_facts

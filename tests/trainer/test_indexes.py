@@ -12,7 +12,7 @@ from attribution.entry import GRADIENTS
 from attribution.evidence import IndexEvidence
 from attribution.index import Index
 from openledger.content import ContentStore
-from tests.trainer.tiny import RECIPE, WORDS, put_rows, tiny_model
+from tests.kit.trainer.tiny import RECIPE, WORDS, put_rows, tiny_model
 from trainer.dataset import ContributionRecord, DatanetVersion
 from trainer.indexes import BuiltIndexes, build_indexes
 from trainer.recipe import parse_recipe

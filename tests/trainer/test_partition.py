@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from abci_app.hashing import list_root, row_leaf, uvarint
 from abci_app.types import PPB
-from tests.trainer.tiny import tiny_recipe
+from tests.kit.trainer.tiny import tiny_recipe
 from trainer.dataset import Row
 from trainer.partition import (
     Partition,

@@ -11,12 +11,12 @@ from msgspec import structs
 from abci_app.bech32 import IdError, encode_id
 from abci_app.hashing import list_root
 from abci_app.module import Message
-from abci_app.modules.datanets_queries import ContributionsQuery
-from abci_app.modules.datanets_records import Contribute, CreateDatanet, CreateVersion, Decision, ReviewContribution
-from abci_app.modules.licence_join import Stated
+from abci_app.modules.datanets.queries import ContributionsQuery
+from abci_app.modules.datanets.records import Contribute, CreateDatanet, CreateVersion, Decision, ReviewContribution
 from abci_app.modules.licences import RegisterTerms, terms_id_of
-from abci_app.modules.models_queries import EntryEventsQuery, ModelQuery
-from abci_app.modules.models_records import (
+from abci_app.modules.licences.join import Stated
+from abci_app.modules.models.queries import EntryEventsQuery, ModelQuery
+from abci_app.modules.models.records import (
     CreateModel,
     EvaluationDraft,
     Grade,
@@ -36,11 +36,11 @@ from openledger.errors import NotVerified, QueryFailed, TransactionFailed, Usage
 from openledger.keys.signer import Signer
 from openledger.manifest import Manifest
 from openledger.results import Answer
-from tests.abci_app.chain import Chain
-from tests.abci_app.modules.drafts import FREE
-from tests.openledger.fake_node import FakeNode
-from tests.trainer.on_chain import TERMS_ID, fill_chain, publish_base
-from tests.trainer.tiny import fact_batches, put_rows, tiny_recipe
+from tests.kit.chain import Chain
+from tests.kit.modules.drafts import FREE
+from tests.kit.openledger.fake_node import FakeNode
+from tests.kit.trainer.on_chain import TERMS_ID, fill_chain, publish_base
+from tests.kit.trainer.tiny import fact_batches, put_rows, tiny_recipe
 from trainer.dataset import load_rows
 from trainer.evaluate import METRIC
 from trainer.publish import (

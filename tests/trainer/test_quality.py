@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from openledger.errors import UsageError
-from tests.trainer.tiny import tiny_chain, tiny_model, tiny_recipe
+from tests.kit.trainer.tiny import tiny_chain, tiny_model, tiny_recipe
 from trainer.examples import tokenise
 from trainer.indexed_rows import indexed_rows
 from trainer.partition import held_out_rows

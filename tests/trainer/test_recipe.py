@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.tiny import RECIPE
+from tests.kit.trainer.tiny import RECIPE
 from trainer.recipe import RecipeError, load_recipe, parse_recipe
 
 

@@ -10,7 +10,7 @@ from abci_app.types import PPB
 from openledger.content import ContentStore
 from openledger.errors import UsageError
 from openledger.manifest import ManifestError, get_manifest
-from tests.trainer.tiny import TinyChain, tiny_chain, tiny_model
+from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model
 from trainer.describe import describe
 from trainer.record import (
     DeclaredInput,

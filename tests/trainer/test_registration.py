@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from abci_app.hashing import list_root
-from abci_app.modules.models_records import (
+from abci_app.modules.models.records import (
     Admission,
     Attribution,
     Entry,
@@ -28,10 +28,10 @@ from attribution.evidence import LeafList
 from attribution.explanation import leaves_of
 from openledger.errors import NotVerified
 from openledger.rows import RowCommitment
-from tests.attribution.explained import FIRST as FIRST_ENTRY
-from tests.attribution.explained import SECOND as SECOND_ENTRY
-from tests.attribution.explained import Story, tell
-from tests.attribution.small_index import committed, key
+from tests.kit.attribution.explained import FIRST as FIRST_ENTRY
+from tests.kit.attribution.explained import SECOND as SECOND_ENTRY
+from tests.kit.attribution.explained import Story, tell
+from tests.kit.attribution.small_index import committed, key
 from trainer.dataset import ContributionRecord, DatanetVersion
 from trainer.registration import Registered, check_order, check_registration, check_rows
 

@@ -11,7 +11,7 @@ import pytest
 from openledger.artefact import describe_artefact
 from openledger.manifest import Manifest, get_manifest, verify_part
 from openledger.rows import TamperedRows
-from tests.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
+from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
 from trainer.describe import describe
 from trainer.partition import data_order_root
 from trainer.recipe import Recipe, parse_recipe
@@ -55,7 +55,7 @@ def test_the_same_recipe_gives_the_same_bytes_trace_and_manifest(chain: TinyChai
 def test_another_process_gives_the_same_bytes_trace_and_entry(chain: TinyChain, tmp_path: Path) -> None:
     """Two fresh interpreters with different hash seeds, and this one."""
     code = (
-        "import sys; from pathlib import Path; from tests.trainer.tiny import tiny_chain, tiny_recipe;"
+        "import sys; from pathlib import Path; from tests.kit.trainer.tiny import tiny_chain, tiny_recipe;"
         "from trainer.workflow import train_recipe; folder = Path(sys.argv[1]); chain = tiny_chain(folder);"
         "run, record = train_recipe(tiny_recipe(), chain, chain.store, folder / 'out');"
         "print(run.artefact.artefact_digest.hex(), run.artefact.tensor_digest.hex(), *run.loss_trace_micronats,"

@@ -10,7 +10,7 @@ import pytest
 from abci_app.types import PPB
 from openledger.errors import NotVerified, UsageError
 from openledger.manifest import Manifest, put_manifest, to_json
-from tests.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
+from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
 from trainer.partition import data_order_root
 from trainer.record import EntryRecord, RunRecord
 from trainer.train import TrainedRun

@@ -14,7 +14,7 @@ from attribution.stored import put_index
 from openledger.content import ContentMissing
 from openledger.errors import NotVerified
 from openledger.manifest import Manifest, get_manifest, put_manifest, to_json
-from tests.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_model, tiny_recipe
+from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_model, tiny_recipe
 from trainer.indexes import BuiltIndexes, build_indexes
 from trainer.recipe import parse_recipe
 from trainer.record import EntryRecord

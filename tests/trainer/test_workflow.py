@@ -10,7 +10,7 @@ from abci_app.types import PPB
 from openledger.content import ContentCorrupt, ContentStore
 from openledger.errors import NotVerified, UsageError
 from openledger.manifest import Manifest, get_manifest, put_manifest, to_json
-from tests.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_recipe
+from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_recipe
 from trainer.base_model import SOURCE_SHA256
 from trainer.partition import PartitionError
 from trainer.recipe import parse_recipe

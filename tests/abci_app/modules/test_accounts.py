@@ -17,9 +17,9 @@ from abci_app.modules.bank import Burn
 from abci_app.policy import DelegatedKey, Policy, PolicyKey, encode_policy
 from abci_app.state.codec import encode
 from abci_app.state.table import hash_key_part
-from tests.abci_app.chain import changed
-from tests.abci_app.modules.ledger import ALICE, BOB, FUNDS, Ledger
-from tests.abci_app.signing import Key
+from tests.kit.chain import changed
+from tests.kit.modules.ledger import ALICE, BOB, FUNDS, Ledger
+from tests.kit.signing import Key
 
 AGENT, OTHER_AGENT = Key.named("agent").public, Key.named("other agent").public
 BURN = 0x0102

@@ -3,9 +3,9 @@
 import pytest
 
 from abci_app.accounts import ACCOUNTS, Account, credit, show_address
-from abci_app.block import FEES_ACCOUNT
+from abci_app.chain.block import FEES_ACCOUNT
+from abci_app.chain.genesis import TREASURY_ACCOUNT
 from abci_app.errors import Code, Rejected
-from abci_app.genesis import TREASURY_ACCOUNT
 from abci_app.modules.bank import (
     SUPPLY,
     AccountQuery,
@@ -20,9 +20,9 @@ from abci_app.modules.bank import (
 from abci_app.state.codec import encode
 from abci_app.state.overlay import Overlay
 from abci_app.types import MAX_INTEGER, SUPPLY_NOPEN
-from tests.abci_app.chain import changed, treasury_nopen
-from tests.abci_app.modules.drafts import digest
-from tests.abci_app.modules.ledger import ALICE, BOB, EVERYBODY, FUNDS, Ledger
+from tests.kit.chain import changed, treasury_nopen
+from tests.kit.modules.drafts import digest
+from tests.kit.modules.ledger import ALICE, BOB, EVERYBODY, FUNDS, Ledger
 
 STRANGER = digest("an address that nobody used")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from abci_app.block import event_name
+from abci_app.chain.block import event_name
+from abci_app.chain.registry import MODULES, TAG_OF
 from abci_app.module import Module
-from abci_app.registry import MODULES, TAG_OF
 
 TESTS = Path(__file__).parents[1]
 # First of each module's hundred codes and of its 256 type tags (abci_app/errors.py); accounts belong to the core.

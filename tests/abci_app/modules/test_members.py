@@ -29,7 +29,7 @@ from abci_app.modules.members import (
 from abci_app.state.codec import encode
 from abci_app.state.overlay import Overlay
 from abci_app.state.table import hash_key_part
-from tests.abci_app.modules.ledger import ALICE, BOB, CARL, DORA, EVERYBODY, Ledger
+from tests.kit.modules.ledger import ALICE, BOB, CARL, DORA, EVERYBODY, Ledger
 
 NODE, OTHER_NODE = "01" * 20, "ab" * 20
 REGISTRARS = [{"address": ALICE.address.hex(), "roles": ["registrar"], "name": "Alice"}]

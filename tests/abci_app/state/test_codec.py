@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
+from abci_app.chain.registry import MESSAGE_TYPES, MODULES, TABLES, all_queries
+from abci_app.chain.transaction import Envelope
 from abci_app.errors import Code
 from abci_app.parameters import CHAIN, PARAMETERS
 from abci_app.policy import DelegatedKey, Policy
-from abci_app.registry import MESSAGE_TYPES, MODULES, TABLES, all_queries
 from abci_app.state.codec import CodecError, Record, decode, encode
 from abci_app.state.table import Index
-from abci_app.transaction import Envelope
 from abci_app.types import Address, Bytes32, Flag, Integer, Name, Text
 
 MAX_LENGTH = 2**20

@@ -11,7 +11,7 @@ from abci_app.state.ics23 import commitment_proofs, upper_leaf
 from abci_app.state.memory_store import MemoryVersion
 from abci_app.state.trie import STORE_NAME, app_hash_of
 from tests.abci_app.state.test_proof import version_of
-from tests.proofcheck import needs_proofcheck, proofcheck
+from tests.kit.proofcheck import needs_proofcheck, proofcheck
 
 
 def judge(version: MemoryVersion, proofs: list[tuple[bytes, bytes]], key: bytes, value: bytes | None) -> list[str]:

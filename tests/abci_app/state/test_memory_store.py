@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.store import HISTORY_HEIGHTS, UnknownHeight
-from tests.abci_app.state import trees
-from tests.abci_app.state.ledger_of_states import EMPTY_APP_HASH, Block, LedgerOfStates, changes_of, check_view, steps
+from tests.kit.state import trees
+from tests.kit.state.ledger_of_states import EMPTY_APP_HASH, Block, LedgerOfStates, changes_of, check_view, steps
 
 probes = st.lists(trees.keys, max_size=4)
 

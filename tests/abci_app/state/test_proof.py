@@ -24,7 +24,7 @@ from abci_app.state.proof import (
     verify_simple,
 )
 from abci_app.state.trie import app_hash_of
-from tests.abci_app.state import trees
+from tests.kit.state import trees
 
 Range = tuple[bytes, bytes]
 FAR = b"\xff" * 127

@@ -12,8 +12,8 @@ from abci_app.state.memory_store import MemoryStore
 from abci_app.state.pages import CorruptPage
 from abci_app.state.proof import verify
 from abci_app.state.proof_build import merge_ranges, neighbours, prove
-from tests.abci_app.state import trees
 from tests.abci_app.state.test_proof import parts_of, version_of
+from tests.kit.state import trees
 
 STATE = {b"k%02d" % number: b"%d" % number for number in range(64)}
 

@@ -10,7 +10,7 @@ from abci_app.state.memory_store import MemoryStore
 from abci_app.state.pages import LeafPage, leaf_hash
 from abci_app.state.staging import Change, StagedBlock, check_changes
 from abci_app.state.trie import EMPTY_ROOT, Root, TreeUpdate, app_hash_of
-from tests.abci_app.state import trees
+from tests.kit.state import trees
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from abci_app.hashing import EMPTY_HASH
 from abci_app.state.pages import branch_position, leaf_hash
 from abci_app.state.trie import TreeUpdate, app_hash_of, build, named_parts_root, root_of
-from tests.abci_app.state import trees
+from tests.kit.state import trees
 
 
 def test_the_empty_tree_is_the_hash_of_nothing() -> None:

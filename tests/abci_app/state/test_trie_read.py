@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from abci_app.state.pages import Page, inner_hash, leaf_hash
 from abci_app.state.trie import EMPTY_ROOT
 from abci_app.state.trie_read import Shown, find, path, show, walk
-from tests.abci_app.state import trees
+from tests.kit.state import trees
 
 
 def tree_of(state: dict[bytes, bytes]) -> trees.PagedTree:

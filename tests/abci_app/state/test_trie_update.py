@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from abci_app.state.pages import MAX_ITEMS, CorruptPage, LeafPage, leaf_hash
 from abci_app.state.trie import EMPTY_ROOT
 from abci_app.state.trie_update import TreeWriter
-from tests.abci_app.state import trees
+from tests.kit.state import trees
 
 Block = dict[bytes, bytes | None]
 

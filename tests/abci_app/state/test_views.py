@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from abci_app.state.proof import verify
 from abci_app.state.store import StateView
 from abci_app.state.views import EmptyView, QueryBudgetExceeded, RecordingView
-from tests.abci_app.state import trees
 from tests.abci_app.state.test_proof import version_of
+from tests.kit.state import trees
 
 # A query as data: single reads, and walks that stop after so many rows.
 reads = st.lists(trees.keys | st.tuples(trees.ranges, st.booleans(), st.integers(0, 6) | st.none()), max_size=8)

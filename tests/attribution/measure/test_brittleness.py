@@ -6,7 +6,7 @@ import pytest
 
 from attribution.measure.brittleness import drawn_rows, loss_increase, top_rows
 from attribution.measure.retrain import RetrainCache
-from tests.attribution.measure.small_truth import QUERIES, ROWS, AdditiveTask, effects
+from tests.kit.attribution.small_truth import QUERIES, ROWS, AdditiveTask, effects
 
 pytestmark = pytest.mark.ml
 

@@ -14,7 +14,7 @@ from attribution.errors import AttributionError
 from attribution.measure.certificate import MAX_CERTIFICATE_BYTES, Certificate, certify, decode, difference
 from attribution.measure.measurement import quality
 from openledger.manifest import to_json
-from tests.attribution.measure.small_truth import OWNERS, PROTOCOL, AdditiveTask, effects, small_truth
+from tests.kit.attribution.small_truth import OWNERS, PROTOCOL, AdditiveTask, effects, small_truth
 
 pytestmark = pytest.mark.ml
 

@@ -7,7 +7,7 @@ import pytest
 
 from attribution.measure.measurement import Protocol, ceiling, ground_truth, quality
 from attribution.measure.retrain import RetrainCache
-from tests.attribution.measure.small_truth import (
+from tests.kit.attribution.small_truth import (
     OWNERS,
     PROTOCOL,
     QUERIES,

@@ -7,7 +7,7 @@ import pytest
 
 from attribution.measure.certificate import Certificate, certify
 from attribution.measure.plot import BAR_PIXELS, chart
-from tests.attribution.measure.small_truth import OWNERS, PROTOCOL, AdditiveTask, effects, small_truth
+from tests.kit.attribution.small_truth import OWNERS, PROTOCOL, AdditiveTask, effects, small_truth
 
 pytestmark = pytest.mark.ml
 

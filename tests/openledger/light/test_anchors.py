@@ -8,7 +8,7 @@ import pytest
 from openledger.light.anchors import HashAnchor, parse_genesis, parse_trust
 from openledger.light.errors import MalformedAnswer, NoAnchor
 from openledger.light.verifier import Genesis
-from tests.simulated_chain import START_NS, SimulatedChain, validator_set, validators
+from tests.kit.simulated_chain import START_NS, SimulatedChain, validator_set, validators
 
 
 def test_a_genesis_document_gives_chain_time_and_ordered_validators() -> None:

@@ -5,7 +5,7 @@ import pytest
 from abci_app.hashing import merkle_root
 from abci_app.pb import crypto_pb2, light_pb2
 from openledger.light.blocks import Validator, ValidatorSet, signature_is_valid
-from tests.simulated_chain import SimulatedChain, SimulatedValidator
+from tests.kit.simulated_chain import SimulatedChain, SimulatedValidator
 
 
 def test_a_validator_set_hashes_as_the_generated_messages_do() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from openledger.light import parse
 from openledger.light.blocks import ZERO_TIME_NS
 from openledger.light.errors import MalformedAnswer
-from tests.simulated_chain import SimulatedChain
+from tests.kit.simulated_chain import SimulatedChain
 
 
 def _commit_document() -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from openledger.bundle import verify_bundle
 from openledger.light.anchors import parse_genesis
 from openledger.light_client import LightClient
-from tests.simulated_chain import SimulatedChain, SimulatedNode
+from tests.kit.simulated_chain import SimulatedChain, SimulatedNode
 
 PATH = Path(__file__).parents[2] / "vectors" / "light.json"
 

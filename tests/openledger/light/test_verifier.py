@@ -25,7 +25,7 @@ from openledger.light.verifier import (
     verify_forward,
 )
 from openledger.light.wire import NANOSECONDS_PER_SECOND as SECOND
-from tests.simulated_chain import SimulatedChain, SimulatedValidator, digest, sign, validator_set, validators
+from tests.kit.simulated_chain import SimulatedChain, SimulatedValidator, digest, sign, validator_set, validators
 
 
 @pytest.fixture

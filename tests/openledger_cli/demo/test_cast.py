@@ -2,10 +2,10 @@
 
 import pytest
 
-from abci_app.modules.licence_join import Outcome, Profile, first_clash, join_all, judge, lift
+from abci_app.chain.registry import MESSAGE_NAMES
 from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.licences.join import Outcome, Profile, first_clash, join_all, judge, lift
 from abci_app.modules.members import Role
-from abci_app.registry import MESSAGE_NAMES
 from openledger_cli.demo import cast
 from trainer.recipe import parse_recipe
 

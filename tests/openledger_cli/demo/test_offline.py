@@ -7,7 +7,7 @@ from pathlib import Path
 
 from openledger.exit_codes import ExitCode
 
-REPOSITORY = Path(__file__).parents[4]
+REPOSITORY = Path(__file__).parents[3]
 
 
 def _offline(*words: str) -> subprocess.CompletedProcess[str]:

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from abci_app.module import Message
-from abci_app.modules.models_records import EvaluationDraft, RecordEvaluations
+from abci_app.modules.models.records import EvaluationDraft, RecordEvaluations
 from attribution.measure.certificate import decode
 from openledger.content import ContentStore
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
-from tests.openledger_cli.fake_ledger import use_recorded_runs
-from tests.trainer.explained import World
+from tests.kit.openledger.fake_ledger import use_recorded_runs
+from tests.kit.trainer.explained import World
 from trainer.dataset import DatanetVersion
 from trainer.workflow import KnownEntry
 

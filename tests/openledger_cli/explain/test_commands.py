@@ -10,8 +10,8 @@ import pytest
 
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
-from tests.openledger_cli.fake_ledger import use_recorded_runs
-from tests.trainer.explained import World, prose
+from tests.kit.openledger.fake_ledger import use_recorded_runs
+from tests.kit.trainer.explained import World, prose
 from trainer.dataset import DatanetVersion
 
 pytestmark = pytest.mark.ml

@@ -10,7 +10,7 @@ from openledger.exit_codes import ExitCode
 from openledger.light_client import LightClient
 from openledger.trust_store import FileTrustStore
 from openledger_cli.main import main
-from tests.simulated_chain import SimulatedChain, SimulatedNode
+from tests.kit.simulated_chain import SimulatedChain, SimulatedNode
 
 
 class Files:

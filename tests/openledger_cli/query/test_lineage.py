@@ -21,10 +21,10 @@ from openledger.rpc import RpcClient
 from openledger.wallet import Wallet
 from openledger_cli.main import main
 from openledger_cli.query.lineage import bundle_paths
-from tests.abci_app.modules.ledger import BOB, CARL
-from tests.openledger.fake_node import FakeNode
-from tests.openledger.story import CLASHING, FREE, Story
-from tests.simulated_chain import SimulatedChain, SimulatedNode
+from tests.kit.modules.ledger import BOB, CARL
+from tests.kit.openledger.fake_node import FakeNode
+from tests.kit.openledger.story import CLASHING, FREE, Story
+from tests.kit.simulated_chain import SimulatedChain, SimulatedNode
 
 Run = Callable[..., tuple[int, str, str]]
 

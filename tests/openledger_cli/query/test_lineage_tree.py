@@ -4,15 +4,15 @@ import pytest
 from msgspec import structs
 
 from abci_app.bech32 import encode_id
-from abci_app.modules.datanets_queries import NumberedContribution
-from abci_app.modules.models_lineage import LineageEntry, LineagePage
-from abci_app.modules.models_records import Parent, entry_id_of
+from abci_app.modules.datanets.queries import NumberedContribution
+from abci_app.modules.models.lineage import LineageEntry, LineagePage
+from abci_app.modules.models.records import Parent, entry_id_of
 from openledger.manifest import Manifest, to_json
 from openledger.provenance import lineage, lineage_question
 from openledger_cli.lines import render
 from openledger_cli.query.lineage_tree import CONTRIBUTORS_SHOWN, MAX_DEPTH, Shown, counts, lineage_tree
-from tests.openledger.fake_node import FakeNode
-from tests.openledger.story import Story, a_manifest
+from tests.kit.openledger.fake_node import FakeNode
+from tests.kit.openledger.story import Story, a_manifest
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from openledger.exit_codes import ExitCode
 from openledger.manifest import Manifest, get_manifest, put_manifest, to_json
 from openledger_cli.main import main
 from openledger_cli.train.commands import Bar
-from tests.openledger_cli.fake_ledger import FakeLedger, use_fake_ledger
-from tests.trainer.tiny import RECIPE
+from tests.kit.openledger.fake_ledger import FakeLedger, use_fake_ledger
+from tests.kit.trainer.tiny import RECIPE
 from trainer.verify import Grade
 from trainer.workflow import LicenceVerdict
 

@@ -11,8 +11,8 @@ from openledger.errors import UsageError
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
 from openledger_cli.train.record import divide
-from tests.openledger_cli.fake_ledger import FakeLedger, use_fake_ledger
-from tests.trainer.tiny import tiny_model
+from tests.kit.openledger.fake_ledger import FakeLedger, use_fake_ledger
+from tests.kit.trainer.tiny import tiny_model
 from trainer.dataset import load_rows
 from trainer.record import ParentRecord
 

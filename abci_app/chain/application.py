@@ -1,0 +1,255 @@
+"""The ABCI verbs: CometBFT's requests on one side, the state machine on the other.
+
+The server calls from one thread per connection. Consensus owns all mutable state here except the mempool's, which
+belongs to the mempool connection; CometBFT keeps that one silent during Commit. Queries read committed versions only.
+Nothing is durable before Commit, and everything uncommitted is forgotten when CometBFT connects anew
+(`discard_uncommitted`), so every replay of cometbft.md 3.2 starts from the last commit.
+"""
+
+from abci_app.chain import genesis, wire
+from abci_app.chain.block import (
+    BlockExecution,
+    BlockResult,
+    TransactionFailure,
+    UnpaidTransaction,
+    codespace_of,
+    execute_block,
+)
+from abci_app.chain.mempool import Mempool
+from abci_app.chain.queries import LocalNode, answer_query
+from abci_app.chain.signature_cases import SIGNATURE_CASES
+from abci_app.chain.transaction_cache import TransactionCache
+from abci_app.errors import Code, InvariantBroken, Rejected
+from abci_app.module import BlockContext
+from abci_app.parameters import CHAIN, PARAMETERS, ChainInfo
+from abci_app.pb import abci_pb2 as pb
+from abci_app.policy import check_signature_edge_cases
+from abci_app.state.overlay import Overlay
+from abci_app.state.store import StagedBlock, Store
+from abci_app.state.views import EmptyView
+
+SOFTWARE_VERSION = "0.1.0"
+# Must equal the genesis document's consensus_params.version.app (cometbft.md 3.4).
+APP_VERSION = 1
+# Rounds of one height that are worth remembering.
+MAX_CANDIDATES = 4
+
+
+class Application:
+    """One chain's state machine over a `Store`."""
+
+    def __init__(self, store: Store, local: LocalNode | None = None) -> None:
+        check_signature_edge_cases(SIGNATURE_CASES)  # refuses to start on a library that judges otherwise
+        self.store = store
+        self.local = local or LocalNode()
+        self._cache = TransactionCache()
+        self._decode = self._cache.decode
+        self.mempool = Mempool(store, self._decode)
+        self._candidates: list[tuple[int, int, list[bytes], BlockResult]] = []
+        self._genesis: Overlay | None = None
+        self._ahead: tuple[BlockResult, StagedBlock] | None = None
+        self._decided: tuple[BlockResult, StagedBlock] | None = None
+        self._pending_block: BlockContext | None = None
+        self._last_block_seconds = 0
+        self._set_check_context()
+
+    # --- Handshake
+
+    def info(self, request: pb.RequestInfo) -> pb.ResponseInfo:
+        """Exactly the last successful Commit."""
+        return pb.ResponseInfo(
+            data="openledger",
+            version=SOFTWARE_VERSION,
+            app_version=APP_VERSION,
+            last_block_height=self.store.height,
+            last_block_app_hash=self.store.app_hash if self.store.height else b"",
+        )
+
+    def init_chain(self, request: pb.RequestInitChain) -> pb.ResponseInitChain:
+        """Build the genesis state; may be repeated until the first Commit. Raises `GenesisError` naming the field."""
+        document = genesis.decode_genesis(request.app_state_bytes)
+        chain = genesis.chain_info(request.chain_id, request.initial_height or 1, max(request.time.seconds, 0))
+        context = BlockContext(
+            chain.chain_id,
+            chain.initial_height,
+            chain.genesis_time_seconds,
+            genesis.chain_parameters(document.parameters),
+        )
+        self.discard_uncommitted()
+        overlay = Overlay(EmptyView())  # nothing of an earlier InitChain may show through
+        CHAIN.set(overlay, chain)
+        genesis.write_genesis(overlay, document, context)
+        staged = self.store.stage_genesis(chain.initial_height, overlay.changes())
+        self._set_check_context()
+        return pb.ResponseInitChain(app_hash=staged)
+
+    def discard_uncommitted(self) -> None:
+        """Forget candidate blocks, executed but uncommitted blocks and what was pending in CometBFT's mempool."""
+        self._candidates.clear()
+        self._ahead = self._decided = None
+        self.mempool = Mempool(self.store, self._decode)
+        self._set_check_context()
+
+    # --- Mempool connection
+
+    def check_tx(self, tx: bytes, recheck: bool) -> tuple[int, str, str]:
+        """(code, log, codespace); code 0 admits the transaction."""
+        if self._pending_block is None:
+            return Code.HEIGHT_UNAVAILABLE, "the chain has not started yet: try again", "openledger"
+        try:
+            if recheck:
+                self.mempool.recheck(tx, self._pending_block)
+            else:
+                self.mempool.admit(tx, self._pending_block)
+        except Rejected as rejection:
+            return rejection.code, rejection.text, codespace_of(rejection.code)
+        return 0, "", ""
+
+    # --- Consensus connection
+
+    def prepare_proposal(self, request: pb.RequestPrepareProposal) -> pb.ResponsePrepareProposal:
+        """Execute the candidates on scratch state; leave out what cannot pay, what raises and what does not fit."""
+        execution = BlockExecution(self.store, self._context(request.height, request.time.seconds), self._decode)
+        chosen: list[bytes] = []
+        room_bytes = request.max_tx_bytes
+        for raw in request.txs:
+            size_bytes = wire.repeated_bytes_size(len(raw))
+            if size_bytes > room_bytes or self.mempool.is_excluded(raw):
+                continue
+            try:
+                result = execution.execute(raw, only_if_paid=True)
+            except (MemoryError, OSError):
+                raise
+            except Exception:  # determinism: local to this proposer; the transaction is left out and remembered
+                self.mempool.exclude(raw)
+                continue
+            if result.paid:
+                chosen.append(raw)
+                room_bytes -= size_bytes
+        self._remember(chosen, execution.finish())
+        return pb.ResponsePrepareProposal(txs=chosen)
+
+    def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal:
+        """Reject what an honest proposer cannot produce: a transaction that does not pay, or one that raises."""
+        try:
+            self._execute(request.height, request.time.seconds, list(request.txs), all_pay=True)
+        except TransactionFailure as failure:
+            self.mempool.exclude(failure.raw)
+            return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.REJECT)
+        except UnpaidTransaction:
+            return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.REJECT)
+        return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.ACCEPT)
+
+    def work_ahead(self) -> None:
+        """While validators vote on the block that was just accepted: compute its tree, which FinalizeBlock will need.
+
+        Nothing becomes visible; another block being decided costs this work and nothing else.
+        """
+        if not self._candidates or self._decided is not None:
+            return
+        height, _, _, result = self._candidates[-1]
+        if height == self._expected_height() and (self._ahead is None or self._ahead[0] is not result):
+            self._ahead = (result, self.store.stage(height, result.changes))
+
+    def finalize_block(self, request: pb.RequestFinalizeBlock) -> pb.ResponseFinalizeBlock:
+        """Execute the decided block (or take the result of the same one) and compute its app hash."""
+        if request.height != self._expected_height():
+            raise InvariantBroken(f"asked to execute height {request.height}, expected {self._expected_height()}")
+        result = self._execute(request.height, request.time.seconds, list(request.txs))
+        if self._ahead is None or self._ahead[0] is not result:
+            self._ahead = (result, self.store.stage(request.height, result.changes))
+        self._decided = self._ahead
+        staged = self._decided[1]
+        return wire.finalize_block_response(result.results, staged.app_hash)
+
+    def commit(self, request: pb.RequestCommit) -> pb.ResponseCommit:
+        """One synced write; then the mempool follows. retain_height 0: nothing is pruned until snapshots exist."""
+        if self._decided is None:
+            raise InvariantBroken("asked to commit although no block was executed")
+        result, staged = self._decided
+        self.store.commit(staged)
+        self._ahead = self._decided = None
+        self._candidates.clear()
+        self.mempool.after_commit(staged.height, dict(result.changes))
+        self._last_block_seconds = result.context.time_seconds
+        self._set_check_context()
+        return pb.ResponseCommit(retain_height=0)
+
+    def extend_vote(self, request: pb.RequestExtendVote) -> pb.ResponseExtendVote:
+        """Vote extensions are not used: empty."""
+        return pb.ResponseExtendVote()
+
+    def verify_vote_extension(self, request: pb.RequestVerifyVoteExtension) -> pb.ResponseVerifyVoteExtension:
+        """Vote extensions are not used: only the empty one is honest."""
+        accept = not request.vote_extension
+        statuses = pb.ResponseVerifyVoteExtension
+        return pb.ResponseVerifyVoteExtension(status=statuses.ACCEPT if accept else statuses.REJECT)
+
+    # --- Query connection
+
+    def query(self, request: pb.RequestQuery) -> pb.ResponseQuery:
+        """Answer from committed state; never raises for a bad query."""
+        return answer_query(self.store, self.local, self.mempool, request, self._last_block_seconds)
+
+    # --- Snapshot connection: none are taken or accepted yet
+
+    def list_snapshots(self, request: pb.RequestListSnapshots) -> pb.ResponseListSnapshots:
+        """No snapshots."""
+        return pb.ResponseListSnapshots()
+
+    def offer_snapshot(self, request: pb.RequestOfferSnapshot) -> pb.ResponseOfferSnapshot:
+        """Refuse: this version joins by replaying blocks."""
+        return pb.ResponseOfferSnapshot(result=pb.ResponseOfferSnapshot.ABORT)
+
+    def load_snapshot_chunk(self, request: pb.RequestLoadSnapshotChunk) -> pb.ResponseLoadSnapshotChunk:
+        """No chunks."""
+        return pb.ResponseLoadSnapshotChunk()
+
+    def apply_snapshot_chunk(self, request: pb.RequestApplySnapshotChunk) -> pb.ResponseApplySnapshotChunk:
+        """Refuse."""
+        return pb.ResponseApplySnapshotChunk(result=pb.ResponseApplySnapshotChunk.ABORT)
+
+    # --- Inside
+
+    def _expected_height(self) -> int:
+        if self.store.height:
+            return self.store.height + 1
+        return self._chain().initial_height
+
+    def _chain(self) -> ChainInfo:
+        chain = CHAIN.get(self.store)
+        if chain is None:
+            raise InvariantBroken("the state names no chain: InitChain has not run")
+        return chain
+
+    def _context(self, height: int, time_seconds: int) -> BlockContext:
+        parameters = PARAMETERS.get(self.store)
+        if parameters is None:
+            raise InvariantBroken("the state has no chain parameters: InitChain has not run")
+        return BlockContext(self._chain().chain_id, height, time_seconds, parameters)
+
+    def _set_check_context(self) -> None:
+        """The block that CheckTx judges for: the next one, which is not earlier than the last."""
+        if CHAIN.get(self.store) is None:
+            self._pending_block = None
+            return
+        self._pending_block = self._context(self._expected_height(), self._last_block_seconds)
+
+    def _execute(
+        self, height: int, time_seconds: int, transactions: list[bytes], *, all_pay: bool = False
+    ) -> BlockResult:
+        """Everything that execution depends on is compared, so a remembered result is the result."""
+        for known_height, known_time, known_transactions, result in self._candidates:
+            if (known_height, known_time) == (height, time_seconds) and known_transactions == transactions:
+                if all_pay and not all(one.paid for one in result.results):
+                    raise UnpaidTransaction
+                return result
+        context = self._context(height, time_seconds)
+        result = execute_block(self.store, context, transactions, self._decode, all_pay=all_pay)
+        self._remember(transactions, result)
+        return result
+
+    def _remember(self, transactions: list[bytes], result: BlockResult) -> None:
+        context = result.context
+        self._candidates.append((context.height, context.time_seconds, transactions, result))
+        del self._candidates[:-MAX_CANDIDATES]

@@ -1,0 +1,192 @@
+"""Execute one block: begin hooks, transactions in order, end hooks. Nothing here touches committed state.
+
+Fees are collected in the block and credited to the `fees` module account at its end, so that the busiest leaf of the
+tree is written once a block and not once a transaction.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cache
+
+from abci_app import accounts
+from abci_app.chain.authentication import take_fee_and_sequence
+from abci_app.chain.registry import HANDLERS, MODULES, TAG_OF
+from abci_app.chain.transaction import Transaction
+from abci_app.errors import Rejected
+from abci_app.hashing import sha256
+from abci_app.module import BlockContext, Context, Event, module_account, snake_case
+from abci_app.modules import members
+from abci_app.state.overlay import Overlay
+from abci_app.state.store import StateView
+from abci_app.types import Address
+
+FEES_ACCOUNT = module_account("fees")
+# (key, value, indexed)
+Attribute = tuple[str, str, bool]
+Decoder = Callable[[bytes], Transaction]
+
+
+@dataclass(slots=True)
+class TransactionResult:
+    """Outcome of one transaction; only `code` enters consensus, the rest is for people and indexers."""
+
+    code: int = 0
+    log: str = ""
+    codespace: str = ""
+    events: list[tuple[str, list[Attribute]]] = field(default_factory=list)
+    fee_nopen: int = 0
+    # False: fee and sequence were not taken, the transaction left no trace; honest proposers leave such ones out.
+    paid: bool = True
+
+
+@dataclass(slots=True)
+class BlockResult:
+    """Outcome of a block: one result a transaction, and every changed key (None = removed), sorted."""
+
+    context: BlockContext
+    results: list[TransactionResult]
+    changes: list[tuple[bytes, bytes | None]]
+
+
+class TransactionFailure(Exception):
+    """An unexpected exception while executing a transaction: a bug. Carries where, so that operators can tell."""
+
+    def __init__(self, height: int, position: int, raw: bytes) -> None:
+        digest = sha256(raw).hex().upper()
+        super().__init__(f"unexpected error in transaction {position} of height {height}, hash {digest}")
+        self.height = height
+        self.position = position
+        self.raw = raw
+
+
+class UnpaidTransaction(Exception):
+    """A transaction of a proposed block cannot pay for its place: no honest proposer put it there."""
+
+
+class BlockExecution:
+    """One block being executed on an overlay over committed state."""
+
+    def __init__(self, view: StateView, context: BlockContext, decode: Decoder) -> None:
+        self.context = context
+        self.state = Overlay(view)
+        self.results: list[TransactionResult] = []
+        self._decode = decode
+        self._fees_nopen = 0
+        self._lists_read: dict[bytes, None] = {}
+        self._lists_kept = 0
+        for module in MODULES:
+            if module.begin_block:
+                module.begin_block(self.state, context)
+
+    def execute(self, raw: bytes, *, only_if_paid: bool = False) -> TransactionResult:
+        """Execute one transaction and keep its result, unless it must pay for its place and cannot.
+
+        An exception other than `Rejected` comes out as it is and leaves the block as it was before.
+        """
+        paid = Overlay(self.state)
+        try:
+            transaction = self._decode(raw)
+            fee = take_fee_and_sequence(paid, transaction, self.context)
+        except Rejected as rejection:
+            result = TransactionResult(rejection.code, rejection.text, codespace_of(rejection.code), paid=False)
+            if not only_if_paid:
+                self.results.append(result)
+            return result
+        # A proposer leaves out what raised: the block is as it was before it.
+        while len(self._lists_read) > self._lists_kept:
+            self._lists_read.popitem()
+        result = execute_messages(paid, transaction, self.context, fee, self._lists_read)
+        self._lists_kept = len(self._lists_read)
+        paid.merge_into(self.state)
+        self._fees_nopen += fee
+        self.results.append(result)
+        return result
+
+    def execute_or_fail(self, raw: bytes) -> TransactionResult:
+        """Execute one transaction; a bug comes out as `TransactionFailure`, errors of the machine as they are."""
+        try:
+            return self.execute(raw)
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:  # determinism: rethrown with the place named, never turned into a result
+            raise TransactionFailure(self.context.height, len(self.results), raw) from error
+
+    def finish(self) -> BlockResult:
+        """Run the end hooks and hand out the changes."""
+        if self._fees_nopen:
+            accounts.credit(self.state, FEES_ACCOUNT, self._fees_nopen)
+        for module in MODULES:
+            if module.end_block:
+                module.end_block(self.state, self.context)
+        return BlockResult(self.context, self.results, self.state.changes())
+
+
+def execute_block(
+    view: StateView, context: BlockContext, transactions: Sequence[bytes], decode: Decoder, *, all_pay: bool = False
+) -> BlockResult:
+    """Execute all transactions of a decided or proposed block; a bug comes out as `TransactionFailure`.
+
+    With `all_pay` the first one that does not pay ends it with `UnpaidTransaction`: what costs its sender nothing must
+    not cost a validator more than one look.
+    """
+    execution = BlockExecution(view, context, decode)
+    for raw in transactions:
+        if not execution.execute_or_fail(raw).paid and all_pay:
+            raise UnpaidTransaction
+    return execution.finish()
+
+
+def execute_messages(
+    state: Overlay, transaction: Transaction, block: BlockContext, fee: int, lists_read: dict[bytes, None]
+) -> TransactionResult:
+    """Execute the messages, all or nothing; the transaction's own event names every account involved."""
+    body = transaction.body
+    overlay = Overlay(state)
+    context = Context(overlay, block, Address(body.sender), body.sequence, lists_read=lists_read)
+    sender = body.sender.hex()
+    own_event = ("tx", [("account", sender, True), ("sequence", f"{sender}/{body.sequence}", True)])
+    result = TransactionResult(events=[own_event], fee_nopen=fee)
+    try:
+        for index, message in enumerate(body.messages):
+            message_type = type(message)
+            context.message_index = index
+            members.require_role_for(context, TAG_OF[message_type])
+            HANDLERS[message_type][1](context, message)
+    except Rejected as rejection:
+        prefix = f"message {context.message_index}: " if len(body.messages) > 1 else ""
+        result.code = rejection.code
+        result.log = prefix + rejection.text
+        result.codespace = codespace_of(rejection.code)
+        return result
+    overlay.merge_into(state)
+    own_event[1].extend([("account", address.hex(), True) for address in context.involved])
+    result.events.extend([encode_event(event) for event in context.events])
+    return result
+
+
+@cache
+def codespace_of(code: IntEnum) -> str:
+    """The module that a code belongs to; the transaction layer's codes have `openledger`."""
+    for module in MODULES:
+        if isinstance(code, module.errors):
+            return module.name
+    return "openledger"
+
+
+@cache
+def event_name(event_type: type[Event]) -> str:
+    """`RunRecorded` -> `run_recorded`."""
+    return snake_case(event_type.__name__)
+
+
+def encode_event(event: Event) -> tuple[str, list[Attribute]]:
+    """Bytes become indexed hex attributes; everything else is plain text and not indexed."""
+    attributes: list[Attribute] = []
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        if isinstance(value, bytes):
+            attributes.append((name, value.hex(), True))
+        else:
+            attributes.append((name, str(value), False))
+    return event_name(type(event)), attributes

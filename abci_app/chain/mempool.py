@@ -1,0 +1,331 @@
+"""CheckTx: which transactions may wait for a block. Local to a node: nothing here enters consensus.
+
+The overlay follows, for each account, its pending transactions in sequence order and what they may cost, so that one
+account can pipeline hundreds of them and none enters that will not pay. It survives Commit: a commit only drops what
+was included. Recheck looks a transaction up by its hash and never verifies a signature again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from msgspec import structs
+
+from abci_app.accounts import ACCOUNTS, DELEGATIONS, Account, Delegation, get_account, show_address
+from abci_app.chain.authentication import authenticate, check_chain_and_expiry, fee_nopen
+from abci_app.chain.block import Decoder
+from abci_app.chain.registry import TAG_OF
+from abci_app.chain.transaction import Transaction
+from abci_app.errors import Code, Rejected
+from abci_app.hashing import sha256
+from abci_app.module import BlockContext
+from abci_app.modules.accounts import FIRST_DELEGABLE_TYPE
+from abci_app.policy import address_of
+from abci_app.state.store import StateView
+
+MAX_PENDING_PER_ACCOUNT = 512
+# A pending transaction that CometBFT neither included nor rechecked for this long was dropped by it.
+FORGOTTEN_AFTER_BLOCKS = 100
+# Twice what CometBFT holds (node/cometbft.py). Its RPC `check_tx` asks here and keeps nothing: without a bound anybody
+# could fill our memory with transactions that never enter a block, hence never pay.
+MAX_PENDING = 100_000
+# Transactions that made a handler raise on this node: kept out of its proposals and its mempool.
+MAX_EXCLUDED = 4_096
+# Accounts whose committed record is remembered until the next commit: CheckTx asks for the sender's four times.
+MAX_READ = 20_000
+
+
+@dataclass(slots=True)
+class Pending:
+    """One admitted transaction: what it may cost whom, and when CometBFT last asked about it."""
+
+    sender: bytes
+    sequence: int
+    expiry_height: int
+    digest: bytes
+    costs: tuple[tuple[bytes, int], ...]
+    changes_keys: bool
+    seen_height: int
+    # The delegated key that signed, or empty: its limit counts pending spends too.
+    delegated_key: bytes = b""
+
+    def own_cost_nopen(self) -> int:
+        """What it may cost its sender."""
+        return sum([cost for payer, cost in self.costs if payer == self.sender])
+
+
+@dataclass(slots=True)
+class PendingAccount:
+    """Committed state of an account as last read, its pending transactions by sequence, and what they may cost it."""
+
+    key: bytes
+    account: Account
+    pending: dict[int, Pending] = field(default_factory=dict)
+    reserved_nopen: int = 0
+    # Transactions that this account sends or pays for; some may cost nothing.
+    waiting: int = 0
+    # One above the last pending sequence. A number of its own, because queries read it from another thread.
+    next_pending: int = 0
+
+    def next_sequence(self) -> int:
+        """The sequence that the next transaction must have."""
+        return max(self.account.sequence, self.next_pending)
+
+
+@dataclass(slots=True)
+class PendingKey:
+    """A delegated key with pending transactions: its bounds as last read, and what may be spent of its limit."""
+
+    key: bytes
+    delegation: Delegation
+    reserved_nopen: int = 0
+    waiting: int = 0
+
+
+class Mempool:
+    """The pending overlay over the last committed state."""
+
+    def __init__(self, view: StateView, decode: Decoder) -> None:
+        self._view = view
+        self._decode = decode
+        self._accounts: dict[bytes, PendingAccount] = {}
+        # Accounts read since the last commit; those without pending transactions are not kept beyond it.
+        self._read: dict[bytes, PendingAccount] = {}
+        self._by_digest: dict[bytes, Pending] = {}
+        self._delegated: dict[tuple[bytes, bytes], PendingKey] = {}
+        self._excluded: OrderedDict[bytes, None] = OrderedDict()
+        self._swept_height = 0
+
+    def admit(self, raw: bytes, block: BlockContext) -> None:
+        """CheckTx of a new transaction for the block after `block.height - 1`; raises `Rejected`."""
+        digest = sha256(raw)
+        if digest in self._excluded:
+            raise Rejected(Code.EXCLUDED, "this transaction made a rule of the node fail: it is not taken again")
+        if digest in self._by_digest:
+            self._by_digest[digest].seen_height = block.height
+            return
+        transaction = self._decode(raw)
+        if len(self._by_digest) >= MAX_PENDING:
+            self._make_room(block.height)
+        check_chain_and_expiry(transaction, block.chain_id, block.height)
+        fee = fee_nopen(transaction, block)
+        pending = self._plan(transaction, digest, fee, block)
+        agreed = authenticate(self._view, transaction, block.height, lambda _, address: self._account(address).account)
+        if agreed.delegation is not None:
+            self._plan_delegated(pending, agreed.delegation)
+        self._insert(pending, agreed.delegation)
+
+    def _make_room(self, height: int) -> None:
+        """Forget what CometBFT does not hold: after every commit it asks again about all that it does."""
+        if self._swept_height != height:
+            self._swept_height = height
+            for address, entry in list(self._accounts.items()):
+                first = next(iter(entry.pending.values()), None)
+                if first is not None and first.seen_height < height - 1:
+                    self._drop_from(address, first.sequence)
+        if len(self._by_digest) >= MAX_PENDING:
+            raise Rejected(Code.TOO_MANY_PENDING, f"{MAX_PENDING} transactions are pending here: try again later")
+
+    def recheck(self, raw: bytes, block: BlockContext) -> None:
+        """CheckTx of a waiting transaction after a commit; raises `Rejected` and forgets it if it can no longer pay."""
+        pending = self._by_digest.get(sha256(raw))
+        if pending is None:
+            self.admit(raw, block)
+            return
+        try:
+            if pending.expiry_height and block.height > pending.expiry_height:
+                raise Rejected(Code.EXPIRED, f"transaction expired at height {pending.expiry_height}")
+            if pending.sequence < self._accounts[pending.sender].account.sequence:
+                raise Rejected(Code.WRONG_SEQUENCE, f"sequence {pending.sequence} was used by another transaction")
+            for payer, _ in pending.costs:
+                account = self._accounts[payer]
+                if account.reserved_nopen > account.account.balance_nopen:
+                    raise Rejected(Code.INSUFFICIENT_FUNDS, f"{show_address(payer)} can no longer pay for this")
+            if pending.delegated_key:
+                self._recheck_delegated(self._delegated[pending.sender, pending.delegated_key])
+        except Rejected:
+            self._drop_from(pending.sender, pending.sequence)
+            raise
+        pending.seen_height = block.height
+
+    def _recheck_delegated(self, key: PendingKey) -> None:
+        """Another transaction of the key, never seen here, can have spent what waits: it would wait for ever."""
+        spent_nopen, limit_nopen = key.delegation.spent_nopen + key.reserved_nopen, key.delegation.spend_limit_nopen
+        if spent_nopen > limit_nopen:
+            raise Rejected(
+                Code.DELEGATION,
+                f"the delegated key may spend {limit_nopen} nopen in total, with what waits {spent_nopen}",
+            )
+
+    def after_commit(self, height: int, writes: Mapping[bytes, bytes | None]) -> None:
+        """Drop what the committed block included or outdated; what still waits keeps its place.
+
+        `writes` are the block's changes: accounts that it did not touch need no reading.
+        """
+        for digest in [digest for digest in self._excluded if digest in self._by_digest]:
+            if digest in self._by_digest:
+                self._drop_from(self._by_digest[digest].sender, self._by_digest[digest].sequence)
+        rekeyed: dict[bytes, None] = {}
+        for address, entry in list(self._accounts.items()):
+            written = writes.get(entry.key)
+            if written is not None:
+                account = ACCOUNTS.decode_value(written)
+                if _keys_changed(address, entry.account.policy, account.policy):
+                    rekeyed[address] = None
+                entry.account = account
+            for sequence in list(entry.pending):
+                if sequence >= entry.account.sequence:
+                    break
+                self._remove(entry.pending[sequence])
+            first = next(iter(entry.pending.values()), None)
+            if first is not None and first.seen_height + FORGOTTEN_AFTER_BLOCKS < height:
+                self._drop_from(address, first.sequence)
+        self._drop_signed_by_former_keys(rekeyed, writes)
+        self._accounts = {address: entry for address, entry in self._accounts.items() if entry.waiting}
+        self._read.clear()
+
+    def _drop_signed_by_former_keys(self, rekeyed: Mapping[bytes, None], writes: Mapping[bytes, bytes | None]) -> None:
+        """Drop what lost its permission: recheck would keep it for ever, and its place in the sender's queue."""
+        if rekeyed:  # one pass for all of them: a block can change the keys of thousands of accounts
+            for pending in list(self._by_digest.values()):
+                if any(payer in rekeyed for payer, _ in pending.costs) and pending.digest in self._by_digest:
+                    self._drop_from(pending.sender, pending.sequence)
+        for (sender, public_key), entry in list(self._delegated.items()):
+            if entry.key not in writes or not entry.waiting:
+                continue
+            written = writes[entry.key]
+            after = DELEGATIONS.decode_value(written) if written is not None else None
+            if (
+                after is not None
+                and structs.replace(after, spent_nopen=entry.delegation.spent_nopen) == entry.delegation
+            ):
+                entry.delegation = after
+                continue
+            sent = [
+                item.sequence for item in self._accounts[sender].pending.values() if item.delegated_key == public_key
+            ]
+            self._drop_from(sender, sent[0])
+
+    def exclude(self, raw: bytes) -> None:
+        """Remember a transaction that made a handler raise; the next commit drops it and what its sender built on it.
+
+        Called from the consensus thread while CheckTx may run: it touches nothing but this set.
+        """
+        self._excluded[sha256(raw)] = None
+        if len(self._excluded) > MAX_EXCLUDED:
+            self._excluded.popitem(last=False)
+
+    def is_excluded(self, raw: bytes) -> bool:
+        """Whether this transaction made a handler raise on this node."""
+        return bool(self._excluded) and sha256(raw) in self._excluded
+
+    def next_sequence(self, address: bytes) -> int:
+        """The sequence that an account's next transaction must have, pending ones counted."""
+        entry = self._accounts.get(address)
+        return entry.next_sequence() if entry else get_account(self._view, address).sequence
+
+    def __len__(self) -> int:
+        return len(self._by_digest)
+
+    def _plan(self, transaction: Transaction, digest: bytes, fee: int, block: BlockContext) -> Pending:
+        """Check sequence and funds against everything that is pending."""
+        body = transaction.body
+        sender = self._account(body.sender)
+        expected = sender.next_sequence()
+        if body.sequence != expected:
+            raise Rejected(
+                Code.WRONG_SEQUENCE,
+                f"sequence is {body.sequence}, expected {expected} (pending ones counted): use the expected one",
+            )
+        if len(sender.pending) >= MAX_PENDING_PER_ACCOUNT:
+            raise Rejected(
+                Code.TOO_MANY_PENDING, f"{MAX_PENDING_PER_ACCOUNT} transactions are pending: wait for the next block"
+            )
+        spend = transaction.maximum_spend_nopen()
+        costs = ((body.sponsor, fee), (body.sender, spend)) if body.sponsor else ((body.sender, fee + spend),)
+        for payer, cost in costs:
+            entry = self._account(payer)
+            if _key_change_waits(entry):
+                raise Rejected(
+                    Code.PENDING_POLICY_CHANGE,
+                    f"a change of keys is pending for {show_address(payer)}: wait until it is committed",
+                )
+            available = entry.account.balance_nopen - entry.reserved_nopen
+            if cost > available:
+                raise Rejected(
+                    Code.INSUFFICIENT_FUNDS,
+                    f"{show_address(payer)} has {max(available, 0)} nopen left beside its pending transactions, "
+                    f"needs {cost}: fund the account first",
+                )
+        changes_keys = any(TAG_OF[type(message)] < FIRST_DELEGABLE_TYPE for message in body.messages)
+        return Pending(body.sender, body.sequence, body.expiry_height, digest, costs, changes_keys, block.height)
+
+    def _plan_delegated(self, pending: Pending, delegation: Delegation) -> None:
+        entry = self._delegated.get((pending.sender, delegation.public_key))
+        reserved_nopen = entry.reserved_nopen if entry else 0
+        spent = delegation.spent_nopen + reserved_nopen + pending.own_cost_nopen()
+        if spent > delegation.spend_limit_nopen:
+            raise Rejected(
+                Code.DELEGATION,
+                f"the delegated key may spend {delegation.spend_limit_nopen} nopen in total, with this it would "
+                f"spend {spent} (pending ones counted)",
+            )
+        pending.delegated_key = delegation.public_key
+        # The delegation's last height is the transaction's too.
+        pending.expiry_height = min(pending.expiry_height or delegation.expiry_height, delegation.expiry_height)
+
+    def _account(self, address: bytes) -> PendingAccount:
+        entry = self._accounts.get(address)
+        if entry is None:
+            entry = self._read.get(address)
+        if entry is None:
+            if len(self._read) >= MAX_READ:
+                self._read.clear()
+            entry = self._read[address] = PendingAccount(ACCOUNTS.key(address), get_account(self._view, address))
+        return entry
+
+    def _insert(self, pending: Pending, delegation: Delegation | None) -> None:
+        for payer, cost in pending.costs:
+            entry = self._accounts.setdefault(payer, self._account(payer))
+            entry.reserved_nopen += cost
+            entry.waiting += 1
+        sender = self._accounts[pending.sender]
+        sender.pending[pending.sequence] = pending
+        sender.next_pending = pending.sequence + 1
+        self._by_digest[pending.digest] = pending
+        if delegation is not None:
+            place = (pending.sender, delegation.public_key)
+            key = self._delegated.setdefault(place, PendingKey(DELEGATIONS.key(*place), delegation))
+            key.reserved_nopen += pending.own_cost_nopen()
+            key.waiting += 1
+
+    def _remove(self, pending: Pending) -> None:
+        del self._accounts[pending.sender].pending[pending.sequence]
+        del self._by_digest[pending.digest]
+        for payer, cost in pending.costs:
+            self._accounts[payer].reserved_nopen -= cost
+            self._accounts[payer].waiting -= 1
+        if pending.delegated_key:
+            key = self._delegated[pending.sender, pending.delegated_key]
+            key.reserved_nopen -= pending.own_cost_nopen()
+            key.waiting -= 1
+            if not key.waiting:
+                del self._delegated[pending.sender, pending.delegated_key]
+
+    def _drop_from(self, sender: bytes, sequence: int) -> None:
+        """Forget a transaction and all later ones of its sender, which can no longer come in order."""
+        entry = self._accounts[sender]
+        for later in [number for number in entry.pending if number >= sequence]:
+            self._remove(entry.pending[later])
+        entry.next_pending = min(entry.next_pending, sequence)
+
+
+def _keys_changed(address: bytes, before: bytes, after: bytes) -> bool:
+    """Whether other keys act for the account now; storing the first policy, the address's own, changes nothing."""
+    return before != after and (bool(before) or address_of(after) != address)
+
+
+def _key_change_waits(entry: PendingAccount) -> bool:
+    """Nothing is admitted behind a change of keys, so only the last pending transaction can be one."""
+    last = next(reversed(entry.pending.values()), None)
+    return last is not None and last.changes_keys

@@ -1,0 +1,249 @@
+"""Answers to ABCI queries, all from committed state.
+
+| path | data | value |
+|---|---|---|
+| `/store/openledger/key` | raw key | raw value; `simple:v` operators, so the stock `cometbft light` proxy verifies it |
+| `/store/openledger/multi` | MessagePack `[[key ...], [[start, end] ...]]` | native proof (state/proof.py) |
+| `/store/openledger/ics23` | raw key | value; proof operator `ics23:openledger` with the CommitmentProofs |
+| `/query/<module>/<name>` | MessagePack arguments | prove: native proof of all that the query read; else the result |
+| `/simulate` | transaction | MessagePack `Simulation` |
+| `/local/next-sequence` | address | next sequence, this node's pending transactions counted (8 bytes, unproven) |
+| `/p2p/filter/addr/...`, `/p2p/filter/id/...` | | code 0 admits the peer |
+
+The response's height is the height whose state is proven; header height + 1 holds its app hash. With `prove` and
+height 0 the answer is for the last committed height - 1, whose header exists.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from abci_app.chain.block import TransactionFailure, codespace_of
+from abci_app.chain.mempool import Mempool
+from abci_app.chain.registry import find_query
+from abci_app.chain.simulation import simulate
+from abci_app.errors import Code, Rejected
+from abci_app.module import BlockContext
+from abci_app.modules import members
+from abci_app.parameters import CHAIN, PARAMETERS
+from abci_app.pb import abci_pb2 as pb
+from abci_app.pb import crypto_pb2
+from abci_app.state import ics23
+from abci_app.state.codec import CodecError, Record, decode
+from abci_app.state.store import ProofTooDeep, SimpleProof, Store, UnknownHeight, Version
+from abci_app.state.trie import app_hash_of
+from abci_app.state.views import BUDGET_BYTES, QueryBudgetExceeded, RecordingView
+
+STORE_NAME = "openledger"
+MAX_QUERY_BYTES = 131_072
+MAX_MULTI_KEYS = 4_096
+MAX_MULTI_RANGES = 64
+# Keys that one query may visit: bounds the time that a hostile query takes (some two seconds with proof).
+QUERY_BUDGET_NODES = 100_000
+# Bytes that one query may read where a proof is asked for: a proof shows each value once, and a larger one than
+# `MAX_ANSWER_BYTES` is refused anyway.
+PROOF_BUDGET_BYTES = 32 * 1024 * 1024
+# CometBFT answers beyond this size are refused by our own client, and pages are made to fit.
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+# A node this far behind admits every peer, so that a chain's peer list cannot lock out who is syncing.
+SYNCING_AFTER_SECONDS = 60
+
+# Only these are looked up: the path is free text from the network.
+NODE_ID = re.compile(r"\A[0-9a-f]{40}\Z")
+
+Key = Annotated[bytes, Meta(min_length=1, max_length=128)]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalNode:
+    """What the peer filter may know about this node; local, not consensus."""
+
+    persistent_peers: frozenset[str] = frozenset()
+    seconds_behind: Callable[[], int] = lambda: 0
+
+
+class MultiQuery(Record, frozen=True, array_like=True, gc=False):
+    """Keys and ranges to prove at once."""
+
+    keys: Annotated[tuple[Key, ...], Meta(max_length=MAX_MULTI_KEYS)]
+    ranges: Annotated[tuple[tuple[Key, Key], ...], Meta(max_length=MAX_MULTI_RANGES)]
+
+
+def answer_query(
+    store: Store, local: LocalNode, mempool: Mempool, request: pb.RequestQuery, last_block_seconds: int
+) -> pb.ResponseQuery:
+    """Answer one query; an expected failure is a coded response.
+
+    `last_block_seconds` is the header time of the last block, 0 while this process has executed none.
+    """
+    try:
+        if len(request.data) > MAX_QUERY_BYTES:
+            raise Rejected(Code.BAD_QUERY, f"query data has {len(request.data)} bytes, at most {MAX_QUERY_BYTES}")
+        if request.path.startswith("/p2p/filter/"):
+            return _filter_peer(store, local, request.path)
+        if request.path == "/local/next-sequence":
+            return _next_sequence(mempool, request.data)
+        with _open_version(store, request.height, request.prove) as version:
+            return _answer(version, request, last_block_seconds)
+    except Rejected as rejection:
+        codespace = codespace_of(rejection.code)
+        return pb.ResponseQuery(code=int(rejection.code), log=rejection.text, codespace=codespace)
+    except UnknownHeight as error:
+        return pb.ResponseQuery(code=int(Code.HEIGHT_UNAVAILABLE), log=str(error), codespace="openledger")
+    except ProofTooDeep as error:
+        return pb.ResponseQuery(code=int(Code.PROOF_TOO_DEEP), log=str(error), codespace="openledger")
+    except QueryBudgetExceeded as error:
+        return pb.ResponseQuery(code=int(Code.QUERY_TOO_LARGE), log=str(error), codespace="openledger")
+
+
+def _open_version(store: Store, height: int, prove: bool) -> Version:
+    """The version to answer from (see the module docstring)."""
+    if height < 0:
+        raise Rejected(Code.BAD_QUERY, f"height {height} is negative")
+    if not store.height:
+        raise Rejected(Code.HEIGHT_UNAVAILABLE, "no block is committed yet: ask again after the first block")
+    if height == 0 and not prove:
+        return store.latest()
+    if height == 0:
+        height = store.height - 1
+        latest_chain = CHAIN.get(store)
+        if latest_chain is None or height < latest_chain.initial_height:
+            raise Rejected(
+                Code.NOT_YET_PROVABLE, "the first provable height is not followed by a header yet: ask after a block"
+            )
+    return store.version(height)
+
+
+def _answer(version: Version, request: pb.RequestQuery, last_block_seconds: int) -> pb.ResponseQuery:
+    path = request.path
+    if path == f"/store/{STORE_NAME}/key":
+        return _answer_key(version, request.data, request.prove)
+    if path == f"/store/{STORE_NAME}/multi":
+        return _answer_multi(version, request.data)
+    if path == f"/store/{STORE_NAME}/ics23":
+        return _answer_ics23(version, request.data)
+    if path.startswith("/query/"):
+        return _answer_module_query(version, path, request)
+    if path == "/simulate":
+        return _answer_simulation(version, request.data, last_block_seconds)
+    raise Rejected(Code.UNKNOWN_QUERY, f"no query path {path[:100]!r}")
+
+
+def _answer_key(version: Version, key: bytes, prove: bool) -> pb.ResponseQuery:
+    value = version.get(key) if key else None
+    if value is None:
+        raise Rejected(
+            Code.NOT_FOUND, "no such key; absence is proven by /store/openledger/multi, which this path cannot do"
+        )
+    response = pb.ResponseQuery(key=key, value=value, height=version.height)
+    if prove:
+        path = version.prove_simple(key)
+        response.proof_ops.ops.extend([_simple_operator(key, path), _upper_operator(path.root())])
+    return response
+
+
+def _simple_operator(key: bytes, path: SimpleProof) -> crypto_pb2.ProofOp:
+    proof = crypto_pb2.Proof(total=path.total, index=path.index, leaf_hash=path.leaf_hash, aunts=path.aunts)
+    return crypto_pb2.ProofOp(type="simple:v", key=key, data=crypto_pb2.ValueOp(proof=proof).SerializeToString())
+
+
+def _upper_operator(root: bytes) -> crypto_pb2.ProofOp:
+    """The one leaf above the root: total 1, index 0, no aunts."""
+    name = STORE_NAME.encode("ascii")
+    proof = crypto_pb2.Proof(total=1, index=0, leaf_hash=app_hash_of(root), aunts=[])
+    return crypto_pb2.ProofOp(type="simple:v", key=name, data=crypto_pb2.ValueOp(proof=proof).SerializeToString())
+
+
+def _answer_multi(version: Version, data: bytes) -> pb.ResponseQuery:
+    try:
+        query = decode(MultiQuery, data)
+    except CodecError as error:
+        raise Rejected(Code.BAD_QUERY, f"arguments are malformed: {error}") from error
+    recorded = RecordingView(version, QUERY_BUDGET_NODES, PROOF_BUDGET_BYTES)
+    for key in query.keys:
+        recorded.get(key)
+    for start, end in query.ranges:
+        if start >= end:
+            raise Rejected(Code.BAD_QUERY, "a range must end above its start")
+        for _ in recorded.iterate(start, end):
+            pass
+    return _bounded(pb.ResponseQuery(value=version.prove(recorded.keys, recorded.ranges), height=version.height))
+
+
+def _answer_ics23(version: Version, key: bytes) -> pb.ResponseQuery:
+    if not key:
+        raise Rejected(Code.BAD_QUERY, "give a key")
+    operators = [
+        crypto_pb2.ProofOp(type="ics23:openledger", key=operator_key, data=data)
+        for operator_key, data in ics23.commitment_proofs(version, key)
+    ]
+    response = pb.ResponseQuery(key=key, value=version.get(key) or b"", height=version.height)
+    response.proof_ops.ops.extend(operators)
+    return response
+
+
+def _answer_module_query(version: Version, path: str, request: pb.RequestQuery) -> pb.ResponseQuery:
+    parts = path.split("/")
+    if len(parts) != 4:
+        raise Rejected(Code.UNKNOWN_QUERY, f"no query path {path[:100]!r}: write /query/<module>/<name>")
+    query = find_query(parts[2], parts[3])
+    try:
+        args = decode(query.args_type, request.data)
+    except CodecError as error:
+        raise Rejected(Code.BAD_QUERY, f"arguments of {parts[2]}/{parts[3]} are malformed: {error}") from error
+    budget_bytes = PROOF_BUDGET_BYTES if request.prove else BUDGET_BYTES
+    recorded = RecordingView(version, QUERY_BUDGET_NODES, budget_bytes)
+    result = query.function(recorded, args)
+    value = version.prove(recorded.keys, recorded.ranges) if request.prove else msgspec.msgpack.encode(result)
+    return _bounded(pb.ResponseQuery(value=value, height=version.height))
+
+
+def _answer_simulation(version: Version, raw: bytes, last_block_seconds: int) -> pb.ResponseQuery:
+    chain, parameters = CHAIN.get(version), PARAMETERS.get(version)
+    if chain is None or parameters is None:
+        raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet")
+    # The next header's time is unknown, but not below the last one's; a node that has just started knows genesis only.
+    time_seconds = max(last_block_seconds, chain.genesis_time_seconds)
+    context = BlockContext(chain.chain_id, version.height + 1, time_seconds, parameters)
+    try:
+        simulation = simulate(version, context, raw)
+    except TransactionFailure as failure:
+        # Anybody can ask this: what would be left out of a block must not stop the node here either.
+        name = type(failure.__cause__).__name__
+        text = f"this transaction makes a rule of the node fail: {name}; report it to the developers"
+        raise Rejected(Code.EXCLUDED, text) from failure
+    return pb.ResponseQuery(value=msgspec.msgpack.encode(simulation), height=version.height)
+
+
+def _bounded(response: pb.ResponseQuery) -> pb.ResponseQuery:
+    if len(response.value) > MAX_ANSWER_BYTES:
+        raise Rejected(
+            Code.QUERY_TOO_LARGE,
+            f"the answer has {len(response.value)} bytes, at most {MAX_ANSWER_BYTES}: ask for less",
+        )
+    return response
+
+
+def _next_sequence(mempool: Mempool, address: bytes) -> pb.ResponseQuery:
+    if len(address) != 32:
+        raise Rejected(Code.BAD_QUERY, "an address has 32 bytes")
+    return pb.ResponseQuery(value=mempool.next_sequence(address).to_bytes(8, "big"))
+
+
+def _filter_peer(store: Store, local: LocalNode, path: str) -> pb.ResponseQuery:
+    """Node ids are judged by the chain's list; addresses are always accepted (cometbft.md 7.13)."""
+    prefix = "/p2p/filter/id/"
+    if not path.startswith(prefix):
+        return pb.ResponseQuery()
+    node_id = path.removeprefix(prefix).lower()
+    if node_id in local.persistent_peers or local.seconds_behind() > SYNCING_AFTER_SECONDS:
+        return pb.ResponseQuery()
+    if NODE_ID.match(node_id) and members.peer_is_allowed(store, node_id):
+        return pb.ResponseQuery()
+    return pb.ResponseQuery(
+        code=int(Code.NOT_PERMITTED), log=f"node {node_id[:40]} is not among this chain's peers", codespace="openledger"
+    )

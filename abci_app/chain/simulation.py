@@ -1,0 +1,86 @@
+"""Dry run of a transaction on a copy of the latest state: code, fee, effects. Signatures are not needed.
+
+A signature list of the right shape must be there (zeros will do), so that size and fee are those of the real one.
+"""
+
+from msgspec import Struct
+
+from abci_app.chain.block import BlockExecution
+from abci_app.chain.registry import table_of_key
+from abci_app.chain.transaction import Transaction, decode_transaction
+from abci_app.module import BlockContext
+from abci_app.state.store import StateView
+
+# Effects shown; a transaction of 64 runs changes some 700 keys.
+MAX_EFFECTS = 1_024
+
+
+class Effect(Struct, frozen=True):
+    """One changed key: its table, the value before and after (empty = absent)."""
+
+    table: str
+    key: bytes
+    before: bytes
+    after: bytes
+
+
+class SimulatedEvent(Struct, frozen=True):
+    """One event with its attributes."""
+
+    name: str
+    attributes: tuple[tuple[str, str], ...]
+
+
+class Simulation(Struct, frozen=True):
+    """What would happen if the transaction came next."""
+
+    code: int
+    codespace: str
+    log: str
+    fee_nopen: int
+    height: int
+    events: tuple[SimulatedEvent, ...]
+    effects: tuple[Effect, ...]
+    effects_left_out: int
+
+
+class _EverySignature(set[tuple[bytes, bytes]]):
+    """Stands for "every signature is valid": a dry run asks what the messages do, not who sent them."""
+
+    def __contains__(self, fact: object) -> bool:
+        return True
+
+
+def _decode_unsigned(raw: bytes) -> Transaction:
+    transaction = decode_transaction(raw)
+    transaction.verified = _EverySignature()
+    return transaction
+
+
+def simulate(view: StateView, context: BlockContext, raw: bytes) -> Simulation:
+    """Execute `raw` alone on `view`; nothing is kept. Raises `TransactionFailure` where a rule raised."""
+    execution = BlockExecution(view, context, _decode_unsigned)
+    before = dict(execution.state.writes)
+    result = execution.execute_or_fail(raw)
+    changed = [(key, value) for key, value in execution.state.changes() if before.get(key, b"") != value]
+    effects = [_effect(view, key, value) for key, value in changed[:MAX_EFFECTS]]
+    events = [
+        SimulatedEvent(name, tuple([(key, value) for key, value, _ in attributes]))
+        for name, attributes in result.events
+    ]
+    return Simulation(
+        int(result.code),
+        result.codespace,
+        result.log,
+        result.fee_nopen,
+        context.height,
+        tuple(events),
+        tuple(effects),
+        len(changed) - len(effects),
+    )
+
+
+def _effect(view: StateView, key: bytes, value: bytes | None) -> Effect:
+    table = table_of_key(key)
+    name = table.prefix.decode("ascii").rstrip("/") if table else ""
+    return Effect(name, key, view.get(key) or b"", value or b"")

@@ -1,0 +1,139 @@
+"""The licence check of an entry: terms of all inputs, parents and its own, joined and judged.
+
+Run by consensus when an entry is recorded and by the query `models/verdict` before any compute is spent.
+"""
+
+from dataclasses import dataclass
+
+from abci_app.bech32 import encode_id
+from abci_app.errors import Rejected
+from abci_app.modules import licences
+from abci_app.modules.datanets import records as datanets_records
+from abci_app.modules.licences import join as licence_join
+from abci_app.modules.licences.join import JoinedTerms, Outcome, Profile, judge
+from abci_app.modules.models.records import ENTRIES, Entry, Input, ModelsCode, Parent
+from abci_app.state.store import StateView
+
+# Terms named beside a clashing input; more would make the line unreadable.
+MAX_NAMES_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TermsCheck:
+    """Outcome of a check. A conflict names two positions among `labels` (the same twice: one alone is the reason)."""
+
+    profile: Profile
+    outcome: Outcome
+    text: str
+    first: str
+    second: str
+    joined: JoinedTerms
+    # Entry numbers of the parents, in the entry's order.
+    parent_numbers: tuple[int, ...]
+
+
+def check_terms(view: StateView, entry: Entry, profile: Profile, time_seconds: int) -> TermsCheck:
+    """Read what the entry refers to and judge it; raises `Rejected` for anything that does not exist or is revoked."""
+    items = [_input_terms(view, item) for item in entry.inputs]
+    numbers: list[int] = []
+    for parent in entry.parents:
+        number, joined = _parent_terms(view, parent)
+        numbers.append(number)
+        items.append(joined)
+    if entry.terms_id:
+        items.append(_own_terms(view, entry.terms_id))
+    joined_terms = licences.join_terms(items)
+    outcome, reason = judge(joined_terms, profile, time_seconds)
+    if outcome != Outcome.CONFLICT:
+        return TermsCheck(profile, outcome, reason, "", "", joined_terms, tuple(numbers))
+    first, second, why = _name_clash(view, entry, items, profile, time_seconds)
+    text = f"terms clash between {first} and {second}: {why or reason}" if second else f"{first}: {why or reason}"
+    return TermsCheck(profile, outcome, text, first, second, joined_terms, tuple(numbers))
+
+
+def _input_terms(view: StateView, item: Input) -> JoinedTerms:
+    record = datanets_records.VERSIONS.get(view, item.datanet_id, item.version)
+    counts = datanets_records.COUNTS.get(view, item.datanet_id)
+    if record is None or counts is None:
+        raise Rejected(
+            ModelsCode.UNKNOWN_INPUT,
+            f"DataNet {encode_id('oldata', item.datanet_id)} has no version {item.version}: "
+            "see `openledger query datanets`",
+        )
+    if item.version < counts.usable_from_version:
+        raise Rejected(
+            ModelsCode.INPUT_REVOKED,
+            f"a contribution was revoked since version {item.version} of DataNet {_datanet_name(view, item)}: "
+            f"train on version {counts.usable_from_version} or later (its owner creates it)",
+        )
+    return licences.joined_terms(view, record.joined_terms_id)
+
+
+def _parent_terms(view: StateView, parent: Parent) -> tuple[int, JoinedTerms]:
+    stored = ENTRIES.get(view, parent.entry_id)
+    if stored is None:
+        raise Rejected(
+            ModelsCode.UNKNOWN_PARENT, f"parent entry {show_entry(parent.entry_id)} does not exist: record it first"
+        )
+    return stored.admission.number, licences.joined_terms(view, stored.admission.joined_terms_id)
+
+
+def _own_terms(view: StateView, terms_id: bytes) -> JoinedTerms:
+    if not licences.terms_exist(view, terms_id):
+        raise Rejected(
+            ModelsCode.UNKNOWN_TERMS,
+            f"terms {licences.show_terms(terms_id)} are not registered: send licences.register_terms first",
+        )
+    return licences.lifted_terms(view, terms_id)
+
+
+def _name_clash(
+    view: StateView, entry: Entry, items: list[JoinedTerms], profile: Profile, time_seconds: int
+) -> tuple[str, str, str]:
+    """Names of the two that clash, and why; where one alone does, the two terms inside it (or the one)."""
+    clash = licence_join.first_clash(items, profile, time_seconds)
+    if clash is None:
+        return "the sources together", "", ""
+    first, second, why = clash
+    if first != second:
+        return _label(view, entry, first, items[first]), _label(view, entry, second, items[second]), why
+    sources = [licences.lifted_terms(view, source.terms_id) for source in items[first].sources]
+    inside = licence_join.first_clash(sources, profile, time_seconds)
+    label = _label(view, entry, first, items[first])
+    if inside is None or inside[0] == inside[1]:
+        return label, "", why
+    names = [_terms_names(view, sources[position]) for position in inside[:2]]
+    return f"{label}, terms {names[0]}", f"terms {names[1]} in the same", why
+
+
+def _label(view: StateView, entry: Entry, position: int, joined: JoinedTerms) -> str:
+    """An input, a parent or the entry's own terms, as people know them."""
+    names = _terms_names(view, joined)
+    if position < len(entry.inputs):
+        item = entry.inputs[position]
+        return f"DataNet {_datanet_name(view, item)} version {item.version} ({names})"
+    position -= len(entry.inputs)
+    if position < len(entry.parents):
+        parent = entry.parents[position]
+        return f"parent {parent.role} {show_entry(parent.entry_id)} ({names})"
+    return f"the entry's own terms ({names})"
+
+
+def _terms_names(view: StateView, joined: JoinedTerms) -> str:
+    names = []
+    for source in joined.sources[:MAX_NAMES_SHOWN]:
+        terms = licences.TERMS.get(view, source.terms_id)
+        names.append(terms.name if terms else licences.show_terms(source.terms_id))
+    if len(joined.sources) > MAX_NAMES_SHOWN:
+        names.append(f"{len(joined.sources) - MAX_NAMES_SHOWN} more")
+    return " + ".join(names) or "no terms"
+
+
+def _datanet_name(view: StateView, item: Input) -> str:
+    datanet = datanets_records.DATANETS.get(view, item.datanet_id)
+    return f"'{datanet.name}'" if datanet else encode_id("oldata", item.datanet_id)
+
+
+def show_entry(entry_id: bytes) -> str:
+    """An entry id as people read it."""
+    return encode_id("olrun", entry_id)

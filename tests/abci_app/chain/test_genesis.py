@@ -1,0 +1,162 @@
+"""The genesis document starts a chain, or one line names the field that cannot."""
+
+import json
+from typing import Any
+
+import pytest
+
+from abci_app.accounts import ACCOUNTS, Account, show_address
+from abci_app.chain.application import Application
+from abci_app.chain.genesis import TREASURY_ACCOUNT, GenesisError, GenesisState, decode_genesis, encode_genesis
+from abci_app.modules.bank import SUPPLY, Supply
+from abci_app.modules.members import MEMBERS, PEER_COUNT, PEERS, Member, Peer, PeerCount
+from abci_app.parameters import (
+    CHAIN,
+    DEFAULT_PARAMETERS,
+    PARAMETERS,
+    ChainInfo,
+    ChainParameters,
+    MessageFee,
+    MessageRole,
+)
+from abci_app.pb import abci_pb2 as pb
+from abci_app.state.codec import encode
+from abci_app.state.memory_store import MemoryStore
+from abci_app.types import SUPPLY_NOPEN
+from tests.kit.chain import GENESIS_SECONDS, Chain
+from tests.kit.signing import CHAIN_ID, Signer
+
+ALICE, BOB = Signer.named("alice"), Signer.named("bob")
+NODE = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_the_whole_state_that_a_document_writes() -> None:
+    chain = Chain.start(
+        {ALICE.address: 7},
+        parameters={
+            "fee_per_byte_nopen": 1,
+            "default_message_fee_nopen": 2,
+            "message_fees": {"members.set_peer": 9, "bank.transfer": 3},
+            "message_roles": {"bank.burn": ["auditor", "builder"]},
+            "licence_policy": "permissive",
+        },
+        members=[{"address": show_address(BOB.address), "roles": ["registrar", "validator"], "name": "Bob"}],
+        peers=[{"node_id": NODE, "name": "node 0"}],
+    )
+    parameters = ChainParameters(
+        1, 2, (MessageFee(0x0101, 3), MessageFee(0x0202, 9)), (MessageRole(0x0102, 32 | 8),), "permissive"
+    )
+    assert chain.state() == {
+        ACCOUNTS.key(ALICE.address): encode(Account(0, 7, b"")),
+        ACCOUNTS.key(TREASURY_ACCOUNT): encode(Account(0, SUPPLY_NOPEN - 7, b"")),
+        CHAIN.key(): encode(ChainInfo(CHAIN_ID, 1, GENESIS_SECONDS)),
+        PARAMETERS.key(): encode(parameters),
+        SUPPLY.key(): encode(Supply(SUPPLY_NOPEN, 0)),
+        MEMBERS.key(BOB.address): encode(Member(BOB.address, 65, "Bob")),
+        PEERS.key(NODE): encode(Peer(NODE, "node 0")),
+        PEER_COUNT.key(): encode(PeerCount(1)),
+    }
+    assert chain.violations() == []
+
+
+def test_the_defaults() -> None:
+    assert PARAMETERS.get(Chain.start({}).application.store) == DEFAULT_PARAMETERS
+    assert decode_genesis(encode_genesis(GenesisState())) == GenesisState() == decode_genesis(b"")
+
+
+def test_all_of_the_supply_can_be_given_away_and_then_there_is_no_treasury() -> None:
+    chain = Chain.start({ALICE.address: SUPPLY_NOPEN})
+    assert (ACCOUNTS.get(chain.application.store, TREASURY_ACCOUNT), chain.violations()) == (None, [])
+
+
+HEX = ALICE.address.hex()
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"balances": [[HEX, -1]]}, "app_state: Expected `int` >= 0 - at `$.balances[0][1]`"),
+        ({"balances": [[HEX, 1.5]]}, "app_state: Expected `int`, got `float` - at `$.balances[0][1]`"),
+        ({"balances": [[HEX, 2**63]]}, "app_state: Expected `int` <= 9223372036854775807 - at `$.balances[0][1]`"),
+        ({"balances": [[HEX]]}, "app_state: Expected `array` of length 2 - at `$.balances[0]`"),
+        ({"balances": [[HEX, 0]]}, f"app_state.balances[0]: balance of {HEX} is 0, leave the account out"),
+        ({"balances": [[HEX, 1], [HEX, 2]]}, f"app_state.balances[1]: {HEX} is listed twice"),
+        (
+            {"balances": [[HEX, 1], [show_address(ALICE.address), 2]]},
+            f"app_state.balances[1]: {show_address(ALICE.address)} is listed twice",
+        ),
+        ({"balances": [["xyz", 1]]}, "app_state.balances[0]: 'xyz' is not an address: "),
+        ({"balances": [["g" * 64, 1]]}, f"app_state.balances[0]: '{'g' * 64}' is not an address: "),
+        ({"balances": [[" " * 32 + "0" * 32, 1]]}, "app_state.balances[0]: "),
+        ({"balances": [["ab" * 21 + "  " * 11, 1]]}, "app_state.balances[0]: "),
+        ({"balances": [[TREASURY_ACCOUNT.hex(), 1]]}, "app_state.balances[0]: "),
+        (
+            {"balances": [[HEX, SUPPLY_NOPEN], [BOB.address.hex(), 1]]},
+            f"app_state.balances sum to {SUPPLY_NOPEN + 1} nopen, the supply is {SUPPLY_NOPEN}",
+        ),
+        ({"members": [{"address": "x", "roles": []}]}, "app_state.members[0].address: 'x' is not an address: "),
+        ({"members": [{"address": HEX, "roles": ["king"]}]}, "app_state.members[0].roles: no role 'king'; known: "),
+        ({"members": [{"address": HEX, "roles": []}]}, "app_state.members[0].roles is empty: "),
+        ({"members": [{"address": HEX, "roles": ["auditor"]}] * 2}, "app_state.members: an address is listed twice"),
+        (
+            {"members": [{"address": HEX, "roles": ["auditor"], "name": "Zoë"}]},
+            "app_state.members[0].name must be at most 256 printable ASCII characters",
+        ),
+        (
+            {"members": [{"address": HEX, "roles": ["auditor"], "name": "x" * 257}]},
+            "app_state.members[0].name must be at most 256 printable ASCII characters",
+        ),
+        ({"members": [{"roles": []}]}, "app_state: Object missing required field `address` - at `$.members[0]`"),
+        ({"peers": [{"node_id": "AB" * 20}]}, "app_state: Expected `str` matching regex "),
+        ({"peers": [{"node_id": NODE}] * 2}, f"app_state.peers[1]: {NODE} is listed twice"),
+        ({"peers": [{"node_id": NODE, "name": "Zoë"}]}, "app_state.peers[0].name must be at most 256 printable ASCII"),
+        ({"peers": [{"node_id": NODE, "name": "x" * 257}]}, "app_state.peers[0].name must be at most 256 printable"),
+        ({"version": 2}, "app_state: Expected `int` <= 1 - at `$.version`"),
+        ({"balance": []}, "app_state: Object contains unknown field `balance`"),
+        ({"parameters": {"fee": 1}}, "app_state: Object contains unknown field `fee` - at `$.parameters`"),
+        (
+            {"parameters": {"licence_policy": "none"}},
+            "app_state.parameters.licence_policy is 'none', must be one of ('conservative', 'permissive')",
+        ),
+        (
+            {"parameters": {"message_fees": {"bank.mint": 1}}},
+            "app_state.parameters.message_fees: no message type 'bank.mint'; known: ",
+        ),
+        (
+            {"parameters": {"message_roles": {"bank.burn": []}}},
+            "app_state.parameters.message_roles['bank.burn'] is empty: name who may send it, or leave it out",
+        ),
+        (
+            {"parameters": {"message_roles": {"bank.burn": ["king"]}}},
+            "app_state.parameters.message_roles['bank.burn']: no role 'king'; known: ",
+        ),
+        ([], "app_state: Expected `object`, got `array`"),
+        (None, "app_state: Expected `object`, got `null`"),
+    ],
+)
+def test_a_wrong_document_is_refused_with_its_field_named(document: Any, expected: str) -> None:
+    request = pb.RequestInitChain(chain_id=CHAIN_ID, initial_height=1, app_state_bytes=json.dumps(document).encode())
+    application = Application(MemoryStore())
+    with pytest.raises(GenesisError) as caught:
+        application.init_chain(request)
+    assert str(caught.value).startswith(expected), str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [b"{", b"\xff\xfe", b"[" * 100_000, b'{"balances": [["\xff", 1]]}'])
+def test_what_is_no_json_is_refused(data: bytes) -> None:
+    with pytest.raises(GenesisError, match=r"^app_state: "):
+        decode_genesis(data)
+
+
+@pytest.mark.parametrize(
+    ("chain_id", "named"), [("", "chain_id"), ("x" * 51, "chain_id"), ("Zürich", "chain_id"), ("a\nb", "chain_id")]
+)
+def test_a_chain_id_that_no_transaction_could_carry_is_refused(chain_id: str, named: str) -> None:
+    with pytest.raises(GenesisError, match=named):
+        Application(MemoryStore()).init_chain(pb.RequestInitChain(chain_id=chain_id, initial_height=1))
+
+
+def test_the_longest_chain_id_is_accepted() -> None:
+    chain = Chain.start({ALICE.address: 10**9}, chain_id="x" * 50)
+    assert CHAIN.get(chain.application.store) == ChainInfo("x" * 50, 1, GENESIS_SECONDS)

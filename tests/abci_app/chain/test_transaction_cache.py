@@ -1,0 +1,75 @@
+"""The cache of decoded transactions: it saves time, is bounded, and never changes an answer."""
+
+import pytest
+
+from abci_app.chain import transaction_cache
+from abci_app.chain.transaction import Transaction, decode_transaction
+from abci_app.chain.transaction_cache import TransactionCache
+from abci_app.errors import Rejected
+from abci_app.modules.bank import Burn
+from tests.kit.signing import Signer
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What really was decoded, in order."""
+    seen: list[bytes] = []
+
+    def counting(raw: bytes) -> Transaction:
+        seen.append(raw)
+        return decode_transaction(raw)
+
+    monkeypatch.setattr(transaction_cache, "decode_transaction", counting)
+    return seen
+
+
+def transactions(count: int) -> list[bytes]:
+    alice = Signer.named("alice")
+    return [alice.transaction(Burn(number + 1)) for number in range(count)]
+
+
+def test_the_same_bytes_are_decoded_once(decoded: list[bytes]) -> None:
+    (raw,) = transactions(1)
+    cache = TransactionCache()
+    first = cache.decode(raw)
+    assert cache.decode(bytes(bytearray(raw))) is first
+    assert (first.body, first.signed_digest) == (decode_transaction(raw).body, decode_transaction(raw).signed_digest)
+    assert decoded == [raw]
+
+
+def test_a_rejection_is_not_remembered(decoded: list[bytes]) -> None:
+    cache = TransactionCache()
+    for _ in range(2):
+        with pytest.raises(Rejected, match="transaction is malformed"):
+            cache.decode(b"\x00")
+    assert decoded == [b"\x00", b"\x00"]
+
+
+def test_what_nobody_asks_for_is_forgotten_after_two_generations(decoded: list[bytes]) -> None:
+    raws = transactions(9)
+    cache = TransactionCache(max_generation_bytes=2 * len(raws[0]))
+    for raw in raws:
+        cache.decode(raw)
+    assert decoded == raws
+    cache.decode(raws[0])
+    assert decoded == [*raws, raws[0]]
+
+
+def test_what_is_asked_for_again_outlives_generations(decoded: list[bytes]) -> None:
+    wanted, *others = transactions(20)
+    cache = TransactionCache(max_generation_bytes=4 * len(wanted))
+    first = cache.decode(wanted)
+    for raw in others:
+        cache.decode(raw)
+        assert cache.decode(wanted) is first
+    assert decoded == [wanted, *others]
+
+
+def test_however_many_come_two_generations_bound_the_memory() -> None:
+    raws = transactions(60)
+    limit_bytes = 5 * len(raws[0])
+    cache = TransactionCache(max_generation_bytes=limit_bytes)
+    for raw in raws:
+        cache.decode(raw)
+        kept = {*cache._young, *cache._old}
+        assert sum([len(each) for each in kept]) <= 2 * (limit_bytes + len(raw))

@@ -1,0 +1,163 @@
+"""A chain in one process: an application over a store, driven as CometBFT drives it."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from abci_app.accounts import Account, get_account
+from abci_app.chain.application import Application
+from abci_app.chain.registry import MODULES
+from abci_app.pb import abci_pb2 as pb
+from abci_app.state.memory_store import MemoryStore
+from abci_app.state.store import Store
+from abci_app.types import SUPPLY_NOPEN
+from tests.kit.signing import CHAIN_ID, Signer
+
+GENESIS_SECONDS = 1_700_000_000
+BLOCK_SECONDS = 1
+# Above every printable key.
+END_OF_KEYS = b"\xff"
+
+
+@dataclass(slots=True)
+class Chain:
+    """`application` with what CometBFT would remember of it."""
+
+    application: Application
+    init: pb.RequestInitChain
+    # (height, app hash) of each committed block.
+    hashes: list[tuple[int, bytes]] = field(default_factory=list)
+    # The transactions of each committed block, to replay them.
+    blocks: list[list[bytes]] = field(default_factory=list)
+
+    @classmethod
+    def start(
+        cls,
+        balances: Mapping[bytes, int] | None = None,
+        *,
+        store: Store | None = None,
+        chain_id: str = CHAIN_ID,
+        initial_height: int = 1,
+        **app_state: Any,
+    ) -> "Chain":
+        """InitChain; `app_state` are further sections of the genesis document."""
+        document = {"balances": [[address.hex(), nopen] for address, nopen in (balances or {}).items()], **app_state}
+        init = pb.RequestInitChain(
+            chain_id=chain_id, initial_height=initial_height, app_state_bytes=json.dumps(document).encode()
+        )
+        init.time.seconds = GENESIS_SECONDS
+        application = Application(store or MemoryStore())
+        application.init_chain(init)
+        return cls(application, init)
+
+    @property
+    def height(self) -> int:
+        """Height of the last commit."""
+        return self.application.store.height
+
+    @property
+    def next_height(self) -> int:
+        """Height of the block to come."""
+        return self.height + 1 if self.height else self.init.initial_height
+
+    def seconds(self, height: int) -> int:
+        """Header time of a height."""
+        return GENESIS_SECONDS + BLOCK_SECONDS * height
+
+    def propose(self, *transactions: bytes, max_tx_bytes: int = 2**20) -> list[bytes]:
+        """PrepareProposal of the next height."""
+        request = pb.RequestPrepareProposal(txs=transactions, height=self.next_height, max_tx_bytes=max_tx_bytes)
+        request.time.seconds = self.seconds(self.next_height)
+        return list(self.application.prepare_proposal(request).txs)
+
+    def accepts(self, *transactions: bytes) -> bool:
+        """ProcessProposal of the next height."""
+        request = pb.RequestProcessProposal(txs=transactions, height=self.next_height)
+        request.time.seconds = self.seconds(self.next_height)
+        return self.application.process_proposal(request).status == pb.ResponseProcessProposal.ACCEPT
+
+    def finalize(self, *transactions: bytes) -> pb.ResponseFinalizeBlock:
+        """FinalizeBlock of the next height, without the commit."""
+        request = pb.RequestFinalizeBlock(txs=transactions, height=self.next_height)
+        request.time.seconds = self.seconds(self.next_height)
+        return self.application.finalize_block(request)
+
+    def block(self, *transactions: bytes) -> list[pb.ExecTxResult]:
+        """Decide and commit one block."""
+        response = self.finalize(*transactions)
+        self.application.commit(pb.RequestCommit())
+        self.hashes.append((self.height, response.app_hash))
+        self.blocks.append(list(transactions))
+        return list(response.tx_results)
+
+    def codes(self, *transactions: bytes) -> list[int]:
+        """Decide and commit one block; the code of each transaction."""
+        return [result.code for result in self.block(*transactions)]
+
+    def check(self, raw: bytes, *, recheck: bool = False) -> tuple[int, str]:
+        """CheckTx: (code, log)."""
+        code, log, _ = self.application.check_tx(raw, recheck)
+        return int(code), log
+
+    def query(self, path: str, data: bytes = b"", *, height: int = 0, prove: bool = False) -> pb.ResponseQuery:
+        """One ABCI query."""
+        return self.application.query(pb.RequestQuery(path=path, data=data, height=height, prove=prove))
+
+    def account(self, address: bytes) -> Account:
+        """An account at the last commit."""
+        return get_account(self.application.store, address)
+
+    def balance(self, who: Signer) -> int:
+        """Balance at the last commit, in nopen."""
+        return self.account(who.address).balance_nopen
+
+    def state(self) -> dict[bytes, bytes]:
+        """The whole committed (or genesis) state."""
+        return dict(self.application.store.iterate(b"\x00", END_OF_KEYS))
+
+    def violations(self) -> list[str]:
+        """What the modules' invariants object to."""
+        return [
+            line for module in MODULES for invariant in module.invariants for line in invariant(self.application.store)
+        ]
+
+
+def replay(chain: Chain, make_store: Callable[[], Store] = MemoryStore) -> list[tuple[int, bytes]]:
+    """(height, app hash) of the same genesis and blocks executed by a fresh application."""
+    application = Application(make_store())
+    application.init_chain(chain.init)
+    copy = Chain(application, chain.init)
+    for transactions in chain.blocks:
+        copy.block(*transactions)
+    return copy.hashes
+
+
+def accounts_with(nopen: int, signers: Iterable[Signer]) -> dict[bytes, int]:
+    """Genesis balances: the same for each."""
+    return {signer.address: nopen for signer in signers}
+
+
+def changed(before: dict[bytes, bytes], after: dict[bytes, bytes]) -> dict[bytes, bytes | None]:
+    """Keys whose value differs, with the value after (None: removed)."""
+    return {key: after.get(key) for key in sorted({*before, *after}) if before.get(key) != after.get(key)}
+
+
+def treasury_nopen(*balances_nopen: int) -> int:
+    """What genesis leaves in the treasury."""
+    return SUPPLY_NOPEN - sum(balances_nopen)
+
+
+def fee_of(raw: bytes, messages: int = 1) -> int:
+    """Default parameters: 10 nopen a byte, 1,000 a message."""
+    return 10 * len(raw) + 1_000 * messages
+
+
+def refused(chain: Chain, raw: bytes) -> tuple[int, str]:
+    """Code and log of a transaction that must leave no trace, in CheckTx and in a block alike."""
+    before = chain.state()
+    checked = chain.check(raw)
+    (result,) = chain.block(raw)
+    assert changed(before, chain.state()) == {}
+    assert checked == (result.code, result.log)
+    return result.code, result.log

@@ -1,0 +1,85 @@
+"""The trainer's commands without a node: the chain in a dictionary, what is published in a list."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from openledger.errors import UsageError
+from tests.kit.trainer.explained import World
+from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain
+from trainer.record import RunRecord
+from trainer.train import TrainedRun
+from trainer.verify import Grade, Verdict
+from trainer.workflow import KnownEntry, LicenceVerdict
+
+
+@dataclass
+class Published:
+    entry: str
+    height: int
+
+
+class FakeLedger:
+    """What the commands see of the chain."""
+
+    def __init__(self, chain: TinyChain) -> None:
+        self.chain = chain
+        self.records: list[RunRecord] = []
+        self.refusal = ""
+        self.repetitions: list[tuple[bytes, Grade, bytes]] = []
+        self.verdict = LicenceVerdict(("terms: compatible",), conflict=False)
+        self.datanet_version = chain.datanet_version
+        self.entry = chain.entry
+
+    def licence_verdict(self, kind: str, parents: object, inputs: object) -> LicenceVerdict:
+        return self.verdict
+
+    def terms(self, reference: str) -> bytes:
+        return {"cc": b"\7" * 32}[reference]
+
+    def publish_verification(self, known: KnownEntry, verdict: Verdict, run: TrainedRun) -> int:
+        self.repetitions.append((known.entry_id, verdict.grade, run.artefact.tensor_digest))
+        return 9
+
+    def check_model(self, name: str) -> None:
+        if name == "taken":
+            raise UsageError("model 'taken' belongs to somebody else")
+
+    def publish(self, record: RunRecord) -> Published:
+        if self.refusal:
+            raise UsageError(self.refusal)
+        self.records.append(record)
+        self.chain.add_entry("published", record.entry)
+        return Published("published", 7)
+
+
+def use_fake_ledger(folder: Path, patch: pytest.MonkeyPatch) -> FakeLedger:
+    """Work in `folder`, with a recipe there, and answer the commands from a fake ledger."""
+    patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    patch.chdir(folder)
+    (folder / "recipe.yaml").write_text(RECIPE)
+    fake = FakeLedger(tiny_chain(folder))
+    answer_from(fake, patch)
+    return fake
+
+
+def use_recorded_runs(world: World, folder: Path, ledger: object, patch: pytest.MonkeyPatch) -> None:
+    """Work in `folder` with the content of `world`, and answer the commands from `ledger`."""
+    patch.setenv("OPENLEDGER_HOME", str(folder / "home"))
+    patch.setenv("OPENLEDGER_CONTENT", str(world.folder / "content"))
+    patch.chdir(folder)
+    answer_from(ledger, patch)
+
+
+def answer_from(ledger: object, patch: pytest.MonkeyPatch) -> None:
+    """Commands get `ledger` instead of a client's."""
+
+    @contextmanager
+    def open_fake(args: argparse.Namespace) -> Iterator[object]:
+        yield ledger
+
+    patch.setattr("openledger_cli.train.commands.open_ledger", open_fake)

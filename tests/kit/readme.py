@@ -1,0 +1,32 @@
+"""The commands that README.md shows, for the tests that parse and run them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_TOUR = "## A five-minute tour"
+
+
+def text() -> str:
+    """The whole document."""
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def shell_lines(part: str) -> list[str]:
+    """Command lines in its ```sh blocks, remarks removed; a `$ ` in front marks commands among output."""
+    lines: list[str] = []
+    for block in re.findall(r"```sh\n(.*?)```", part, re.DOTALL):
+        shown = [line for line in block.splitlines() if line.strip()]
+        if any(line.startswith("$ ") for line in shown):
+            shown = [line.removeprefix("$ ") for line in shown if line.startswith("$ ")]
+        lines += [re.sub(r"\s+#\s.*$", "", line).strip() for line in shown]
+    return lines
+
+
+def tour_commands() -> list[str]:
+    """`openledger ...` of the tour, in order."""
+    _, _, tour = text().partition(_TOUR)
+    part = tour.partition("\n## ")[0]
+    return [line for line in shell_lines(part) if line.startswith("openledger ")]

@@ -1,0 +1,67 @@
+"""The tiny DataNets and the tiny model on a chain, through a client: of a fake node or of a real one."""
+
+from __future__ import annotations
+
+from abci_app.modules.datanets.records import (
+    Contribute,
+    CreateDatanet,
+    CreateVersion,
+    Decision,
+    ReviewContribution,
+    contribution_id_of,
+)
+from abci_app.modules.licences import RegisterTerms, terms_id_of
+from openledger.artefact import describe_artefact
+from openledger.client import Client
+from openledger.content import ContentStore
+from openledger.keys.signer import Signer
+from openledger.rows import RowCommitment
+from tests.kit.modules.drafts import FREE, contribution_of
+from tests.kit.trainer.tiny import QUESTIONS, fact_batches, put_rows, tiny_model
+from trainer.publish import ClientLedger, Published
+from trainer.record import RunEventRecord, record_external
+
+TERMS_ID = terms_id_of(FREE)
+
+
+def fill_chain(client: Client, owner: Signer, contributor: Signer, store: ContentStore) -> dict[str, bytes]:
+    """Terms and the DataNets `facts` (two contributions) and `questions` (one), each as version 1; ids by name."""
+    sent = client.send(
+        owner,
+        RegisterTerms(FREE),
+        CreateDatanet("facts", "sentences", TERMS_ID, (), 1),
+        CreateDatanet("questions", "questions and answers", TERMS_ID, (), 1),
+    )
+    sent.wait()
+    datanets = {name: sent.sent.object_id("datanet", place) for place, name in enumerate(("facts", "questions"), 1)}
+    batches = [("facts", rows) for rows in fact_batches()] + [("questions", QUESTIONS)]
+    messages = [
+        _contribute(datanets[name], put_rows(store, number, rows)) for number, (name, rows) in enumerate(batches)
+    ]
+    client.send(contributor, *messages).wait()
+    reviews = [
+        ReviewContribution(_contribution_id(message, contributor.address), Decision.ACCEPT, 0) for message in messages
+    ]
+    versions = [CreateVersion(datanet_id, "first") for datanet_id in datanets.values()]
+    client.send(owner, *reviews, *versions).wait()
+    return datanets
+
+
+def _contribute(datanet_id: bytes, rows: RowCommitment) -> Contribute:
+    return Contribute(
+        datanet_id, rows.rows_root, rows.row_count, rows.byte_count, rows.content_digest, rows.sketch, b"", b""
+    )
+
+
+def _contribution_id(message: Contribute, contributor: bytes) -> bytes:
+    return contribution_id_of(contribution_of(message, contributor, TERMS_ID))
+
+
+def publish_base(ledger: ClientLedger, store: ContentStore) -> Published:
+    """The tiny model as an import, the first version of the model `base`; its files lie in the store."""
+    model = tiny_model()
+    record = record_external(
+        model_name="base", kind="import", framework="test", recipe=b"random", parents=(), inputs=(), folder=model,
+        artefact=describe_artefact(model), store=store, event=RunEventRecord(1, 2, "test", "", 0), terms_id=TERMS_ID,
+    )  # fmt: skip
+    return ledger.publish(record)
