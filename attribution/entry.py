@@ -1,8 +1,8 @@
 """What a provenance entry commits to: the roots of its indexes and the rules of payout, under one root on the chain.
 
-    lga-1     root of the gradient index's commitment, 32 bytes (attribution.commitment)
-    payout    canonical JSON of the payout policy (attribution.shares), fixed before anybody has seen a score
-    tsa-1     root of the span index's commitment, 32 bytes (attribution.span_commitment)
+    lga-1     root of the gradient index's commitment, 32 bytes (attribution.lga.commitment)
+    payout    canonical JSON of the payout policy (attribution.payout.shares), fixed before anybody has seen a score
+    tsa-1     root of the span index's commitment, 32 bytes (attribution.spans.commitment)
 
 The method number of the entry says which indexes there are: 1 gradients, 2 spans, 3 both. The commitment lies in the
 content store under its root, as manifests do, and each part is provable alone.
@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 
 from abci_app.hashing import HASH_BYTES
 from attribution.errors import AttributionError
-from attribution.shares import PayoutPolicy
+from attribution.payout.shares import PayoutPolicy
 from openledger.content import ContentStore
 from openledger.manifest import Manifest, ManifestError, to_json
 

@@ -6,8 +6,8 @@ float32 over a transposed layout has a systematic error of 8e-5, seen as 1e-3 in
 
 One example at a time: an example's loss and gradient depend on its own tokens alone. Computed beside others (a batch,
 padded on the right) the value is the same function evaluated with matrix products of other shapes, so it moves in the
-last bits, within `attribution.precision.BAND`. Where equality matters, for queries and audited leaves, the example is
-computed singly: a batch of one, without padding. That is the reference; batches are a faster way to nearly the same.
+last bits, within `attribution.lga.precision.BAND`. Where equality matters, for queries and audited leaves, the example
+is computed singly: a batch of one, without padding. That is the reference; batches are a faster way to nearly the same.
 """
 
 from collections.abc import Sequence

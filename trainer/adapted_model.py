@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from attribution.errors import AttributionError
+from attribution.lga.query import load_adapter
 from attribution.loss import Tokens
-from attribution.query import load_adapter
 from openledger.errors import UsageError
 from trainer.environment import prepare
 from trainer.examples import padding_id_of

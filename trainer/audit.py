@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
 
-from attribution.codes import Codes
 from attribution.errors import AttributionError
-from attribution.index import Index
-from attribution.query import Deviation, at_checkpoints, deviation, leaf_codes
+from attribution.lga.codes import Codes
+from attribution.lga.index.reader import Index
+from attribution.lga.query import Deviation, at_checkpoints, deviation, leaf_codes
 from trainer.adapted_model import AdaptedModel
 from trainer.indexed_rows import IndexedRow
 from trainer.indexes import adapters_of

@@ -2,8 +2,8 @@
 
 The order of the chain decides who was first: height of the block, then the DataNet, then the number among its
 submissions, then the row's place in its contribution. Equal bytes are copies, and texts whose word 5-grams overlap by
-80 % (attribution.clusters). Words, not tokens: what is left out must not depend on a model. A copy that is not trained
-on earns nothing and takes nothing from anybody; it is listed with the run, so that everybody sees why.
+80 % (attribution.payout.clusters). Words, not tokens: what is left out must not depend on a model. A copy that is not
+trained on earns nothing and takes nothing from anybody; it is listed with the run, so that everybody sees why.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from attribution.clusters import ClusterPolicy, ClusterRow, cluster_rows
+from attribution.payout.clusters import ClusterPolicy, ClusterRow, cluster_rows
 from trainer.dataset import DatanetVersion
 from trainer.partition import Example, Partition, PartitionError
 

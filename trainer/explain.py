@@ -1,8 +1,8 @@
 """Explaining an output: indexes fetched and checked, query codes computed, the document put together; and the reverse.
 
 An explanation is made of what cannot be derived (codes of the query, proofs, which rows are shown); everything else
-follows from it and from the chain (attribution.explanation). `reexecute` computes the codes again with the recorded
-model and compares them within the band of the method.
+follows from it and from the chain (attribution.explanation.explanation). `reexecute` computes the codes again with the
+recorded model and compares them within the band of the method.
 """
 
 import re
@@ -14,16 +14,12 @@ from typing import Any
 
 from abci_app.bech32 import encode_id
 from abci_app.modules.models.records import StoredEntry
-from attribution import codes as code_form
-from attribution.code_clusters import check_copies
-from attribution.codes import Codes
-from attribution.commitment import ItemProof
-from attribution.document import ContributionLine, Explanation, GradientPart, from_base64
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
-from attribution.evidence import IndexEvidence
-from attribution.explanation import explain
-from attribution.explanation_parts import (
+from attribution.explanation.document import ContributionLine, Explanation, GradientPart, from_base64
+from attribution.explanation.evidence import IndexEvidence
+from attribution.explanation.explanation import explain
+from attribution.explanation.parts import (
     Exchange,
     LayerInputs,
     contributions_to_show,
@@ -31,10 +27,14 @@ from attribution.explanation_parts import (
     reached,
     rows_to_show,
 )
-from attribution.index import Index
-from attribution.query import at_checkpoints, deviation, query_codes, query_tokens
-from attribution.span_index import SpanIndex
-from attribution.span_proof import prove_spans
+from attribution.lga import codes as code_form
+from attribution.lga.code_clusters import check_copies
+from attribution.lga.codes import Codes
+from attribution.lga.commitment import ItemProof
+from attribution.lga.index.reader import Index
+from attribution.lga.query import at_checkpoints, deviation, query_codes, query_tokens
+from attribution.spans.index import SpanIndex
+from attribution.spans.proof import prove_spans
 from attribution.stored import fetch_index
 from openledger.content import ContentMissing, ContentStore
 from openledger.errors import NotVerified, UsageError

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from abci_app.modules.models.records import StoredEntry
 from attribution.errors import AttributionError
-from attribution.explanation_parts import ChainFacts, LayerFacts
-from attribution.inheritance import MAX_LAYERS, layer_of
+from attribution.explanation.parts import ChainFacts, LayerFacts
+from attribution.payout.inheritance import MAX_LAYERS, layer_of
 
 
 class EntrySource(Protocol):

@@ -1,8 +1,8 @@
 """The indexes of a run: built right after training, stored (`BuiltIndexes.put`), and committed to by the entry.
 
 Rows are those that the run consumed; copies were left out before training (trainer.copies), and rows that only their
-codes show to be copies are credited through the first of them (attribution.code_copies). The gradient index speaks of
-the adapters after the steps that the recipe names; they are stored beside it, because queries need them.
+codes show to be copies are credited through the first of them (attribution.lga.code_copies). The gradient index speaks
+of the adapters after the steps that the recipe names; they are stored beside it, because queries need them.
 """
 
 import shutil
@@ -13,15 +13,15 @@ from pathlib import Path
 
 from abci_app.bech32 import decode_id
 from abci_app.chain.genesis import TREASURY_ACCOUNT
-from attribution.code_copies import MAX_CODE_ROWS, OFF, TOO_MANY
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
-from attribution.features import FeatureSettings
-from attribution.index import Index
-from attribution.index_build import build_index
-from attribution.index_plan import IndexSettings, TrainingExample
-from attribution.shares import PayoutPolicy
-from attribution.span_build import SpanDocument, build_span_index
-from attribution.span_commitment import SpanSettings
+from attribution.lga.code_copies import MAX_CODE_ROWS, OFF, TOO_MANY
+from attribution.lga.features import FeatureSettings
+from attribution.lga.index.build import build_index
+from attribution.lga.index.plan import IndexSettings, TrainingExample
+from attribution.lga.index.reader import Index
+from attribution.payout.shares import PayoutPolicy
+from attribution.spans.build import SpanDocument, build_span_index
+from attribution.spans.commitment import SpanSettings
 from attribution.stored import put_index
 from openledger.artefact import describe_artefact
 from openledger.content import ContentStore

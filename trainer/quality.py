@@ -18,14 +18,14 @@ import numpy.typing as npt
 
 from abci_app.module import Message
 from abci_app.modules.models.records import EvaluationDraft, RecordEvaluations
-from attribution.gradients import GradientCollector
-from attribution.index import Index
+from attribution.lga.gradients import GradientCollector
+from attribution.lga.index.reader import Index
+from attribution.lga.query import query_codes
+from attribution.lga.scores import row_scores
 from attribution.loss import Tokens, example_losses, make_batch
 from attribution.measure import baselines, lexical
 from attribution.measure.baselines import CheckpointGradients
 from attribution.measure.certificate import Certificate
-from attribution.query import query_codes
-from attribution.scores import row_scores
 from openledger.artefact import describe_artefact
 from openledger.content import ContentStore
 from openledger.errors import UsageError

@@ -35,8 +35,8 @@ from msgspec import Meta
 
 from abci_app.hashing import sha256
 from abci_app.types import MAX_NAME_LENGTH, NAME_PATTERN, PPB
-from attribution.code_copies import DEFAULT_COSINE_PPB, LEAST_COSINE_PPB, OFF_PPB
-from attribution.parameters import MAX_CODES
+from attribution.lga.code_copies import DEFAULT_COSINE_PPB, LEAST_COSINE_PPB, OFF_PPB
+from attribution.lga.parameters import MAX_CODES
 from openledger.errors import UsageError
 from openledger.manifest import to_json
 from trainer.steps import STEPS_BY_NAME, FilterStep, PreprocessStep, expand_step
@@ -87,7 +87,7 @@ FIELD_HELP = {
     "attribution": "a mapping, {} for all defaults; leave it out, and no answer of the model can be explained",
     "attribution.methods": "a list of " + ", ".join(ATTRIBUTION_METHODS),
     "attribution.checkpoints": "points of the training that are indexed: 1 to 16",
-    "attribution.codes": "numbers kept of a row at each of these points, 1 to 65536; more is better and larger",
+    "attribution.lga.codes": "numbers kept of a row at each of these points, 1 to 65536; more is better and larger",
     "attribution.copy_cosine_ppb": "cosine of codes from which on a row is a copy: 500000000 to 1000000000, "
     "or 1000000001 to look for none",
     "attribution.payout.kappa_ppb": "part paid by scores, in parts per billion; with flat_ppb at most 1000000000",
@@ -197,7 +197,7 @@ class Output(_Section, frozen=True):
 
 
 class Payout(_Section, frozen=True):
-    """How scores become shares (attribution.shares.PayoutPolicy), fixed before anybody has seen a score."""
+    """How scores become shares (attribution.payout.shares.PayoutPolicy), fixed before anybody has seen a score."""
 
     kappa_ppb: Annotated[int, Meta(ge=0, le=PPB)] = PPB // 2
     flat_ppb: Annotated[int, Meta(ge=0, le=PPB)] = PPB // 2

@@ -69,7 +69,7 @@ class EntryRecord:
     format: str
     # Terms that the entry itself brings in: those under which an import was received, else empty.
     terms_id: bytes = NO_DIGEST
-    # What attribution committed to: method number (0: none) and root (attribution.commitment).
+    # What attribution committed to: method number (0: none) and root (attribution.lga.commitment).
     attribution_method: int = 0
     attribution_root: bytes = NO_DIGEST
 

@@ -21,9 +21,9 @@ from typing import Protocol
 
 from abci_app.hashing import list_root
 from abci_app.modules.models.records import Input, StoredEntry
-from attribution.code_copies import COMPARED, COPIES
-from attribution.document import Explanation, LayerPart, SpanPart
-from attribution.evidence import LeafList, contribution_of, owner_of
+from attribution.explanation.document import Explanation, LayerPart, SpanPart
+from attribution.explanation.evidence import LeafList, contribution_of, owner_of
+from attribution.lga.code_copies import COMPARED, COPIES
 from openledger.errors import NotVerified
 from trainer.dataset import ContributionRecord, DatanetVersion
 
@@ -48,7 +48,8 @@ class VersionSource(Protocol):
 class Registered:
     """What the chain says of the rows behind an explanation: so many rows, so many of them copies.
 
-    `not_compared`: why copies were not looked for in an index (attribution.code_copies), of each where they were not.
+    `not_compared`: why copies were not looked for in an index (attribution.lga.code_copies), of each where they were
+    not.
     """
 
     rows: int

@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from attribution.commitment import IndexCommitment
 from attribution.entry import GRADIENTS, METHOD_BITS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
-from attribution.index import COMMITMENT_FILE, Index
-from attribution.span_commitment import MAX_COMMITMENT_BYTES, SpanCommitment
-from attribution.span_index import COMMITMENT_FILE as SPAN_COMMITMENT_FILE
+from attribution.lga.commitment import IndexCommitment
+from attribution.lga.index.reader import COMMITMENT_FILE, Index
+from attribution.spans.commitment import MAX_COMMITMENT_BYTES, SpanCommitment
+from attribution.spans.index import COMMITMENT_FILE as SPAN_COMMITMENT_FILE
 from attribution.stored import fetch_index, get_index_file
 from openledger.content import ContentError, ContentStore
 from openledger.errors import NotVerified

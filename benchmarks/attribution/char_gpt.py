@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from abci_app.types import PPB
-from attribution.features import FeatureSettings, Gradients
+from attribution.lga.features import FeatureSettings, Gradients
 from attribution.measure.baselines import (
     CheckpointGradients,
     adam_dot,

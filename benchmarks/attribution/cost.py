@@ -19,10 +19,10 @@ from pathlib import Path
 
 import torch
 
-from attribution.index_build import build_index
-from attribution.index_plan import IndexSettings, TrainingExample
+from attribution.lga.index.build import build_index
+from attribution.lga.index.plan import IndexSettings, TrainingExample
+from attribution.lga.query import at_checkpoints, load_adapter, query_codes
 from attribution.loss import Tokens, example_losses, make_batch
-from attribution.query import at_checkpoints, load_adapter, query_codes
 from benchmarks.attribution.language_model import SEQUENCE_TOKENS, language_model, sequences, train_epoch
 from benchmarks.report import peak_resident_mib, print_table, spread
 

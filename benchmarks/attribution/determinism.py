@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 
-from attribution.calibrate import Calibration, Deviations, calibrate
-from attribution.calibration_ways import default_ways, device_ways
-from attribution.features import FeatureMap, FeatureSettings, fit_in_memory
-from attribution.gradients import GradientCollector
+from attribution.lga.calibrate import Calibration, Deviations, calibrate
+from attribution.lga.calibration_ways import default_ways, device_ways
+from attribution.lga.features import FeatureMap, FeatureSettings, fit_in_memory
+from attribution.lga.gradients import GradientCollector
+from attribution.lga.query import at_checkpoints
 from attribution.loss import Tokens
-from attribution.query import at_checkpoints
 from benchmarks.attribution.language_model import language_model, passages, sequences, train_epoch
 from benchmarks.attribution.progress import progress_of
 from benchmarks.report import print_table

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from attribution.features import Gradients
+from attribution.lga.features import Gradients
 from attribution.measure.baselines import (
     CheckpointGradients,
     datainf,

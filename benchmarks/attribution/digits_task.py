@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from attribution.features import Gradients
-from attribution.gradients import GradientCollector
+from attribution.lga.features import Gradients
+from attribution.lga.gradients import GradientCollector
 from attribution.measure.retrain import Outputs
 
 PIXELS, CLASSES, HIDDEN = 64, 10, 64

@@ -17,11 +17,18 @@ import numpy as np
 import torch
 
 from abci_app.types import PPB
-from attribution.clusters import ClusterPolicy, ClusterRow, Clusters, cluster_rows, credited_scores, flat_weights
 from attribution.measure.baselines import gradient_dot
 from attribution.measure.lds import Floats
 from attribution.measure.measurement import ground_truth, quality
-from attribution.shares import OWNER, PayoutPolicy, credits_of, payout_shares
+from attribution.payout.clusters import (
+    ClusterPolicy,
+    ClusterRow,
+    Clusters,
+    cluster_rows,
+    credited_scores,
+    flat_weights,
+)
+from attribution.payout.shares import OWNER, PayoutPolicy, credits_of, payout_shares
 from benchmarks.attribution.adapter_gradients import checkpoint_gradients
 from benchmarks.attribution.char_gpt import RELEASE, mass_steps
 from benchmarks.attribution.char_model import AdapterRecipe, encode, train_adapter

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from attribution.features import FeatureSettings, Gradients, MemoryIndex, fit_in_memory
-from attribution.gradients import GradientCollector
+from attribution.lga.features import FeatureSettings, Gradients, MemoryIndex, fit_in_memory
+from attribution.lga.gradients import GradientCollector
 from attribution.loss import token_losses
 from attribution.measure.lds import Floats
 from benchmarks.attribution.char_model import Checkpoint, restore

@@ -27,11 +27,11 @@ import numpy as np
 import numpy.typing as npt
 
 from abci_app.hashing import sha256
-from attribution.span_build import SpanDocument, build_span_index
-from attribution.span_commitment import SpanSettings
-from attribution.span_index import SpanIndex
-from attribution.span_proof import prove_span, prove_spans, verify_span, verify_spans
-from attribution.suffix_array import Builder, by_prefix_doubling, by_sorted_bytes
+from attribution.spans.build import SpanDocument, build_span_index
+from attribution.spans.commitment import SpanSettings
+from attribution.spans.index import SpanIndex
+from attribution.spans.proof import prove_span, prove_spans, verify_span, verify_spans
+from attribution.spans.suffix_array import Builder, by_prefix_doubling, by_sorted_bytes
 from benchmarks.report import peak_resident_mib, print_table, resident_mib, spread
 
 OWNERS = 200

@@ -101,7 +101,7 @@ def _check_shares(stage: Stage, document: dict[str, Any]) -> None:
 def _training_row(stage: Stage) -> str:
     """The beginning of the longest text that the last fine-tune was trained on, as its index has it."""
     from attribution.entry import SPANS, get_commitment
-    from attribution.span_index import SpanIndex
+    from attribution.spans.index import SpanIndex
     from attribution.stored import fetch_index
     from trainer.explain import row_text
     from trainer.publish import ClientLedger

@@ -16,8 +16,8 @@ from openledger_cli.secrets import add_passphrase_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from attribution.calibrate import Calibration, Deviations
-    from attribution.index import Index
+    from attribution.lga.calibrate import Calibration, Deviations
+    from attribution.lga.index.reader import Index
     from attribution.measure.certificate import Certificate
     from openledger.content import ContentStore
     from trainer.explain import Explainer
@@ -165,8 +165,8 @@ def _interval(interval: Any) -> str:
 
 
 def _calibrate(args: argparse.Namespace) -> int:
-    from attribution.calibrate import calibrate
-    from attribution.calibration_ways import default_ways, device_ways
+    from attribution.lga.calibrate import calibrate
+    from attribution.lga.calibration_ways import default_ways, device_ways
     from openledger.content import ContentStore
     from openledger_cli.train.commands import open_ledger
     from trainer.environment import prepare

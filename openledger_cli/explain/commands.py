@@ -14,8 +14,8 @@ from openledger_cli.proofs.trust import add_trust_options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from attribution.document import Explanation
-    from attribution.evidence import IndexEvidence
+    from attribution.explanation.document import Explanation
+    from attribution.explanation.evidence import IndexEvidence
     from openledger.content import ContentStore
     from trainer.explain import Explainer
     from trainer.publish import ClientLedger
@@ -118,7 +118,7 @@ def _explain(args: argparse.Namespace, store: ContentStore) -> int:
 
 
 def _verify(args: argparse.Namespace, store: ContentStore) -> int:
-    from attribution.document import MAX_DOCUMENT_BYTES, decode
+    from attribution.explanation.document import MAX_DOCUMENT_BYTES, decode
     from openledger_cli.train.commands import open_ledger
     from trainer.explain import Explainer
     from trainer.explain_facts import read_facts
@@ -138,7 +138,7 @@ def _check(
     args: argparse.Namespace, document: Explanation, explainer: Explainer, ledger: ClientLedger, *, repeat: bool
 ) -> list[str]:
     """Sentences on what was verified; raises `NotVerified` with the first field that differs."""
-    from attribution.explanation import leaves_of, needs_index, unchecked, verify_integers
+    from attribution.explanation.explanation import leaves_of, needs_index, unchecked, verify_integers
     from openledger.errors import NotVerified
     from trainer.registration import check_registration
 
@@ -213,7 +213,7 @@ def _show(
 
     view = View.of(document, explainer, ledger, store, _known_names(args))
     if args.html:
-        from attribution.page import render
+        from attribution.explanation.page import render
 
         write_file(args.html, render(view.page(checked)).encode())
     if args.context.as_json:

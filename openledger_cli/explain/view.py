@@ -12,8 +12,8 @@ from abci_app.types import PPB
 from openledger_cli.context import printable
 
 if TYPE_CHECKING:
-    from attribution.document import Explanation, GradientPart, LayerPart, SpanLine, SpanPart
-    from attribution.page import ContributionLine, LayerLine, Page
+    from attribution.explanation.document import Explanation, GradientPart, LayerPart, SpanLine, SpanPart
+    from attribution.explanation.page import ContributionLine, LayerLine, Page
     from openledger.content import ContentStore
     from openledger_cli.output import Output
     from trainer.explain import Explainer
@@ -60,7 +60,7 @@ class View:
         names: Mapping[bytes, str],
     ) -> View:
         """Fetch the texts of the rows that are shown; what the store lacks is shown as such."""
-        from attribution.contribution_shares import positive_of_all
+        from attribution.explanation.contributions import positive_of_all
         from trainer.explain import row_text
 
         view = cls(document, names, (), ())
@@ -120,9 +120,9 @@ class View:
 
     def rules(self) -> list[str]:
         """What a share is made of: a sentence on every rule of payout, with the layers that have it."""
-        from attribution.document import PolicyPart
-        from attribution.page import show_share
-        from attribution.shares import OWNER
+        from attribution.explanation.document import PolicyPart
+        from attribution.explanation.page import show_share
+        from attribution.payout.shares import OWNER
 
         layers: dict[str, list[str]] = {}
         for number, layer in enumerate(self.document.layers, start=1):
@@ -157,7 +157,7 @@ class View:
 
     def print(self, output: Output) -> None:
         """Tables on standard output; ids are shortened where the page and the JSON have them in full."""
-        from attribution.page import show_share
+        from attribution.explanation.page import show_share
 
         document = self.document
         shown_model = f"{document.model} version {document.model_version}"
@@ -212,8 +212,8 @@ class View:
             output.rows("Spans that stand in training text", ("text", "who", "where"), spans, None)
 
     def page(self, checked: Sequence[str]) -> Page:
-        """For `attribution.page.render`."""
-        from attribution.page import ContributorLine, Page, Piece, RowLine, show_share
+        """For `attribution.explanation.page.render`."""
+        from attribution.explanation.page import ContributorLine, Page, Piece, RowLine, show_share
 
         document = self.document
         return Page(
@@ -252,7 +252,7 @@ class View:
         }
 
     def _layers(self) -> list[LayerLine]:
-        from attribution.page import LayerLine
+        from attribution.explanation.page import LayerLine
 
         models = self.models or [""] * len(self.document.layers)
         return [
@@ -263,8 +263,8 @@ class View:
         ]
 
     def _contributions(self) -> list[ContributionLine]:
-        from attribution.contribution_shares import contribution_shares
-        from attribution.page import ContributionLine
+        from attribution.explanation.contributions import contribution_shares
+        from attribution.explanation.page import ContributionLine
 
         return [
             ContributionLine(
@@ -309,13 +309,13 @@ class View:
 
 
 def _gradients(layer: LayerPart) -> GradientPart | None:
-    from attribution.document import GradientPart
+    from attribution.explanation.document import GradientPart
 
     return layer.gradients if isinstance(layer.gradients, GradientPart) else None
 
 
 def _spans(layer: LayerPart) -> SpanPart | None:
-    from attribution.document import SpanPart
+    from attribution.explanation.document import SpanPart
 
     return layer.spans if isinstance(layer.spans, SpanPart) else None
 

@@ -8,7 +8,7 @@ import pytest
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """One thread of torch: small matrices are slower with more, far slower on a busy machine."""
-    from attribution.precision import torch_threads
+    from attribution.lga.precision import torch_threads
 
     with torch_threads(1):
         yield

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from attribution.index_plan import checkpoint_digest
+from attribution.lga.index.plan import checkpoint_digest
 from attribution.loss import Tokens
 from benchmarks.attribution.language_model import passages, recipe_of, sequences, train_epoch
 from tests.kit.attribution.tiny import tiny_examples, tiny_lora

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from attribution.features import FeatureSettings
+from attribution.lga.features import FeatureSettings
 from benchmarks.attribution.adapter_gradients import checkpoint_gradients, example_gradients
 from benchmarks.attribution.char_gpt import mass_steps
 from benchmarks.attribution.char_model import AdapterRecipe, CharGPT, adapter_parameters

@@ -6,7 +6,7 @@ import pytest
 
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
-from attribution.shares import PayoutPolicy
+from attribution.payout.shares import PayoutPolicy
 from openledger.content import ContentCorrupt, ContentMissing, ContentStore
 from openledger.manifest import Manifest, verify_part
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from attribution.codes import decode as decode_codes
-from attribution.document import decode
 from attribution.errors import AttributionError
-from attribution.explanation import verify_integers
-from attribution.explanation_parts import ChainFacts, LayerFacts
-from attribution.inheritance import Layer, ParentPart
+from attribution.explanation.document import decode
+from attribution.explanation.explanation import verify_integers
+from attribution.explanation.parts import ChainFacts, LayerFacts
+from attribution.lga.codes import decode as decode_codes
+from attribution.payout.inheritance import Layer, ParentPart
 from openledger.manifest import Manifest
 from tests.golden import files
 

@@ -10,13 +10,11 @@ import numpy as np
 
 from abci_app.modules.models.records import InheritanceSchedule
 from abci_app.types import MAX_INTEGER, PPB
-from attribution import codes as code_form
-from attribution.codes import CODE_LIMIT, Codes, choose_exponent, quantise
-from attribution.document import Explanation, decode, from_base64, to_base64
 from attribution.entry import GRADIENTS, EntryCommitment
 from attribution.errors import AttributionError
-from attribution.explanation import explain, verify_integers
-from attribution.explanation_parts import (
+from attribution.explanation.document import Explanation, decode, from_base64, to_base64
+from attribution.explanation.explanation import explain, verify_integers
+from attribution.explanation.parts import (
     ChainFacts,
     Exchange,
     LayerFacts,
@@ -24,9 +22,19 @@ from attribution.explanation_parts import (
     contributions_to_show,
     rows_to_show,
 )
-from attribution.inheritance import Layer, ParentPart, kept_part, layered_shares
-from attribution.scores import exact_scores
-from attribution.shares import MAX_SCORE, OWNER, PayoutPolicy, Shares, credits_of, largest_remainder, payout_shares
+from attribution.lga import codes as code_form
+from attribution.lga.codes import CODE_LIMIT, Codes, choose_exponent, quantise
+from attribution.lga.scores import exact_scores
+from attribution.payout.inheritance import Layer, ParentPart, kept_part, layered_shares
+from attribution.payout.shares import (
+    MAX_SCORE,
+    OWNER,
+    PayoutPolicy,
+    Shares,
+    credits_of,
+    largest_remainder,
+    payout_shares,
+)
 from openledger.manifest import to_json
 from tests.golden import copies
 from tests.kit.attribution.small_index import committed, key, small_index

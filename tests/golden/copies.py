@@ -9,9 +9,9 @@ import numpy as np
 
 from abci_app.hashing import sha256
 from abci_app.types import PPB
-from attribution.clusters import ClusterPolicy, ClusterRow, cluster_rows, shingles_of_tokens
-from attribution.code_clusters import cosine_reaches, find_copies
-from attribution.code_copies import DEFAULT_COSINE_PPB, OFF_PPB, threshold_ppb
+from attribution.lga.code_clusters import cosine_reaches, find_copies
+from attribution.lga.code_copies import DEFAULT_COSINE_PPB, OFF_PPB, threshold_ppb
+from attribution.payout.clusters import ClusterPolicy, ClusterRow, cluster_rows, shingles_of_tokens
 from tests.kit.attribution.small_index import key
 
 

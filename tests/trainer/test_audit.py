@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from attribution.errors import AttributionError
-from attribution.index import Index
+from attribution.lga.index.reader import Index
 from tests.kit.trainer.tiny import RECIPE, tiny_chain, tiny_model
 from trainer import audit
 from trainer.audit import audit_index

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from abci_app.types import PPB
-from attribution import codes as code_form
-from attribution.codes import Codes
-from attribution.document import GradientPart, SpanPart, decode, from_base64, to_base64
-from attribution.explanation import unchecked, verify_integers
-from attribution.index import Index
+from attribution.explanation.document import GradientPart, SpanPart, decode, from_base64, to_base64
+from attribution.explanation.explanation import unchecked, verify_integers
+from attribution.lga import codes as code_form
+from attribution.lga.codes import Codes
+from attribution.lga.index.reader import Index
 from openledger.content import ContentStore
 from openledger.errors import NotVerified, UsageError
 from openledger.manifest import to_json

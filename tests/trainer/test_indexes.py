@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 
-from attribution import code_copies
-from attribution.code_copies import OFF_PPB, CodeCopies
 from attribution.entry import GRADIENTS
-from attribution.evidence import IndexEvidence
-from attribution.index import Index
+from attribution.explanation.evidence import IndexEvidence
+from attribution.lga import code_copies
+from attribution.lga.code_copies import OFF_PPB, CodeCopies
+from attribution.lga.index.reader import Index
 from openledger.content import ContentStore
 from tests.kit.trainer.tiny import RECIPE, WORDS, put_rows, tiny_model
 from trainer.dataset import ContributionRecord, DatanetVersion

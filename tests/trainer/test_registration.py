@@ -21,11 +21,11 @@ from abci_app.modules.models.records import (
     StoredEntry,
 )
 from abci_app.types import PPB
-from attribution.code_clusters import find_copies
-from attribution.code_copies import DEFAULT_COSINE_PPB, OFF_PPB, CodeCopies
-from attribution.document import Explanation, SpanPart
-from attribution.evidence import LeafList
-from attribution.explanation import leaves_of
+from attribution.explanation.document import Explanation, SpanPart
+from attribution.explanation.evidence import LeafList
+from attribution.explanation.explanation import leaves_of
+from attribution.lga.code_clusters import find_copies
+from attribution.lga.code_copies import DEFAULT_COSINE_PPB, OFF_PPB, CodeCopies
 from openledger.errors import NotVerified
 from openledger.rows import RowCommitment
 from tests.kit.attribution.explained import FIRST as FIRST_ENTRY

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from attribution.entry import EntryCommitment
-from attribution.index import Index
+from attribution.lga.index.reader import Index
 from attribution.stored import put_index
 from openledger.content import ContentMissing
 from openledger.errors import NotVerified

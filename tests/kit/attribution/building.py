@@ -20,12 +20,12 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from attribution.features import FeatureSettings
-from attribution.index import Index
-from attribution.index_build import build_index
-from attribution.index_plan import IndexSettings, TrainingExample
+from attribution.lga.features import FeatureSettings
+from attribution.lga.index.build import build_index
+from attribution.lga.index.plan import IndexSettings, TrainingExample
+from attribution.lga.index.reader import Index
+from attribution.lga.index.sharding import Shard
 from attribution.loss import Tokens
-from attribution.sharding import Shard
 
 VOCABULARY = 12
 MODULES = ["first", "second"]

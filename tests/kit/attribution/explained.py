@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from abci_app.types import PPB
-from attribution.codes import CODE_LIMIT, Codes
-from attribution.document import Explanation, decode
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
-from attribution.evidence import IndexEvidence
-from attribution.explanation import explain
-from attribution.explanation_parts import (
+from attribution.explanation.document import Explanation, decode
+from attribution.explanation.evidence import IndexEvidence
+from attribution.explanation.explanation import explain
+from attribution.explanation.parts import (
     ChainFacts,
     Exchange,
     LayerFacts,
@@ -23,11 +22,12 @@ from attribution.explanation_parts import (
     contributions_to_show,
     rows_to_show,
 )
-from attribution.inheritance import Layer, ParentPart
-from attribution.shares import OWNER, ROW, PayoutPolicy
-from attribution.span_build import SpanDocument, build_span_index
-from attribution.span_commitment import SpanSettings
-from attribution.span_proof import prove_spans
+from attribution.lga.codes import CODE_LIMIT, Codes
+from attribution.payout.inheritance import Layer, ParentPart
+from attribution.payout.shares import OWNER, ROW, PayoutPolicy
+from attribution.spans.build import SpanDocument, build_span_index
+from attribution.spans.commitment import SpanSettings
+from attribution.spans.proof import prove_spans
 from openledger.manifest import to_json
 from tests.kit.attribution.small_index import SmallIndex, key, small_index
 

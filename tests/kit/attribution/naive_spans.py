@@ -13,11 +13,11 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from abci_app.types import PPB
-from attribution.span_build import SpanDocument, build_span_index
-from attribution.span_commitment import SpanSettings
-from attribution.span_index import SpanIndex
-from attribution.spans import Match, Span
-from attribution.surprisal import UNITS_PER_BIT, log2_units
+from attribution.spans.build import SpanDocument, build_span_index
+from attribution.spans.commitment import SpanSettings
+from attribution.spans.find import Match, Span
+from attribution.spans.index import SpanIndex
+from attribution.spans.surprisal import UNITS_PER_BIT, log2_units
 
 VOCABULARY = 5
 
@@ -57,7 +57,7 @@ def built(documents: Sequence[SpanDocument], folder: Path, settings: SpanSetting
 
 @dataclass(frozen=True)
 class Naive:
-    """The rules of `attribution.spans`, by definition."""
+    """The rules of `attribution.spans.find`, by definition."""
 
     documents: Sequence[SpanDocument]
     settings: SpanSettings

@@ -9,10 +9,11 @@ import numpy as np
 
 from abci_app.hashing import sha256
 from abci_app.types import PPB
-from attribution.code_clusters import find_copies
-from attribution.code_copies import DEFAULT_COSINE_PPB, CodeCopies
-from attribution.codes import CODE_LIMIT, Int16Array
-from attribution.commitment import (
+from attribution.explanation.evidence import IndexEvidence
+from attribution.lga.code_clusters import find_copies
+from attribution.lga.code_copies import DEFAULT_COSINE_PPB, CodeCopies
+from attribution.lga.codes import CODE_LIMIT, Int16Array
+from attribution.lga.commitment import (
     DATASET,
     LEAVES,
     OWNERS,
@@ -23,9 +24,8 @@ from attribution.commitment import (
     root_of_tree,
     tree_of,
 )
-from attribution.evidence import IndexEvidence
-from attribution.parameters import IndexParameters, ModuleShape
-from attribution.scores import Int64Array
+from attribution.lga.parameters import IndexParameters, ModuleShape
+from attribution.lga.scores import Int64Array
 
 
 def key(number: int) -> bytes:

@@ -1,8 +1,8 @@
 """A node on a disk that forgets, when the power goes, whatever was written after the last sync.
 
 `python -m tests.kit.integration.power_loss` runs the node command with a LevelDB beside which a second one, the
-*synced* one, follows: it gets a write only once a synced write comes at or after it, as the log file of a real one does.
-After a SIGKILL, `lose_power` puts the synced database in the place of the other.
+*synced* one, follows: it gets a write only once a synced write comes at or after it, as the log file of a real one
+does. After a SIGKILL, `lose_power` puts the synced database in the place of the other.
 """
 
 from __future__ import annotations

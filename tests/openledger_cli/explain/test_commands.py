@@ -123,7 +123,7 @@ def test_a_span_index_whose_suffix_array_is_not_sorted_is_refused(
     assert main(["explain", "--verify", "e.json"]) == ExitCode.OK
     lists = "suffix array, counts and documents of the span index follow from its text"
     assert f"verified: {lists}: made again" in capsys.readouterr().out
-    monkeypatch.setattr("attribution.span_build.suffix_array", lambda text: np.arange(len(text), dtype=np.uint32))
+    monkeypatch.setattr("attribution.spans.build.suffix_array", lambda text: np.arange(len(text), dtype=np.uint32))
     assert main(["explain", "--verify", "e.json", "--integers-only"]) == ExitCode.OK
     assert f"not checked without the span index: {lists}" in capsys.readouterr().out
     assert main(["explain", "--verify", "e.json"]) == ExitCode.NOT_VERIFIED
@@ -152,7 +152,7 @@ def test_an_index_that_gives_rows_to_somebody_else_is_refused(
 def test_an_explanation_of_an_index_too_large_to_embed_is_made_and_verified_from_the_store(
     choice: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attribution.explanation_parts.MAX_EMBEDDED_BYTES", 0)
+    monkeypatch.setattr("attribution.explanation.parts.MAX_EMBEDDED_BYTES", 0)
     words = ["explain", "--model", "second", "--prompt", "", "--answer", prose(7), "--write", "large.json"]
     assert main(words) == ExitCode.OK
     assert "evidence" not in json.loads(Path("large.json").read_text())["layers"][0]["gradients"]

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from abci_app.bech32 import encode_id
-from attribution.document import Explanation, MatchLine, SpanLine, SpanPart, TextPart
+from attribution.explanation.document import Explanation, MatchLine, SpanLine, SpanPart, TextPart
 from openledger_cli.explain.view import View
 from openledger_cli.output import Output
-from tests.attribution.test_explanation_copies import (
+from tests.attribution.explanation.test_copies import (
     ADA,
     BOB,
     ENTRY,

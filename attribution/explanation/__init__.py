@@ -1,0 +1,1 @@
+"""Explanations: their form, how they are made, verified and shown."""

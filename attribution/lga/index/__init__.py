@@ -1,0 +1,1 @@
+"""A gradient index: planned, built in pieces, read and checked."""

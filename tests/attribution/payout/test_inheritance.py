@@ -1,0 +1,268 @@
+"""Shares over layers sum exactly and follow the schedule of the chain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from abci_app.modules.models import DEFAULT_SCHEDULE
+from abci_app.modules.models.records import (
+    Admission,
+    Attribution,
+    Entry,
+    EntryKind,
+    InheritanceSchedule,
+    Input,
+    Output,
+    Parent,
+    Run,
+    StoredEntry,
+)
+from abci_app.types import PPB
+from attribution.errors import AttributionError
+from attribution.payout.inheritance import (
+    MAX_LAYERS,
+    Layer,
+    LayeredShares,
+    LayerPart,
+    ParentPart,
+    age_versions,
+    kept_part,
+    layer_of,
+    layered_shares,
+)
+from attribution.payout.shares import Shares
+
+POOL = b"\xff" * 32
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(32, "big")
+
+
+ALICE, BOB, CAROL, DORA = map(key, (101, 102, 103, 104))
+BASE, FIRST, SECOND = map(key, (1, 2, 3))
+
+
+def paid(unexplained: int = 0, **parts: int) -> Shares:
+    names = {"alice": ALICE, "bob": BOB, "carol": CAROL, "dora": DORA}
+    return Shares(tuple(sorted((names[name], part) for name, part in parts.items())), unexplained, True)
+
+
+def layer(entry_id: bytes, own: Shares | None, *parents: tuple[bytes, int, int], has_data: bool = True) -> Layer:
+    return Layer(
+        entry_id, int.from_bytes(entry_id, "big"), tuple(ParentPart(*parent) for parent in parents), has_data, own
+    )
+
+
+def stacked(*layers: Layer) -> dict[bytes, Layer]:
+    return {item.entry_id: item for item in layers}
+
+
+def test_a_fine_tune_on_a_fine_tune_credits_both_and_leaves_the_base_to_the_pool() -> None:
+    layers = stacked(
+        layer(BASE, None, has_data=False),
+        layer(FIRST, paid(alice=PPB), (BASE, PPB, 200_000_000)),
+        layer(SECOND, paid(bob=600_000_000, alice=300_000_000, unexplained=100_000_000), (FIRST, PPB, 250_000_000)),
+    )
+    assert layered_shares(SECOND, layers) == LayeredShares(
+        ((ALICE, 425_000_000), (BOB, 450_000_000)),
+        125_000_000,
+        (
+            LayerPart(SECOND, 750_000_000, ((ALICE, 225_000_000), (BOB, 450_000_000)), 75_000_000),
+            LayerPart(FIRST, 200_000_000, ((ALICE, 200_000_000),), 0),
+            LayerPart(BASE, 50_000_000, (), 50_000_000),
+        ),
+    )
+    assert layered_shares(FIRST, layers).by_owner == ((ALICE, 800_000_000),)
+    assert layered_shares(BASE, layers).unexplained_ppb == PPB
+
+
+def test_a_merge_passes_everything_to_its_parents() -> None:
+    layers = stacked(
+        layer(FIRST, paid(alice=PPB)),
+        layer(SECOND, paid(bob=PPB)),
+        layer(key(4), None, (FIRST, 700_000_000, 0), (SECOND, 300_000_000, 100_000_000), has_data=False),
+    )
+    shares = layered_shares(key(4), layers)
+    assert shares.by_owner == ((ALICE, 700_000_000), (BOB, 300_000_000))
+    assert (shares.unexplained_ppb, shares.layers[0]) == (0, LayerPart(key(4), 0, (), 0))
+
+
+def test_an_ancestor_on_two_paths_gets_both_parts() -> None:
+    layers = stacked(
+        layer(BASE, paid(alice=PPB)),
+        layer(FIRST, paid(bob=PPB), (BASE, PPB, 500_000_000)),
+        layer(SECOND, paid(carol=PPB), (FIRST, 500_000_000, 400_000_000), (BASE, 500_000_000, 200_000_000)),
+    )
+    assert layered_shares(SECOND, layers).by_owner == (
+        (ALICE, 200_000_000),
+        (BOB, 100_000_000),
+        (CAROL, 700_000_000),
+    )
+
+
+def test_layers_that_are_no_ancestors_get_nothing() -> None:
+    layers = stacked(layer(FIRST, paid(alice=PPB)), layer(SECOND, paid(bob=PPB)))
+    assert layered_shares(SECOND, layers) == LayeredShares(
+        ((BOB, PPB),), 0, (LayerPart(SECOND, PPB, ((BOB, PPB),), 0),)
+    )
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> dict[bytes, Layer]:
+    layers: dict[bytes, Layer] = {}
+    for number in range(1, draw(st.integers(1, 7)) + 1):
+        chosen = draw(st.lists(st.integers(1, number - 1), unique=True, max_size=3)) if number > 1 else []
+        cuts = (
+            sorted(draw(st.lists(st.integers(0, PPB), min_size=len(chosen) - 1, max_size=len(chosen) - 1)))
+            if chosen
+            else []
+        )
+        shares = [high - low for low, high in zip([0, *cuts], [*cuts, PPB], strict=True)] if chosen else []
+        parents = [
+            (key(parent), share, draw(st.one_of(st.just(0), st.integers(0, PPB))))
+            for parent, share in zip(chosen, shares, strict=True)
+        ]
+        first = draw(st.integers(0, PPB))
+        second = draw(st.integers(0, PPB - first))
+        own = draw(st.sampled_from([None, paid(alice=first, bob=second, unexplained=PPB - first - second)]))
+        layers[key(number)] = layer(key(number), own, *parents, has_data=draw(st.booleans()))
+    return layers
+
+
+def defined(entry_id: bytes, amount: Fraction, layers: dict[bytes, Layer], totals: dict[bytes, Fraction]) -> None:
+    """The formula of the module by recursion in fractions."""
+    item = layers[entry_id]
+    passed = Fraction(0)
+    for parent in item.parents:
+        kept = Fraction(parent.kept_ppb, PPB) if item.has_data else Fraction(1)
+        part = amount * Fraction(parent.share_ppb, PPB) * kept
+        passed += part
+        defined(parent.entry_id, part, layers, totals)
+    shares = [(POOL, PPB)] if item.own is None else [*item.own.by_owner, (POOL, item.own.unexplained_ppb)]
+    for owner, part_ppb in shares:
+        totals[owner] = totals.get(owner, Fraction(0)) + (amount - passed) * Fraction(part_ppb, PPB)
+
+
+@given(graphs())
+def test_layered_shares_follow_the_formula_and_sum_exactly(layers: dict[bytes, Layer]) -> None:
+    top = key(len(layers))
+    shares = layered_shares(top, layers)
+    totals: dict[bytes, Fraction] = {}
+    defined(top, Fraction(PPB), layers, totals)
+    assert sum(part for _, part in shares.by_owner) + shares.unexplained_ppb == PPB
+    assert sum(part.own_ppb for part in shares.layers) == PPB
+    for owner, part in (*shares.by_owner, (POOL, shares.unexplained_ppb)):
+        # Less than one part at each split: those of the amounts above and the layer's own.
+        assert abs(part - totals.get(owner, Fraction(0))) < 4 ** len(layers)
+    for item in shares.layers:
+        assert sum(part for _, part in item.by_owner) + item.unexplained_ppb == item.own_ppb
+    assert layered_shares(top, dict(reversed(layers.items()))) == shares
+
+
+# --- From the chain's records
+
+
+@pytest.mark.parametrize(
+    ("age", "kept"),
+    [
+        (0, 200_000_000),
+        (3, 200_000_000),
+        (4, 100_000_000),
+        (8, 50_000_000),
+        (16, 12_500_000),
+        (20, 10_000_000),
+        (2**32 - 1, 10_000_000),
+    ],
+)
+def test_what_ancestors_keep_halves_down_to_the_floor(age: int, kept: int) -> None:
+    assert kept_part(DEFAULT_SCHEDULE, age) == kept
+
+
+def test_schedules_at_their_edges() -> None:
+    assert kept_part(InheritanceSchedule(PPB, 0, 0), 2**32 - 1) == PPB
+    assert kept_part(InheritanceSchedule(PPB, 1, 0), 30) == 0
+    assert kept_part(InheritanceSchedule(5, 1, PPB), 0) == 5
+    assert kept_part(InheritanceSchedule(0, 1, 0), 0) == 0
+    with pytest.raises(AttributionError, match="age_versions: -1 is no integer"):
+        kept_part(DEFAULT_SCHEDULE, -1)
+
+
+def stored(number: int, model: bytes, version: int, *parents: bytes, inputs: int = 1) -> StoredEntry:
+    share = PPB // len(parents) if parents else 0
+    entry = Entry(
+        EntryKind.LORA,
+        tuple(Parent(parent, "adapter", share) for parent in parents),
+        tuple(Input(key(900 + index), 1, PPB // inputs, 1, bytes(32)) for index in range(inputs)),
+        b"",
+        bytes(32),
+        Output(bytes(32), bytes(32), 1, "safetensors"),
+        Attribution(0, b""),
+    )
+    admission = Admission(number, 1, 1, ALICE, 1, 1, bytes(32), DEFAULT_SCHEDULE)
+    return StoredEntry(entry, admission, Run(0, 0, b"", "", "", 0), model, version, b"")
+
+
+def test_age_counts_versions_between_or_before() -> None:
+    mine, other = key(500), key(600)
+    parent = stored(1, mine, 2)
+    assert age_versions(stored(9, mine, 3, FIRST), parent) == 0
+    assert age_versions(stored(9, mine, 7, FIRST), parent) == 4
+    assert age_versions(stored(9, mine, 7, FIRST), stored(1, other, 90)) == 6
+    assert age_versions(stored(9, mine, 1, FIRST), stored(1, b"", 0)) == 0
+    assert age_versions(stored(9, b"", 0, FIRST), parent) == 0
+
+
+def test_a_layer_is_read_from_the_records_of_the_chain() -> None:
+    parents = {BASE: stored(1, b"", 0, inputs=1), FIRST: stored(2, key(500), 1, BASE)}
+    own = paid(alice=PPB)
+    assert layer_of(SECOND, stored(3, key(500), 6, FIRST, BASE), parents, own) == Layer(
+        SECOND,
+        3,
+        (ParentPart(FIRST, PPB // 2, 100_000_000), ParentPart(BASE, PPB // 2, 100_000_000)),
+        True,
+        own,
+    )
+    with pytest.raises(AttributionError, match=f"layers: parent {BASE.hex()} of {SECOND.hex()} is missing"):
+        layer_of(SECOND, stored(3, b"", 0, BASE), {}, own)
+
+
+GOOD = stacked(layer(BASE, paid(alice=PPB)), layer(FIRST, paid(bob=PPB), (BASE, PPB, 200_000_000)))
+
+
+@pytest.mark.parametrize(
+    ("layers", "field", "reason"),
+    [
+        ({}, "layers", "is missing"),
+        ({FIRST: GOOD[FIRST]}, "layers", "parent .* is missing"),
+        ({FIRST: GOOD[BASE]}, f"layers.{FIRST.hex()}", "holds another entry"),
+        ({**GOOD, FIRST: replace(GOOD[FIRST], number=1)}, f"layers.{FIRST.hex()}.number", "later than its child"),
+        (
+            {**GOOD, FIRST: replace(GOOD[FIRST], parents=(ParentPart(BASE, 1, 1),))},
+            f"layers.{FIRST.hex()}.share_ppb",
+            "do not sum",
+        ),
+        (
+            {**GOOD, FIRST: replace(GOOD[FIRST], parents=(ParentPart(BASE, PPB, PPB + 1),))},
+            f"layers.{FIRST.hex()}.kept_ppb",
+            "is no integer",
+        ),
+        ({**GOOD, FIRST: replace(GOOD[FIRST], own=paid(bob=1))}, f"layers.{FIRST.hex()}.own", "do not sum"),
+        ({**GOOD, FIRST: replace(GOOD[FIRST], own=paid(bob=-1))}, f"layers.{FIRST.hex()}.own", "-1 is no integer"),
+    ],
+)
+def test_contradicting_layers_are_refused_with_the_field(layers: dict[bytes, Layer], field: str, reason: str) -> None:
+    with pytest.raises(AttributionError, match=reason) as caught:
+        layered_shares(FIRST, layers)
+    assert caught.value.field == field
+
+
+def test_more_layers_than_a_page_are_refused() -> None:
+    layers = stacked(*[layer(key(number), None) for number in range(1, MAX_LAYERS + 2)])
+    with pytest.raises(AttributionError, match=f"layers: {MAX_LAYERS + 1} are more than {MAX_LAYERS}"):
+        layered_shares(BASE, layers)
