@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from abci_app.hashing import HASH_BYTES
 from attribution.errors import AttributionError
 from attribution.payout.shares import PayoutPolicy
-from openledger.content import ContentStore
-from openledger.manifest import Manifest, ManifestError, to_json
+from openledger.content.store import ContentStore
+from openledger.data.manifest import Manifest, ManifestError, to_json
 
 GRADIENTS = "lga-1"
 SPANS = "tsa-1"

@@ -12,16 +12,16 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from attribution.errors import AttributionError
-from openledger.artefact import ArtefactFile, artefact_files, get_artefact
-from openledger.content import ContentStore
-from openledger.manifest import to_json
+from openledger.content.artefact import ArtefactFile, artefact_files, get_artefact
+from openledger.content.store import ContentStore
+from openledger.data.manifest import to_json
 
 # Fifteen files of a span index; a few for each of sixteen checkpoints of a gradient index.
 MAX_FILES = 128
 MAX_LISTING_BYTES = 64 * 2**10
 
 _KIND = "index"
-# Files that another process is about to put into their places (openledger.files).
+# Files that another process is about to put into their places (openledger.content.files).
 _INCOMING = ".incoming-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 

@@ -29,9 +29,9 @@ from abci_app.state.memory_store import MemoryStore
 from abci_app.state.views import RecordingView
 from benchmarks.provenance_load import CHAIN_ID, Chain, RunLoad
 from benchmarks.report import print_table, spread
-from openledger.bundle import Bundle, make_bundle, verify_bundle
 from openledger.light.anchors import GenesisAnchor, parse_genesis
 from openledger.light.blocks import FLAG_COMMIT, BlockID, Commit, Header, LightBlock, Validator, ValidatorSet, Vote
+from openledger.light.bundle import Bundle, make_bundle, verify_bundle
 from openledger.light.parse import KEY_TYPE, format_time
 from openledger.light.query import query_question
 from openledger.light.wire import NANOSECONDS_PER_SECOND
@@ -134,7 +134,7 @@ def measure(data: bytes, anchor: GenesisAnchor, now_ns: int, repeats: int) -> li
 _ONCE = """
 import sys, time
 from pathlib import Path
-from openledger.bundle import verify_bundle
+from openledger.light.bundle import verify_bundle
 from openledger.light.anchors import parse_genesis
 data, genesis, now = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]).read_bytes(), int(sys.argv[3])
 anchor = parse_genesis(genesis)

@@ -21,7 +21,7 @@ from benchmarks.report import anonymous_mib, peak_resident_mib, print_table, res
 from benchmarks.start_node import VARIABLE, addresses, balances
 from node.devnet import Devnet, DevnetNode
 from node.errors import NoAnswer, RpcError
-from openledger.client import Client
+from openledger.client.client import Client
 from openledger.errors import OpenLedgerError
 
 CHAIN_ID = "openledger-dev-benchmark"

@@ -3,7 +3,8 @@
     OPENLEDGER_FAULT=POINT:HEIGHT[:WHO]    WHO = application (the default), cometbft, or both: gets SIGKILL
     OPENLEDGER_FAULT=file:PATH             whenever this file appears, take such a text from it and remove it
 
-Honoured only on development chains (`openledger.wallet.is_development_chain`); elsewhere the node refuses to start.
+Honoured only on development chains (`openledger.keys.wallet.is_development_chain`); elsewhere the node refuses to
+start.
 """
 
 from __future__ import annotations

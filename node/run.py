@@ -36,7 +36,7 @@ from node.leveldb_store import LevelDBStore
 from node.ports import require_free
 from node.progress import NEXT_SECONDS, BlockWatch, every
 from node.supervisor import Supervisor, end_left_over
-from openledger.wallet import is_development_chain
+from openledger.keys.wallet import is_development_chain
 
 _LOG = logging.getLogger("openledger.node")
 

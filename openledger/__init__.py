@@ -1,4 +1,4 @@
-"""The public Python face of OpenLedger: `Client`, `AsyncClient`, `Wallet`, typed results and errors.
+"""The public Python face of OpenLedger: `Client`, `AsyncClient`, `LightClient`, `Wallet`, typed results and errors.
 
 Names are imported when first used, so that a light client does not load what it does not need.
 """
@@ -7,21 +7,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from openledger.async_client import AsyncClient as AsyncClient
-    from openledger.client import Client as Client
+    from openledger.client.async_client import AsyncClient as AsyncClient
+    from openledger.client.client import Client as Client
+    from openledger.client.light_client import LightClient as LightClient
     from openledger.errors import OpenLedgerError as OpenLedgerError
     from openledger.keys.signer import Signer as Signer
-    from openledger.wallet import Wallet as Wallet
+    from openledger.keys.wallet import Wallet as Wallet
 
 _HOMES = {
-    "AsyncClient": "openledger.async_client",
-    "Client": "openledger.client",
+    "AsyncClient": "openledger.client.async_client",
+    "Client": "openledger.client.client",
+    "LightClient": "openledger.client.light_client",
     "OpenLedgerError": "openledger.errors",
     "Signer": "openledger.keys.signer",
-    "Wallet": "openledger.wallet",
+    "Wallet": "openledger.keys.wallet",
 }
 
-__all__ = ["AsyncClient", "Client", "OpenLedgerError", "Signer", "Wallet"]
+__all__ = ["AsyncClient", "Client", "LightClient", "OpenLedgerError", "Signer", "Wallet"]
 
 
 def __getattr__(name: str) -> object:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from openledger.errors import UsageError
 
 if TYPE_CHECKING:
-    from openledger.wallet import Wallet
+    from openledger.keys.wallet import Wallet
     from openledger_cli.output import Output
 
 DEFAULT_HOME = "~/.openledger"
@@ -63,7 +63,7 @@ class Context:
 
     def wallet(self, chain_id: str = "") -> "Wallet":
         """The keys of this home; the test backend needs the chain's id."""
-        from openledger.wallet import Wallet
+        from openledger.keys.wallet import Wallet
 
         return Wallet.open(self.home, self.settings.keys, chain_id or self.settings.chain_id)
 

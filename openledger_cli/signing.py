@@ -4,18 +4,18 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from openledger.amounts import parse_amount, show_amount
-from openledger.core import Account, Party, SendOptions
+from openledger.client.core import Account, Party, SendOptions
 from openledger.errors import KeyFailure, UsageError
 from openledger_cli.context import Context, note
 from openledger_cli.output import print_line
 from openledger_cli.secrets import add_passphrase_option, ask_passphrase
 
 if TYPE_CHECKING:
-    from openledger.client import Client
+    from openledger.client.client import Client
+    from openledger.client.results import Committed, Sent
+    from openledger.client.transactions import Draft
     from openledger.documents import Resolver
     from openledger.keys.signer import Signer
-    from openledger.results import Committed, Sent
-    from openledger.transactions import Draft
 
 
 def add_build_options(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +112,7 @@ def resolver(context: Context, client: "Client | None" = None) -> "Resolver":
                 return None
         if client is None:
             return None
-        from openledger.names import find_id
+        from openledger.client.names import find_id
 
         return find_id(client, prefix, text)
 
@@ -128,7 +128,7 @@ def send_draft(context: Context, arguments: argparse.Namespace, client: "Client"
     note(f"sent {pending.sent.hash}, waiting for its block")
     committed = pending.wait(arguments.timeout, check=False)
     show_committed(context, committed)
-    from openledger.client import checked
+    from openledger.client.client import checked
 
     checked(committed, check=True)
     return 0

@@ -182,7 +182,7 @@ def _build(arguments: argparse.Namespace) -> int:
 
 
 def _build_offline(context: Context, arguments: argparse.Namespace, documents: list[Any]) -> int:
-    from openledger import transactions
+    from openledger.client import transactions
 
     options = signing.build_options(context, arguments)
     if not context.settings.chain_id or "sequence" not in options or "fee_limit_nopen" not in options:
@@ -209,7 +209,7 @@ def _build_offline(context: Context, arguments: argparse.Namespace, documents: l
 
 
 def _sign(arguments: argparse.Namespace) -> int:
-    from openledger.transactions import read_draft
+    from openledger.client.transactions import read_draft
 
     draft = read_draft(arguments.draft)
     for name in arguments.signers:
@@ -218,14 +218,14 @@ def _sign(arguments: argparse.Namespace) -> int:
 
 
 def _combine(arguments: argparse.Namespace) -> int:
-    from openledger.transactions import combine, read_draft
+    from openledger.client.transactions import combine, read_draft
 
     return _write(arguments.context, combine([read_draft(path) for path in arguments.drafts]), arguments.file)
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    from openledger.client.transactions import read_draft
     from openledger.documents import to_document
-    from openledger.transactions import read_draft
 
     draft = read_draft(arguments.draft)
     document = {
@@ -239,7 +239,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _broadcast(arguments: argparse.Namespace) -> int:
-    from openledger.transactions import read_draft
+    from openledger.client.transactions import read_draft
 
     draft = read_draft(arguments.draft)
     chain_id = arguments.context.settings.chain_id or draft.body.chain_id
@@ -252,7 +252,7 @@ def _broadcast(arguments: argparse.Namespace) -> int:
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from openledger.transactions import read_draft
+    from openledger.client.transactions import read_draft
 
     with open_client(arguments.context) as client:
         simulation = client.simulate_draft(read_draft(arguments.draft))
@@ -261,7 +261,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 
 def _write(context: Context, draft: Any, file: Path | None) -> int:
-    from openledger.transactions import draft_document, write_draft
+    from openledger.client.transactions import draft_document, write_draft
 
     if file is None:
         context.output.json(draft_document(draft))

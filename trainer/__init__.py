@@ -16,5 +16,6 @@ What to call, in the order of a run (each module's docstring says more; importin
     callback.OpenLedgerCallback(ledger.publish, "my-model")     the same for transformers' Trainer, in one line
     describe.describe(manifest)                                 a recorded run in words: steps, filters, split, method
 
-`store` is an `openledger.content.ContentStore`; rows, recipes, manifests and adapters lie there under their digests.
+`store` is an `openledger.content.store.ContentStore`; rows, recipes, manifests and adapters lie there under their
+digests.
 """

@@ -16,8 +16,8 @@ from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 
-from openledger.artefact import Artefact, ArtefactFile, describe_artefact
-from openledger.content import file_digest
+from openledger.content.artefact import Artefact, ArtefactFile, describe_artefact
+from openledger.content.store import file_digest
 from openledger.errors import OpenLedgerError
 from trainer.environment import prepare
 

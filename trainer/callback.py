@@ -15,8 +15,8 @@ from typing import Any
 
 import transformers
 
-from openledger.content import ContentStore
-from openledger.manifest import to_json
+from openledger.content.store import ContentStore
+from openledger.data.manifest import to_json
 from trainer.environment import environment_line
 from trainer.evaluate import to_micronats
 from trainer.record import (

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from abci_app.hashing import list_root
-from openledger.content import ContentStore
+from openledger.content.store import ContentStore
+from openledger.data.rows import RowCommitment, TamperedRows, load_batch
 from openledger.errors import UsageError
-from openledger.rows import RowCommitment, TamperedRows, load_batch
 
 # Rows are held in memory while a run is prepared; a larger mix needs `sampling.max_rows` and its own loader.
 MAX_ROWS_PER_VERSION = 2_000_000

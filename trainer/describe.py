@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from openledger.manifest import Manifest, ManifestError
+from openledger.data.manifest import Manifest, ManifestError
 from trainer.steps import FilterStep, PreprocessStep
 
 _PPB_PER_PERCENT = 10**7

@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 
 from attribution import loss
-from openledger.artefact import ArtefactFile, model_signing_root
-from openledger.content import file_digest
+from openledger.content.artefact import ArtefactFile, model_signing_root
+from openledger.content.store import file_digest
 from openledger.errors import UsageError
 
 # Same sums in the same order on every run; no look-ups on the network; no thread pools of the tokenizer.

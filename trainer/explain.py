@@ -36,9 +36,9 @@ from attribution.lga.query import at_checkpoints, deviation, query_codes, query_
 from attribution.spans.index import SpanIndex
 from attribution.spans.proof import prove_spans
 from attribution.stored import fetch_index
-from openledger.content import ContentMissing, ContentStore
+from openledger.content.store import ContentMissing, ContentStore
+from openledger.data.rows import load_batch
 from openledger.errors import NotVerified, UsageError
-from openledger.rows import load_batch
 from trainer.adapted_model import AdaptedModel, open_tokenizer
 from trainer.audit import BAND, MAX_CODE_DIFFERENCE
 from trainer.base_model import cache_home

@@ -23,10 +23,10 @@ from attribution.payout.shares import PayoutPolicy
 from attribution.spans.build import SpanDocument, build_span_index
 from attribution.spans.commitment import SpanSettings
 from attribution.stored import put_index
-from openledger.artefact import describe_artefact
-from openledger.content import ContentStore
+from openledger.content.artefact import describe_artefact
+from openledger.content.store import ContentStore
+from openledger.data.manifest import to_json
 from openledger.errors import UsageError
-from openledger.manifest import to_json
 from trainer.adapted_model import AdaptedModel
 from trainer.copies import CopiedRow, chain_places
 from trainer.environment import code_description, code_digest, make_deterministic

@@ -52,12 +52,12 @@ from abci_app.modules.models.records import (
     entry_id_of,
 )
 from abci_app.types import ID_BYTES, MAX_NAME_LENGTH, MAX_TEXT_LENGTH, PPB
-from openledger.core import SigningParty
+from openledger.client.core import SigningParty
+from openledger.client.names import find_id
+from openledger.client.provenance import id_of_text, split_version
+from openledger.client.results import Answer, Committed, Sent
+from openledger.data.rows import RowCommitment
 from openledger.errors import NotVerified, QueryFailed, UsageError
-from openledger.names import find_id
-from openledger.provenance import id_of_text, split_version
-from openledger.results import Answer, Committed, Sent
-from openledger.rows import RowCommitment
 from openledger.words import word_of
 from trainer import verify
 from trainer.dataset import ContributionRecord, DatanetVersion

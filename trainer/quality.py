@@ -26,8 +26,8 @@ from attribution.loss import Tokens, example_losses, make_batch
 from attribution.measure import baselines, lexical
 from attribution.measure.baselines import CheckpointGradients
 from attribution.measure.certificate import Certificate
-from openledger.artefact import describe_artefact
-from openledger.content import ContentStore
+from openledger.content.artefact import describe_artefact
+from openledger.content.store import ContentStore
 from openledger.errors import UsageError
 from trainer.environment import code_digest, library_versions, make_deterministic
 from trainer.examples import padding_id_of, tokenise

@@ -37,8 +37,8 @@ from abci_app.hashing import sha256
 from abci_app.types import MAX_NAME_LENGTH, NAME_PATTERN, PPB
 from attribution.lga.code_copies import DEFAULT_COSINE_PPB, LEAST_COSINE_PPB, OFF_PPB
 from attribution.lga.parameters import MAX_CODES
+from openledger.data.manifest import to_json
 from openledger.errors import UsageError
-from openledger.manifest import to_json
 from trainer.steps import STEPS_BY_NAME, FilterStep, PreprocessStep, expand_step
 
 # A recipe is read by people; data belongs into DataNets.

@@ -15,9 +15,9 @@ import msgspec
 
 from abci_app.hashing import list_root
 from abci_app.types import MAX_NAME_LENGTH, MAX_TEXT_LENGTH, NAME_PATTERN, PPB
-from openledger.artefact import Artefact, ArtefactFile, artefact_files, put_artefact
-from openledger.content import ContentStore
-from openledger.manifest import Manifest, ManifestError, put_manifest, to_json
+from openledger.content.artefact import Artefact, ArtefactFile, artefact_files, put_artefact
+from openledger.content.store import ContentStore
+from openledger.data.manifest import Manifest, ManifestError, put_manifest, to_json
 from trainer.base_model import BaseModel
 from trainer.environment import code_description, environment_line
 from trainer.evaluate import METRIC, Evaluation, Measurement
@@ -249,7 +249,7 @@ def _check_words(model_name: str, kind: str, parents: Sequence[ParentRecord]) ->
 
 def describe_folder(folder: Path) -> Artefact:
     """Digests of an output folder; without safetensors (GGUF, an index) the artefact digest stands for both."""
-    from openledger.artefact import ArtefactError, describe_artefact, model_signing_root
+    from openledger.content.artefact import ArtefactError, describe_artefact, model_signing_root
 
     try:
         return describe_artefact(folder)

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from attribution.loss import Tokens, example_losses, make_batch
-from openledger.artefact import Artefact, describe_artefact
-from openledger.content import ContentStore
+from openledger.content.artefact import Artefact, describe_artefact
+from openledger.content.store import ContentStore
+from openledger.data.manifest import to_json
 from openledger.errors import OpenLedgerError
-from openledger.manifest import to_json
 from trainer.copies import CopiedRow, leave_out_copies
 from trainer.dataset import DatanetVersion, load_rows
 from trainer.environment import code_description, make_deterministic, prepare

@@ -6,9 +6,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from openledger.content import ContentStore
+from openledger.content.store import ContentStore
+from openledger.data.manifest import Manifest
 from openledger.errors import NotVerified, UsageError
-from openledger.manifest import Manifest
 from trainer.dataset import DatanetVersion
 from trainer.environment import code_digest, library_versions
 from trainer.partition import data_order_root

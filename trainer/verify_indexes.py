@@ -19,9 +19,9 @@ from attribution.lga.index.reader import COMMITMENT_FILE, Index
 from attribution.spans.commitment import MAX_COMMITMENT_BYTES, SpanCommitment
 from attribution.spans.index import COMMITMENT_FILE as SPAN_COMMITMENT_FILE
 from attribution.stored import fetch_index, get_index_file
-from openledger.content import ContentError, ContentStore
+from openledger.content.store import ContentError, ContentStore
+from openledger.data.manifest import MAX_MANIFEST_BYTES
 from openledger.errors import NotVerified
-from openledger.manifest import MAX_MANIFEST_BYTES
 from trainer.audit import Audit, audit_index
 from trainer.indexes import BuiltIndexes
 from trainer.recipe import Recipe

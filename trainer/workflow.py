@@ -15,10 +15,10 @@ from typing import Protocol
 
 from abci_app.types import PPB
 from attribution.entry import GRADIENTS
-from openledger.artefact import Artefact, describe_artefact, get_artefact, model_signing_root
-from openledger.content import ContentStore
+from openledger.content.artefact import Artefact, describe_artefact, get_artefact, model_signing_root
+from openledger.content.store import ContentStore
+from openledger.data.manifest import Manifest, get_manifest
 from openledger.errors import NotVerified
-from openledger.manifest import Manifest, get_manifest
 from trainer.base_model import SOURCE_SHA256, BaseModelError, cache_home, import_base_model
 from trainer.dataset import DatanetVersion
 from trainer.describe import share

@@ -32,7 +32,7 @@ from attribution.lga.parameters import MAX_MODULE_NAME, MAX_MODULES
 from attribution.payout.inheritance import MAX_LAYERS
 from attribution.payout.shares import MAX_OWNERS
 from attribution.spans.find import MAX_OUTPUT_TOKENS
-from openledger.manifest import ManifestError, to_json
+from openledger.data.manifest import ManifestError, to_json
 
 FORMAT = "openledger-explanation"
 VERSION = 1

@@ -41,7 +41,7 @@ from attribution.explanation.parts import (
 )
 from attribution.lga import codes as code_form
 from attribution.lga.commitment import ItemProof
-from openledger.manifest import Manifest, ManifestError
+from openledger.data.manifest import Manifest, ManifestError
 
 
 def explain(facts: ChainFacts, exchange: Exchange, inputs: Mapping[bytes, LayerInputs]) -> Explanation:

@@ -19,7 +19,7 @@ from typing import Any
 
 from abci_app.types import PPB
 from attribution.errors import AttributionError
-from openledger.manifest import ManifestError, to_json
+from openledger.data.manifest import ManifestError, to_json
 
 COPIES = "copies"
 # Pairs of codes are compared all with all, so that nobody can look for copies that a filter misses: 2**15 rows of

@@ -1,6 +1,6 @@
 """Commitment of a gradient index: what the chain records about it, and proofs of any piece of it.
 
-Named parts (openledger.manifest), so each can be shown and proven alone; JSON is canonical:
+Named parts (openledger.data.manifest), so each can be shown and proven alone; JSON is canonical:
 
     about            format and method
     basis/0000       SHA-256 and size of the file with the bases of checkpoint 0 (attribution.lga.index.reader)
@@ -34,7 +34,7 @@ from attribution.errors import AttributionError
 from attribution.lga.code_copies import COPIES, CodeCopies
 from attribution.lga.parameters import MAX_CODES, MAX_EXAMPLES, IndexParameters
 from attribution.spans.blocks import list_root_from, opened_root, opening_hashes
-from openledger.manifest import (
+from openledger.data.manifest import (
     MAX_MANIFEST_BYTES,
     MAX_PART_BYTES,
     MAX_PROOF_STEPS,
@@ -215,7 +215,7 @@ class IndexCommitment:
         return commitment
 
     def prove_part(self, name: str) -> PartProof:
-        """One part with its path to the root; check it with `openledger.manifest.verify_part`."""
+        """One part with its path to the root; check it with `openledger.data.manifest.verify_part`."""
         self._part(name)
         return self.manifest.prove(name)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from abci_app.types import PPB
 from attribution.errors import AttributionError
-from openledger.manifest import MAX_PART_BYTES, ManifestError, to_json
+from openledger.data.manifest import MAX_PART_BYTES, ManifestError, to_json
 
 # 16 million different rows: two million tokens a second for a day at 10,000 tokens a row.
 MAX_EXAMPLES = 2**24

@@ -17,7 +17,7 @@ from attribution.measure.lds import BOOTSTRAP_DRAWS, BOOTSTRAP_SEED, Estimate, F
 from attribution.measure.measurement import Protocol, Truth, ceiling, quality
 from attribution.measure.retrain import RetrainTask, canonical_json
 from attribution.measure.subsets import MAX_SUBSETS
-from openledger.manifest import to_json
+from openledger.data.manifest import to_json
 
 MAX_CERTIFICATE_BYTES = 256 * 1024
 MAX_METHODS = 64

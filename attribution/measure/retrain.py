@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attribution.measure.subsets import Mask
-from openledger.files import replacing
+from openledger.content.files import replacing
 
 Outputs = npt.NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from abci_app.hashing import HASH_BYTES
 from abci_app.types import PPB
 from attribution.errors import AttributionError
 from attribution.spans.blocks import DOCUMENTS, LISTS, SUFFIXES, TOKENS, UNIGRAMS, BlockList
-from openledger.manifest import Manifest, ManifestError, to_json
+from openledger.data.manifest import Manifest, ManifestError, to_json
 
 METHOD = 2
 """Number of this method in a provenance entry; 1 is attribution by gradients."""

@@ -20,8 +20,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+from openledger.content.files import PRIVATE, replacing
 from openledger.errors import KeyFailure, WrongPassphrase
-from openledger.files import PRIVATE, replacing
 
 VERSION = 1
 KINDS = ("local", "shared", "watch")

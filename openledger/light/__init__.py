@@ -10,5 +10,5 @@
 | `session.py` | anchors, witnesses, freshness, as generators that ask for RPC answers |
 | `query.py` | state proofs and queries run again on proven state |
 
-The shell around it, which opens connections and files, is `openledger/light_client.py`.
+The shell around it, which opens connections and files, is `openledger/client/light_client.py`.
 """

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NoReturn, TypeVar, cast
 
+from openledger.client.rpc_calls import MAX_BATCH_CALLS, VALIDATORS_PER_PAGE, Call, RpcRejected
 from openledger.light.blocks import Commit, Header, LightBlock, Validator, ValidatorSet
 from openledger.light.errors import MalformedAnswer, NotEnoughTrust, ProviderFailed
 from openledger.light.parse import (
@@ -19,7 +20,6 @@ from openledger.light.parse import (
     parse_validators_answer,
 )
 from openledger.light.verifier import TrustRules, verify_backward, verify_forward
-from openledger.rpc_calls import MAX_BATCH_CALLS, VALIDATORS_PER_PAGE, Call, RpcRejected
 
 T = TypeVar("T")
 # Bisection halves the gap; every validator set change costs a few blocks. Bounds what a hostile node can make us fetch.

@@ -8,6 +8,7 @@ An answer for "now" must not be older than the highest header that primary and w
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from openledger.client.rpc_calls import QueryAnswer, RpcRejected, abci_query
 from openledger.light.anchors import HASH_ANCHOR_WORDS, Anchor, FirstUseAnchor, GenesisAnchor, HashAnchor
 from openledger.light.blocks import Header, LightBlock
 from openledger.light.errors import (
@@ -36,7 +37,6 @@ from openledger.light.verifier import (
 )
 from openledger.light.wire import NANOSECONDS_PER_SECOND
 from openledger.light.witnesses import Witnesses
-from openledger.rpc_calls import QueryAnswer, RpcRejected, abci_query
 
 # An answer proves the state before the newest header, and a block or two may be made while we ask.
 STALE_AFTER_HEIGHTS = 2

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from openledger.client.rpc_calls import RpcRejected
 from openledger.errors import OpenLedgerError
 from openledger.light.blocks import Commit, Header, LightBlock
 from openledger.light.errors import Divergence, NoWitness
 from openledger.light.path import BlockFetcher, Exchange, NotThereYet, Pause, Steps, Together, bisect, commit_call
 from openledger.light.results import AGREES, BEHIND, FAULTY, UNREACHABLE, Settings, WitnessReport
-from openledger.rpc_calls import RpcRejected
 
 # A witness may lag, and a header be a block time away.
 _ATTEMPTS = 10

@@ -108,7 +108,7 @@ def contribute(stage: Stage, shares: list[tuple[str, str, list[dict[str, str]]]]
     """Store everybody's rows and register what they commit to; ids are worked out here as the chain does."""
     from abci_app.modules.datanets.records import Contribute, contribution_id_of
     from abci_app.modules.licences import terms_id_of
-    from openledger.rows import RowBatch, put_batch
+    from openledger.data.rows import RowBatch, put_batch
 
     batch = []
     for name, datanet, rows in shares:
@@ -164,7 +164,7 @@ def refuse_copy(stage: Stage, rows: list[dict[str, str]]) -> None:
     """Rows that another contributor brought already: the sketches on the chain show it, the reviewers reject them."""
     from abci_app.modules.datanets.queries import ContributionQuery, ContributionsQuery
     from abci_app.modules.datanets.records import Status
-    from openledger.rows import sketch_similarity_ppb
+    from openledger.data.rows import sketch_similarity_ppb
 
     contribute(stage, [(cast.COPYIST, cast.REFERENCE, rows)])
     page = stage.query("datanets", "contributions", ContributionsQuery(b"", cast.REFERENCE, 0, 50))

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from abci_app.chain.genesis import GenesisState
     from abci_app.module import Message
     from node.devnet import Devnet
-    from openledger.client import Client
-    from openledger.content import ContentStore
+    from openledger.client.client import Client
+    from openledger.client.light_client import LightClient
+    from openledger.client.results import Committed
+    from openledger.content.store import ContentStore
     from openledger.keys.signer import Signer
-    from openledger.light_client import LightClient
-    from openledger.results import Committed
-    from openledger.wallet import Wallet
+    from openledger.keys.wallet import Wallet
 
 MARK = "demo.json"
 KEPT_PID = "kept.pid"
@@ -98,9 +98,9 @@ class Stage:
 
     def light_client(self, url: str = "") -> LightClient:
         """A light client of node 0, or of another address, that starts from the genesis document."""
+        from openledger.client.light_client import LightClient
         from openledger.light.anchors import parse_genesis
         from openledger.light.results import Settings
-        from openledger.light_client import LightClient
 
         witnesses = [node.rpc_url for node in self.net.nodes[1:]]
         return LightClient(
@@ -178,9 +178,9 @@ def must(said: Said, what: str) -> Said:
 def open_stage(report: Report, folder: Path, validators: int, pace: Pace) -> Iterator[Stage]:
     """Keys, genesis and running nodes in a folder from `make_folder`; the nodes end with the block."""
     from node.devnet import Devnet
-    from openledger.client import Client
-    from openledger.content import ContentStore
-    from openledger.wallet import Wallet
+    from openledger.client.client import Client
+    from openledger.content.store import ContentStore
+    from openledger.keys.wallet import Wallet
 
     wallet = Wallet.open(folder / "home", "test", CHAIN_ID)
     for name in PEOPLE:

@@ -135,7 +135,7 @@ def verify_offline(stage: Stage) -> None:
 
 def detect_tampered_bundle(stage: Stage) -> None:
     """Damage, and a forgery whose checksum fits, by somebody who knows the format."""
-    from openledger.bundle import make_bundle, parse_bundle
+    from openledger.light.bundle import make_bundle, parse_bundle
 
     data = stage.bundle_file.read_bytes()
     changed = stage.folder / "tampered.bundle.json"
@@ -159,8 +159,8 @@ def detect_tampered_bundle(stage: Stage) -> None:
 
 def _is_refused(stage: Stage, data: bytes) -> bool:
     """Whether a bundle fails verification, from an anchor that is not its own."""
-    from openledger.bundle import verify_bundle
     from openledger.light.anchors import parse_genesis
+    from openledger.light.bundle import verify_bundle
 
     try:
         verify_bundle(data, parse_genesis(stage.genesis_file.read_bytes()), time.time_ns())

@@ -72,8 +72,8 @@ def _train(stage: Stage, name: str, recipe: str) -> None:
 
 def _check_run(stage: Stage, name: str, result: dict[str, Any]) -> None:
     """The chain has what is on the disk, and the measurements before and after."""
-    from openledger.artefact import describe_artefact
-    from openledger.manifest import get_manifest
+    from openledger.content.artefact import describe_artefact
+    from openledger.data.manifest import get_manifest
 
     stored = _stored(stage, name)
     artefact = describe_artefact(stage.folder / f"{name}-adapter")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from attribution.lga.calibrate import Calibration, Deviations
     from attribution.lga.index.reader import Index
     from attribution.measure.certificate import Certificate
-    from openledger.content import ContentStore
+    from openledger.content.store import ContentStore
     from trainer.explain import Explainer
     from trainer.publish import ClientLedger
 
@@ -102,7 +102,7 @@ def _measure(args: argparse.Namespace) -> int:
     from attribution.measure.measurement import Protocol, ground_truth
     from attribution.measure.plot import chart
     from attribution.measure.retrain import RetrainCache
-    from openledger.content import ContentStore
+    from openledger.content.store import ContentStore
     from openledger.errors import UsageError
     from openledger_cli.explain.commands import write_file
     from openledger_cli.train.commands import open_ledger
@@ -167,7 +167,7 @@ def _interval(interval: Any) -> str:
 def _calibrate(args: argparse.Namespace) -> int:
     from attribution.lga.calibrate import calibrate
     from attribution.lga.calibration_ways import default_ways, device_ways
-    from openledger.content import ContentStore
+    from openledger.content.store import ContentStore
     from openledger_cli.train.commands import open_ledger
     from trainer.environment import prepare
     from trainer.quality import calibration_queries

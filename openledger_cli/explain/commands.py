@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from attribution.explanation.document import Explanation
     from attribution.explanation.evidence import IndexEvidence
-    from openledger.content import ContentStore
+    from openledger.content.store import ContentStore
     from trainer.explain import Explainer
     from trainer.publish import ClientLedger
 
@@ -76,7 +76,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Dispatch."""
-    from openledger.content import ContentStore
+    from openledger.content.store import ContentStore
     from openledger.errors import UsageError
     from trainer.environment import prepare
 

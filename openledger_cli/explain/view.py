@@ -14,7 +14,7 @@ from openledger_cli.context import printable
 if TYPE_CHECKING:
     from attribution.explanation.document import Explanation, GradientPart, LayerPart, SpanLine, SpanPart
     from attribution.explanation.page import ContributionLine, LayerLine, Page
-    from openledger.content import ContentStore
+    from openledger.content.store import ContentStore
     from openledger_cli.output import Output
     from trainer.explain import Explainer
     from trainer.publish import ClientLedger

@@ -13,7 +13,7 @@ from openledger_cli.lines import count
 if TYPE_CHECKING:
     from abci_app.modules.datanets.queries import VersionView
     from abci_app.modules.models.lineage import LineageDatanet, LineagePage
-    from openledger.bundle import Verdict
+    from openledger.light.bundle import Verdict
     from openledger.light.query import Question
 
 Pages = Sequence[tuple[str, Any, Any]]
@@ -50,8 +50,8 @@ def proven_pages(pages: Pages) -> str:
 
 def lineage_of(verdicts: Sequence[Verdict]) -> LineagePage | None:
     """The lineage that these bundles carry, pages joined; None when they carry something else or do not fit."""
+    from openledger.client.provenance import join_lineage
     from openledger.errors import NodeFailure
-    from openledger.provenance import join_lineage
 
     if len({(verdict.chain_id, verdict.height) for verdict in verdicts}) > 1:
         return None

@@ -10,9 +10,9 @@ from openledger_cli.context import Context
 from openledger_cli.proofs.verify import add_anchor_options, read_anchor, read_rules
 
 if TYPE_CHECKING:
-    from openledger.client import Client
+    from openledger.client.client import Client
+    from openledger.client.light_client import LightClient
     from openledger.light.anchors import Anchor
-    from openledger.light_client import LightClient
 
 
 def add_trust_options(parser: argparse.ArgumentParser, *, one_answer: bool = True) -> None:
@@ -40,7 +40,7 @@ def add_trust_options(parser: argparse.ArgumentParser, *, one_answer: bool = Tru
 
 def open_client(context: Context, arguments: argparse.Namespace | None = None) -> "Client":
     """A client of the node; with trust options on the line, its queries are verified."""
-    from openledger.client import Client
+    from openledger.client.client import Client
 
     light = None
     if arguments is not None and not getattr(arguments, "unverified", True):
@@ -50,9 +50,9 @@ def open_client(context: Context, arguments: argparse.Namespace | None = None) -
 
 def open_light_client(context: Context, arguments: argparse.Namespace) -> "LightClient":
     """The light client that the options describe; raises `UsageError` or a light client's error."""
+    from openledger.client.light_client import LightClient
+    from openledger.client.trust_store import FileTrustStore
     from openledger.light.results import Settings
-    from openledger.light_client import LightClient
-    from openledger.trust_store import FileTrustStore
 
     witnesses = list(arguments.witness) or [url for url in context.settings.witnesses.split(",") if url.strip()]
     without_witness = arguments.no_witness or witnesses == ["none"]

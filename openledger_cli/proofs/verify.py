@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from openledger.errors import UsageError
 
 if TYPE_CHECKING:
-    from openledger.bundle import BundleAnchor, Verdict
+    from openledger.data.manifest import Manifest
     from openledger.light.anchors import GenesisAnchor, HashAnchor
+    from openledger.light.bundle import BundleAnchor, Verdict
     from openledger.light.query import Question
     from openledger.light.verifier import TrustRules
-    from openledger.manifest import Manifest
 
 _EXAMPLES = """\
 what is trusted comes from you, never from the bundle:
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace, data: bytes) -> Verdict:
-    from openledger.bundle import verify_bundle
+    from openledger.light.bundle import verify_bundle
 
     anchor: BundleAnchor | None = read_anchor(args)
     if anchor is None:
@@ -123,8 +123,8 @@ def _print(
 
 def _manifests(files: Sequence[bytes]) -> dict[bytes, Manifest | str]:
     """Manifests that the bundles carry, by root; that the proven state names them is checked already."""
-    from openledger.bundle import parse_bundle
-    from openledger.manifest import Manifest
+    from openledger.data.manifest import Manifest
+    from openledger.light.bundle import parse_bundle
 
     attachments = [each for data in files for each in parse_bundle(data).attachments if each.kind == "manifest"]
     found = [Manifest.decode(each.data) for each in attachments]
@@ -165,9 +165,9 @@ def _question(question: Question) -> Any:
 
 def _stored_blocks(args: argparse.Namespace, data: bytes) -> BundleAnchor | None:
     """Blocks of the bundle's chain in this machine's trust store. Whether they fit is verified, not assumed."""
-    from openledger.bundle import parse_bundle
+    from openledger.client.trust_store import FileTrustStore
     from openledger.light.anchors import BlockAnchor
-    from openledger.trust_store import FileTrustStore
+    from openledger.light.bundle import parse_bundle
 
     folder = args.trust_store or args.context.home / "light"
     trusted = FileTrustStore(folder).load(parse_bundle(data).target.chain_id)

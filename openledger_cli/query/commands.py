@@ -7,8 +7,8 @@ import argparse
 from typing import Any
 
 from openledger.amounts import show_amount
+from openledger.client.results import Answer
 from openledger.errors import QueryFailed, UsageError
-from openledger.results import Answer
 from openledger_cli import signing
 from openledger_cli.context import Context, note
 from openledger_cli.output import print_line

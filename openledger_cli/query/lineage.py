@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from abci_app.modules.models.impact import ImpactPage
     from abci_app.modules.models.lineage import CleanView, LineagePage
-    from openledger.bundle import Attachment
-    from openledger.client import Client
-    from openledger.manifest import Manifest
-    from openledger.provenance import Whole
-    from openledger.results import Answer
+    from openledger.client.client import Client
+    from openledger.client.provenance import Whole
+    from openledger.client.results import Answer
+    from openledger.data.manifest import Manifest
+    from openledger.light.bundle import Attachment
     from openledger_cli.lines import Line
 
 # Manifests in one bundle; with the proof it stays well below `bundle.MAX_BUNDLE_BYTES`.
@@ -77,7 +77,7 @@ def _command(commands: Any, name: str, run: Any, help_text: str, epilog: str) ->
 
 
 def _lineage(arguments: argparse.Namespace) -> None:
-    from openledger.provenance import lineage, lineage_question
+    from openledger.client.provenance import lineage, lineage_question
 
     if bool(arguments.name) == bool(arguments.entry):
         raise UsageError("name a model or an entry: `openledger query lineage my-model`, or --entry olrun1...")
@@ -105,9 +105,9 @@ def read_manifests(page: LineagePage, url: str | None = None) -> dict[bytes, Man
 
     The store is not trusted: a manifest is taken only when it hashes to the root that its proven entry names.
     """
-    from openledger.content import ContentError, ContentStore
+    from openledger.content.store import ContentError, ContentStore
+    from openledger.data.manifest import get_manifest
     from openledger.errors import OpenLedgerError
-    from openledger.manifest import get_manifest
 
     roots = dict.fromkeys([item.stored.entry.manifest_root for item in page.entries])
     try:
@@ -144,7 +144,7 @@ def known_people(context: Context) -> dict[bytes, str]:
 
 
 def _impact(arguments: argparse.Namespace) -> None:
-    from openledger.provenance import impact, impact_question
+    from openledger.client.provenance import impact, impact_question
 
     _check_bundle(arguments)
     context: Context = arguments.context
@@ -195,7 +195,7 @@ def impact_counts(page: ImpactPage, *, direct_only: bool = False) -> str:
 
 def _clean(arguments: argparse.Namespace) -> None:
     from abci_app.modules.models.lineage import CleanQuery
-    from openledger.provenance import entry_id_of_text, id_of_text, split_version
+    from openledger.client.provenance import entry_id_of_text, id_of_text, split_version
     from openledger_cli.query.commands import ask, show_answer
 
     name, version = split_version(arguments.name)
@@ -265,7 +265,7 @@ def _write_bundles(
 
 def _attachments(page: Any, manifests: dict[bytes, Manifest | str]) -> list[Attachment]:
     """Manifests of the page's entries, newest first, as far as a bundle may carry them."""
-    from openledger.bundle import MAX_ATTACHMENTS, Attachment
+    from openledger.light.bundle import MAX_ATTACHMENTS, Attachment
 
     found: list[Attachment] = []
     left_bytes = MAX_ATTACHED_BYTES

@@ -20,7 +20,7 @@ from openledger_cli.query.terms_words import joined_words, terms_line, terms_nam
 if TYPE_CHECKING:
     from abci_app.modules.models.lineage import LineageDatanet, LineagePage
     from abci_app.modules.models.records import Evaluation, Input, Parent, Reproduction, Run, StoredEntry
-    from openledger.manifest import Manifest
+    from openledger.data.manifest import Manifest
 
 # Beyond this the guides leave no room for text; deeper entries follow in a list of their own.
 MAX_DEPTH = 12

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from abci_app.modules.models.queries import VerdictView
     from abci_app.modules.models.records import Entry
-    from openledger.client import Client
+    from openledger.client.client import Client
     from openledger_cli.lines import Line
 
 _EXAMPLES = """\
@@ -117,7 +117,7 @@ def _draft(context: Context, arguments: argparse.Namespace, client: Client) -> E
     from abci_app.hashing import HASH_BYTES
     from abci_app.modules.models.records import Attribution, Entry, EntryKind, Input, Output, Parent, check_entry
     from abci_app.types import PPB
-    from openledger.provenance import split_version
+    from openledger.client.provenance import split_version
     from openledger.words import number_of
     from openledger_cli.signing import resolver
 
@@ -157,7 +157,7 @@ def _equal_shares(number: int, whole: int) -> list[int]:
 
 
 def _identify(resolve: Any, prefix: str, text: str, what: str) -> bytes:
-    from openledger.provenance import id_of_text
+    from openledger.client.provenance import id_of_text
 
     found: bytes = id_of_text(prefix, text) or resolve(prefix, text) or b""
     if not found:

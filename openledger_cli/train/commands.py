@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from openledger.content import ContentStore
+    from openledger.content.store import ContentStore
     from openledger.errors import UsageError
     from trainer.recipe import load_recipe
     from trainer.workflow import check_recipe, discard_checkpoint, train_recipe
@@ -128,7 +128,7 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from openledger.content import ContentStore
+    from openledger.content.store import ContentStore
     from trainer.verify import AttributionGrade
     from trainer.workflow import verify_entry
 

@@ -12,7 +12,7 @@ from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.secrets import add_passphrase_option
 
 if TYPE_CHECKING:
-    from openledger.content import ContentStore
+    from openledger.content.store import ContentStore
     from trainer.publish import ClientLedger
     from trainer.record import DeclaredInput, ParentRecord
 
@@ -65,7 +65,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Read the files, store, record."""
-    from openledger.content import ContentStore
+    from openledger.content.store import ContentStore
     from openledger.errors import UsageError
     from openledger_cli.train.commands import open_ledger
     from trainer.record import RunEventRecord, describe_folder, record_external

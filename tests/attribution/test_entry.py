@@ -7,8 +7,8 @@ import pytest
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
 from attribution.payout.shares import PayoutPolicy
-from openledger.content import ContentCorrupt, ContentMissing, ContentStore
-from openledger.manifest import Manifest, verify_part
+from openledger.content.store import ContentCorrupt, ContentMissing, ContentStore
+from openledger.data.manifest import Manifest, verify_part
 
 POLICY = PayoutPolicy(500_000_000, 400_000_000, 10**9, 0, b"\x07" * 32)
 BOTH = EntryCommitment({GRADIENTS: b"\x01" * 32, SPANS: b"\x02" * 32}, POLICY)

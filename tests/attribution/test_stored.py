@@ -6,8 +6,8 @@ import pytest
 
 from attribution.errors import AttributionError
 from attribution.stored import fetch_index, get_index_file, put_index
-from openledger.content import ContentCorrupt, ContentMissing, ContentStore, ContentTooLarge
-from openledger.manifest import to_json
+from openledger.content.store import ContentCorrupt, ContentMissing, ContentStore, ContentTooLarge
+from openledger.data.manifest import to_json
 
 ROOT = b"\x05" * 32
 

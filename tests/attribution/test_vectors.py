@@ -18,7 +18,7 @@ from attribution.explanation.explanation import verify_integers
 from attribution.explanation.parts import ChainFacts, LayerFacts
 from attribution.lga.codes import decode as decode_codes
 from attribution.payout.inheritance import Layer, ParentPart
-from openledger.manifest import Manifest
+from openledger.data.manifest import Manifest
 from tests.golden import files
 
 Case = dict[str, Any]

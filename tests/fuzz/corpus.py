@@ -11,9 +11,9 @@ from abci_app.modules.datanets.queries import VersionQuery
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.codec import encode
 from abci_app.state.store import Store
+from openledger.client.light_client import LightClient
+from openledger.client.rpc_calls import Call
 from openledger.light.anchors import GenesisAnchor
-from openledger.light_client import LightClient
-from openledger.rpc_calls import Call
 from tests.fuzz.by_type import Known
 from tests.fuzz.mutation import Tree, unpack
 from tests.kit.modules.drafts import digest

@@ -12,9 +12,9 @@ from abci_app.chain.genesis import GenesisError, GenesisState
 from abci_app.module import BlockContext
 from abci_app.state.overlay import Overlay
 from abci_app.state.views import EmptyView
-from openledger.bundle import _encode, _JsonBundle, verify_bundle
 from openledger.errors import OpenLedgerError
 from openledger.light.anchors import parse_genesis
+from openledger.light.bundle import _encode, _JsonBundle, verify_bundle
 from openledger.light.parse import parse_commit_answer, parse_header_answer, parse_validators_answer
 from tests.fuzz.corpus import Corpus
 from tests.fuzz.mutation import Tree, damage_bytes, damage_tree

@@ -35,7 +35,7 @@ from attribution.payout.shares import (
     largest_remainder,
     payout_shares,
 )
-from openledger.manifest import to_json
+from openledger.data.manifest import to_json
 from tests.golden import copies
 from tests.kit.attribution.small_index import committed, key, small_index
 

@@ -17,11 +17,11 @@ import pytest
 from abci_app.chain.genesis import GenesisState
 from abci_app.modules.bank import AccountQuery
 from node.devnet import Devnet
+from openledger.client.light_client import AsyncLightClient, LightClient
+from openledger.client.trust_store import FileTrustStore
 from openledger.exit_codes import ExitCode
 from openledger.light.anchors import GenesisAnchor, HashAnchor, parse_genesis
 from openledger.light.results import WitnessReport
-from openledger.light_client import AsyncLightClient, LightClient
-from openledger.trust_store import FileTrustStore
 
 pytestmark = pytest.mark.integration
 ADDRESS = bytes(range(32))

@@ -19,15 +19,15 @@ from abci_app.modules.models.lineage import CleanAnswer
 from abci_app.modules.models.records import CreateModel, EntryKind, RecordRuns, entry_id_of
 from node import cometbft
 from node.devnet import Devnet
-from openledger.async_client import AsyncClient
-from openledger.client import Client
+from openledger.client.async_client import AsyncClient
+from openledger.client.client import Client
+from openledger.client.light_client import LightClient
 from openledger.errors import NodeUnreachable, TransactionFailed
 from openledger.exit_codes import ExitCode
 from openledger.keys.signer import Signer
+from openledger.keys.wallet import Wallet
 from openledger.light.anchors import parse_genesis
 from openledger.light.results import Settings
-from openledger.light_client import LightClient
-from openledger.wallet import Wallet
 from openledger_cli.main import main
 from tests.kit.modules import drafts
 

@@ -16,12 +16,12 @@ from abci_app.modules.models.records import Grade
 from abci_app.types import PPB
 from node import cometbft
 from node.devnet import Devnet
-from openledger.artefact import describe_artefact
-from openledger.client import Client
-from openledger.content import ContentStore
+from openledger.client.client import Client
+from openledger.content.artefact import describe_artefact
+from openledger.content.store import ContentStore
 from openledger.exit_codes import ExitCode
 from openledger.keys.signer import Signer
-from openledger.wallet import Wallet
+from openledger.keys.wallet import Wallet
 from openledger_cli.main import main
 from tests.kit.trainer.on_chain import fill_chain, publish_base
 from tests.kit.trainer.tiny import RECIPE

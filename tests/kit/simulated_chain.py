@@ -25,6 +25,7 @@ from abci_app.errors import Rejected
 from abci_app.state.codec import decode
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.views import RecordingView
+from openledger.client.rpc_calls import Call, RpcRejected
 from openledger.errors import OpenLedgerError
 from openledger.light.anchors import GenesisAnchor, parse_genesis
 from openledger.light.blocks import (
@@ -40,7 +41,6 @@ from openledger.light.blocks import (
 )
 from openledger.light.parse import KEY_TYPE, dump_commit, dump_header, dump_validators, format_time
 from openledger.light.wire import NANOSECONDS_PER_SECOND as SECOND
-from openledger.rpc_calls import Call, RpcRejected
 
 START_NS = 1_790_000_000 * SECOND
 EMPTY_BLOCK_ID = BlockID(b"", 0, b"")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from openledger.light_client import LightClient
+from openledger.client.light_client import LightClient
 from tests.kit.openledger.light_clients import light_client, thirty_blocks
 
 REPOSITORY = Path(__file__).parents[2]
@@ -64,9 +64,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 PROGRAMS = {
-    "the light client": "import openledger.light_client, openledger.light.session; code = 0",
+    "the light client": "import openledger.client.light_client, openledger.light.session; code = 0",
     "client, wallet and bundles": "import openledger; openledger.Client, openledger.AsyncClient, openledger.Wallet\n"
-    "import openledger.bundle, openledger.provenance; code = 0",
+    "import openledger.light.bundle, openledger.client.provenance; code = 0",
     "a lineage in words": "import openledger_cli.query.lineage, openledger_cli.query.lineage_tree\n"
     "import trainer.describe; code = 0",
     "every query and message": "from openledger_cli.main import build_parser\n"

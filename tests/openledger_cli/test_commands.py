@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from abci_app.chain.registry import MODULES, all_queries
-from openledger import client as client_module
+from openledger.client import client as client_module
+from openledger.client.rpc import RpcClient
 from openledger.exit_codes import MEANINGS, ExitCode
 from openledger.keys.key_file import Cost
 from openledger.keys.signer import Signer
-from openledger.rpc import RpcClient
-from openledger.wallet import Wallet
+from openledger.keys.wallet import Wallet
 from openledger_cli.main import GROUPS, build_parser, main, split_global_options
 from tests.kit.chain import Chain
 from tests.kit.openledger.fake_node import FakeNode

@@ -15,12 +15,12 @@ import pytest
 from abci_app.bech32 import encode_id
 from abci_app.modules.licences import RegisterTerms, terms_id_of
 from abci_app.modules.models.records import Entry
-from openledger import client as client_module
+from openledger.client import client as client_module
+from openledger.client.rpc import RpcClient
 from openledger.documents import to_document
 from openledger.exit_codes import ExitCode
 from openledger.keys.key_file import Cost
-from openledger.rpc import RpcClient
-from openledger.wallet import Wallet
+from openledger.keys.wallet import Wallet
 from openledger_cli.main import main
 from tests.kit.modules import drafts
 from tests.kit.modules.ledger import ALICE

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from openledger.content import ContentStore
+from openledger.content.store import ContentStore
 from trainer import base_model
 from trainer.base_model import BaseModelError, check_base_model, import_base_model
 from trainer.describe import describe

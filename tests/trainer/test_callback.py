@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from abci_app.types import PPB
-from openledger.artefact import describe_artefact
-from openledger.content import ContentStore
+from openledger.content.artefact import describe_artefact
+from openledger.content.store import ContentStore
+from openledger.data.manifest import get_manifest, to_json
 from openledger.errors import UsageError
-from openledger.manifest import get_manifest, to_json
 from tests.kit.trainer.tiny import sentence, tiny_model
 from trainer.callback import ARTEFACT_FOLDER, OpenLedgerCallback
 from trainer.describe import describe

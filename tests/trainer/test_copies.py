@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from openledger.content import ContentStore
-from openledger.manifest import get_manifest
+from openledger.content.store import ContentStore
+from openledger.data.manifest import get_manifest
 from tests.kit.trainer.tiny import RECIPE, put_rows, sentence, tiny_chain
 from trainer.dataset import ContributionRecord, DatanetVersion
 from trainer.describe import describe_input

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from openledger.rows import RowBatch
+from openledger.data.rows import RowBatch
 from trainer.corpus import documentation_rows, question_rows, split_among
 
 

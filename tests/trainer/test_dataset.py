@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from openledger.content import ContentMissing, ContentStore
+from openledger.content.store import ContentMissing, ContentStore
+from openledger.data.rows import RowBatch, TamperedRows, put_batch
 from openledger.errors import UsageError
-from openledger.rows import RowBatch, TamperedRows, put_batch
 from tests.kit.trainer.tiny import put_rows
 from trainer import dataset
 from trainer.dataset import ContributionRecord, DatanetVersion, Row, load_rows

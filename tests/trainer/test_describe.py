@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from abci_app.types import PPB
-from openledger.manifest import Manifest, to_json
+from openledger.data.manifest import Manifest, to_json
 from trainer.describe import describe, describe_input, loss, share
 from trainer.recipe import parse_recipe
 from trainer.steps import FilterStep, PreprocessStep

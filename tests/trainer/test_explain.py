@@ -15,9 +15,9 @@ from attribution.explanation.explanation import unchecked, verify_integers
 from attribution.lga import codes as code_form
 from attribution.lga.codes import Codes
 from attribution.lga.index.reader import Index
-from openledger.content import ContentStore
+from openledger.content.store import ContentStore
+from openledger.data.manifest import to_json
 from openledger.errors import NotVerified, UsageError
-from openledger.manifest import to_json
 from tests.kit.trainer.explained import LONG, PROMPT, World, explained_world, prose
 from tests.kit.trainer.tiny import RECIPE, sentence, tiny_chain
 from trainer.audit import MAX_CODE_DIFFERENCE

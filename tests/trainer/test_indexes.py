@@ -11,7 +11,7 @@ from attribution.explanation.evidence import IndexEvidence
 from attribution.lga import code_copies
 from attribution.lga.code_copies import OFF_PPB, CodeCopies
 from attribution.lga.index.reader import Index
-from openledger.content import ContentStore
+from openledger.content.store import ContentStore
 from tests.kit.trainer.tiny import RECIPE, WORDS, put_rows, tiny_model
 from trainer.dataset import ContributionRecord, DatanetVersion
 from trainer.indexes import BuiltIndexes, build_indexes

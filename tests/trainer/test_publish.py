@@ -29,13 +29,13 @@ from abci_app.modules.models.records import (
 )
 from abci_app.state.codec import decode, encode
 from abci_app.types import PPB
-from openledger.client import Client
-from openledger.content import ContentStore
-from openledger.core import SigningParty
+from openledger.client.client import Client
+from openledger.client.core import SigningParty
+from openledger.client.results import Answer
+from openledger.content.store import ContentStore
+from openledger.data.manifest import Manifest
 from openledger.errors import NotVerified, QueryFailed, TransactionFailed, UsageError
 from openledger.keys.signer import Signer
-from openledger.manifest import Manifest
-from openledger.results import Answer
 from tests.kit.chain import Chain
 from tests.kit.modules.drafts import FREE
 from tests.kit.openledger.fake_node import FakeNode

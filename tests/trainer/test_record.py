@@ -7,9 +7,9 @@ import pytest
 
 from abci_app.hashing import list_root
 from abci_app.types import PPB
-from openledger.content import ContentStore
+from openledger.content.store import ContentStore
+from openledger.data.manifest import ManifestError, get_manifest
 from openledger.errors import UsageError
-from openledger.manifest import ManifestError, get_manifest
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model
 from trainer.describe import describe
 from trainer.record import (

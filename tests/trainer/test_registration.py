@@ -26,8 +26,8 @@ from attribution.explanation.evidence import LeafList
 from attribution.explanation.explanation import leaves_of
 from attribution.lga.code_clusters import find_copies
 from attribution.lga.code_copies import DEFAULT_COSINE_PPB, OFF_PPB, CodeCopies
+from openledger.data.rows import RowCommitment
 from openledger.errors import NotVerified
-from openledger.rows import RowCommitment
 from tests.kit.attribution.explained import FIRST as FIRST_ENTRY
 from tests.kit.attribution.explained import SECOND as SECOND_ENTRY
 from tests.kit.attribution.explained import Story, tell

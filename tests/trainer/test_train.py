@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from openledger.artefact import describe_artefact
-from openledger.manifest import Manifest, get_manifest, verify_part
-from openledger.rows import TamperedRows
+from openledger.content.artefact import describe_artefact
+from openledger.data.manifest import Manifest, get_manifest, verify_part
+from openledger.data.rows import TamperedRows
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
 from trainer.describe import describe
 from trainer.partition import data_order_root

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from abci_app.types import PPB
+from openledger.data.manifest import Manifest, put_manifest, to_json
 from openledger.errors import NotVerified, UsageError
-from openledger.manifest import Manifest, put_manifest, to_json
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
 from trainer.partition import data_order_root
 from trainer.record import EntryRecord, RunRecord

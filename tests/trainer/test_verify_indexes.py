@@ -11,9 +11,9 @@ import pytest
 from attribution.entry import EntryCommitment
 from attribution.lga.index.reader import Index
 from attribution.stored import put_index
-from openledger.content import ContentMissing
+from openledger.content.store import ContentMissing
+from openledger.data.manifest import Manifest, get_manifest, put_manifest, to_json
 from openledger.errors import NotVerified
-from openledger.manifest import Manifest, get_manifest, put_manifest, to_json
 from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_model, tiny_recipe
 from trainer.indexes import BuiltIndexes, build_indexes
 from trainer.recipe import parse_recipe

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from abci_app.types import PPB
-from openledger.content import ContentCorrupt, ContentStore
+from openledger.content.store import ContentCorrupt, ContentStore
+from openledger.data.manifest import Manifest, get_manifest, put_manifest, to_json
 from openledger.errors import NotVerified, UsageError
-from openledger.manifest import Manifest, get_manifest, put_manifest, to_json
 from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_recipe
 from trainer.base_model import SOURCE_SHA256
 from trainer.partition import PartitionError

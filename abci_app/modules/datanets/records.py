@@ -32,7 +32,7 @@ MAX_REVIEWERS = 16
 MAX_ACCEPTED = 4_096
 # 1 PiB: all that a DataNet can accept adds up to 2^62, which the size of a version still holds.
 MAX_CONTRIBUTION_BYTES = 2**50
-# 64 buckets of 32 bits (openledger/rows.py); empty = none given.
+# 64 buckets of 32 bits (openledger/data/rows.py); empty = none given.
 MAX_SKETCH_BYTES = 256
 
 

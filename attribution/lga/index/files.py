@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from attribution.errors import AttributionError
-from openledger.files import replacing
-from openledger.manifest import ManifestError, to_json
+from openledger.content.files import replacing
+from openledger.data.manifest import ManifestError, to_json
 
 MAGIC = b"openledger-arrays/1\n"
 # 4,096 modules with two arrays and names of 200 bytes stay below.

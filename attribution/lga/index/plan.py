@@ -14,8 +14,8 @@ from attribution.lga.features import FeatureSettings
 from attribution.lga.parameters import MAX_CHECKPOINTS, MAX_EXAMPLES, PRECISIONS, check_range
 from attribution.lga.precision import Precision
 from attribution.loss import Tokens
-from openledger.artefact import tensor_digest
-from openledger.manifest import to_json
+from openledger.content.artefact import tensor_digest
+from openledger.data.manifest import to_json
 
 # The longest sequences of models in use.
 MAX_TOKENS = 2**20

@@ -44,7 +44,7 @@ from attribution.lga.index.files import read_whole
 from attribution.lga.index.map_files import read_feature_map
 from attribution.lga.parameters import IndexParameters
 from attribution.lga.precision import PRECISIONS, Precision
-from openledger.manifest import MAX_MANIFEST_BYTES, PartProof
+from openledger.data.manifest import MAX_MANIFEST_BYTES, PartProof
 
 COMMITMENT_FILE = "commitment.bin"
 LEAVES_FILE = "leaves.bin"

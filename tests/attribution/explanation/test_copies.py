@@ -29,7 +29,7 @@ from attribution.lga.code_copies import DEFAULT_COSINE_PPB
 from attribution.lga.codes import Codes, Int16Array
 from attribution.payout.inheritance import Layer
 from attribution.payout.shares import PayoutPolicy
-from openledger.manifest import to_json
+from openledger.data.manifest import to_json
 from tests.kit.attribution.small_index import SmallIndex, committed, key
 
 ENTRY = key(5)

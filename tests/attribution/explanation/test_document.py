@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from attribution.errors import AttributionError
 from attribution.explanation import document as module
 from attribution.explanation.document import Difference, decode, first_difference, from_base64, to_base64
-from openledger.manifest import to_json
+from openledger.data.manifest import to_json
 from tests.kit.attribution.explained import Story, tell
 
 

@@ -11,7 +11,7 @@ from attribution.errors import AttributionError
 from attribution.explanation.evidence import IndexEvidence, best_contributions, best_rows
 from attribution.lga.commitment import DATASET, OWNERS
 from attribution.lga.scores import exact_scores
-from openledger.manifest import Manifest
+from openledger.data.manifest import Manifest
 from tests.kit.attribution.small_index import committed, key, small_index
 
 INDEX = small_index()

@@ -21,7 +21,7 @@ from attribution.lga.codes import CODE_LIMIT, Codes
 from attribution.lga.scores import exact_scores, row_scores
 from attribution.payout.inheritance import Layer, ParentPart
 from attribution.payout.shares import ROW, PayoutPolicy, credits_of, payout_shares
-from openledger.manifest import to_json
+from openledger.data.manifest import to_json
 from tests.kit.attribution.explained import BY_OWNER, FIRST, POLICY, SECOND, Story, changed, query_of, tell
 from tests.kit.attribution.small_index import committed, key
 

@@ -21,7 +21,7 @@ from attribution.explanation.explanation import explain, verify_integers
 from attribution.lga.codes import Codes
 from attribution.lga.codes import decode as decode_codes
 from attribution.lga.commitment import IndexCommitment
-from openledger.manifest import Manifest, to_json
+from openledger.data.manifest import Manifest, to_json
 from tests.kit.attribution.explained import BY_OWNER, FIRST, POLICY, SECOND, Story, changed, inputs_of, query_of, tell
 from tests.kit.attribution.small_index import committed, key, small_index
 

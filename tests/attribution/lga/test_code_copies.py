@@ -21,7 +21,7 @@ from attribution.lga.code_copies import (
     threshold_ppb,
 )
 from attribution.lga.codes import MAX_CODES
-from openledger.manifest import MAX_PART_BYTES, to_json
+from openledger.data.manifest import MAX_PART_BYTES, to_json
 
 COPIES = CodeCopies(DEFAULT_COSINE_PPB, "compared", (3, 0, 4, 2, 1), ((1, 3), (2, 3), (4, 0)))
 

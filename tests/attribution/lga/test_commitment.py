@@ -11,7 +11,7 @@ from attribution.errors import AttributionError
 from attribution.lga.commitment import ItemProof, verify_leaf, verify_owner, verify_parameters
 from attribution.lga.index.reader import Index
 from attribution.lga.parameters import IndexParameters
-from openledger.manifest import to_json
+from openledger.data.manifest import to_json
 from tests.kit.attribution.building import build
 from tests.kit.attribution.small_index import committed, small_index
 

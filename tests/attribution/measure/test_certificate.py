@@ -13,7 +13,7 @@ import pytest
 from attribution.errors import AttributionError
 from attribution.measure.certificate import MAX_CERTIFICATE_BYTES, Certificate, certify, decode, difference
 from attribution.measure.measurement import quality
-from openledger.manifest import to_json
+from openledger.data.manifest import to_json
 from tests.kit.attribution.small_truth import OWNERS, PROTOCOL, AdditiveTask, effects, small_truth
 
 pytestmark = pytest.mark.ml

@@ -10,7 +10,7 @@ import pytest
 
 from attribution.errors import AttributionError
 from attribution.spans.commitment import MAX_ABOUT_BYTES, SpanCommitment, SpanParameters, SpanSettings
-from openledger.manifest import Manifest, to_json, verify_part
+from openledger.data.manifest import Manifest, to_json, verify_part
 
 PARAMETERS = SpanParameters(SpanSettings(vocabulary_size=100, tokenizer="ab" * 32), token_count=50, document_count=7)
 COMMITMENT = SpanCommitment(PARAMETERS, (b"t" * 32, b"s" * 32, b"u" * 32, b"d" * 32))

@@ -28,7 +28,7 @@ from attribution.payout.shares import OWNER, ROW, PayoutPolicy
 from attribution.spans.build import SpanDocument, build_span_index
 from attribution.spans.commitment import SpanSettings
 from attribution.spans.proof import prove_spans
-from openledger.manifest import to_json
+from openledger.data.manifest import to_json
 from tests.kit.attribution.small_index import SmallIndex, key, small_index
 
 BASE, FIRST, SECOND = key(1), key(2), key(3)

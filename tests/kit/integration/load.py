@@ -10,7 +10,7 @@ from abci_app.chain.genesis import GenesisState
 from abci_app.modules.bank import AccountQuery, Transfer
 from node import rpc
 from node.errors import NodeError
-from openledger.client import Client
+from openledger.client.client import Client
 from tests.kit.signing import Signer
 
 START_NOPEN = 10**12

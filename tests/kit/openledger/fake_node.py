@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 
 from abci_app.pb import abci_pb2 as pb
-from openledger.async_client import AsyncClient
-from openledger.client import Client
-from openledger.rpc import AsyncRpcClient, RpcClient
+from openledger.client.async_client import AsyncClient
+from openledger.client.client import Client
+from openledger.client.rpc import AsyncRpcClient, RpcClient
 from tests.kit.chain import Chain
 
 URL = "http://fake:26657"

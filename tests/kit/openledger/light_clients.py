@@ -6,11 +6,11 @@ from typing import Any
 
 from abci_app.accounts import ACCOUNTS, Account
 from abci_app.state.codec import encode
+from openledger.client.light_client import LightClient
+from openledger.client.trust_store import TrustStore
 from openledger.light.anchors import Anchor, HashAnchor
 from openledger.light.blocks import LightBlock
 from openledger.light.results import Settings
-from openledger.light_client import LightClient
-from openledger.trust_store import TrustStore
 from tests.kit.simulated_chain import SimulatedChain, SimulatedNode, digest, sign
 
 ALICE = digest("alice")

@@ -22,7 +22,7 @@ from abci_app.modules.models.records import (
     SupersedeEntry,
     entry_id_of,
 )
-from openledger.manifest import Manifest, to_json
+from openledger.data.manifest import Manifest, to_json
 from tests.kit.modules import drafts
 from tests.kit.modules.ledger import ALICE, BOB, CARL, DORA, EVE, Ledger
 from tests.kit.signing import Signer

@@ -11,7 +11,7 @@ import pytest
 from abci_app.bech32 import encode_id
 from abci_app.modules.models.records import Admission, InheritanceSchedule, Run, StoredEntry, entry_id_of
 from abci_app.types import PPB
-from openledger.content import ContentStore
+from openledger.content.store import ContentStore
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import RECIPE, WORDS, TinyChain, sentence, tiny_chain
 from trainer.dataset import ContributionRecord, DatanetVersion

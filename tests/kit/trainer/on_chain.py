@@ -11,11 +11,11 @@ from abci_app.modules.datanets.records import (
     contribution_id_of,
 )
 from abci_app.modules.licences import RegisterTerms, terms_id_of
-from openledger.artefact import describe_artefact
-from openledger.client import Client
-from openledger.content import ContentStore
+from openledger.client.client import Client
+from openledger.content.artefact import describe_artefact
+from openledger.content.store import ContentStore
+from openledger.data.rows import RowCommitment
 from openledger.keys.signer import Signer
-from openledger.rows import RowCommitment
 from tests.kit.modules.drafts import FREE, contribution_of
 from tests.kit.trainer.tiny import QUESTIONS, fact_batches, put_rows, tiny_model
 from trainer.publish import ClientLedger, Published

@@ -7,9 +7,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from openledger.artefact import describe_artefact, put_artefact
-from openledger.content import ContentStore
-from openledger.rows import RowBatch, RowCommitment, put_batch
+from openledger.content.artefact import describe_artefact, put_artefact
+from openledger.content.store import ContentStore
+from openledger.data.rows import RowBatch, RowCommitment, put_batch
 from trainer.dataset import ContributionRecord, DatanetVersion
 from trainer.environment import prepare
 from trainer.recipe import Recipe, parse_recipe

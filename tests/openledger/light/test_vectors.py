@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from openledger.bundle import verify_bundle
+from openledger.client.light_client import LightClient
 from openledger.light.anchors import parse_genesis
-from openledger.light_client import LightClient
+from openledger.light.bundle import verify_bundle
 from tests.kit.simulated_chain import SimulatedChain, SimulatedNode
 
 PATH = Path(__file__).parents[2] / "vectors" / "light.json"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from openledger.content import ContentCorrupt, ContentStore
-from openledger.rows import RowBatch, TamperedRows, changed_row, load_batch, put_batch
+from openledger.content.store import ContentCorrupt, ContentStore
+from openledger.data.rows import RowBatch, TamperedRows, changed_row, load_batch, put_batch
 from openledger_cli.demo.tampering import flip, turn_around_a_row
 
 

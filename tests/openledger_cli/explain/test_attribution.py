@@ -8,7 +8,7 @@ import pytest
 from abci_app.module import Message
 from abci_app.modules.models.records import EvaluationDraft, RecordEvaluations
 from attribution.measure.certificate import decode
-from openledger.content import ContentStore
+from openledger.content.store import ContentStore
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
 from tests.kit.openledger.fake_ledger import use_recorded_runs

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from openledger.client.light_client import LightClient
+from openledger.client.trust_store import FileTrustStore
 from openledger.exit_codes import ExitCode
-from openledger.light_client import LightClient
-from openledger.trust_store import FileTrustStore
 from openledger_cli.main import main
 from tests.kit.simulated_chain import SimulatedChain, SimulatedNode
 

@@ -12,13 +12,13 @@ import pytest
 
 from abci_app.bech32 import encode_id
 from abci_app.modules.licences import terms_id_of
-from openledger import client as client_module
-from openledger import light_client as light_client_module
-from openledger.content import ContentStore
+from openledger.client import client as client_module
+from openledger.client import light_client as light_client_module
+from openledger.client.rpc import RpcClient
+from openledger.content.store import ContentStore
+from openledger.data.manifest import put_manifest
 from openledger.exit_codes import ExitCode
-from openledger.manifest import put_manifest
-from openledger.rpc import RpcClient
-from openledger.wallet import Wallet
+from openledger.keys.wallet import Wallet
 from openledger_cli.main import main
 from openledger_cli.query.lineage import bundle_paths
 from tests.kit.modules.ledger import BOB, CARL
@@ -205,7 +205,7 @@ def test_only_all_pages_together_are_called_complete(
     run: Run, story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bounds = SimpleNamespace(MAX_PAGE=1, MAX_CONTRIBUTIONS_EACH=1)
-    monkeypatch.setattr("openledger.provenance.models_lineage", bounds)
+    monkeypatch.setattr("openledger.client.provenance.models_lineage", bounds)
     whole = run("query", "lineage", "tutor", "--bundle", str(tmp_path / "a.json"))
     assert "complete: 3 entries" in whole[1]
     assert "(from 5 pages)" in whole[1]
@@ -237,7 +237,7 @@ def test_only_all_pages_together_are_called_complete(
 
 
 def test_all_pages_of_an_impact(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openledger.provenance.models_impact", SimpleNamespace(MAX_PAGE=2))
+    monkeypatch.setattr("openledger.client.provenance.models_impact", SimpleNamespace(MAX_PAGE=2))
     assert run("query", "impact", "reference@1", "--bundle", str(tmp_path / "i.json"))[0] == 0
     pages = [str(tmp_path / name) for name in ("i.json", "i.2.json")]
     what = "what was made from DataNet reference, version 1"

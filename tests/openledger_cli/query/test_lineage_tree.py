@@ -7,8 +7,8 @@ from abci_app.bech32 import encode_id
 from abci_app.modules.datanets.queries import NumberedContribution
 from abci_app.modules.models.lineage import LineageEntry, LineagePage
 from abci_app.modules.models.records import Parent, entry_id_of
-from openledger.manifest import Manifest, to_json
-from openledger.provenance import lineage, lineage_question
+from openledger.client.provenance import lineage, lineage_question
+from openledger.data.manifest import Manifest, to_json
 from openledger_cli.lines import render
 from openledger_cli.query.lineage_tree import CONTRIBUTORS_SHOWN, MAX_DEPTH, Shown, counts, lineage_tree
 from tests.kit.openledger.fake_node import FakeNode

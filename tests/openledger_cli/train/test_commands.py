@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from openledger.artefact import describe_artefact
+from openledger.content.artefact import describe_artefact
+from openledger.data.manifest import Manifest, get_manifest, put_manifest, to_json
 from openledger.exit_codes import ExitCode
-from openledger.manifest import Manifest, get_manifest, put_manifest, to_json
 from openledger_cli.main import main
 from openledger_cli.train.commands import Bar
 from tests.kit.openledger.fake_ledger import FakeLedger, use_fake_ledger

@@ -28,7 +28,7 @@ from attribution.lga.features import codes_of
 from attribution.lga.index.map_files import write_scales
 from attribution.lga.index.reader import Index, rows_by_owner, sum_rows
 from attribution.lga.parameters import EXPONENT_LIMIT, MAX_CODES, MAX_EXAMPLES
-from openledger.manifest import Manifest, to_json
+from openledger.data.manifest import Manifest, to_json
 from tests.kit.attribution.building import ALL_CODES, COPY, build, examples
 
 pytestmark = pytest.mark.ml

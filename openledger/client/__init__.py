@@ -1,0 +1,1 @@
+"""Client of a node: RPC, sending, waiting, verified queries; synchronous and asynchronous over the same flows."""

@@ -1,0 +1,154 @@
+"""`AsyncClient`: the same as `Client` for asyncio.
+
+    async with AsyncClient("http://127.0.0.1:26657") as client:
+        sent = await client.send(signer, Transfer(recipient, 10**9))
+        committed = await client.wait(sent)
+
+Sends of one client take turns, so that sequences stay in order; everything else runs side by side.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+from abci_app.chain.simulation import Simulation
+from abci_app.module import Message
+from abci_app.modules.bank import AccountView
+from openledger.client import flows
+from openledger.client import rpc_calls as calls
+from openledger.client.client import DEFAULT_WAIT_SECONDS, answer_of, checked
+from openledger.client.core import Core, Party, SendOptions, SigningParty
+from openledger.client.driving import drive_async
+from openledger.client.flows import Batch, Flow, Pause
+from openledger.client.results import Answer, Committed, HistoryPage, Sent
+from openledger.client.rpc import AsyncRpcClient
+from openledger.client.transactions import Draft
+from openledger.errors import UsageError
+
+if TYPE_CHECKING:
+    from openledger.client.light_client import AsyncLightClient
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Builds, signs, sends, waits and queries."""
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:26657",
+        *,
+        chain_id: str = "",
+        light: "AsyncLightClient | None" = None,
+        rpc: AsyncRpcClient | None = None,
+    ) -> None:
+        """`chain_id`: refuse any other chain. `light`: who verifies queries; closed with this client."""
+        try:
+            self.rpc = rpc or AsyncRpcClient(url)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        self.light = light
+        self._core = Core(chain_id, url)
+        self._turn = asyncio.Lock()
+
+    async def prepare(self, party: Party, *messages: Message, **options: Unpack[SendOptions]) -> Draft:
+        """An unsigned transaction, ready for `.sign`, for a file, or for a dry run."""
+        async with self._turn:
+            return await self.run(self._core.prepare(party, messages, options))
+
+    async def send(
+        self,
+        signer: SigningParty | Sequence[SigningParty],
+        *messages: Message,
+        mode: str = "sync",
+        **options: Unpack[SendOptions],
+    ) -> Sent:
+        """Build, sign and hand over; raises `TransactionFailed` when it is refused."""
+        signers = list(signer) if isinstance(signer, Sequence) else [signer]
+        async with self._turn:
+            return await self.run(self._core.send(signers, messages, options, mode))
+
+    async def send_many(
+        self,
+        signer: SigningParty,
+        groups: Sequence[Sequence[Message]],
+        *,
+        mode: str = "sync",
+        timeout_seconds: float = 60.0,
+        **options: Unpack[SendOptions],
+    ) -> list[Sent]:
+        """One transaction a group of messages, pipelined; raises `flows.BatchFailed` at the first that is refused."""
+        async with self._turn:
+            flow = self._core.send_many(signer, groups, options, time.monotonic, timeout_seconds, mode)
+            return await self.run(flow)
+
+    async def broadcast(self, raw: bytes, *, mode: str = "sync") -> Sent:
+        """Hand over a transaction that is signed already."""
+        return await self.run(flows.broadcast(raw, mode))
+
+    async def wait(self, sent: Sent, timeout_seconds: float = DEFAULT_WAIT_SECONDS, *, check: bool = True) -> Committed:
+        """Until committed; with `check`, a transaction that failed in its block raises `TransactionFailed`."""
+        return checked(await self.run(flows.wait(sent, time.monotonic, timeout_seconds)), check)
+
+    async def wait_all(
+        self, sent: Sequence[Sent], timeout_seconds: float = DEFAULT_WAIT_SECONDS, *, check: bool = True
+    ) -> list[Committed]:
+        """The same for many, with few requests."""
+        found = await self.run(flows.wait_all(sent, time.monotonic, timeout_seconds))
+        return [checked(one, check) for one in found]
+
+    async def simulate(self, party: Party, *messages: Message, **options: Unpack[SendOptions]) -> Simulation:
+        """What the messages would do now: code, fee, effects. Needs no signature."""
+        async with self._turn:
+            return await self.run(self._core.rehearse(party, messages, options))
+
+    async def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
+        """A module's query; verified by the light client unless `prove` is false."""
+        if not prove:
+            value, found_height = await self.run(flows.query(module, name, args, height))
+            return Answer(value, found_height, verified=False, note="the node's word, not verified")
+        if self.light is None:
+            raise UsageError("no light client to verify the answer: pass light=AsyncLightClient(...), or prove=False")
+        return answer_of(await self.light.query(module, name, args, height))
+
+    async def account(self, address: bytes) -> AccountView:
+        """Balance, sequence and stored policy on the node's word."""
+        return await self.run(flows.account(address))
+
+    async def history(self, address: bytes, page: int = 1, per_page: int = 30) -> HistoryPage:
+        """An account's transactions from the node's index, newest first (not proven)."""
+        return await self.run(flows.history(address, page, per_page))
+
+    async def transaction(self, transaction_hash: str) -> Committed:
+        """A committed transaction by CometBFT's hash."""
+        return await self.run(flows.transaction(transaction_hash))
+
+    async def status(self) -> calls.Status:
+        """Who the node is and how far it is."""
+        return await self.run(flows.status())
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Drive a flow to its end."""
+        return await drive_async(flow, self._perform, calls.RpcError)
+
+    async def _perform(self, step: flows.Step) -> Any:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        return await (self.rpc.send_batch(step.calls) if isinstance(step, Batch) else self.rpc.send(step))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.rpc.close()
+        if self.light is not None:
+            await self.light.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

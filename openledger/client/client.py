@@ -1,0 +1,217 @@
+"""`Client`: one chain through one node, without asyncio.
+
+    with Client("http://127.0.0.1:26657") as client:
+        sent = client.send(wallet.signer("alice", passphrase), Transfer(recipient, 10**9))
+        print(sent.wait().height)
+        print(client.query("bank", "account", AccountQuery(recipient)).value)   # verified by the light client
+
+Reads that build a transaction (sequence, policy, fees) are the node's word: the chain checks them again. `query` is
+verified unless `prove=False`. One client may be used by several threads; sends take turns.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+from abci_app.chain.simulation import Simulation
+from abci_app.module import Message
+from abci_app.modules.bank import AccountView
+from openledger.client import flows
+from openledger.client import rpc_calls as calls
+from openledger.client.core import Core, Party, SendOptions, SigningParty
+from openledger.client.driving import drive
+from openledger.client.flows import Batch, Flow, Pause
+from openledger.client.results import Answer, Committed, HistoryPage, Sent
+from openledger.client.rpc import RpcClient
+from openledger.client.transactions import Draft
+from openledger.errors import TransactionFailed, UsageError
+
+if TYPE_CHECKING:
+    from openledger.client.light_client import LightClient
+    from openledger.light.results import Verified
+
+T = TypeVar("T")
+DEFAULT_WAIT_SECONDS = 30.0
+
+
+class PendingTransaction:
+    """A transaction on its way; `wait` returns when it is in a block."""
+
+    def __init__(self, client: "Client", sent: Sent) -> None:
+        self._client = client
+        self.sent = sent
+
+    def wait(self, timeout_seconds: float = DEFAULT_WAIT_SECONDS, *, check: bool = True) -> Committed:
+        """Block until committed; with `check`, a transaction that failed in its block raises `TransactionFailed`."""
+        return checked(self._client.wait(self.sent, timeout_seconds), check)
+
+
+class Client:
+    """Builds, signs, sends, waits and queries."""
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:26657",
+        *,
+        chain_id: str = "",
+        light: "LightClient | None" = None,
+        rpc: RpcClient | None = None,
+    ) -> None:
+        """`chain_id`: refuse any other chain. `light`: who verifies queries; closed with this client."""
+        self.rpc = rpc or _rpc(url)
+        self.light = light
+        self._core = Core(chain_id, url)
+        self._turn = threading.Lock()
+        self._light_turn = threading.Lock()
+
+    # --- Transactions
+
+    def prepare(self, party: Party, *messages: Message, **options: Unpack[SendOptions]) -> Draft:
+        """An unsigned transaction, ready for `.sign`, for a file, or for a dry run."""
+        with self._turn:
+            return self.run(self._core.prepare(party, messages, options))
+
+    def send(
+        self,
+        signer: SigningParty | Sequence[SigningParty],
+        *messages: Message,
+        mode: str = "sync",
+        **options: Unpack[SendOptions],
+    ) -> PendingTransaction:
+        """Build, sign and hand over. Several signers share one account, or the second is the sponsor.
+
+        Mode "sync" waits for the node's check, "async" does not. Raises `TransactionFailed` when it is refused.
+        """
+        signers = list(signer) if isinstance(signer, Sequence) else [signer]
+        with self._turn:
+            return PendingTransaction(self, self.run(self._core.send(signers, messages, options, mode)))
+
+    def send_many(
+        self,
+        signer: SigningParty,
+        groups: Sequence[Sequence[Message]],
+        *,
+        mode: str = "sync",
+        timeout_seconds: float = 60.0,
+        **options: Unpack[SendOptions],
+    ) -> list[Sent]:
+        """One transaction a group of messages, pipelined; raises `flows.BatchFailed` at the first that is refused."""
+        with self._turn:
+            flow = self._core.send_many(signer, groups, options, time.monotonic, timeout_seconds, mode)
+            return self.run(flow)
+
+    def broadcast(self, raw: bytes, *, mode: str = "sync") -> PendingTransaction:
+        """Hand over a transaction that is signed already."""
+        return PendingTransaction(self, self.run(flows.broadcast(raw, mode)))
+
+    def wait(self, sent: Sent, timeout_seconds: float = DEFAULT_WAIT_SECONDS) -> Committed:
+        """Block until a transaction is in a block, whatever its code."""
+        return self.run(flows.wait(sent, time.monotonic, timeout_seconds))
+
+    def wait_all(
+        self, sent: Sequence[Sent], timeout_seconds: float = DEFAULT_WAIT_SECONDS, *, check: bool = True
+    ) -> list[Committed]:
+        """The same for many, with few requests."""
+        return [checked(one, check) for one in self.run(flows.wait_all(sent, time.monotonic, timeout_seconds))]
+
+    def simulate(self, party: Party, *messages: Message, **options: Unpack[SendOptions]) -> Simulation:
+        """What the messages would do now: code, fee, effects. Needs no signature."""
+        with self._turn:
+            return self.run(self._core.rehearse(party, messages, options))
+
+    def simulate_draft(self, draft: Draft) -> Simulation:
+        """Dry run of a draft, signed or not."""
+        return self.run(flows.simulate(draft.unsigned_envelope()))
+
+    # --- Queries
+
+    def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
+        """A module's query; verified by the light client unless `prove` is false.
+
+        Raises `QueryFailed`, `NotVerified`, and the other errors of `openledger.light.errors`.
+        """
+        if not prove:
+            value, found_height = self.run(flows.query(module, name, args, height))
+            return Answer(value, found_height, verified=False, note="the node's word, not verified")
+        if self.light is None:
+            raise UsageError("no light client to verify the answer: pass light=LightClient(...), or prove=False")
+        with self._light_turn:
+            return answer_of(self.light.query(module, name, args, height))
+
+    def account(self, address: bytes) -> AccountView:
+        """Balance, sequence and stored policy on the node's word; `query` has the verified form."""
+        return self.run(flows.account(address))
+
+    def history(self, address: bytes, page: int = 1, per_page: int = 30) -> HistoryPage:
+        """An account's transactions from the node's index, newest first (not proven)."""
+        return self.run(flows.history(address, page, per_page))
+
+    def transaction(self, transaction_hash: str) -> Committed:
+        """A committed transaction by CometBFT's hash."""
+        return self.run(flows.transaction(transaction_hash))
+
+    def status(self) -> calls.Status:
+        """Who the node is and how far it is."""
+        return self.run(flows.status())
+
+    @property
+    def chain_id(self) -> str:
+        """The chain's id (asks the node once)."""
+        return self.run(self._core.ensure_chain())
+
+    # --- Inside
+
+    def run(self, flow: Flow[T]) -> T:
+        """Drive a flow to its end."""
+        return drive(flow, self._perform, calls.RpcError)
+
+    def _perform(self, step: flows.Step) -> Any:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            return None
+        return self.rpc.send_batch(step.calls) if isinstance(step, Batch) else self.rpc.send(step)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.rpc.close()
+        if self.light is not None:
+            self.light.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _rpc(url: str) -> RpcClient:
+    try:
+        return RpcClient(url)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def checked(committed: Committed, check: bool) -> Committed:
+    """Raise `TransactionFailed` for a transaction that failed in its block."""
+    if check and committed.code:
+        raise TransactionFailed(committed.code, committed.codespace, committed.log, committed.height)
+    return committed
+
+
+def answer_of(verified: "Verified[Any]") -> Answer[Any]:
+    """A verified answer in the SDK's form, with how it was verified in words."""
+    from openledger.light.parse import format_time
+
+    agreed = [report.name for report in verified.witnesses if report.verdict == "agrees"]
+    witnesses = f"confirmed by {', '.join(agreed)}" if agreed else "no witness asked"
+    stale = f", STALE: height {verified.latest_height} is verified already" if verified.stale else ""
+    header = f"header {verified.header.height} of {format_time(verified.header.time_ns)} signed by its validators"
+    note = (
+        f"verified: state after block {verified.height} of {verified.chain_id}, {header}, "
+        f"trusted from {verified.anchor}, {witnesses}, {verified.age_seconds} s old{stale}"
+    )
+    return Answer(verified.value, verified.height, verified=True, note=note, evidence=verified)

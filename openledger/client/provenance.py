@@ -1,0 +1,273 @@
+"""The questions about provenance with all their pages: what was this made from, and what was made from that?
+
+    found = lineage(client, lineage_question("my-model"))
+    found.complete, found.value.entries, found.value.datanets, found.height
+
+A page never tells the whole. These functions follow the pages at the height of the first one and put them together;
+`complete` is true only for the whole. Each page keeps its answer with its evidence, so each can become a bundle.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import structs
+
+from abci_app.bech32 import decode_id
+from abci_app.errors import Code
+from abci_app.modules.datanets.queries import VersionQuery
+from abci_app.modules.datanets.records import MAX_ACCEPTED
+from abci_app.modules.models import impact as models_impact
+from abci_app.modules.models import lineage as models_lineage
+from abci_app.modules.models.impact import ImpactPage, ImpactQuery
+from abci_app.modules.models.lineage import LineageDatanet, LineagePage, LineageQuery
+from openledger.client.driving import drive, drive_async
+from openledger.client.results import Answer
+from openledger.errors import NodeFailure, QueryFailed, UsageError
+
+T = TypeVar("T")
+# Module, query, arguments, height.
+_Ask = tuple[str, str, Any, int]
+# Yields what to ask, receives the answer. A refusal is thrown in at the yield.
+_Pages = Generator[_Ask, Answer[Any], T]
+# A lineage that is too large for one answer is asked for in smaller pages.
+_SMALLER = 4
+_SMALLEST_PAGE = 16
+# 4,096 entries a page: far beyond any chain of today, and an end to what a lying node can make us ask.
+MAX_PAGES = 4_096
+_ID_BYTES = 32
+
+
+class Asks(Protocol):
+    """What is needed of a client."""
+
+    def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
+        """A module's query."""
+
+
+class AsksAsync(Protocol):
+    """The same for asyncio."""
+
+    async def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
+        """A module's query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole(Generic[T]):
+    """All pages of one question, put together; `answers` are the pages as they were answered, all of one height."""
+
+    value: T
+    answers: tuple[Answer[Any], ...]
+    complete: bool
+
+    @property
+    def height(self) -> int:
+        """Height whose state all pages speak of."""
+        return self.answers[0].height
+
+
+def lineage_question(reference: str, version: int = 0, contributions_each: int = -1) -> LineageQuery:
+    """What to ask for an entry (`olrun1...` or 64 hex digits) or a model (`name` or `name@version`).
+
+    Version 0 is the latest. Raises `UsageError`.
+    """
+    name, version = split_version(reference, version)
+    entry_id = entry_id_of_text(name)
+    if entry_id and version:
+        raise UsageError(f"{reference!r} is an entry, so it needs no version: leave it out")
+    each = models_lineage.MAX_CONTRIBUTIONS_EACH if contributions_each < 0 else contributions_each
+    return LineageQuery(entry_id, "" if entry_id else name, version, (), models_lineage.MAX_PAGE, each)
+
+
+def impact_question(reference: str, version: int = 0, *, direct_only: bool = False) -> ImpactQuery:
+    """What to ask for a DataNet: id, `name`, or `name@version`; version 0 is any. Raises `UsageError`."""
+    name, version = split_version(reference, version)
+    datanet_id = id_of_text("oldata", name)
+    return ImpactQuery(datanet_id, "" if datanet_id else name, version, int(direct_only), 0, (), models_impact.MAX_PAGE)
+
+
+def split_version(reference: str, version: int = 0) -> tuple[str, int]:
+    """`name@3` as name and version; a version given apart must not contradict. Raises `UsageError`."""
+    name, at, text = reference.rpartition("@")
+    if not at:
+        return reference, version
+    if not name or not text.isdecimal() or not 0 < int(text) < 2**32:
+        raise UsageError(f"{reference!r}: write NAME or NAME@VERSION, for example {name or 'my-model'}@3")
+    if version not in (0, int(text)):
+        raise UsageError(f"{reference!r} and version {version} contradict each other: give one of them")
+    return name, int(text)
+
+
+def entry_id_of_text(text: str) -> bytes:
+    """Entry id in a text, or empty when it is a name."""
+    return id_of_text("olrun", text)
+
+
+def id_of_text(prefix: str, text: str) -> bytes:
+    """32 bytes from `<prefix>1...` or 64 hex digits; empty when the text is a name. Raises `IdError`."""
+    if text.lower().startswith(f"{prefix}1"):
+        return decode_id(text, prefix)[1]
+    if len(text) == 2 * _ID_BYTES and set(text.lower()) <= set("0123456789abcdef"):
+        return bytes.fromhex(text)
+    return b""
+
+
+# --- Lineage
+
+
+def lineage(
+    client: Asks, question: LineageQuery, *, height: int = 0, prove: bool = True, every_contribution: bool = True
+) -> Whole[LineagePage]:
+    """Everything that an entry was made from: all its ancestors, their DataNet versions and those's contributions.
+
+    Without `every_contribution`, those beyond `question.contributions_each` of a version are left out; the DataNet's
+    `next_number` says so, and the answer is not complete.
+    """
+    return _drive(client, _lineage_pages(question, height, every_contribution), prove)
+
+
+async def lineage_async(
+    client: AsksAsync, question: LineageQuery, *, height: int = 0, prove: bool = True, every_contribution: bool = True
+) -> Whole[LineagePage]:
+    """As `lineage`, for asyncio."""
+    return await _drive_async(client, _lineage_pages(question, height, every_contribution), prove)
+
+
+def _lineage_pages(question: LineageQuery, height: int, every_contribution: bool) -> _Pages[Whole[LineagePage]]:
+    answers: list[Answer[Any]] = []
+    while True:
+        _check_page_count(answers)
+        question, found = yield from _lineage_page(question, height)
+        answers.append(found)
+        height, page = found.height, found.value
+        if not page.frontier:
+            break
+        question = structs.replace(question, entry_id=b"", model_name="", model_version=0, frontier=page.frontier)
+    value = join_lineage([answer.value for answer in answers])
+    if every_contribution and question.contributions_each:
+        datanets = []
+        for datanet in value.datanets:
+            whole, further = yield from _all_contributions(datanet, height)
+            answers += further
+            datanets.append(whole)
+        value = structs.replace(value, datanets=tuple(datanets))
+    complete = all(len(item.contributions) == item.record.contribution_count for item in value.datanets)
+    return Whole(value, tuple(answers), complete)
+
+
+def _lineage_page(question: LineageQuery, height: int) -> _Pages[tuple[LineageQuery, Answer[LineagePage]]]:
+    """A page, made smaller until it fits into an answer, and the question that fitted."""
+    while True:
+        try:
+            return question, (yield "models", "lineage", question, height)
+        except QueryFailed as failure:
+            if failure.code != Code.QUERY_TOO_LARGE or question.limit <= _SMALLEST_PAGE:
+                raise
+        limit = question.limit // _SMALLER
+        question = structs.replace(question, limit=limit, contributions_each=min(question.contributions_each, limit))
+
+
+def join_lineage(pages: Sequence[LineagePage]) -> LineagePage:
+    """Pages as one; raises `NodeFailure` when an entry comes twice or out of order (a page is not the next one)."""
+    first = pages[0]
+    entries = tuple([item for page in pages for item in page.entries])
+    numbers = [item.stored.admission.number for item in entries]
+    if any(later >= earlier for earlier, later in pairwise(numbers)):
+        raise NodeFailure("the pages of this lineage do not follow on each other: ask again")
+    return LineagePage(
+        first.entry_id,
+        entries,
+        _each_once(pages, lambda page: page.datanets, lambda item: (item.datanet_id, item.version)),
+        _each_once(pages, lambda page: page.models, lambda item: item.model_id),
+        _each_once(pages, lambda page: page.joined, lambda item: item.joined_terms_id),
+        _each_once(pages, lambda page: page.terms, lambda item: item.terms_id),
+        first.evaluations,
+        first.reproductions,
+        pages[-1].frontier,
+    )
+
+
+def _each_once(pages: Sequence[LineagePage], items: Callable[[Any], Any], key: Callable[[Any], Any]) -> Any:
+    """What pages refer to, each once, in key order."""
+    found = {key(item): item for page in pages for item in items(page)}
+    return tuple([found[name] for name in sorted(found)])
+
+
+def _all_contributions(datanet: LineageDatanet, height: int) -> _Pages[tuple[LineageDatanet, list[Answer[Any]]]]:
+    """The DataNet version with the contributions that did not fit, and the answers that they came in."""
+    answers: list[Answer[Any]] = []
+    contributions, after_number = list(datanet.contributions), datanet.next_number
+    while after_number:
+        _check_page_count(answers)
+        question = VersionQuery(datanet.datanet_id, "", datanet.version, after_number, MAX_ACCEPTED)
+        found = yield "datanets", "version", question, height
+        answers.append(found)
+        contributions += found.value.contributions
+        after_number = found.value.next_number
+    return structs.replace(datanet, contributions=tuple(contributions), next_number=0), answers
+
+
+# --- Impact
+
+
+def impact(client: Asks, question: ImpactQuery, *, height: int = 0, prove: bool = True) -> Whole[ImpactPage]:
+    """Everything that was made from a DataNet version."""
+    return _drive(client, _impact_pages(question, height), prove)
+
+
+async def impact_async(
+    client: AsksAsync, question: ImpactQuery, *, height: int = 0, prove: bool = True
+) -> Whole[ImpactPage]:
+    """As `impact`, for asyncio."""
+    return await _drive_async(client, _impact_pages(question, height), prove)
+
+
+def _impact_pages(question: ImpactQuery, height: int) -> _Pages[Whole[ImpactPage]]:
+    answers: list[Answer[Any]] = []
+    while True:
+        _check_page_count(answers)
+        found = yield "models", "impact", question, height
+        answers.append(found)
+        height, page = found.height, found.value
+        if not page.more:
+            break
+        question = structs.replace(
+            question,
+            datanet_id=page.datanet_id,
+            name="",
+            after_number=page.after_number,
+            frontier=page.frontier,
+        )
+    entries = tuple([item for answer in answers for item in answer.value.entries])
+    if any(later <= earlier for earlier, later in pairwise([item.number for item in entries])):
+        raise NodeFailure("the pages of this answer do not follow on each other: ask again")
+    return Whole(structs.replace(answers[-1].value, entries=entries), tuple(answers), complete=True)
+
+
+# --- Asking
+
+
+def _drive(client: Asks, pages: _Pages[T], prove: bool) -> T:
+    """Ask what a generator wants to know until it returns; a refusal is thrown into it."""
+
+    def perform(ask: _Ask) -> Answer[Any]:
+        module, name, args, height = ask
+        return client.query(module, name, args, height=height, prove=prove)
+
+    return drive(pages, perform, QueryFailed)
+
+
+async def _drive_async(client: AsksAsync, pages: _Pages[T], prove: bool) -> T:
+    """The same with an async client."""
+
+    async def perform(ask: _Ask) -> Answer[Any]:
+        module, name, args, height = ask
+        return await client.query(module, name, args, height=height, prove=prove)
+
+    return await drive_async(pages, perform, QueryFailed)
+
+
+def _check_page_count(answers: Sequence[object]) -> None:
+    if len(answers) >= MAX_PAGES:
+        raise NodeFailure(f"the answer has more than {MAX_PAGES} pages: ask for less at a time")

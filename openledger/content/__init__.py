@@ -1,0 +1,1 @@
+"""Content-addressed store, artefacts and files that are written whole."""

@@ -1,0 +1,235 @@
+"""Content store: bytes under the name of their own SHA-256, on a local folder or any fsspec file system.
+
+Layout below the root URL:
+
+    sha256/<64 hex>     the bytes whose SHA-256 is the name
+    manifest/<64 hex>   a manifest (`openledger.data.manifest`) whose named-parts root is the name
+
+A put is atomic (a reader sees all of an object or none of it) and does nothing when the object is already there.
+A get recomputes the digest and raises `ContentCorrupt` rather than hand out other bytes, so a store need not be
+trusted: whoever runs it can withhold content, not change it.
+"""
+
+import os
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from openledger.content.files import replacing
+from openledger.errors import OpenLedgerError
+from openledger.exit_codes import ExitCode
+
+# One object that is held in memory as a whole: manifests, recipes and row batches are far smaller.
+MAX_MEMORY_BYTES = 256 * 2**20
+# One object on disk: the weights of a large model, sharded files being separate objects.
+MAX_OBJECT_BYTES = 64 * 2**30
+CHUNK_BYTES = 2**20
+ENVIRONMENT_VARIABLE = "OPENLEDGER_CONTENT"
+
+
+class ContentError(OpenLedgerError):
+    """Content could not be stored or read; `digest` names which (32 bytes, empty when not known yet)."""
+
+    def __init__(self, text: str, digest: bytes = b"") -> None:
+        super().__init__(text)
+        self.digest = digest
+
+
+class ContentMissing(ContentError):
+    """The store does not have the object."""
+
+    exit_code = ExitCode.NOT_FOUND
+
+
+class ContentCorrupt(ContentError):
+    """The stored bytes do not hash to the name that they are stored under; `found` holds them when in memory."""
+
+    exit_code = ExitCode.NOT_VERIFIED
+
+    def __init__(self, text: str, digest: bytes, found: bytes = b"") -> None:
+        super().__init__(text, digest)
+        self.found = found
+
+
+class ContentTooLarge(ContentError):
+    """The object is larger than the limit of this read or write."""
+
+
+def default_url() -> str:
+    """Where content lies unless told otherwise: $OPENLEDGER_CONTENT, else a folder in the XDG data directory."""
+    configured = os.environ.get(ENVIRONMENT_VARIABLE)
+    if configured:
+        return configured
+    data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return str(Path(data_home) / "openledger" / "content")
+
+
+def file_digest(path: Path) -> bytes:
+    """SHA-256 of a file, read in chunks."""
+    hasher = sha256()
+    with path.open("rb") as source:
+        while chunk := source.read(CHUNK_BYTES):
+            hasher.update(chunk)
+    return hasher.digest()
+
+
+def _describe_corrupt(digest: bytes, actual: bytes, place: str, found: bytes = b"") -> ContentCorrupt:
+    return ContentCorrupt(
+        f"content {digest.hex()} at {place} has been changed: its bytes hash to {actual.hex()}; "
+        "delete it there and fetch it from another store",
+        digest,
+        found,
+    )
+
+
+class ContentStore:
+    """Reads and writes content-addressed objects below one root of one fsspec file system."""
+
+    def __init__(self, filesystem: Any, root: str) -> None:
+        self._filesystem = filesystem
+        self._root = root.rstrip("/")
+
+    @classmethod
+    def open(cls, url: str | Path | None = None) -> "ContentStore":
+        """Open a store by folder path or fsspec URL (`s3://bucket/prefix`, `memory://name`)."""
+        text = str(url) if url is not None else default_url()
+        try:
+            filesystem, root = fsspec.core.url_to_fs(text)
+        except (ImportError, ValueError) as error:
+            raise ContentError(
+                f"cannot open content store {text!r}: {error}; install the fsspec driver of that protocol "
+                f"or set {ENVIRONMENT_VARIABLE} to a local folder"
+            ) from error
+        return cls(filesystem, root)
+
+    # Bytes in memory
+
+    def put(self, data: bytes) -> bytes:
+        """Store bytes, return their SHA-256 (32 bytes)."""
+        if len(data) > MAX_MEMORY_BYTES:
+            raise ContentTooLarge(f"{len(data)} bytes exceed {MAX_MEMORY_BYTES}; use put_file for large content")
+        digest = sha256(data).digest()
+        self._write(self.path_of(digest), data)
+        return digest
+
+    def get(self, digest: bytes, max_bytes: int = MAX_MEMORY_BYTES) -> bytes:
+        """The bytes with this SHA-256. Raises `ContentMissing`, `ContentCorrupt` or `ContentTooLarge`."""
+        data = self._read(self.path_of(digest), digest, max_bytes)
+        actual = sha256(data).digest()
+        if actual != digest:
+            raise _describe_corrupt(digest, actual, self.path_of(digest), data)
+        return data
+
+    # Files, streamed
+
+    def put_file(self, path: Path) -> bytes:
+        """Store a file of any size in chunks, return its SHA-256. The file must not change meanwhile."""
+        size = path.stat().st_size
+        if size > MAX_OBJECT_BYTES:
+            raise ContentTooLarge(f"{path.name} has {size} bytes, more than {MAX_OBJECT_BYTES}")
+        digest = file_digest(path)
+        target = self.path_of(digest)
+        if self.has(digest) and self._filesystem.size(target) == size:
+            return digest
+        if isinstance(self._filesystem, LocalFileSystem):
+            with replacing(Path(target)) as sink, path.open("rb") as source:
+                copied = _copy_hashed(source, sink)
+                if copied != digest:
+                    raise ContentError(f"{path.name} changed while it was being stored; try again", digest)
+        else:
+            self._filesystem.makedirs(self._parent(target), exist_ok=True)
+            self._filesystem.put_file(str(path), target)
+        return digest
+
+    def get_file(self, digest: bytes, path: Path) -> None:
+        """Copy an object to a local file; the file appears only when all of it hashes to `digest`."""
+        source_path = self.path_of(digest)
+        with replacing(path) as sink:
+            try:
+                with self._filesystem.open(source_path, "rb") as source:
+                    actual = _copy_hashed(source, sink)
+            except FileNotFoundError:
+                raise self._missing(digest, source_path) from None
+            if actual != digest:
+                raise _describe_corrupt(digest, actual, source_path)
+
+    # Objects named by another root that a reader can recompute
+
+    def put_named(self, kind: str, root: bytes, data: bytes) -> None:
+        """Store bytes under `<kind>/<root>`, where `root` is a commitment that readers recompute from the bytes."""
+        if len(data) > MAX_MEMORY_BYTES:
+            raise ContentTooLarge(f"{len(data)} bytes exceed {MAX_MEMORY_BYTES}", root)
+        self._write(f"{self._root}/{kind}/{root.hex()}", data)
+
+    def get_named(
+        self, kind: str, root: bytes, recompute: Callable[[bytes], bytes], max_bytes: int = MAX_MEMORY_BYTES
+    ) -> bytes:
+        """Bytes under `<kind>/<root>`, checked by `recompute(bytes) == root`; `recompute` may raise `ValueError`."""
+        place = f"{self._root}/{kind}/{root.hex()}"
+        data = self._read(place, root, max_bytes)
+        try:
+            actual = recompute(data)
+        except ValueError as error:
+            raise ContentCorrupt(f"{kind} {root.hex()} at {place} cannot be read: {error}", root) from error
+        if actual != root:
+            raise _describe_corrupt(root, actual, place)
+        return data
+
+    def has(self, digest: bytes) -> bool:
+        """Whether an object of this name exists (its bytes are checked when they are read)."""
+        return bool(self._filesystem.exists(self.path_of(digest)))
+
+    def path_of(self, digest: bytes) -> str:
+        """Path of an object inside the file system."""
+        if len(digest) != sha256().digest_size:
+            raise ValueError(f"a content digest has 32 bytes, not {len(digest)}")
+        return f"{self._root}/sha256/{digest.hex()}"
+
+    def _read(self, place: str, digest: bytes, max_bytes: int) -> bytes:
+        try:
+            with self._filesystem.open(place, "rb") as source:
+                data = cast("bytes", source.read(max_bytes + 1))
+        except FileNotFoundError:
+            raise self._missing(digest, place) from None
+        if len(data) > max_bytes:
+            raise ContentTooLarge(f"content {digest.hex()} has more than {max_bytes} bytes", digest)
+        return data
+
+    def _write(self, place: str, data: bytes) -> None:
+        # Compared, not assumed: putting an object again repairs a damaged copy.
+        if self._filesystem.exists(place) and self._filesystem.cat_file(place) == data:
+            return
+        if isinstance(self._filesystem, LocalFileSystem):
+            with replacing(Path(place)) as sink:
+                sink.write(data)
+            return
+        self._filesystem.makedirs(self._parent(place), exist_ok=True)
+        self._filesystem.pipe_file(place, data)  # one call: object stores show the object when it is complete
+
+    def _missing(self, digest: bytes, place: str) -> ContentMissing:
+        return ContentMissing(
+            f"content {digest.hex()} is not in the store ({place}); point {ENVIRONMENT_VARIABLE} or --content to a "
+            "store that has it",
+            digest,
+        )
+
+    @staticmethod
+    def _parent(place: str) -> str:
+        return place.rsplit("/", 1)[0]
+
+
+def _copy_hashed(source: IO[bytes], sink: IO[bytes]) -> bytes:
+    """Copy in chunks up to `MAX_OBJECT_BYTES`, return the SHA-256 of what was copied."""
+    hasher = sha256()
+    copied_bytes = 0
+    while chunk := source.read(CHUNK_BYTES):
+        copied_bytes += len(chunk)
+        if copied_bytes > MAX_OBJECT_BYTES:
+            raise ContentTooLarge(f"content is larger than {MAX_OBJECT_BYTES} bytes")
+        hasher.update(chunk)
+        sink.write(chunk)
+    return hasher.digest()

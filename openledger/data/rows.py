@@ -1,0 +1,253 @@
+"""Rows of a contribution: salts, leaves, commitment, and the one file that carries a batch.
+
+A row is the UTF-8 of one JSON object exactly as stored. Its leaf hides it behind a random 16-byte salt, so that the
+list root on the chain proves a row to whoever has it and tells nothing about short rows to those who do not.
+
+Row batch file (one object of the content store):
+
+    openledger-rows/1 <row count>\\n
+    <salt, 32 hex> <leaf, 64 hex> <row JSON>\\n    one line a row, in order; a row holds no line feed
+
+The leaf could be computed from the rest of its line. It is there so that a changed row can be named: as long as the
+leaves of a file still hash to the root on the chain, the line whose row does not match its leaf is the changed one.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from abci_app.hashing import SALT_BYTES, list_root, row_leaf, sha256
+from abci_app.types import PPB
+from openledger.content.store import ContentCorrupt, ContentStore
+from openledger.errors import NotVerified, UsageError
+
+MAGIC = b"openledger-rows/1 "
+# A training example of the longest contexts in use; larger documents are split by whoever contributes them.
+MAX_ROW_BYTES = 64 * 2**10
+# A batch is one object in memory and one proof tree; larger collections are several contributions.
+MAX_ROWS = 65_536
+MAX_BATCH_BYTES = 64 * 2**20
+
+# Rows plus salts, leaves and the header line.
+MAX_FILE_BYTES = MAX_BATCH_BYTES + MAX_ROWS * 100 + 100
+
+SKETCH_BUCKETS = 64
+SKETCH_BYTES = SKETCH_BUCKETS * 4
+SHINGLE_TOKENS = 5
+_TOKEN = re.compile(r"\w+")
+_EMPTY_BUCKET = 2**32 - 1
+_LINE = re.compile(rb"([0-9a-f]{32}) ([0-9a-f]{64}) (.*)", re.DOTALL)
+
+
+class RowError(UsageError, ValueError):
+    """Rows cannot be committed or a batch file is malformed."""
+
+
+class TamperedRows(NotVerified):
+    """Stored rows contradict the chain's record; `contribution` and `row_index` (None: not one row) say which."""
+
+    def __init__(self, text: str, contribution: bytes, row_index: int | None) -> None:
+        super().__init__(text)
+        self.contribution = contribution
+        self.row_index = row_index
+
+
+@dataclass(frozen=True, slots=True)
+class RowCommitment:
+    """What the chain records about a batch: root, counts, digest of the batch file, similarity sketch."""
+
+    rows_root: bytes
+    row_count: int
+    byte_count: int
+    content_digest: bytes
+    sketch: bytes = b""
+
+
+@dataclass(frozen=True)
+class RowBatch:
+    """Rows with their salts, in order."""
+
+    rows: tuple[bytes, ...]
+    salts: tuple[bytes, ...] = field(repr=False)
+
+    @classmethod
+    def from_objects(cls, objects: Iterable[dict[str, str]], salts: Sequence[bytes] | None = None) -> "RowBatch":
+        """Serialise JSON objects (keys in their order, no spaces, non-ASCII as it is) and salt each row."""
+        rows = (
+            json.dumps(item, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() for item in objects
+        )
+        return cls.from_rows(rows, salts)
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[bytes], salts: Sequence[bytes] | None = None) -> "RowBatch":
+        """Check every row (`RowError` names it) and take fresh random salts unless some are given."""
+        checked = tuple(rows)
+        if not 0 < len(checked) <= MAX_ROWS:
+            raise RowError(
+                f"a batch holds 1 to {MAX_ROWS} rows, not {len(checked)}; split it into several contributions"
+            )
+        for index, row in enumerate(checked):
+            _check_row(index, row)
+        if sum(map(len, checked)) > MAX_BATCH_BYTES:
+            raise RowError(f"a batch holds at most {MAX_BATCH_BYTES} bytes; split it into several contributions")
+        chosen = tuple(salts) if salts is not None else tuple(secrets.token_bytes(SALT_BYTES) for _ in checked)
+        if len(chosen) != len(checked) or any(len(salt) != SALT_BYTES for salt in chosen):
+            raise RowError(f"{len(checked)} rows need as many salts of {SALT_BYTES} bytes")
+        return cls(checked, chosen)
+
+    @classmethod
+    def decode(cls, blob: bytes) -> "RowBatch":
+        """Parse a row batch file; raises `RowError` with the line that is wrong."""
+        if not blob.startswith(MAGIC) or not blob.endswith(b"\n"):
+            raise RowError("not a row batch file (no 'openledger-rows/1' header, or cut short)")
+        header, *lines = blob[:-1].split(b"\n")
+        if header != MAGIC + str(len(lines)).encode():
+            raise RowError(f"header {header[:40]!r} does not fit {len(lines)} rows")
+        if len(lines) > MAX_ROWS:
+            raise RowError(f"{len(lines)} rows, more than {MAX_ROWS}")
+        parsed = [_parse_line(index, line) for index, line in enumerate(lines)]
+        batch = cls.from_rows([row for _, _, row in parsed], [salt for salt, _, _ in parsed])
+        for index, (_, leaf, _) in enumerate(parsed):
+            if batch.leaves[index] != leaf:
+                raise RowError(f"row {index} does not hash to its leaf")
+        return batch
+
+    def encode(self) -> bytes:
+        """The row batch file."""
+        lines = [MAGIC + str(len(self.rows)).encode()]
+        for salt, leaf, row in zip(self.salts, self.leaves, self.rows, strict=True):
+            lines.append(f"{salt.hex()} {leaf.hex()} ".encode() + row)
+        return b"\n".join(lines) + b"\n"
+
+    @cached_property
+    def leaves(self) -> tuple[bytes, ...]:
+        """Salted leaf of every row, 32 bytes each."""
+        return tuple(row_leaf(salt, row) for salt, row in zip(self.salts, self.rows, strict=True))
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes of all rows, without salts and file format."""
+        return sum(map(len, self.rows))
+
+    def commitment(self) -> RowCommitment:
+        """What is registered on the chain for this batch."""
+        return RowCommitment(
+            list_root("rows", self.leaves),
+            len(self.rows),
+            self.byte_count,
+            sha256(self.encode()),
+            similarity_sketch(self.rows),
+        )
+
+
+def _check_row(index: int, row: bytes) -> None:
+    if len(row) > MAX_ROW_BYTES:
+        raise RowError(f"row {index} has {len(row)} bytes, more than {MAX_ROW_BYTES}; split the document")
+    if b"\n" in row:
+        raise RowError(f"row {index} contains a line feed; write its JSON on one line")
+    try:
+        value = json.loads(row.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RowError(f"row {index} is not JSON in UTF-8: {error}") from error
+    if not isinstance(value, dict):
+        raise RowError(f"row {index} is not a JSON object")
+
+
+def put_batch(store: ContentStore, batch: RowBatch) -> RowCommitment:
+    """Store a batch file, return what to register on the chain."""
+    commitment = batch.commitment()
+    store.put(batch.encode())
+    return commitment
+
+
+def load_batch(store: ContentStore, contribution: bytes, expected: RowCommitment) -> RowBatch:
+    """Fetch a batch and check it against the chain's record: file digest, root, counts.
+
+    Raises `TamperedRows` naming contribution and, when one row is to blame, its index; `ContentMissing` when absent.
+    """
+    name = f"contribution {contribution.hex()[:16]}…"
+    try:
+        blob = store.get(expected.content_digest, MAX_FILE_BYTES)
+    except ContentCorrupt as error:
+        index = changed_row(error.found, expected.rows_root)
+        where = "its file" if index is None else f"row {index}"
+        text = f"{name}: {where} was changed after it was registered; {error}"
+        raise TamperedRows(text, contribution, index) from error
+    try:
+        batch = RowBatch.decode(blob)
+    except RowError as error:
+        raise TamperedRows(f"{name}: registered file is no valid row batch: {error}", contribution, None) from error
+    root = list_root("rows", batch.leaves)
+    if (root, len(batch.rows), batch.byte_count) != (expected.rows_root, expected.row_count, expected.byte_count):
+        text = (
+            f"{name}: the file is not what the record says (registered {expected.row_count} rows, "
+            f"{expected.byte_count} bytes, root {expected.rows_root.hex()[:16]}…; in the file {len(batch.rows)} rows, "
+            f"{batch.byte_count} bytes, root {root.hex()[:16]}…)"
+        )
+        raise TamperedRows(text, contribution, None)
+    return batch
+
+
+def changed_row(blob: bytes, rows_root: bytes) -> int | None:
+    """Index of the first row of a damaged batch file that is not what its leaf says.
+
+    None when the damage cannot be pinned on a row: the leaves themselves no longer hash to `rows_root`.
+    """
+    lines = blob.removesuffix(b"\n").split(b"\n")[1 : MAX_ROWS + 1]
+    try:
+        parsed = [_parse_line(index, line) for index, line in enumerate(lines)]
+    except RowError:
+        return None
+    if list_root("rows", [leaf for _, leaf, _ in parsed]) != rows_root:
+        return None
+    return next((index for index, (salt, leaf, row) in enumerate(parsed) if row_leaf(salt, row) != leaf), None)
+
+
+def _parse_line(index: int, line: bytes) -> tuple[bytes, bytes, bytes]:
+    """(salt, leaf, row) of one line."""
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise RowError(f"row {index}: line is not '<salt, 32 hex> <leaf, 64 hex> <row>'")
+    salt_hex, leaf_hex, row = match.groups()
+    return bytes.fromhex(salt_hex.decode()), bytes.fromhex(leaf_hex.decode()), row
+
+
+def similarity_sketch(rows: Iterable[bytes]) -> bytes:
+    """MinHash sketch over token 5-grams (shorter rows: all their tokens), 64 big-endian 32-bit integers, 256 bytes.
+
+    Tokens are the runs of word characters of the row's text, in lower case. One-permutation hashing: a 5-gram's
+    SHA-256 gives bucket (first byte mod 64) and value (next 4 bytes), each bucket keeps its minimum, an empty one
+    holds 2^32 - 1. Equal text gives equal sketches on every machine; integers only.
+    """
+    minima = [_EMPTY_BUCKET] * SKETCH_BUCKETS
+    for row in rows:
+        tokens = _TOKEN.findall(" ".join(_strings(json.loads(row))).lower())
+        for start in range(max(1, len(tokens) - SHINGLE_TOKENS + 1) if tokens else 0):
+            digest = sha256(" ".join(tokens[start : start + SHINGLE_TOKENS]).encode())
+            bucket = digest[0] % SKETCH_BUCKETS
+            minima[bucket] = min(minima[bucket], int.from_bytes(digest[1:5], "big"))
+    return b"".join(value.to_bytes(4, "big") for value in minima)
+
+
+def sketch_similarity_ppb(left: bytes, right: bytes) -> int:
+    """Estimated overlap (Jaccard) of two sketches in parts per billion, over the buckets that either one fills."""
+    if len(left) != SKETCH_BYTES or len(right) != SKETCH_BYTES:
+        raise ValueError(f"a sketch has {SKETCH_BYTES} bytes")
+    pairs = [(left[at : at + 4], right[at : at + 4]) for at in range(0, SKETCH_BYTES, 4)]
+    filled = [pair for pair in pairs if pair != (b"\xff" * 4, b"\xff" * 4)]
+    return PPB * sum(one == other for one, other in filled) // len(filled) if filled else 0
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Every string of a JSON value, keys left out, in order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
