@@ -52,7 +52,7 @@ def test_the_history_has_something_of_everything(history: History, expected: lis
 # The attributes of an event in the order of a set.
 PLANTED_FAULT = """
 import sys
-from abci_app import block
+from abci_app.chain import block
 from tests.determinism.history import main
 
 def unordered(event, plain=block.encode_event):

@@ -24,7 +24,9 @@ sys.meta_path.insert(0, Refuse())
 loaded = {{"torch", "plyvel"}} & set(sys.modules)
 sys.exit(f"{{sorted(loaded)}} were loaded" if loaded else code)
 """
-_OURS = frozenset({"abci_app", "attribution", "benchmarks", "node", "openledger", "serving", "tests", "trainer"})
+_OURS = frozenset(
+    {"abci_app", "attribution", "benchmarks", "node", "openledger", "openledger_cli", "serving", "tests", "trainer"}
+)
 
 
 def _missing() -> list[str]:

@@ -19,352 +19,69 @@ reviewers, stakes and appeals come with the review economy.
 Invariants: listings, duplicates and names point at their records and back; counts, terms and roots recompute.
 """
 
-from collections.abc import Iterator
-
-from msgspec import structs
-
-from abci_app.bech32 import encode_id
-from abci_app.errors import InvariantBroken, Rejected
-from abci_app.hashing import list_root
-from abci_app.module import Context, Module
-from abci_app.modules import licences
-from abci_app.modules.datanets import queries as datanets_queries
+from abci_app.module import Module
+from abci_app.modules.datanets.handlers import (
+    execute_contribute,
+    execute_create_datanet,
+    execute_create_version,
+    execute_review_contribution,
+    execute_revoke_contribution,
+)
 from abci_app.modules.datanets.invariants import INVARIANTS
+from abci_app.modules.datanets.queries import (
+    QUERIES,
+    NumberedContribution,
+    contributions_of_version,
+    resolve_datanet,
+)
 from abci_app.modules.datanets.records import (
     ACCEPTED,
     CONTENT,
     CONTRIBUTIONS,
     COUNTS,
     DATANETS,
-    MAX_ACCEPTED,
     NAMES,
     REVIEWS,
     ROWS,
     SUBMITTED,
     VERSIONS,
-    Accepted,
     Contribute,
-    Contribution,
     ContributionRegistered,
     ContributionReviewed,
     ContributionRevoked,
     CreateDatanet,
     CreateVersion,
-    Datanet,
-    DatanetCounts,
     DatanetCreated,
     DatanetsCode,
     DatanetVersion,
-    Decision,
-    NameOwner,
-    Review,
     ReviewContribution,
     RevokeContribution,
-    Status,
-    StoredContribution,
-    Submitted,
     VersionCreated,
-    contribution_id_of,
 )
-from abci_app.modules.licences.join import JoinedTerms
-from abci_app.state.store import StateView
-from abci_app.state.table import MutableState
-from abci_app.types import Address, DatanetId
+from abci_app.modules.datanets.view import (
+    find_datanet,
+    find_version,
+    is_usable,
+    name_of,
+    show_datanet,
+    usable_from_version,
+    version_terms,
+)
 
-# --- Handlers
-
-
-def execute_create_datanet(context: Context, message: CreateDatanet) -> None:
-    """The name must be free and the default terms registered."""
-    state = context.state
-    if NAMES.has(state, message.name):
-        raise Rejected(DatanetsCode.NAME_TAKEN, f"a DataNet named {message.name!r} exists: choose another name")
-    _require_terms(state, message.default_terms_id)
-    datanet_id = DatanetId(context.new_id("datanet"))
-    NAMES.set(state, message.name, NameOwner(datanet_id))
-    datanet = Datanet(
-        message.name,
-        context.sender,
-        message.description,
-        message.default_terms_id,
-        message.reviewers,
-        message.quorum,
-        context.height,
-        context.time_seconds,
-    )
-    DATANETS.set(state, datanet_id, datanet)
-    COUNTS.set(state, datanet_id, DatanetCounts(0, 0, 0, 0, 1, 0, b""))
-    context.emit(DatanetCreated(datanet_id, message.name))
-
-
-def execute_contribute(context: Context, message: Contribute) -> None:
-    """Register under the DataNet's next number, pending; refused if the DataNet knows rows or file already."""
-    state, datanet_id = context.state, message.datanet_id
-    datanet, counts = _datanet(state, datanet_id)
-    if message.terms_id:
-        _require_terms(state, message.terms_id)
-    contribution = Contribution(
-        datanet_id,
-        context.sender,
-        message.payee or context.sender,
-        message.rows_root,
-        message.row_count,
-        message.byte_count,
-        message.content_digest,
-        message.sketch,
-        message.terms_id or datanet.default_terms_id,
-    )
-    contribution_id = contribution_id_of(contribution)
-    known = ROWS.get(state, datanet_id, message.rows_root) or CONTENT.get(state, datanet_id, message.content_digest)
-    if known is None and CONTRIBUTIONS.has(state, contribution_id):
-        known = Submitted(contribution_id)
-    if known is not None:
-        raise Rejected(
-            DatanetsCode.DUPLICATE,
-            f"these rows are in DataNet {datanet.name!r} already: {encode_id('olcontrib', known.contribution_id)}",
-        )
-    number = counts.submitted + 1
-    listed = Submitted(contribution_id)
-    ROWS.set(state, datanet_id, message.rows_root, listed)
-    CONTENT.set(state, datanet_id, message.content_digest, listed)
-    SUBMITTED.set(state, datanet_id, number, listed)
-    COUNTS.set(state, datanet_id, structs.replace(counts, submitted=number))
-    stored = StoredContribution(
-        contribution, Status.PENDING, number, 0, 0, 0, 0, context.height, context.time_seconds, 0
-    )
-    CONTRIBUTIONS.set(state, contribution_id, stored)
-    if contribution.payee != context.sender:
-        context.involved.append(Address(contribution.payee))
-    context.emit(ContributionRegistered(contribution_id, datanet_id))
-
-
-def execute_review_contribution(context: Context, message: ReviewContribution) -> None:
-    """Count one verdict; the one that reaches the quorum decides."""
-    state, contribution_id = context.state, message.contribution_id
-    stored = _contribution(state, contribution_id)
-    contribution = stored.contribution
-    datanet, counts = _datanet(state, contribution.datanet_id)
-    _require_reviewer(context, datanet, contribution)
-    if stored.status != Status.PENDING:
-        word = Status(stored.status).name.lower()
-        raise Rejected(DatanetsCode.NOT_PENDING, f"this contribution is {word}: nothing to review")
-    if REVIEWS.has(state, contribution_id, context.sender):
-        raise Rejected(DatanetsCode.ALREADY_REVIEWED, "you reviewed this contribution already")
-    review = Review(context.sender, message.decision, message.reason, context.height)
-    REVIEWS.set(state, contribution_id, context.sender, review)
-    if message.decision == Decision.ACCEPT:
-        stored = structs.replace(stored, accept_votes=stored.accept_votes + 1)
-        if stored.accept_votes >= datanet.quorum:
-            stored = _accept(context, contribution_id, stored, counts)
-    else:
-        stored = structs.replace(stored, reject_votes=stored.reject_votes + 1)
-        if stored.reject_votes >= datanet.quorum:
-            stored = _reject(context, stored, message.reason)
-    CONTRIBUTIONS.set(state, contribution_id, stored)
-    context.involved.append(Address(contribution.contributor))
-    context.emit(ContributionReviewed(contribution_id, contribution.datanet_id, stored.status))
-
-
-def _require_reviewer(context: Context, datanet: Datanet, contribution: Contribution) -> None:
-    if context.sender == datanet.owner:
-        return
-    if context.sender not in datanet.reviewers:
-        raise Rejected(
-            DatanetsCode.NOT_REVIEWER, f"only the owner and the named reviewers of {datanet.name!r} review here"
-        )
-    if context.sender in (contribution.contributor, contribution.payee):
-        raise Rejected(DatanetsCode.OWN_CONTRIBUTION, "a reviewer cannot review their own contribution")
-
-
-def _accept(
-    context: Context, contribution_id: bytes, stored: StoredContribution, counts: DatanetCounts
-) -> StoredContribution:
-    """List the contribution as accepted; it belongs to the next version, whose terms must stay within their limits."""
-    contribution = stored.contribution
-    number = counts.accepted + 1
-    if number > MAX_ACCEPTED:
-        raise Rejected(
-            DatanetsCode.TOO_MANY_ACCEPTED,
-            f"a DataNet holds at most {MAX_ACCEPTED} accepted contributions: go on in another DataNet",
-        )
-    accepted = Accepted(
-        contribution_id,
-        contribution.contributor,
-        contribution.terms_id,
-        contribution.row_count,
-        contribution.byte_count,
-        counts.versions + 1,
-        0,
-    )
-    ACCEPTED.set(context.state, contribution.datanet_id, number, accepted)
-    joined_id = _join_terms(context.state, counts.joined_terms_id, contribution.terms_id)
-    changed = structs.replace(counts, accepted=number, changes=counts.changes + 1, joined_terms_id=joined_id)
-    COUNTS.set(context.state, contribution.datanet_id, changed)
-    return structs.replace(stored, status=Status.ACCEPTED, accepted_number=number, decided_height=context.height)
-
-
-def _join_terms(state: MutableState, joined_id: bytes, terms_id: bytes) -> bytes:
-    """Id of everything's joined terms with these terms in it; refuses terms that no version could hold beside them."""
-    lifted = licences.lifted_terms(state, terms_id)
-    if not joined_id:
-        return licences.store_joined_terms(state, lifted)
-    before = licences.joined_terms(state, joined_id)
-    joined = licences.join_terms([before, lifted])
-    return joined_id if joined == before else licences.store_joined_terms(state, joined)
-
-
-def _reject(context: Context, stored: StoredContribution, reason: int) -> StoredContribution:
-    """Free rows and file, so that whoever copied them cannot keep their author out."""
-    _free_rows(context.state, stored.contribution)
-    return structs.replace(stored, status=Status.REJECTED, reason=reason, decided_height=context.height)
-
-
-def _free_rows(state: MutableState, contribution: Contribution) -> None:
-    ROWS.delete(state, contribution.datanet_id, contribution.rows_root)
-    CONTENT.delete(state, contribution.datanet_id, contribution.content_digest)
-
-
-def execute_create_version(context: Context, message: CreateVersion) -> None:
-    """Owner only. Reads and hashes all accepted contributions: the one handler that iterates (see `MAX_ACCEPTED`).
-
-    Everything that refuses comes before that, and a transaction that fails afterwards counts as well: so a DataNet
-    costs a block this time once at most.
-    """
-    state, datanet_id = context.state, message.datanet_id
-    datanet, counts = _datanet(state, datanet_id)
-    if context.sender != datanet.owner:
-        raise Rejected(DatanetsCode.NOT_OWNER, f"only the owner of {datanet.name!r} creates versions")
-    latest = VERSIONS.get(state, datanet_id, counts.versions) if counts.versions else None
-    if latest is not None and latest.height == context.height:
-        raise Rejected(DatanetsCode.TOO_SOON, "this DataNet has a new version in this block: try again in the next one")
-    if not counts.changes or counts.accepted == counts.revoked:
-        raise Rejected(
-            DatanetsCode.NOTHING_NEW, f"DataNet {datanet.name!r} has no contributions beyond its last version"
-        )
-    if datanet_id in context.lists_read:
-        raise Rejected(
-            DatanetsCode.TOO_SOON,
-            "a transaction that failed asked for this version in this block already: try again in the next one",
-        )
-    context.lists_read[datanet_id] = None
-    version = counts.versions + 1
-    held = [accepted for accepted in _all_accepted(state, datanet_id, counts) if accepted.is_in(version)]
-    root = list_root("contributions", sorted([accepted.contribution_id for accepted in held]))
-    terms_ids = sorted(frozenset([accepted.terms_id for accepted in held]))
-    joined = licences.join_terms([licences.lifted_terms(state, terms_id) for terms_id in terms_ids])
-    record = DatanetVersion(
-        root,
-        len(held),
-        sum([accepted.row_count for accepted in held]),
-        sum([accepted.byte_count for accepted in held]),
-        counts.accepted,
-        licences.store_joined_terms(state, joined),
-        context.height,
-        context.time_seconds,
-        message.note,
-    )
-    VERSIONS.set(state, datanet_id, version, record)
-    COUNTS.set(state, datanet_id, structs.replace(counts, versions=version, changes=0))
-    context.emit(VersionCreated(datanet_id, version))
-
-
-def _all_accepted(state: MutableState, datanet_id: bytes, counts: DatanetCounts) -> Iterator[Accepted]:
-    """By their numbers: walking a range would look through all that the block has written, for every version anew."""
-    for number in range(1, counts.accepted + 1):
-        accepted = ACCEPTED.get(state, datanet_id, number)
-        if accepted is None:
-            raise InvariantBroken(f"accepted contribution {number} of {datanet_id.hex()} is not listed")
-        yield accepted
-
-
-def execute_revoke_contribution(context: Context, message: RevokeContribution) -> None:
-    """Contributor or owner. A pending one frees its rows; an accepted one stays listed, marked."""
-    state, contribution_id = context.state, message.contribution_id
-    stored = _contribution(state, contribution_id)
-    contribution = stored.contribution
-    datanet, counts = _datanet(state, contribution.datanet_id)
-    if context.sender not in (contribution.contributor, datanet.owner):
-        raise Rejected(DatanetsCode.NOT_PERMITTED, "only the contributor and the DataNet's owner can revoke")
-    if stored.status == Status.PENDING:
-        _free_rows(state, contribution)
-    elif stored.status == Status.ACCEPTED:
-        _mark_revoked(state, stored, counts)
-    else:
-        word = Status(stored.status).name.lower()
-        raise Rejected(DatanetsCode.REVOKED, f"this contribution is {word}: nothing to revoke")
-    stored = structs.replace(stored, status=Status.REVOKED, reason=message.reason, decided_height=context.height)
-    CONTRIBUTIONS.set(state, contribution_id, stored)
-    context.involved.append(Address(contribution.contributor))
-    context.emit(ContributionRevoked(contribution_id, contribution.datanet_id))
-
-
-def _mark_revoked(state: MutableState, stored: StoredContribution, counts: DatanetCounts) -> None:
-    datanet_id = stored.contribution.datanet_id
-    accepted = ACCEPTED.get(state, datanet_id, stored.accepted_number)
-    if accepted is None:
-        raise InvariantBroken(f"accepted contribution {stored.accepted_number} of {datanet_id.hex()} is not listed")
-    next_version = counts.versions + 1
-    marked = structs.replace(accepted, absent_from_version=next_version)
-    ACCEPTED.set(state, datanet_id, stored.accepted_number, marked)
-    was_in_a_version = accepted.present_from_version < next_version
-    usable_from = next_version if was_in_a_version else counts.usable_from_version
-    changes = counts.changes + 1 if was_in_a_version else counts.changes - 1
-    changed = structs.replace(counts, revoked=counts.revoked + 1, usable_from_version=usable_from, changes=changes)
-    COUNTS.set(state, datanet_id, changed)
-
-
-def _require_terms(view: StateView, terms_id: bytes) -> None:
-    if not licences.terms_exist(view, terms_id):
-        raise Rejected(
-            DatanetsCode.UNKNOWN_TERMS,
-            f"terms {licences.show_terms(terms_id)} are not registered: send licences.register_terms first",
-        )
-
-
-def _datanet(view: StateView, datanet_id: bytes) -> tuple[Datanet, DatanetCounts]:
-    datanet, counts = DATANETS.get(view, datanet_id), COUNTS.get(view, datanet_id)
-    if datanet is None or counts is None:
-        raise Rejected(DatanetsCode.UNKNOWN_DATANET, f"there is no DataNet {show_datanet(datanet_id)}")
-    return datanet, counts
-
-
-def _contribution(view: StateView, contribution_id: bytes) -> StoredContribution:
-    stored = CONTRIBUTIONS.get(view, contribution_id)
-    if stored is None:
-        shown = encode_id("olcontrib", contribution_id)
-        raise Rejected(DatanetsCode.UNKNOWN_CONTRIBUTION, f"there is no contribution {shown}")
-    return stored
-
-
-# --- For other modules
-
-
-def show_datanet(datanet_id: bytes) -> str:
-    """A DataNet id as people read it."""
-    return encode_id("oldata", datanet_id)
-
-
-def name_of(view: StateView, datanet_id: bytes) -> str:
-    """Name of a DataNet for texts; its id where it is unknown."""
-    datanet = DATANETS.get(view, datanet_id)
-    return datanet.name if datanet else show_datanet(datanet_id)
-
-
-def get_version(view: StateView, datanet_id: bytes, version: int) -> DatanetVersion | None:
-    """One version, or None."""
-    return VERSIONS.get(view, datanet_id, version)
-
-
-def is_usable(view: StateView, datanet_id: bytes, version: int) -> bool:
-    """Whether a version may be trained on: nothing in it was revoked."""
-    counts = COUNTS.get(view, datanet_id)
-    return counts is not None and version >= counts.usable_from_version
-
-
-def version_terms(view: StateView, record: DatanetVersion) -> JoinedTerms:
-    """Joined terms of a version."""
-    return licences.joined_terms(view, record.joined_terms_id)
-
+__all__ = [
+    "MODULE",
+    "DatanetVersion",
+    "NumberedContribution",
+    "contributions_of_version",
+    "find_datanet",
+    "find_version",
+    "is_usable",
+    "name_of",
+    "resolve_datanet",
+    "show_datanet",
+    "usable_from_version",
+    "version_terms",
+]
 
 MODULE = Module(
     name="datanets",
@@ -378,6 +95,6 @@ MODULE = Module(
         RevokeContribution: execute_revoke_contribution,
     },
     events=(DatanetCreated, ContributionRegistered, ContributionReviewed, VersionCreated, ContributionRevoked),
-    queries=datanets_queries.QUERIES,
+    queries=QUERIES,
     invariants=INVARIANTS,
 )

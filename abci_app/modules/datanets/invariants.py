@@ -145,7 +145,7 @@ def _version_faults(view: StateView, datanet_id: bytes, counts: DatanetCounts, a
     changes = len([item for item in accepted if (last > 0 and item.is_in(last)) != item.is_in(last + 1)])
     if counts.changes != changes:
         faults.append(f"{label} counts {counts.changes} changes since its last version, there are {changes}")
-    joined = licences.JOINED.get(view, counts.joined_terms_id) if counts.joined_terms_id else None
+    joined = licences.find_joined_terms(view, counts.joined_terms_id) if counts.joined_terms_id else None
     sources = [source.terms_id for source in joined.sources] if joined else []
     if sources != sorted(frozenset([item.terms_id for item in accepted])):
         faults.append(f"{label} joins other terms than those of its accepted contributions")
@@ -164,7 +164,7 @@ def version_roots_recompute(view: StateView) -> list[str]:
         root = list_root("contributions", sorted([item.contribution_id for item in held]))
         rows, size = sum([item.row_count for item in held]), sum([item.byte_count for item in held])
         terms = sorted(frozenset([item.terms_id for item in held]))
-        joined = licences.JOINED.get(view, record.joined_terms_id)
+        joined = licences.find_joined_terms(view, record.joined_terms_id)
         sources = [source.terms_id for source in joined.sources] if joined else []
         stated = (record.contributions_root, record.contribution_count, record.row_count, record.byte_count, sources)
         if stated != (root, len(held), rows, size, terms):

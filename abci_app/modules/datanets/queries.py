@@ -28,6 +28,7 @@ from abci_app.modules.datanets.records import (
     Review,
     StoredContribution,
 )
+from abci_app.modules.datanets.view import is_usable
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.types import U32, Bytes32, OptionalBytes32, OptionalName
@@ -243,7 +244,7 @@ def query_version(view: StateView, args: VersionQuery) -> VersionView:
             next_number = items[-1].number
             break
         items.append(item)
-    usable = int(version >= datanet.counts.usable_from_version)
+    usable = int(is_usable(view, datanet.datanet_id, version))
     return VersionView(datanet.datanet_id, datanet.datanet.name, version, record, usable, tuple(items), next_number)
 
 

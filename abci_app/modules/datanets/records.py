@@ -8,6 +8,7 @@ from msgspec import Meta
 from abci_app.errors import Rejected
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Event, Message
+from abci_app.names import NameOwner
 from abci_app.state.codec import Record, encode
 from abci_app.state.table import HASHED, ID, Map
 from abci_app.state.table import U32 as U32_PART
@@ -118,12 +119,6 @@ class DatanetCounts(Record, frozen=True, array_like=True, tag=1, gc=False):
     changes: U32
     # Joined terms of everything ever accepted (licences/joined; empty = nothing yet): no version demands more.
     joined_terms_id: OptionalBytes32
-
-
-class NameOwner(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """The object that a name stands for."""
-
-    object_id: Bytes32
 
 
 class Contribution(Record, frozen=True, array_like=True, tag=1, gc=False):

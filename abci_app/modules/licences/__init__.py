@@ -1,4 +1,4 @@
-"""licences: machine-readable terms, and what several of them demand together (`licence_join.py` has the rules).
+"""licences: machine-readable terms, and what several of them demand together (`join.py` has the rules).
 
     licences/terms/ | terms id -> Terms           terms id = H('openledger/terms-id/v1', record)
     licences/joined/ | joined id -> JoinedTerms   joined id = H('openledger/joined-terms-id/v1', record)
@@ -24,12 +24,43 @@ from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Context, Event, Message, Module, Query
 from abci_app.modules.licences import join as licence_join
-from abci_app.modules.licences.join import JoinedTerms, Profile, Stated, Terms, TooManySources
+from abci_app.modules.licences.join import (
+    JoinedTerms,
+    Outcome,
+    Profile,
+    Stated,
+    Terms,
+    TooManySources,
+    first_clash,
+    judge,
+)
 from abci_app.parameters import ChainParameters
 from abci_app.state.codec import Record, encode
 from abci_app.state.store import StateView
 from abci_app.state.table import ID, Map, MutableState
 from abci_app.types import Bytes32, TermsId
+
+__all__ = [
+    "MODULE",
+    "JoinedTerms",
+    "JoinedTermsView",
+    "Outcome",
+    "Profile",
+    "Terms",
+    "TermsView",
+    "find_joined_terms",
+    "find_terms",
+    "first_clash",
+    "join_terms",
+    "joined_terms",
+    "judge",
+    "lifted_terms",
+    "profile_of",
+    "show_terms",
+    "store_joined_terms",
+    "stored_terms",
+    "terms_exist",
+]
 
 # One page of a listing.
 MAX_PAGE = 200
@@ -109,6 +140,16 @@ def show_terms(terms_id: bytes) -> str:
 def terms_exist(view: StateView, terms_id: bytes) -> bool:
     """Whether these terms are registered."""
     return TERMS.has(view, terms_id)
+
+
+def find_terms(view: StateView, terms_id: bytes) -> Terms | None:
+    """Registered terms, or None."""
+    return TERMS.get(view, terms_id)
+
+
+def find_joined_terms(view: StateView, joined_id: bytes) -> JoinedTerms | None:
+    """Stored joined terms, or None."""
+    return JOINED.get(view, joined_id)
 
 
 def lifted_terms(view: StateView, terms_id: bytes) -> JoinedTerms:

@@ -20,26 +20,22 @@ Invariants: ids recompute; numbers are dense; indexes and entries imply each oth
 parents have smaller numbers; model versions are dense and lead to entries; a superseded entry has its supersession.
 """
 
-from dataclasses import dataclass
-
-from msgspec import structs
-
-from abci_app.bech32 import encode_id
-from abci_app.errors import Rejected
-from abci_app.module import Context, Module
-from abci_app.modules import licences
-from abci_app.modules.datanets import records as datanets_records
-from abci_app.modules.datanets.records import NameOwner
-from abci_app.modules.licences.join import Outcome
-from abci_app.modules.models import impact as models_impact
-from abci_app.modules.models import lineage as models_lineage
-from abci_app.modules.models import queries as models_queries
+from abci_app.module import Module
+from abci_app.modules.models import impact, lineage, queries
 from abci_app.modules.models.events import (
     EntrySuperseded,
     EvaluationsRecorded,
     ModelCreated,
     ReproductionRecorded,
     RunsRecorded,
+)
+from abci_app.modules.models.handlers import (
+    DEFAULT_SCHEDULE,
+    execute_create_model,
+    execute_record_evaluations,
+    execute_record_reproduction,
+    execute_record_runs,
+    execute_supersede_entry,
 )
 from abci_app.modules.models.invariants import INVARIANTS
 from abci_app.modules.models.records import (
@@ -55,233 +51,15 @@ from abci_app.modules.models.records import (
     RUNS,
     SUPERSESSIONS,
     VERSIONS,
-    Admission,
-    Counters,
     CreateModel,
-    EntryKind,
-    EntryReference,
-    Evaluation,
-    Grade,
-    InheritanceSchedule,
-    Model,
     ModelsCode,
-    ModelVersion,
     RecordEvaluations,
     RecordReproduction,
     RecordRuns,
-    Reproduction,
-    RunDraft,
-    StoredEntry,
-    StoredRun,
     SupersedeEntry,
-    Supersession,
-    entry_id_of,
 )
-from abci_app.modules.models.terms import check_terms, show_entry
-from abci_app.state.store import StateView
-from abci_app.types import Address, ModelId
 
-# Ancestors keep 20 % of a model's share, halved every four versions, never below 1 % (until governance sets it).
-DEFAULT_SCHEDULE = InheritanceSchedule(200_000_000, 4, 10_000_000)
-
-
-# --- Handlers
-
-
-def execute_create_model(context: Context, message: CreateModel) -> None:
-    """The name must be free."""
-    state = context.state
-    if NAMES.has(state, message.name):
-        raise Rejected(ModelsCode.NAME_TAKEN, f"a model named {message.name!r} exists: choose another name")
-    model_id = ModelId(context.new_id("model"))
-    NAMES.set(state, message.name, NameOwner(model_id))
-    model = Model(message.name, context.sender, message.description, context.height, context.time_seconds, 0)
-    MODELS.set(state, model_id, model)
-    context.emit(ModelCreated(model_id, message.name))
-
-
-@dataclass(slots=True)
-class _Recording:
-    """What one message's runs share: the numbers given out so far."""
-
-    context: Context
-    counters: Counters
-    new_entries: int = 0
-
-    def next_entry(self) -> int:
-        number = self.counters.entries + 1
-        self.counters = structs.replace(self.counters, entries=number)
-        self.new_entries += 1
-        return number
-
-    def next_event(self) -> int:
-        number = self.counters.events + 1
-        self.counters = structs.replace(self.counters, events=number)
-        return number
-
-    def save(self) -> None:
-        COUNTERS.set(self.context.state, self.counters)
-
-
-def _recording(context: Context) -> _Recording:
-    return _Recording(context, COUNTERS.get(context.state) or Counters(0, 0))
-
-
-def execute_record_runs(context: Context, message: RecordRuns) -> None:
-    """Record each run; a rejection names the run where there are several."""
-    recording = _recording(context)
-    first_id = b""
-    for index, draft in enumerate(message.runs):
-        try:
-            entry_id = _record_run(recording, draft)
-        except Rejected as rejection:
-            if len(message.runs) == 1:
-                raise
-            raise Rejected(rejection.code, f"run {index}: {rejection.text}") from rejection
-        first_id = first_id or entry_id
-    recording.save()
-    context.emit(RunsRecorded(first_id, len(message.runs), recording.new_entries))
-
-
-def _record_run(recording: _Recording, draft: RunDraft) -> bytes:
-    """A new entry with its indexes, or one more run of a known one; then the model's next version."""
-    context, state = recording.context, recording.context.state
-    entry_id = entry_id_of(draft.entry)
-    known = ENTRIES.get(state, entry_id)
-    stored = known or _admit(recording, draft, entry_id)
-    if known is not None:
-        run = StoredRun(context.sender, draft.run, context.height, context.time_seconds)
-        RUNS.set(state, known.admission.number, recording.next_event(), run)
-    if draft.model_id:
-        stored = _attach(context, stored, draft)
-    if stored is not known:
-        ENTRIES.set(state, entry_id, stored)
-    return entry_id
-
-
-def _admit(recording: _Recording, draft: RunDraft, entry_id: bytes) -> StoredEntry:
-    """Check what the entry refers to, join its terms, and write its number and indexes."""
-    context, state, entry = recording.context, recording.context.state, draft.entry
-    check = check_terms(state, entry, licences.profile_of(context.block.parameters), context.time_seconds)
-    if check.outcome == Outcome.CONFLICT and entry.kind != EntryKind.IMPORT:
-        raise Rejected(ModelsCode.TERMS_CLASH, check.text)
-    number = recording.next_entry()
-    NUMBERS.set(state, number, EntryReference(entry_id))
-    for item in entry.inputs:
-        BY_INPUT.add(state, item.datanet_id, item.version, number)
-    for parent_number in check.parent_numbers:
-        BY_PARENT.add(state, parent_number, number)
-    admission = Admission(
-        number,
-        context.height,
-        context.time_seconds,
-        context.sender,
-        check.profile,
-        check.outcome,
-        licences.store_joined_terms(state, check.joined),
-        DEFAULT_SCHEDULE,
-    )
-    return StoredEntry(entry, admission, draft.run, b"", 0, b"")
-
-
-def _attach(context: Context, stored: StoredEntry, draft: RunDraft) -> StoredEntry:
-    """Make the entry the next version of the sender's model, unless it is the latest one already."""
-    state = context.state
-    model = MODELS.get(state, draft.model_id)
-    if model is None:
-        raise Rejected(ModelsCode.UNKNOWN_MODEL, f"there is no model {encode_id('olmodel', draft.model_id)}")
-    if model.owner != context.sender:
-        raise Rejected(ModelsCode.NOT_OWNER, f"only the owner of model {model.name!r} adds versions to it")
-    number = stored.admission.number
-    latest = VERSIONS.get(state, draft.model_id, model.version_count) if model.version_count else None
-    if latest is not None and latest.entry_number == number:
-        return stored
-    version = model.version_count + 1
-    VERSIONS.set(state, draft.model_id, version, ModelVersion(number, draft.label, context.height))
-    MODELS.set(state, draft.model_id, structs.replace(model, version_count=version))
-    if stored.model_id:
-        return stored
-    return structs.replace(stored, model_id=draft.model_id, model_version=version)
-
-
-def execute_record_reproduction(context: Context, message: RecordReproduction) -> None:
-    """Keep a repetition; "bit-exact" is what the digests say, not an opinion."""
-    stored = _entry(context.state, message.entry_id)
-    if stored.entry.kind == EntryKind.IMPORT:
-        raise Rejected(ModelsCode.BAD_GRADE, "an import has no run that could be repeated")
-    output = stored.entry.output
-    equal = (message.artefact_digest, message.tensor_digest) == (output.artefact_digest, output.tensor_digest)
-    if equal != (message.grade == Grade.BIT_EXACT):
-        said = "differ from" if not equal else "equal"
-        raise Rejected(ModelsCode.BAD_GRADE, f"the digests {said} the entry's: grade {message.grade} does not say so")
-    recording = _recording(context)
-    reproduction = Reproduction(
-        context.sender,
-        message.grade,
-        message.artefact_digest,
-        message.tensor_digest,
-        message.run,
-        context.height,
-        context.time_seconds,
-    )
-    REPRODUCTIONS.set(context.state, stored.admission.number, recording.next_event(), reproduction)
-    recording.save()
-    context.involved.append(Address(stored.admission.recorder))
-    context.emit(ReproductionRecorded(message.entry_id, message.grade))
-
-
-def execute_record_evaluations(context: Context, message: RecordEvaluations) -> None:
-    """Entry and benchmark version must exist; values are claims of the sender."""
-    recording, state = _recording(context), context.state
-    for draft in message.evaluations:
-        stored = _entry(state, draft.entry_id)
-        if not datanets_records.VERSIONS.has(state, draft.benchmark_datanet_id, draft.benchmark_version):
-            raise Rejected(
-                ModelsCode.UNKNOWN_BENCHMARK,
-                f"DataNet {encode_id('oldata', draft.benchmark_datanet_id)} has no version {draft.benchmark_version}",
-            )
-        evaluation = Evaluation(
-            draft.benchmark_datanet_id,
-            draft.benchmark_version,
-            draft.metric,
-            draft.value,
-            draft.sample_size,
-            draft.interval,
-            context.sender,
-            context.height,
-            context.time_seconds,
-        )
-        EVALUATIONS.set(state, stored.admission.number, recording.next_event(), evaluation)
-    recording.save()
-    context.emit(EvaluationsRecorded(message.evaluations[0].entry_id, len(message.evaluations)))
-
-
-def execute_supersede_entry(context: Context, message: SupersedeEntry) -> None:
-    """Once, by its recorder, and not by an entry that is superseded itself (so there are no circles)."""
-    state = context.state
-    stored, successor = _entry(state, message.entry_id), _entry(state, message.superseded_by_entry_id)
-    if stored.admission.recorder != context.sender:
-        raise Rejected(ModelsCode.NOT_OWNER, "only who recorded an entry first supersedes it")
-    if stored.superseded_by_entry_id:
-        raise Rejected(
-            ModelsCode.ALREADY_SUPERSEDED,
-            f"this entry is superseded by {show_entry(stored.superseded_by_entry_id)}: supersede that one",
-        )
-    if successor.superseded_by_entry_id:
-        raise Rejected(ModelsCode.BAD_SUPERSESSION, "the entry that is to take over is superseded itself")
-    marked = structs.replace(stored, superseded_by_entry_id=message.superseded_by_entry_id)
-    ENTRIES.set(state, message.entry_id, marked)
-    supersession = Supersession(message.superseded_by_entry_id, message.reason, context.sender, context.height)
-    SUPERSESSIONS.set(state, stored.admission.number, supersession)
-    context.emit(EntrySuperseded(message.entry_id, message.superseded_by_entry_id))
-
-
-def _entry(view: StateView, entry_id: bytes) -> StoredEntry:
-    stored = ENTRIES.get(view, entry_id)
-    if stored is None:
-        raise Rejected(ModelsCode.UNKNOWN_ENTRY, f"there is no entry {show_entry(entry_id)}")
-    return stored
-
+__all__ = ["DEFAULT_SCHEDULE", "MODULE"]
 
 MODULE = Module(
     name="models",
@@ -308,6 +86,6 @@ MODULE = Module(
         SupersedeEntry: execute_supersede_entry,
     },
     events=(ModelCreated, RunsRecorded, ReproductionRecorded, EvaluationsRecorded, EntrySuperseded),
-    queries=(*models_queries.QUERIES, *models_lineage.QUERIES, *models_impact.QUERIES),
+    queries=(*queries.QUERIES, *lineage.QUERIES, *impact.QUERIES),
     invariants=INVARIANTS,
 )

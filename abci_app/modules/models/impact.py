@@ -12,8 +12,8 @@ from msgspec import Meta, Struct
 
 from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.module import Query
-from abci_app.modules.datanets import records as datanets_records
-from abci_app.modules.datanets.queries import resolve_datanet
+from abci_app.modules import datanets
+from abci_app.modules.datanets import resolve_datanet
 from abci_app.modules.models.queries import entry_of_number
 from abci_app.modules.models.records import BY_INPUT, BY_PARENT, ENTRIES, MODELS, StoredEntry
 from abci_app.state.codec import Record
@@ -70,8 +70,8 @@ class ImpactPage(Struct, frozen=True):
 def query_impact(view: StateView, args: ImpactQuery) -> ImpactPage:
     """A page of what was trained on a DataNet version, and of what stands on that."""
     datanet_id = resolve_datanet(view, args.datanet_id, args.name)
-    datanet = datanets_records.DATANETS.get(view, datanet_id)
-    if datanet is None or (args.version and not datanets_records.VERSIONS.has(view, datanet_id, args.version)):
+    datanet = datanets.find_datanet(view, datanet_id)
+    if datanet is None or (args.version and datanets.find_version(view, datanet_id, args.version) is None):
         raise Rejected(Code.NOT_FOUND, f"there is no version {args.version} of that DataNet")
     descent = _Descent(view, datanet_id, args)
     entries: list[ImpactEntry] = []

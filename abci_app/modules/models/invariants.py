@@ -1,8 +1,7 @@
 """Invariants of the models module: run by simulation and `openledger node check`, never per block."""
 
 from abci_app.errors import Rejected
-from abci_app.modules import licences
-from abci_app.modules.datanets import records as datanets_records
+from abci_app.modules import datanets, licences
 from abci_app.modules.models.records import (
     BY_INPUT,
     BY_PARENT,
@@ -39,7 +38,7 @@ def entries_are_sound(view: StateView) -> list[str]:
         reference = NUMBERS.get(view, stored.admission.number)
         if reference is None or reference.entry_id != entry_id:
             faults.append(f"{label} is not found under its number {stored.admission.number}")
-        if licences.JOINED.get(view, stored.admission.joined_terms_id) is None:
+        if licences.find_joined_terms(view, stored.admission.joined_terms_id) is None:
             faults.append(f"{label} has no joined terms")
         faults += _reference_faults(view, stored, label)
     return faults
@@ -49,7 +48,7 @@ def _reference_faults(view: StateView, stored: StoredEntry, label: str) -> list[
     number = stored.admission.number
     faults = []
     for item in stored.entry.inputs:
-        if not datanets_records.VERSIONS.has(view, item.datanet_id, item.version):
+        if datanets.find_version(view, item.datanet_id, item.version) is None:
             faults.append(f"{label} uses a DataNet version that does not exist")
         if not BY_INPUT.has(view, item.datanet_id, item.version, number):
             faults.append(f"{label} is not indexed by its input")

@@ -15,10 +15,8 @@ from msgspec import Meta, Struct
 
 from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.module import Query
-from abci_app.modules import licences
-from abci_app.modules.datanets import records as datanets_records
-from abci_app.modules.datanets.queries import NumberedContribution, contributions_of_version, resolve_datanet
-from abci_app.modules.datanets.records import DatanetVersion
+from abci_app.modules import datanets, licences
+from abci_app.modules.datanets import DatanetVersion, NumberedContribution, contributions_of_version, resolve_datanet
 from abci_app.modules.licences import JoinedTermsView, TermsView
 from abci_app.modules.models.queries import read_entry, resolve_entry
 from abci_app.modules.models.records import (
@@ -232,10 +230,9 @@ def _lineage_datanets(view: StateView, entries: list[LineageEntry], contribution
 
 
 def _lineage_datanet(view: StateView, datanet_id: bytes, version: int, contributions_each: int) -> LineageDatanet:
-    datanet = datanets_records.DATANETS.get(view, datanet_id)
-    counts = datanets_records.COUNTS.get(view, datanet_id)
-    record = datanets_records.VERSIONS.get(view, datanet_id, version)
-    if datanet is None or counts is None or record is None:
+    datanet = datanets.find_datanet(view, datanet_id)
+    record = datanets.find_version(view, datanet_id, version)
+    if datanet is None or record is None:
         raise InvariantBroken(f"DataNet {datanet_id.hex()} version {version} is an input but not stored")
     items: list[NumberedContribution] = []
     next_number = 0
@@ -245,7 +242,7 @@ def _lineage_datanet(view: StateView, datanet_id: bytes, version: int, contribut
                 next_number = items[-1].number
                 break
             items.append(item)
-    usable = int(version >= counts.usable_from_version)
+    usable = int(datanets.is_usable(view, datanet_id, version))
     return LineageDatanet(datanet_id, version, datanet.name, record, usable, tuple(items), next_number)
 
 
@@ -259,10 +256,10 @@ def _model_names(view: StateView, model_ids: Iterable[bytes]) -> tuple[ModelName
 
 
 def _terms_named(
-    view: StateView, entries: list[LineageEntry], datanets: list[LineageDatanet], with_root: bool
+    view: StateView, entries: list[LineageEntry], versions: list[LineageDatanet], with_root: bool
 ) -> tuple[tuple[JoinedTermsView, ...], tuple[TermsView, ...]]:
     """Joined terms of root and DataNet versions, and every terms record that they or an entry itself name."""
-    joined_ids = {item.record.joined_terms_id: None for item in datanets}
+    joined_ids = {item.record.joined_terms_id: None for item in versions}
     if with_root:
         joined_ids[entries[0].stored.admission.joined_terms_id] = None
     joined = [JoinedTermsView(key, licences.joined_terms(view, key)) for key in sorted(joined_ids)]
@@ -278,7 +275,7 @@ def query_clean(view: StateView, args: CleanQuery) -> CleanView:
     """Walk the whole closure and say whether the DataNet is a declared input anywhere in it."""
     root = resolve_entry(view, args.entry_id, args.model_name, args.model_version)
     datanet_id = resolve_datanet(view, args.datanet_id, args.datanet_name)
-    if datanets_records.DATANETS.get(view, datanet_id) is None:
+    if datanets.find_datanet(view, datanet_id) is None:
         raise Rejected(Code.NOT_FOUND, f"there is no DataNet {datanet_id.hex()}: see `openledger query datanets`")
     found: list[CleanHit] = []
     imports: list[bytes] = []

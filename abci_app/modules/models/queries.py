@@ -12,8 +12,7 @@ from abci_app.bech32 import encode_id
 from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.module import Query
 from abci_app.modules import licences
-from abci_app.modules.licences import TermsView
-from abci_app.modules.licences.join import JoinedTerms
+from abci_app.modules.licences import JoinedTerms, TermsView
 from abci_app.modules.models.records import (
     ENTRIES,
     EVALUATIONS,

@@ -8,7 +8,7 @@ from msgspec import Meta
 from abci_app.errors import Rejected
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Message
-from abci_app.modules.datanets.records import NameOwner
+from abci_app.names import NameOwner
 from abci_app.state.codec import Record, encode
 from abci_app.state.table import HASHED, ID, U64, Index, Item, Map
 from abci_app.state.table import U32 as U32_PART

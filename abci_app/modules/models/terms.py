@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from abci_app.bech32 import encode_id
 from abci_app.errors import Rejected
-from abci_app.modules import licences
-from abci_app.modules.datanets import records as datanets_records
-from abci_app.modules.licences import join as licence_join
-from abci_app.modules.licences.join import JoinedTerms, Outcome, Profile, judge
+from abci_app.modules import datanets, licences
+from abci_app.modules.licences import JoinedTerms, Outcome, Profile, first_clash, judge
 from abci_app.modules.models.records import ENTRIES, Entry, Input, ModelsCode, Parent
 from abci_app.state.store import StateView
 
@@ -52,21 +50,20 @@ def check_terms(view: StateView, entry: Entry, profile: Profile, time_seconds: i
 
 
 def _input_terms(view: StateView, item: Input) -> JoinedTerms:
-    record = datanets_records.VERSIONS.get(view, item.datanet_id, item.version)
-    counts = datanets_records.COUNTS.get(view, item.datanet_id)
-    if record is None or counts is None:
+    record = datanets.find_version(view, item.datanet_id, item.version)
+    if record is None:
         raise Rejected(
             ModelsCode.UNKNOWN_INPUT,
             f"DataNet {encode_id('oldata', item.datanet_id)} has no version {item.version}: "
             "see `openledger query datanets`",
         )
-    if item.version < counts.usable_from_version:
+    if not datanets.is_usable(view, item.datanet_id, item.version):
         raise Rejected(
             ModelsCode.INPUT_REVOKED,
             f"a contribution was revoked since version {item.version} of DataNet {_datanet_name(view, item)}: "
-            f"train on version {counts.usable_from_version} or later (its owner creates it)",
+            f"train on version {datanets.usable_from_version(view, item.datanet_id)} or later (its owner creates it)",
         )
-    return licences.joined_terms(view, record.joined_terms_id)
+    return datanets.version_terms(view, record)
 
 
 def _parent_terms(view: StateView, parent: Parent) -> tuple[int, JoinedTerms]:
@@ -91,14 +88,14 @@ def _name_clash(
     view: StateView, entry: Entry, items: list[JoinedTerms], profile: Profile, time_seconds: int
 ) -> tuple[str, str, str]:
     """Names of the two that clash, and why; where one alone does, the two terms inside it (or the one)."""
-    clash = licence_join.first_clash(items, profile, time_seconds)
+    clash = first_clash(items, profile, time_seconds)
     if clash is None:
         return "the sources together", "", ""
     first, second, why = clash
     if first != second:
         return _label(view, entry, first, items[first]), _label(view, entry, second, items[second]), why
     sources = [licences.lifted_terms(view, source.terms_id) for source in items[first].sources]
-    inside = licence_join.first_clash(sources, profile, time_seconds)
+    inside = first_clash(sources, profile, time_seconds)
     label = _label(view, entry, first, items[first])
     if inside is None or inside[0] == inside[1]:
         return label, "", why
@@ -122,7 +119,7 @@ def _label(view: StateView, entry: Entry, position: int, joined: JoinedTerms) ->
 def _terms_names(view: StateView, joined: JoinedTerms) -> str:
     names = []
     for source in joined.sources[:MAX_NAMES_SHOWN]:
-        terms = licences.TERMS.get(view, source.terms_id)
+        terms = licences.find_terms(view, source.terms_id)
         names.append(terms.name if terms else licences.show_terms(source.terms_id))
     if len(joined.sources) > MAX_NAMES_SHOWN:
         names.append(f"{len(joined.sources) - MAX_NAMES_SHOWN} more")
@@ -130,7 +127,7 @@ def _terms_names(view: StateView, joined: JoinedTerms) -> str:
 
 
 def _datanet_name(view: StateView, item: Input) -> str:
-    datanet = datanets_records.DATANETS.get(view, item.datanet_id)
+    datanet = datanets.find_datanet(view, item.datanet_id)
     return f"'{datanet.name}'" if datanet else encode_id("oldata", item.datanet_id)
 
 

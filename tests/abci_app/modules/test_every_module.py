@@ -9,7 +9,7 @@ from abci_app.chain.block import event_name
 from abci_app.chain.registry import MODULES, TAG_OF
 from abci_app.module import Module
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 # First of each module's hundred codes and of its 256 type tags (abci_app/errors.py); accounts belong to the core.
 CODE_RANGES = {
     "accounts": range(1, 100),
@@ -23,7 +23,8 @@ TAG_RANGES = {"accounts": 0x00, "bank": 0x01, "members": 0x02, "licences": 0x04,
 
 
 def sources() -> str:
-    return "\n".join([path.read_text() for path in sorted(TESTS.rglob("*.py"))])
+    folders = (TESTS / "abci_app", TESTS / "kit")
+    return "\n".join([path.read_text() for folder in folders for path in sorted(folder.rglob("*.py"))])
 
 
 by_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)

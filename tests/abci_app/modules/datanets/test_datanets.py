@@ -26,7 +26,6 @@ from abci_app.modules.datanets.records import (
     DatanetsCode,
     DatanetVersion,
     Decision,
-    NameOwner,
     Reason,
     Review,
     ReviewContribution,
@@ -37,6 +36,7 @@ from abci_app.modules.datanets.records import (
 )
 from abci_app.modules.licences import JOINED, RegisterTerms, joined_id_of, show_terms, terms_id_of
 from abci_app.modules.licences.join import Stated, join, lift
+from abci_app.names import NameOwner
 from abci_app.state.codec import encode
 from tests.kit.modules.drafts import FREE, contribute, contribution_id, contribution_of, digest, new_id, terms
 from tests.kit.modules.ledger import ALICE, BOB, CARL, DORA, EVE, Changes, Ledger
@@ -303,7 +303,7 @@ def test_revoking_an_accepted_contribution_marks_it_and_bans_the_versions_so_far
     }
     assert [datanets.is_usable(ledger.store, TICKETS, version) for version in (1, 2)] == [False, True]
     ledger.accept(ALICE, NEW_VERSION)
-    record = datanets.get_version(ledger.store, TICKETS, 2)
+    record = datanets.find_version(ledger.store, TICKETS, 2)
     assert record is not None
     assert record.contributions_root == list_root("contributions", ids[1:])
     assert ledger.violations() == []

@@ -21,13 +21,13 @@ from abci_app.modules.datanets.records import (
     CreateDatanet,
     CreateVersion,
     Decision,
-    NameOwner,
     Review,
     ReviewContribution,
     RevokeContribution,
     Submitted,
 )
 from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.names import NameOwner
 from abci_app.state.overlay import Overlay
 from abci_app.state.table import hash_key_part
 from tests.kit.modules.corruption import delete, put, replace

@@ -10,8 +10,8 @@ from abci_app.bech32 import encode_id
 from abci_app.chain.registry import HANDLERS
 from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.module import Message
-from abci_app.modules import datanets
 from abci_app.modules.bank import Transfer
+from abci_app.modules.datanets import handlers
 from abci_app.modules.datanets.records import (
     ACCEPTED,
     MAX_ACCEPTED,
@@ -328,7 +328,7 @@ def contributions(ledger: Ledger, count: int, make: Callable[[int], Contribute])
 
 
 def test_a_datanet_is_full_at_its_limit(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datanets, "MAX_ACCEPTED", 2)
+    monkeypatch.setattr(handlers, "MAX_ACCEPTED", 2)
     ids = contributions(ledger, 3, lambda number: contribute(TICKETS, str(number)))
     verdicts = [structs.replace(ACCEPT, contribution_id=each) for each in ids]
     ledger.accept(BOB, *verdicts[:2])

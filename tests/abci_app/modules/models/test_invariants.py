@@ -3,7 +3,6 @@
 import pytest
 from msgspec import structs
 
-from abci_app.modules.datanets.records import NameOwner
 from abci_app.modules.models.invariants import INVARIANTS
 from abci_app.modules.models.records import (
     BY_INPUT,
@@ -28,6 +27,7 @@ from abci_app.modules.models.records import (
     Supersession,
     entry_id_of,
 )
+from abci_app.names import NameOwner
 from abci_app.state.overlay import Overlay
 from abci_app.state.table import hash_key_part
 from abci_app.types import PPB

@@ -4,7 +4,6 @@ import pytest
 from msgspec import structs
 
 from abci_app.modules import models
-from abci_app.modules.datanets.records import NameOwner
 from abci_app.modules.licences import JOINED, RegisterTerms, joined_id_of, terms_id_of
 from abci_app.modules.licences.join import Outcome, Profile, Stated, join, lift
 from abci_app.modules.models.records import (
@@ -41,6 +40,7 @@ from abci_app.modules.models.records import (
     Supersession,
     entry_id_of,
 )
+from abci_app.names import NameOwner
 from abci_app.state.codec import encode
 from abci_app.state.table import PRESENT
 from tests.kit.modules.drafts import FREE, RUN, digest, entry, new_id, output, run_of, terms

@@ -1,0 +1,10 @@
+"""Names that people give to objects: each module keeps a table from H(name) to the object's id."""
+
+from abci_app.state.codec import Record
+from abci_app.types import Bytes32
+
+
+class NameOwner(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """What a name stands for."""
+
+    object_id: Bytes32
