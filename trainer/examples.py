@@ -6,12 +6,6 @@ from attribution.loss import Tokens
 from trainer.partition import Example
 
 
-def padding_id_of(tokenizer: Any) -> int:
-    """Token that fills short rows of a batch; masked, so any known one will do."""
-    chosen = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    return int(chosen or 0)
-
-
 def tokenise(tokenizer: Any, example: Example, sequence_tokens: int) -> Tokens:
     """Prompt, completion and end-of-sequence token, at most `sequence_tokens` long.
 

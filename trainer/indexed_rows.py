@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attribution.loss import Tokens
-from trainer.dataset import ContributionRecord
+from openledger.data.versions import ContributionRecord
 from trainer.examples import tokenise
 from trainer.partition import Example
 from trainer.train import PreparedRun

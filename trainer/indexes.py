@@ -13,9 +13,11 @@ from pathlib import Path
 
 from abci_app.bech32 import decode_id
 from abci_app.chain.genesis import TREASURY_ACCOUNT
+from attribution.adapted_model import AdaptedModel
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.lga.code_copies import MAX_CODE_ROWS, OFF, TOO_MANY
 from attribution.lga.features import FeatureSettings
+from attribution.lga.index.adapters import adapter_folder
 from attribution.lga.index.build import build_index
 from attribution.lga.index.plan import IndexSettings, TrainingExample
 from attribution.lga.index.reader import Index
@@ -27,7 +29,6 @@ from openledger.content.artefact import describe_artefact
 from openledger.content.store import ContentStore
 from openledger.data.manifest import to_json
 from openledger.errors import UsageError
-from trainer.adapted_model import AdaptedModel
 from trainer.copies import CopiedRow, chain_places
 from trainer.environment import code_description, code_digest, make_deterministic
 from trainer.indexed_rows import IndexedRow, indexed_rows
@@ -35,7 +36,6 @@ from trainer.recipe import Attribution, Payout
 from trainer.train import TrainedRun
 
 # Below the index's folder in the content store.
-ADAPTERS_FOLDER = "adapters"
 # Of folders below a run's work folder, one for each set of inputs: the same recipe may run on another chain's rows.
 FOLDER_PREFIX = "indexes-"
 # what, done, all
@@ -120,18 +120,6 @@ def _inputs_digest(run: TrainedRun, rows: Sequence[IndexedRow], places: Sequence
         hasher.update(b"".join((*row.key, row.contribution.contributor)))
         hasher.update(repr((row.tokens.ids, row.tokens.prompt_length, place)).encode())
     return hasher.hexdigest()
-
-
-def adapters_of(index: Index) -> tuple[list[Path], list[bytes]]:
-    """Folder and committed tensor digest of the adapter at every checkpoint of an index; the folders are unchecked."""
-    numbers = range(index.parameters.checkpoints)
-    folders = [adapter_folder(index.folder, number) for number in numbers]
-    return folders, [index.commitment.checkpoint(number) for number in numbers]
-
-
-def adapter_folder(index_folder: Path, number: int) -> Path:
-    """Where an index keeps the adapter of a checkpoint."""
-    return index_folder / ADAPTERS_FOLDER / f"{number:04}"
 
 
 def policy_of(payout: Payout) -> PayoutPolicy:

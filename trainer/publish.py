@@ -57,10 +57,10 @@ from openledger.client.names import find_id
 from openledger.client.provenance import id_of_text, split_version
 from openledger.client.results import Answer, Committed, Sent
 from openledger.data.rows import RowCommitment
+from openledger.data.versions import ContributionRecord, DatanetVersion
 from openledger.errors import NotVerified, QueryFailed, UsageError
 from openledger.words import word_of
 from trainer import verify
-from trainer.dataset import ContributionRecord, DatanetVersion
 from trainer.environment import environment_line
 from trainer.record import EntryRecord, EvaluationRecord, InputRecord, ParentRecord, RunEventRecord, RunRecord
 from trainer.train import TrainedRun

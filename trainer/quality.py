@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 from abci_app.module import Message
 from abci_app.modules.models.records import EvaluationDraft, RecordEvaluations
+from attribution.adapted_model import padding_id_of
+from attribution.explanation.explainer import Explainer
+from attribution.explanation.facts import KnownEntries
 from attribution.lga.gradients import GradientCollector
 from attribution.lga.index.reader import Index
 from attribution.lga.query import query_codes
@@ -30,9 +33,7 @@ from openledger.content.artefact import describe_artefact
 from openledger.content.store import ContentStore
 from openledger.errors import UsageError
 from trainer.environment import code_digest, library_versions, make_deterministic
-from trainer.examples import padding_id_of, tokenise
-from trainer.explain import Explainer
-from trainer.explain_facts import KnownEntries
+from trainer.examples import tokenise
 from trainer.indexed_rows import IndexedRow, indexed_rows
 from trainer.recipe import Recipe
 from trainer.train import PreparedRun, optimise, with_adapter

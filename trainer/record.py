@@ -300,17 +300,6 @@ def _files_part(files: Sequence[ArtefactFile]) -> bytes:
     )
 
 
-def files_of(manifest: Manifest, part: str = "output") -> tuple[ArtefactFile, ...]:
-    """The files that a part lists; raises `ManifestError` when it does not."""
-    try:
-        return tuple(
-            ArtefactFile(str(file["name"]), bytes.fromhex(file["sha256"]), int(file["bytes"]))
-            for file in manifest.json(part)["files"]
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ManifestError(f"part {part!r} does not list files: {error}") from error
-
-
 def input_records(prepared: PreparedRun) -> tuple[InputRecord, ...]:
     """What an entry says about the inputs of a run, worked out from recipe and rows alone."""
     records = []

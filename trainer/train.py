@@ -17,21 +17,22 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from attribution.adapted_model import ADAPTER_FILE, CONFIG_FILE, padding_id_of
 from attribution.loss import Tokens, example_losses, make_batch
+from attribution.numerics import prepare
 from openledger.content.artefact import Artefact, describe_artefact
 from openledger.content.store import ContentStore
 from openledger.data.manifest import to_json
+from openledger.data.versions import DatanetVersion
 from openledger.errors import OpenLedgerError
 from trainer.copies import CopiedRow, leave_out_copies
-from trainer.dataset import DatanetVersion, load_rows
-from trainer.environment import code_description, make_deterministic, prepare
+from trainer.dataset import load_rows
+from trainer.environment import code_description, make_deterministic
 from trainer.evaluate import Evaluation, evaluate, to_micronats
-from trainer.examples import padding_id_of, tokenise
+from trainer.examples import tokenise
 from trainer.partition import Example, Partition, data_order, data_order_root, held_out_rows, make_partition
 from trainer.recipe import Recipe
 
-ADAPTER_FILE = "adapter_model.safetensors"
-CONFIG_FILE = "adapter_config.json"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
 # step (1-based), steps, loss in nats

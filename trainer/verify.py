@@ -8,8 +8,8 @@ from typing import Any
 
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest
+from openledger.data.versions import DatanetVersion
 from openledger.errors import NotVerified, UsageError
-from trainer.dataset import DatanetVersion
 from trainer.environment import code_digest, library_versions
 from trainer.partition import data_order_root
 from trainer.recipe import Recipe, parse_recipe

@@ -15,18 +15,20 @@ from typing import Protocol
 
 from abci_app.types import PPB
 from attribution.entry import GRADIENTS
-from openledger.content.artefact import Artefact, describe_artefact, get_artefact, model_signing_root
+from openledger.content.artefact import Artefact
+from openledger.content.files import cache_home
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest, get_manifest
+from openledger.data.outputs import fetch_output
+from openledger.data.versions import DatanetVersion
 from openledger.errors import NotVerified
-from trainer.base_model import SOURCE_SHA256, BaseModelError, cache_home, import_base_model
-from trainer.dataset import DatanetVersion
+from trainer.base_model import SOURCE_SHA256, BaseModelError, import_base_model
 from trainer.describe import share
 from trainer.indexes import FOLDER_PREFIX, build_indexes, policy_of
 from trainer.indexes import Progress as IndexProgress
 from trainer.partition import held_out_rows, rows_used
 from trainer.recipe import Attribution, Recipe
-from trainer.record import EntryRecord, ParentRecord, RunRecord, files_of, record_training
+from trainer.record import EntryRecord, ParentRecord, RunRecord, record_training
 from trainer.train import PreparedRun, Progress, TrainedRun, prepare_run, train
 from trainer.verify import Grade, Verdict, grade, read_plan, retrain
 from trainer.verify_indexes import check_methods, with_indexes
@@ -284,19 +286,13 @@ def artefact_folder(known: KnownEntry, store: ContentStore) -> tuple[Path, Artef
             base = None  # then the content store may have it
         if base is not None and base.artefact.artefact_digest == record.artefact_digest:
             return base.folder, base.artefact
-    files = files_of(manifest)
-    if model_signing_root(files) != record.artefact_digest:
-        raise NotVerified(
-            f"the manifest of entry {known.entry_id.hex()[:16]}… lists other files than the entry records"
-        )
-    folder = cache_home() / "artefacts" / record.artefact_digest.hex()
-    get_artefact(store, files, folder)
-    artefact = describe_artefact(folder)
-    if (artefact.artefact_digest, artefact.tensor_digest) != (record.artefact_digest, record.tensor_digest):
-        raise NotVerified(
-            f"files fetched for entry {known.entry_id.hex()[:16]}… do not have its digests; empty {folder}"
-        )
-    return folder, artefact
+    return fetch_output(
+        store,
+        entry_id=known.entry_id,
+        manifest_root=record.manifest_root,
+        artefact_digest=record.artefact_digest,
+        tensor_digest=record.tensor_digest,
+    )
 
 
 def now_seconds() -> int:

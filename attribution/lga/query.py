@@ -25,6 +25,10 @@ from attribution.loss import Tokens
 
 # Adapters of the largest models with the highest ranks.
 MAX_ADAPTER_BYTES = 2 * 2**30
+# Codes of honest float32 machines: the floats lie within 1e-5, rounding moves a code in a hundred by one more. TF32 and
+# bfloat16 are a decade outside.
+REPEATED_BAND = 1e-4
+MAX_CODE_DIFFERENCE = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,3 +29,8 @@ def replacing(target: Path, mode: int = READABLE) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def cache_home() -> Path:
+    """Folder for what can be made again: $XDG_CACHE_HOME/openledger, outside any repository."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "openledger"

@@ -31,6 +31,7 @@ from abci_app.hashing import HASH_BYTES
 from abci_app.state.codec import CodecError, Record, decode, encode
 from abci_app.state.pages import inner_hash, leaf_hash
 from abci_app.state.trie import root_of
+from openledger.content.artefact import ArtefactFile
 from openledger.content.store import ContentStore
 from openledger.errors import UsageError
 
@@ -197,3 +198,14 @@ def _split(leaves: Sequence[tuple[bytes, bytes]]) -> int:
     at = next(index for index, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
     bit = 1 << ((first[at] ^ last[at]).bit_length() - 1)
     return next(index for index, (name, _) in enumerate(leaves) if name[at] & bit)
+
+
+def files_of(manifest: Manifest, part: str = "output") -> tuple[ArtefactFile, ...]:
+    """The files that a part lists; raises `ManifestError` when it does not."""
+    try:
+        return tuple(
+            ArtefactFile(str(file["name"]), bytes.fromhex(file["sha256"]), int(file["bytes"]))
+            for file in manifest.json(part)["files"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ManifestError(f"part {part!r} does not list files: {error}") from error

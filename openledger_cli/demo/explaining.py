@@ -101,9 +101,9 @@ def _check_shares(stage: Stage, document: dict[str, Any]) -> None:
 def _training_row(stage: Stage) -> str:
     """The beginning of the longest text that the last fine-tune was trained on, as its index has it."""
     from attribution.entry import SPANS, get_commitment
+    from attribution.explanation.explainer import row_text
     from attribution.spans.index import SpanIndex
     from attribution.stored import fetch_index
-    from trainer.explain import row_text
     from trainer.publish import ClientLedger
 
     ledger = ClientLedger(stage.client, prove=False)

@@ -16,11 +16,11 @@ from openledger_cli.secrets import add_passphrase_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from attribution.explanation.explainer import Explainer
     from attribution.lga.calibrate import Calibration, Deviations
     from attribution.lga.index.reader import Index
     from attribution.measure.certificate import Certificate
     from openledger.content.store import ContentStore
-    from trainer.explain import Explainer
     from trainer.publish import ClientLedger
 
 _MEASURE_EXAMPLES = """\
@@ -84,13 +84,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _open(args: argparse.Namespace, ledger: ClientLedger, store: ContentStore) -> tuple[Explainer, Index]:
     """The recorded run and its gradient index."""
+    from attribution.explanation.explainer import Explainer
+    from attribution.explanation.facts import read_facts
     from openledger.errors import UsageError
-    from trainer.explain import Explainer
-    from trainer.explain_facts import read_facts
+    from trainer.outputs import output_source
 
     if not 1 <= args.queries <= 10_000:
         raise UsageError("--queries is 1 to 10000")
-    explainer = Explainer(read_facts(ledger, args.model), store, note)
+    explainer = Explainer(read_facts(ledger, args.model), store, note, output_source(store))
     index = explainer.indexes(explainer.entries.facts.entry_id).gradients
     if index is None:
         raise UsageError(f"{args.model} has no gradient index: add lga-1 to attribution.methods of its recipe")
@@ -102,12 +103,12 @@ def _measure(args: argparse.Namespace) -> int:
     from attribution.measure.measurement import Protocol, ground_truth
     from attribution.measure.plot import chart
     from attribution.measure.retrain import RetrainCache
+    from attribution.numerics import prepare
+    from openledger.content.files import cache_home
     from openledger.content.store import ContentStore
     from openledger.errors import UsageError
     from openledger_cli.explain.commands import write_file
     from openledger_cli.train.commands import open_ledger
-    from trainer.base_model import cache_home
-    from trainer.environment import prepare
     from trainer.quality import (
         METHOD,
         MeasuredRun,
@@ -167,9 +168,9 @@ def _interval(interval: Any) -> str:
 def _calibrate(args: argparse.Namespace) -> int:
     from attribution.lga.calibrate import calibrate
     from attribution.lga.calibration_ways import default_ways, device_ways
+    from attribution.numerics import prepare
     from openledger.content.store import ContentStore
     from openledger_cli.train.commands import open_ledger
-    from trainer.environment import prepare
     from trainer.quality import calibration_queries
     from trainer.workflow import repeatable_run
 

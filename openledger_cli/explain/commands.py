@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from attribution.explanation.document import Explanation
     from attribution.explanation.evidence import IndexEvidence
+    from attribution.explanation.explainer import Explainer
     from openledger.content.store import ContentStore
-    from trainer.explain import Explainer
     from trainer.publish import ClientLedger
 
 _EXAMPLES = """\
@@ -76,9 +76,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Dispatch."""
+    from attribution.numerics import prepare
     from openledger.content.store import ContentStore
     from openledger.errors import UsageError
-    from trainer.environment import prepare
 
     prepare()
     store = ContentStore.open(args.content)
@@ -99,15 +99,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _explain(args: argparse.Namespace, store: ContentStore) -> int:
+    from attribution.explanation.explainer import Explainer
+    from attribution.explanation.facts import read_facts
     from openledger_cli.train.commands import open_ledger
-    from trainer.explain import Explainer
-    from trainer.explain_facts import read_facts
+    from trainer.outputs import output_source
 
     prompt = _text("--prompt", args.prompt, args.prompt_file)
     answer = None if args.answer is args.answer_file is None else _text("--answer", args.answer, args.answer_file)
     args.signer = None
     with open_ledger(args) as ledger:
-        explainer = Explainer(read_facts(ledger, args.model), store, note)
+        explainer = Explainer(read_facts(ledger, args.model), store, note, output_source(store))
         exchange = explainer.exchange(prompt, answer, args.max_tokens)
         document = explainer.explain(exchange, rows=args.rows)
         checked = _check(args, document, explainer, ledger, repeat=False)
@@ -119,16 +120,17 @@ def _explain(args: argparse.Namespace, store: ContentStore) -> int:
 
 def _verify(args: argparse.Namespace, store: ContentStore) -> int:
     from attribution.explanation.document import MAX_DOCUMENT_BYTES, decode
+    from attribution.explanation.explainer import Explainer
+    from attribution.explanation.facts import read_facts
     from openledger_cli.train.commands import open_ledger
-    from trainer.explain import Explainer
-    from trainer.explain_facts import read_facts
+    from trainer.outputs import output_source
     from trainer.publish import entry_text
 
     document = decode(_read(args.verify, MAX_DOCUMENT_BYTES))
     args.signer = None
     with open_ledger(args) as ledger:
         facts = read_facts(ledger, entry_text(bytes.fromhex(document.entry_id)))
-        explainer = Explainer(facts, store, note)
+        explainer = Explainer(facts, store, note, output_source(store))
         checked = _check(args, document, explainer, ledger, repeat=not args.integers_only)
         _show(args, document, explainer, ledger, store, checked)
     return ExitCode.OK
@@ -139,8 +141,8 @@ def _check(
 ) -> list[str]:
     """Sentences on what was verified; raises `NotVerified` with the first field that differs."""
     from attribution.explanation.explanation import leaves_of, needs_index, unchecked, verify_integers
+    from attribution.explanation.registration import check_registration
     from openledger.errors import NotVerified
-    from trainer.registration import check_registration
 
     facts = explainer.entries.facts
     evidence: Mapping[bytes, IndexEvidence] = {}

@@ -13,10 +13,10 @@ from openledger_cli.context import printable
 
 if TYPE_CHECKING:
     from attribution.explanation.document import Explanation, GradientPart, LayerPart, SpanLine, SpanPart
+    from attribution.explanation.explainer import Explainer
     from attribution.explanation.page import ContributionLine, LayerLine, Page
     from openledger.content.store import ContentStore
     from openledger_cli.output import Output
-    from trainer.explain import Explainer
     from trainer.publish import ClientLedger
 
 # How a sentence on what was not checked begins.
@@ -61,7 +61,7 @@ class View:
     ) -> View:
         """Fetch the texts of the rows that are shown; what the store lacks is shown as such."""
         from attribution.explanation.contributions import positive_of_all
-        from trainer.explain import row_text
+        from attribution.explanation.explainer import row_text
 
         view = cls(document, names, (), ())
         rows = []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from attribution.adapted_model import ADAPTER_FILE
 from attribution.errors import AttributionError
 from attribution.lga.index.reader import Index
 from tests.kit.trainer.tiny import RECIPE, tiny_chain, tiny_model
@@ -14,7 +15,7 @@ from trainer.audit import audit_index
 from trainer.indexed_rows import IndexedRow
 from trainer.indexes import BuiltIndexes, build_indexes
 from trainer.recipe import parse_recipe
-from trainer.train import ADAPTER_FILE, TrainedRun, prepare_run, train
+from trainer.train import TrainedRun, prepare_run, train
 
 pytestmark = pytest.mark.ml
 

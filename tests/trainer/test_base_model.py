@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from openledger.content.store import ContentStore
+from openledger.data.manifest import files_of
 from trainer import base_model
 from trainer.base_model import BaseModelError, check_base_model, import_base_model
 from trainer.describe import describe
-from trainer.record import files_of, record_import
+from trainer.record import record_import
 
 
 def test_a_missing_wheel_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

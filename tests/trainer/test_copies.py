@@ -6,8 +6,8 @@ import pytest
 
 from openledger.content.store import ContentStore
 from openledger.data.manifest import get_manifest
+from openledger.data.versions import ContributionRecord, DatanetVersion
 from tests.kit.trainer.tiny import RECIPE, put_rows, sentence, tiny_chain
-from trainer.dataset import ContributionRecord, DatanetVersion
 from trainer.describe import describe_input
 from trainer.partition import PartitionError
 from trainer.recipe import parse_recipe

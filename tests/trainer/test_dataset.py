@@ -7,10 +7,11 @@ import pytest
 
 from openledger.content.store import ContentMissing, ContentStore
 from openledger.data.rows import RowBatch, TamperedRows, put_batch
+from openledger.data.versions import ContributionRecord, DatanetVersion
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import put_rows
 from trainer import dataset
-from trainer.dataset import ContributionRecord, DatanetVersion, Row, load_rows
+from trainer.dataset import Row, load_rows
 
 ROWS = [[{"text": f"row {row} of {batch}"} for row in range(3)] for batch in range(2)]
 

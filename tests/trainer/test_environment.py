@@ -9,23 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from attribution.numerics import LIBRARIES, MissingLibraries, prepare
 from trainer import environment
-from trainer.environment import (
-    LIBRARIES,
-    MissingLibraries,
-    code_description,
-    code_digest,
-    environment_line,
-    library_versions,
-    prepare,
-)
+from trainer.environment import code_description, code_digest, environment_line, library_versions
 
 
 def test_missing_libraries_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr("trainer.environment.metadata.version", absent)
+    monkeypatch.setattr("attribution.numerics.metadata.version", absent)
     with pytest.raises(MissingLibraries, match=r"training needs torch; install it .*: pip install 'openledger\[ml\]'"):
         prepare()
     assert library_versions() == dict.fromkeys(LIBRARIES, "absent")
@@ -34,7 +27,8 @@ def test_missing_libraries_are_named_with_what_to_install(monkeypatch: pytest.Mo
 @pytest.mark.ml
 def test_settings_are_made_before_torch_is_imported_whatever_the_user_had() -> None:
     code = (
-        "import os; from trainer.environment import make_deterministic, prepare; prepare();"
+        "import os; from attribution.numerics import prepare; prepare();"
+        "from trainer.environment import make_deterministic;"
         "print(os.environ['CUBLAS_WORKSPACE_CONFIG'], os.environ['HF_HUB_OFFLINE']); import torch;"
         "make_deterministic(3, 1); first = torch.rand(2).tolist(); make_deterministic(3, 1);"
         "print(torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.rand(2).tolist() == first)"
@@ -62,7 +56,7 @@ def test_the_code_digest_covers_what_decides_a_run_and_changes_with_it(
     changed_loss = tmp_path / "loss.py"
     changed_loss.write_text("# another loss\n")
     with monkeypatch.context() as patch:
-        patch.setattr(environment, "_LOSS_FILE", changed_loss)
+        patch.setitem(environment._SHARED_FILES, "attribution/loss.py", changed_loss)
         assert code_digest() != described["digest"]
     (copy / "describe.py").write_text("# words only\n")
     assert code_digest() == described["digest"]

@@ -12,8 +12,8 @@ from attribution.lga import code_copies
 from attribution.lga.code_copies import OFF_PPB, CodeCopies
 from attribution.lga.index.reader import Index
 from openledger.content.store import ContentStore
+from openledger.data.versions import ContributionRecord, DatanetVersion
 from tests.kit.trainer.tiny import RECIPE, WORDS, put_rows, tiny_model
-from trainer.dataset import ContributionRecord, DatanetVersion
 from trainer.indexes import BuiltIndexes, build_indexes
 from trainer.recipe import parse_recipe
 from trainer.train import TrainedRun, prepare_run, train

@@ -8,7 +8,7 @@ import pytest
 from abci_app.hashing import list_root
 from abci_app.types import PPB
 from openledger.content.store import ContentStore
-from openledger.data.manifest import ManifestError, get_manifest
+from openledger.data.manifest import ManifestError, files_of, get_manifest
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model
 from trainer.describe import describe
@@ -20,7 +20,6 @@ from trainer.record import (
     RunEventRecord,
     RunRecord,
     describe_folder,
-    files_of,
     record_external,
 )
 from trainer.workflow import verify_entry

@@ -8,23 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from attribution.adapted_model import ADAPTER_FILE
 from openledger.content.artefact import describe_artefact
-from openledger.data.manifest import Manifest, get_manifest, verify_part
+from openledger.data.manifest import Manifest, files_of, get_manifest, verify_part
 from openledger.data.rows import TamperedRows
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
 from trainer.describe import describe
 from trainer.partition import data_order_root
 from trainer.recipe import Recipe, parse_recipe
-from trainer.record import ParentRecord, RunRecord, files_of
-from trainer.train import (
-    ADAPTER_FILE,
-    CHECKPOINT_FILE,
-    TrainedRun,
-    TrainingError,
-    indexed_steps,
-    prepare_run,
-    train,
-)
+from trainer.record import ParentRecord, RunRecord
+from trainer.train import CHECKPOINT_FILE, TrainedRun, TrainingError, indexed_steps, prepare_run, train
 from trainer.workflow import train_recipe
 
 pytestmark = pytest.mark.ml

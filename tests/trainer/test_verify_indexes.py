@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from attribution.adapted_model import ADAPTER_FILE
 from attribution.entry import EntryCommitment
 from attribution.lga.index.reader import Index
 from attribution.stored import put_index
@@ -18,7 +19,7 @@ from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_model, ti
 from trainer.indexes import BuiltIndexes, build_indexes
 from trainer.recipe import parse_recipe
 from trainer.record import EntryRecord
-from trainer.train import ADAPTER_FILE, TrainedRun
+from trainer.train import TrainedRun
 from trainer.verify import AttributionGrade, Grade, Verdict
 from trainer.verify_indexes import check_methods, with_indexes
 from trainer.workflow import KnownEntry, train_recipe, verify_entry

@@ -8,13 +8,13 @@ import pytest
 
 from abci_app.types import PPB
 from openledger.content.store import ContentCorrupt, ContentStore
-from openledger.data.manifest import Manifest, get_manifest, put_manifest, to_json
+from openledger.data.manifest import Manifest, files_of, get_manifest, put_manifest, to_json
 from openledger.errors import NotVerified, UsageError
 from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_recipe
 from trainer.base_model import SOURCE_SHA256
 from trainer.partition import PartitionError
 from trainer.recipe import parse_recipe
-from trainer.record import EntryRecord, ParentRecord, files_of
+from trainer.record import EntryRecord, ParentRecord
 from trainer.train import TrainedRun
 from trainer.workflow import (
     LicenceVerdict,

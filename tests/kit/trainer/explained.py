@@ -11,12 +11,12 @@ import pytest
 from abci_app.bech32 import encode_id
 from abci_app.modules.models.records import Admission, InheritanceSchedule, Run, StoredEntry, entry_id_of
 from abci_app.types import PPB
+from attribution.explanation.explainer import Explainer
+from attribution.explanation.facts import read_facts
 from openledger.content.store import ContentStore
+from openledger.data.versions import ContributionRecord, DatanetVersion
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import RECIPE, WORDS, TinyChain, sentence, tiny_chain
-from trainer.dataset import ContributionRecord, DatanetVersion
-from trainer.explain import Explainer
-from trainer.explain_facts import read_facts
 from trainer.publish import to_entry
 from trainer.recipe import parse_recipe
 from trainer.record import EntryRecord

@@ -7,11 +7,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from attribution.numerics import prepare
 from openledger.content.artefact import describe_artefact, put_artefact
 from openledger.content.store import ContentStore
 from openledger.data.rows import RowBatch, RowCommitment, put_batch
-from trainer.dataset import ContributionRecord, DatanetVersion
-from trainer.environment import prepare
+from openledger.data.versions import ContributionRecord, DatanetVersion
 from trainer.recipe import Recipe, parse_recipe
 from trainer.record import EntryRecord, ParentRecord, RunEventRecord, record_external
 from trainer.workflow import KnownEntry, LicenceVerdict

@@ -9,11 +9,11 @@ from abci_app.module import Message
 from abci_app.modules.models.records import EvaluationDraft, RecordEvaluations
 from attribution.measure.certificate import decode
 from openledger.content.store import ContentStore
+from openledger.data.versions import DatanetVersion
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
 from tests.kit.openledger.fake_ledger import use_recorded_runs
 from tests.kit.trainer.explained import World
-from trainer.dataset import DatanetVersion
 from trainer.workflow import KnownEntry
 
 pytestmark = pytest.mark.ml

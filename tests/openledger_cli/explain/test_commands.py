@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from openledger.data.versions import DatanetVersion
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
 from tests.kit.openledger.fake_ledger import use_recorded_runs
 from tests.kit.trainer.explained import World, prose
-from trainer.dataset import DatanetVersion
 
 pytestmark = pytest.mark.ml
 

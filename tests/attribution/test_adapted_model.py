@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from attribution.adapted_model import AdaptedModel
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import sentence, tiny_model
-from trainer.adapted_model import AdaptedModel
 
 pytestmark = pytest.mark.ml
 

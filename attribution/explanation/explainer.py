@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from abci_app.bech32 import encode_id
-from abci_app.modules.models.records import StoredEntry
+from abci_app.modules.models.records import Entry, StoredEntry
+from attribution.adapted_model import CONFIG_FILE, AdaptedModel, open_tokenizer
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
 from attribution.explanation.document import ContributionLine, Explanation, GradientPart, from_base64
 from attribution.explanation.evidence import IndexEvidence
 from attribution.explanation.explanation import explain
+from attribution.explanation.facts import KnownEntries
 from attribution.explanation.parts import (
     Exchange,
     LayerInputs,
@@ -27,31 +29,35 @@ from attribution.explanation.parts import (
     reached,
     rows_to_show,
 )
+from attribution.explanation.registration import ContributionSource
 from attribution.lga import codes as code_form
 from attribution.lga.code_clusters import check_copies
 from attribution.lga.codes import Codes
 from attribution.lga.commitment import ItemProof
+from attribution.lga.index.adapters import adapters_of
 from attribution.lga.index.reader import Index
-from attribution.lga.query import at_checkpoints, deviation, query_codes, query_tokens
+from attribution.lga.query import (
+    MAX_CODE_DIFFERENCE,
+    REPEATED_BAND,
+    at_checkpoints,
+    deviation,
+    query_codes,
+    query_tokens,
+)
 from attribution.spans.index import SpanIndex
 from attribution.spans.proof import prove_spans
 from attribution.stored import fetch_index
+from openledger.content.files import cache_home
 from openledger.content.store import ContentMissing, ContentStore
+from openledger.data.outputs import fetch_output
 from openledger.data.rows import load_batch
 from openledger.errors import NotVerified, UsageError
-from trainer.adapted_model import AdaptedModel, open_tokenizer
-from trainer.audit import BAND, MAX_CODE_DIFFERENCE
-from trainer.base_model import cache_home
-from trainer.explain_facts import KnownEntries
-from trainer.indexes import adapters_of
-from trainer.publish import from_entry
-from trainer.registration import ContributionSource
-from trainer.train import CONFIG_FILE
-from trainer.workflow import KnownEntry, artefact_folder
 
 # torch has no class of its own for this on a CPU.
 _NO_MEMORY = re.compile("(?i)(allocate|out of) memory")
 Say = Callable[[str], None]
+# Entry id and entry -> a folder with its output files, checked against the entry.
+OutputSource = Callable[[bytes, Entry], Path]
 DEFAULT_ROWS = 5
 DEFAULT_MAX_TOKENS = 48
 # Of each layer, the best ones.
@@ -67,12 +73,35 @@ class LayerIndexes:
     spans: SpanIndex | None
 
 
+def stored_outputs(store: ContentStore) -> OutputSource:
+    """Output files of entries, out of the content store."""
+
+    def folder_of(entry_id: bytes, entry: Entry) -> Path:
+        folder, _ = fetch_output(
+            store,
+            entry_id=entry_id,
+            manifest_root=entry.manifest_root,
+            artefact_digest=entry.output.artefact_digest,
+            tensor_digest=entry.output.tensor_digest,
+        )
+        return folder
+
+    return folder_of
+
+
 class Explainer:
     """One entry with everything that its explanations need; models are loaded when they are first used."""
 
-    def __init__(self, entries: KnownEntries, store: ContentStore, say: Say = lambda _: None) -> None:
+    def __init__(
+        self,
+        entries: KnownEntries,
+        store: ContentStore,
+        say: Say = lambda _: None,
+        outputs: OutputSource | None = None,
+    ) -> None:
         self.entries = entries
         self._store = store
+        self._outputs = outputs or stored_outputs(store)
         self._say = say
         self._indexes: dict[bytes, LayerIndexes] = {}
         self._evidence: dict[bytes, IndexEvidence] = {}
@@ -192,7 +221,7 @@ class Explainer:
             raise UsageError(f"entry {_shown(entry_id)} has no gradient index")
         return at_checkpoints(self._model(entry_id).model, *adapters_of(index))
 
-    def reexecute(self, document: Explanation, band: float = BAND) -> list[str]:
+    def reexecute(self, document: Explanation, band: float = REPEATED_BAND) -> list[str]:
         """Compute all query codes of a document again; one line a layer. Raises `NotVerified` outside of the band."""
         prompt, output = document.prompt, document.output
         exchange = Exchange(prompt.text, prompt.token_ids, output.text, output.token_ids)
@@ -283,7 +312,7 @@ class Explainer:
         return base
 
     def _artefact(self, entry_id: bytes) -> Path:
-        return artefact_folder(KnownEntry(entry_id, from_entry(self._stored(entry_id).entry)), self._store)[0]
+        return self._outputs(entry_id, self._stored(entry_id).entry)
 
     def _stored(self, entry_id: bytes) -> StoredEntry:
         return self.entries.stored[entry_id]

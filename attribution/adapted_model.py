@@ -8,10 +8,18 @@ from typing import Any
 from attribution.errors import AttributionError
 from attribution.lga.query import load_adapter
 from attribution.loss import Tokens
+from attribution.numerics import prepare
 from openledger.errors import UsageError
-from trainer.environment import prepare
-from trainer.examples import padding_id_of
-from trainer.train import ADAPTER_FILE, CONFIG_FILE
+
+# Names that peft gives to the files of an adapter.
+ADAPTER_FILE = "adapter_model.safetensors"
+CONFIG_FILE = "adapter_config.json"
+
+
+def padding_id_of(tokenizer: Any) -> int:
+    """Token that fills short rows of a batch; masked, so any known one will do."""
+    chosen = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    return int(chosen or 0)
 
 
 def open_tokenizer(base_folder: Path) -> Any:

@@ -11,18 +11,18 @@ import pytest
 
 from abci_app.types import PPB
 from attribution.explanation.document import GradientPart, SpanPart, decode, from_base64, to_base64
+from attribution.explanation.explainer import Explainer, row_text
 from attribution.explanation.explanation import unchecked, verify_integers
+from attribution.explanation.facts import read_facts
 from attribution.lga import codes as code_form
 from attribution.lga.codes import Codes
 from attribution.lga.index.reader import Index
+from attribution.lga.query import MAX_CODE_DIFFERENCE
 from openledger.content.store import ContentStore
 from openledger.data.manifest import to_json
 from openledger.errors import NotVerified, UsageError
 from tests.kit.trainer.explained import LONG, PROMPT, World, explained_world, prose
 from tests.kit.trainer.tiny import RECIPE, sentence, tiny_chain
-from trainer.audit import MAX_CODE_DIFFERENCE
-from trainer.explain import Explainer, row_text
-from trainer.explain_facts import read_facts
 from trainer.recipe import parse_recipe
 from trainer.workflow import discard_checkpoint, train_recipe
 
@@ -84,7 +84,9 @@ def test_copies_are_looked_for_whenever_an_explanation_is_verified_with_its_inde
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[int] = []
-    monkeypatch.setattr("trainer.explain.check_copies", lambda codes, copies: looked.append(len(copies.order)))
+    monkeypatch.setattr(
+        "attribution.explanation.explainer.check_copies", lambda codes, copies: looked.append(len(copies.order))
+    )
     evidence = world.explainer.evidence()
     assert looked == [len(each.keys) for each in evidence.values()]
     world.explainer.evidence(find_copies=False)
@@ -149,7 +151,7 @@ def test_memory_that_does_not_suffice_is_said_with_a_remedy(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("trainer.explain.query_codes", fail)
+    monkeypatch.setattr("attribution.explanation.explainer.query_codes", fail)
     with pytest.raises(RuntimeError if text == str(error) else UsageError, match=text):
         world.explainer.explain(world.explainer.exchange("", prose(7)))
 

@@ -24,8 +24,8 @@ from abci_app.modules.models.records import Input, StoredEntry
 from attribution.explanation.document import Explanation, LayerPart, SpanPart
 from attribution.explanation.evidence import LeafList, contribution_of, owner_of
 from attribution.lga.code_copies import COMPARED, COPIES
+from openledger.data.versions import ContributionRecord, DatanetVersion
 from openledger.errors import NotVerified
-from trainer.dataset import ContributionRecord, DatanetVersion
 
 _WARNING = "do not rely on this entry's explanations"
 

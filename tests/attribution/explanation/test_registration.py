@@ -24,16 +24,16 @@ from abci_app.types import PPB
 from attribution.explanation.document import Explanation, SpanPart
 from attribution.explanation.evidence import LeafList
 from attribution.explanation.explanation import leaves_of
+from attribution.explanation.registration import Registered, check_order, check_registration, check_rows
 from attribution.lga.code_clusters import find_copies
 from attribution.lga.code_copies import DEFAULT_COSINE_PPB, OFF_PPB, CodeCopies
 from openledger.data.rows import RowCommitment
+from openledger.data.versions import ContributionRecord, DatanetVersion
 from openledger.errors import NotVerified
 from tests.kit.attribution.explained import FIRST as FIRST_ENTRY
 from tests.kit.attribution.explained import SECOND as SECOND_ENTRY
 from tests.kit.attribution.explained import Story, tell
 from tests.kit.attribution.small_index import committed, key
-from trainer.dataset import ContributionRecord, DatanetVersion
-from trainer.registration import Registered, check_order, check_registration, check_rows
 
 FIRST, SECOND, THIRD = key(3), key(2), key(1)
 Place = tuple[int, bytes, int]
