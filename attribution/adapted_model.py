@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attribution.errors import AttributionError
+from abci_app.integers import NumbersRefused
 from attribution.lga.query import load_adapter
 from attribution.loss import Tokens
 from attribution.numerics import prepare
@@ -62,7 +62,7 @@ class AdaptedModel:
         """Put another adapter's numbers in; returns the model. Raises `UsageError` for one of another form."""
         try:
             load_adapter(self.model, adapter_folder / ADAPTER_FILE)
-        except AttributionError as error:
+        except NumbersRefused as error:
             raise UsageError(f"the adapter in {adapter_folder} cannot be used: {error}") from error
         self.model.eval()
         return self.model

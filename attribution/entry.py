@@ -1,7 +1,7 @@
 """What a provenance entry commits to: the roots of its indexes and the rules of payout, under one root on the chain.
 
     lga-1     root of the gradient index's commitment, 32 bytes (attribution.lga.commitment)
-    payout    canonical JSON of the payout policy (attribution.payout.shares), fixed before anybody has seen a score
+    payout    canonical JSON of the payout policy (abci_app.integers.shares), fixed before anybody has seen a score
     tsa-1     root of the span index's commitment, 32 bytes (attribution.spans.commitment)
 
 The method number of the entry says which indexes there are: 1 gradients, 2 spans, 3 both. The commitment lies in the
@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from abci_app.hashing import HASH_BYTES
+from abci_app.integers.shares import PayoutPolicy
 from attribution.errors import AttributionError
-from attribution.payout.shares import PayoutPolicy
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest, ManifestError, to_json
 

@@ -179,6 +179,7 @@ _SHOWN: tuple[tuple[str, str, ExitCode], ...] = (
     ("openledger.client.rpc_calls", "RpcError", ExitCode.NODE),
     ("abci_app.errors", "Rejected", ExitCode.REFUSED),
     ("abci_app.bech32", "IdError", ExitCode.USAGE),
+    ("abci_app.integers", "NumbersRefused", ExitCode.USAGE),
     ("abci_app.chain.genesis", "GenesisError", ExitCode.USAGE),
     ("node.errors", "NodeError", ExitCode.NODE),
     ("openledger.content.store", "ContentError", ExitCode.FAILURE),

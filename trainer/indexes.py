@@ -13,6 +13,7 @@ from pathlib import Path
 
 from abci_app.bech32 import decode_id
 from abci_app.chain.genesis import TREASURY_ACCOUNT
+from abci_app.integers.shares import PayoutPolicy
 from attribution.adapted_model import AdaptedModel
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.lga.code_copies import MAX_CODE_ROWS, OFF, TOO_MANY
@@ -21,7 +22,6 @@ from attribution.lga.index.adapters import adapter_folder
 from attribution.lga.index.build import build_index
 from attribution.lga.index.plan import IndexSettings, TrainingExample
 from attribution.lga.index.reader import Index
-from attribution.payout.shares import PayoutPolicy
 from attribution.spans.build import SpanDocument, build_span_index
 from attribution.spans.commitment import SpanSettings
 from attribution.stored import put_index

@@ -197,7 +197,7 @@ class Output(_Section, frozen=True):
 
 
 class Payout(_Section, frozen=True):
-    """How scores become shares (attribution.payout.shares.PayoutPolicy), fixed before anybody has seen a score."""
+    """How scores become shares (abci_app.integers.shares.PayoutPolicy), fixed before anybody has seen a score."""
 
     kappa_ppb: Annotated[int, Meta(ge=0, le=PPB)] = PPB // 2
     flat_ppb: Annotated[int, Meta(ge=0, le=PPB)] = PPB // 2

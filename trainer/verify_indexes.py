@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from abci_app.integers import NumbersRefused
 from attribution.entry import GRADIENTS, METHOD_BITS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
 from attribution.lga.commitment import IndexCommitment
@@ -123,7 +124,7 @@ def _compare_near_tensors(
         audit = _audit(entry, run, built, store, base_folder)
     except ContentError as error:
         return AttributionGrade.NOT_COMPARED, f"{finding}; the recorded index cannot be read: {error}"
-    except AttributionError as error:
+    except NumbersRefused as error:
         finding = f"attribution differs: the recorded index does not hold ({error}); do not rely on its explanations"
         return AttributionGrade.DIFFERS, finding
     return AttributionGrade.CONSISTENT, f"{finding}; of the recorded index {audit.words}; its bases are not compared"
@@ -150,7 +151,7 @@ def _differences(
             theirs = comparable(name, _recorded_parts(name, recorded.roots[name], store))
             ours = comparable(name, _commitment(name, (folder / _FILES[name]).read_bytes()).manifest.parts)
             found += _changed(f"{name}/", theirs, ours)
-    except (ContentError, AttributionError) as error:
+    except (ContentError, NumbersRefused) as error:
         raise _Unreadable(f"the recorded commitment cannot be read: {error}") from error
     return found
 

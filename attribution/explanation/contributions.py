@@ -12,9 +12,9 @@ from fractions import Fraction
 
 from msgspec import UnsetType
 
+from abci_app.integers.shares import OWNER
 from abci_app.types import PPB
 from attribution.explanation.document import GradientPart, LayerPart, PolicyPart, SpanLine, SpanPart
-from attribution.payout.shares import OWNER
 
 # Contribution and owner in hex.
 Key = tuple[str, str]

@@ -25,12 +25,12 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from abci_app.hashing import TAGS, tagged_hash
+from abci_app.integers.inheritance import MAX_LAYERS
+from abci_app.integers.shares import MAX_OWNERS
 from abci_app.modules.models.records import MAX_PARENTS
 from abci_app.types import MAX_INTEGER, PPB
 from attribution.errors import AttributionError
 from attribution.lga.parameters import MAX_MODULE_NAME, MAX_MODULES
-from attribution.payout.inheritance import MAX_LAYERS
-from attribution.payout.shares import MAX_OWNERS
 from attribution.spans.find import MAX_OUTPUT_TOKENS
 from openledger.data.manifest import ManifestError, to_json
 
@@ -45,7 +45,7 @@ MAX_CONTRIBUTIONS_SHOWN = 256
 
 Hex = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Base64 = Annotated[str, Meta(max_length=MAX_DOCUMENT_BYTES, pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z")]
-# 30 digits hold every score: attribution.payout.shares.MAX_SCORE is 2**96.
+# 30 digits hold every score: abci_app.integers.shares.MAX_SCORE is 2**96.
 Score = Annotated[str, Meta(max_length=31, pattern=r"\A(0|-?[1-9][0-9]{0,29})\Z")]
 Part = Annotated[int, Meta(ge=0, le=PPB)]
 Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
@@ -86,7 +86,7 @@ class ParentLine(_Part, frozen=True):
 
 
 class PolicyPart(_Part, frozen=True):
-    """Rules of payout, as the entry's commitment holds them (`attribution.payout.shares.PayoutPolicy`)."""
+    """Rules of payout, as the entry's commitment holds them (`abci_app.integers.shares.PayoutPolicy`)."""
 
     kappa_ppb: Part
     flat_ppb: Part
@@ -97,7 +97,7 @@ class PolicyPart(_Part, frozen=True):
 
 
 class OwnerLine(_Part, frozen=True):
-    """Score of an owner's sums, what it is paid by (`attribution.payout.shares.Credit.positive`) and its part of all
+    """Score of an owner's sums, what it is paid by (`abci_app.integers.shares.Credit.positive`) and its part of all
     that, its credited rows and those that are copies."""
 
     owner: Hex

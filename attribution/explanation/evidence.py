@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from abci_app.integers import NumbersRefused
 from attribution.errors import AttributionError
 from attribution.lga.code_clusters import check_copies
 from attribution.lga.code_copies import COPIES
@@ -46,7 +47,7 @@ class LeafList:
         """Parse and check; raises `AttributionError` below `field` for what contradicts the commitment or itself."""
         try:
             parsed = IndexCommitment.decode(commitment)
-        except AttributionError as error:
+        except NumbersRefused as error:
             raise AttributionError(f"{field}.commitment", str(error)) from error
         keys = _items(dataset, KEY_BYTES, parsed.parameters.examples, f"{field}.dataset")
         _check_list(parsed, DATASET, keys, f"{field}.dataset")

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import UnsetType
 
+from abci_app.integers import NumbersRefused
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.errors import AttributionError
 from attribution.explanation.document import (
@@ -162,7 +163,7 @@ def _inputs_of(
         return Difference(f"{place}.commitment", f"one with root {known.commitment_root.hex()}", "absent")
     try:
         commitment = EntryCommitment.of(Manifest.decode(from_base64(part.commitment, f"{place}.commitment")))
-    except (ManifestError, AttributionError) as error:
+    except (ManifestError, NumbersRefused) as error:
         raise AttributionError(f"{place}.commitment", str(error)) from error
     if commitment.root != known.commitment_root:
         return Difference(f"{place}.commitment", f"one with root {known.commitment_root.hex()}", commitment.root.hex())

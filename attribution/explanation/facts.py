@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from abci_app.integers.inheritance import MAX_LAYERS
 from abci_app.modules.models.records import StoredEntry
 from attribution.errors import AttributionError
 from attribution.explanation.parts import ChainFacts, LayerFacts
-from attribution.payout.inheritance import MAX_LAYERS, layer_of
+from attribution.payout.layers import layer_of
 
 
 class EntrySource(Protocol):

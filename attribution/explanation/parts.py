@@ -11,6 +11,9 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
+from abci_app.integers import NumbersRefused
+from abci_app.integers.inheritance import Layer, layered_shares
+from abci_app.integers.shares import OWNER, ROW, Credit, PayoutPolicy, Shares, credits_of, payout_shares
 from abci_app.types import PPB
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.errors import AttributionError
@@ -40,8 +43,6 @@ from attribution.explanation.evidence import IndexEvidence, best_contributions, 
 from attribution.lga.codes import Codes
 from attribution.lga.commitment import ItemProof, verify_leaf
 from attribution.lga.scores import row_scores
-from attribution.payout.inheritance import Layer, layered_shares
-from attribution.payout.shares import OWNER, ROW, Credit, PayoutPolicy, Shares, credits_of, payout_shares
 from attribution.spans.find import Span
 from attribution.spans.proof import verify_spans
 
@@ -271,7 +272,7 @@ def _row_lines(
     for index, proof in enumerate(proofs):
         try:
             leaf = verify_leaf(proof, root)
-        except AttributionError as error:
+        except NumbersRefused as error:
             wanted = f"a proof under the index's root {root.hex()}"
             raise Refuted(Difference(f"{place}[{index}].proof", wanted, str(error))) from error
         if proof.index in evidence.leader_of:
@@ -315,7 +316,7 @@ def _span_part(place: str, given: LayerInputs, exchange: Exchange) -> tuple[Span
         raise AttributionError(place, "a proof of the output's spans is needed: give the span index")
     try:
         proven = verify_spans(given.span_proof, exchange.output_ids, root)
-    except AttributionError as error:
+    except NumbersRefused as error:
         wanted = f"a proof under the span index's root {root.hex()}"
         raise Refuted(Difference(f"{place}.{error.field}", wanted, str(error))) from error
     part = SpanPart(

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from abci_app.hashing import TAGS, tagged_hash
+from abci_app.integers import NumbersRefused
 from attribution.errors import AttributionError
 
 Int16Array = npt.NDArray[np.int16]
@@ -114,7 +115,7 @@ def decode(data: bytes, field: str = "codes") -> Codes:
         raise AttributionError(field, f"{len(data)} bytes do not hold the {count} codes that they announce")
     try:
         return Codes(np.frombuffer(data, dtype="<i2", offset=_HEADER.size).astype(np.int16), exponent)
-    except AttributionError as error:
+    except NumbersRefused as error:
         raise AttributionError(field, str(error)) from error
 
 

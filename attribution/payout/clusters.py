@@ -34,12 +34,13 @@ import numpy as np
 import numpy.typing as npt
 
 from abci_app.hashing import TAGS, tagged_hash
+from abci_app.integers import check_integer
+from abci_app.integers.shares import check_key
 from abci_app.types import PPB
 from attribution.errors import AttributionError
 from attribution.lga.code_clusters import alike_by_codes
 from attribution.lga.code_copies import DEFAULT_COSINE_PPB, MAX_CODE_ROWS, check_minimum
 from attribution.lga.codes import Int16Array, check_code_array
-from attribution.payout.shares import check_integer, check_key
 
 Reason = Literal["exact", "text", "codes"]
 UInt64Array = npt.NDArray[np.uint64]

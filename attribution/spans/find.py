@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import lcm
 
+from abci_app.integers.shares import largest_remainder
 from abci_app.types import PPB
 from attribution.errors import AttributionError
-from attribution.payout.shares import largest_remainder
 from attribution.spans.commitment import SpanParameters
 from attribution.spans.surprisal import UNITS_PER_BIT, surprisal_units
 from attribution.spans.view import NUMBER, NUMBER_BYTES, SpanView

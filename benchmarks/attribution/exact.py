@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from abci_app.integers.shares import OWNER, ROW, PayoutPolicy, Shares, credits_of, payout_shares
 from abci_app.types import PPB
 from attribution.lga.codes import CODE_LIMIT
 from attribution.lga.scores import ScoreTable, exact_scores, largest_exact_sum, row_scores
-from attribution.payout.shares import OWNER, ROW, PayoutPolicy, Shares, credits_of, payout_shares
 
 REPETITIONS = 20
 TARGET_MILLISECONDS = 10

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from abci_app.integers.shares import OWNER, PayoutPolicy, credits_of, payout_shares
 from abci_app.types import PPB
 from attribution.measure.baselines import gradient_dot
 from attribution.measure.lds import Floats
@@ -28,7 +29,6 @@ from attribution.payout.clusters import (
     credited_scores,
     flat_weights,
 )
-from attribution.payout.shares import OWNER, PayoutPolicy, credits_of, payout_shares
 from benchmarks.attribution.adapter_gradients import checkpoint_gradients
 from benchmarks.attribution.char_gpt import RELEASE, mass_steps
 from benchmarks.attribution.char_model import AdapterRecipe, encode, train_adapter

@@ -188,7 +188,7 @@ def _check(
 
 def _check_span_indexes(document: Explanation, explainer: Explainer) -> list[str]:
     """Proofs of spans rest on lists that whoever has the index can make again; raises `NotVerified`."""
-    from attribution.errors import AttributionError
+    from abci_app.integers import NumbersRefused
     from openledger.errors import NotVerified
 
     lines = []
@@ -197,7 +197,7 @@ def _check_span_indexes(document: Explanation, explainer: Explainer) -> list[str
         if spans is not None:
             try:
                 spans.audit()
-            except AttributionError as error:
+            except NumbersRefused as error:
                 raise NotVerified(f"layers[{number}].spans: the committed index does not hold: {error}") from error
             lines = [f"{_SPAN_LISTS}: made again"]
     return lines

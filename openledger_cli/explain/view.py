@@ -120,9 +120,9 @@ class View:
 
     def rules(self) -> list[str]:
         """What a share is made of: a sentence on every rule of payout, with the layers that have it."""
+        from abci_app.integers.shares import OWNER
         from attribution.explanation.document import PolicyPart
         from attribution.explanation.page import show_share
-        from attribution.payout.shares import OWNER
 
         layers: dict[str, list[str]] = {}
         for number, layer in enumerate(self.document.layers, start=1):

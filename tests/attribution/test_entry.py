@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from abci_app.integers.shares import PayoutPolicy
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
-from attribution.payout.shares import PayoutPolicy
 from openledger.content.store import ContentCorrupt, ContentMissing, ContentStore
 from openledger.data.manifest import Manifest, verify_part
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from abci_app.integers.inheritance import Layer, ParentPart
 from attribution.errors import AttributionError
 from attribution.explanation.document import decode
 from attribution.explanation.explanation import verify_integers
 from attribution.explanation.parts import ChainFacts, LayerFacts
 from attribution.lga.codes import decode as decode_codes
-from attribution.payout.inheritance import Layer, ParentPart
 from openledger.data.manifest import Manifest
 from tests.golden import files
 

@@ -8,10 +8,20 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from abci_app.integers import NumbersRefused
+from abci_app.integers.inheritance import Layer, ParentPart, kept_part, layered_shares
+from abci_app.integers.shares import (
+    MAX_SCORE,
+    OWNER,
+    PayoutPolicy,
+    Shares,
+    credits_of,
+    largest_remainder,
+    payout_shares,
+)
 from abci_app.modules.models.records import InheritanceSchedule
 from abci_app.types import MAX_INTEGER, PPB
 from attribution.entry import GRADIENTS, EntryCommitment
-from attribution.errors import AttributionError
 from attribution.explanation.document import Explanation, decode, from_base64, to_base64
 from attribution.explanation.explanation import explain, verify_integers
 from attribution.explanation.parts import (
@@ -25,16 +35,6 @@ from attribution.explanation.parts import (
 from attribution.lga import codes as code_form
 from attribution.lga.codes import CODE_LIMIT, Codes, choose_exponent, quantise
 from attribution.lga.scores import exact_scores
-from attribution.payout.inheritance import Layer, ParentPart, kept_part, layered_shares
-from attribution.payout.shares import (
-    MAX_SCORE,
-    OWNER,
-    PayoutPolicy,
-    Shares,
-    credits_of,
-    largest_remainder,
-    payout_shares,
-)
 from openledger.data.manifest import to_json
 from tests.golden import copies
 from tests.kit.attribution.small_index import committed, key, small_index
@@ -123,7 +123,7 @@ def _codes_refused() -> list[dict[str, str]]:
 def _refused(data: bytes) -> None:
     try:
         code_form.decode(data)
-    except AttributionError:
+    except NumbersRefused:
         return
     raise AssertionError(data.hex())
 

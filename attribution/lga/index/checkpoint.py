@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
+from abci_app.integers import NumbersRefused
 from attribution.errors import AttributionError
 from attribution.lga.basis import Float64Array, ModuleBasis, ModuleScale, Moments
 from attribution.lga.features import FittedBasis, Gradients, ModuleMap, choose_modules, sum_of_squares, whiten
@@ -95,7 +96,7 @@ class CheckpointBuild:
         """As the first gradients name them; none when other processes are done and have cleared them away."""
         try:
             return list(ArrayFile.open(self._gradients(0), "gradients").places)
-        except AttributionError:
+        except NumbersRefused:
             if self.done_path.exists():
                 return []
             raise

@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from abci_app.integers import NumbersRefused
 from attribution.errors import AttributionError
 from openledger.content.files import replacing
 from openledger.data.manifest import ManifestError, to_json
@@ -77,7 +78,7 @@ class ArrayFile:
             places, end = _places(header, field)
         except OSError as error:
             raise DamagedFile(path, field, f"{path.name} cannot be read: {error.strerror or error}") from error
-        except AttributionError as error:
+        except NumbersRefused as error:
             raise DamagedFile(path, field, error.reason) from error
         if end + _PREFIX_BYTES + len(to_json(header)) != size:
             raise DamagedFile(path, field, f"{path.name} has {size} bytes, not what its header says; fetch it again")

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abci_app.integers.inheritance import Layer
+from abci_app.integers.shares import PayoutPolicy
 from abci_app.types import PPB
 from attribution.entry import GRADIENTS, EntryCommitment
 from attribution.errors import AttributionError
@@ -27,8 +29,6 @@ from attribution.explanation.parts import (
 from attribution.lga.code_clusters import find_copies
 from attribution.lga.code_copies import DEFAULT_COSINE_PPB
 from attribution.lga.codes import Codes, Int16Array
-from attribution.payout.inheritance import Layer
-from attribution.payout.shares import PayoutPolicy
 from openledger.data.manifest import to_json
 from tests.kit.attribution.small_index import SmallIndex, committed, key
 

@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from abci_app.integers.inheritance import Layer, ParentPart
+from abci_app.integers.shares import ROW, PayoutPolicy, credits_of, payout_shares
 from abci_app.types import PPB
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.errors import AttributionError
@@ -19,8 +21,6 @@ from attribution.explanation.explanation import explain, unchecked, verify_integ
 from attribution.explanation.parts import ChainFacts, LayerFacts, LayerInputs, contributions_to_show, rows_to_show
 from attribution.lga.codes import CODE_LIMIT, Codes
 from attribution.lga.scores import exact_scores, row_scores
-from attribution.payout.inheritance import Layer, ParentPart
-from attribution.payout.shares import ROW, PayoutPolicy, credits_of, payout_shares
 from openledger.data.manifest import to_json
 from tests.kit.attribution.explained import BY_OWNER, FIRST, POLICY, SECOND, Story, changed, query_of, tell
 from tests.kit.attribution.small_index import committed, key

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from abci_app.integers.inheritance import Layer
+from abci_app.integers.shares import PayoutPolicy
 from abci_app.types import PPB
 from attribution.entry import GRADIENTS, EntryCommitment
 from attribution.errors import AttributionError
@@ -25,8 +27,6 @@ from attribution.explanation.parts import (
 from attribution.lga.codes import Codes
 from attribution.lga.index.reader import Index
 from attribution.lga.query import query_codes, query_tokens
-from attribution.payout.inheritance import Layer
-from attribution.payout.shares import PayoutPolicy
 from tests.kit.attribution.building import build, model_of
 from tests.kit.attribution.explained import changed
 from tests.kit.attribution.small_index import key

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abci_app.integers.shares import ROW, PayoutPolicy, credits_of, payout_shares
 from abci_app.types import PPB
 from attribution.errors import AttributionError
 from attribution.lga.code_copies import MAX_CODE_ROWS
@@ -29,7 +30,6 @@ from attribution.payout.clusters import (
     overlap_reaches,
     shingles_of_tokens,
 )
-from attribution.payout.shares import ROW, PayoutPolicy, credits_of, payout_shares
 
 POLICY = ClusterPolicy()
 POOL = b"\xff" * 32

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from abci_app.integers.inheritance import Layer, ParentPart
+from abci_app.integers.shares import OWNER, ROW, PayoutPolicy
 from abci_app.types import PPB
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.explanation.document import Explanation, decode
@@ -23,8 +25,6 @@ from attribution.explanation.parts import (
     rows_to_show,
 )
 from attribution.lga.codes import CODE_LIMIT, Codes
-from attribution.payout.inheritance import Layer, ParentPart
-from attribution.payout.shares import OWNER, ROW, PayoutPolicy
 from attribution.spans.build import SpanDocument, build_span_index
 from attribution.spans.commitment import SpanSettings
 from attribution.spans.proof import prove_spans

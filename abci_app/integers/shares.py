@@ -25,8 +25,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from abci_app.integers import NumbersRefused, check_integer, is_integer
 from abci_app.types import MAX_INTEGER, PPB
-from attribution.errors import AttributionError
 
 KEY_BYTES = 32
 # Of the pool among owners; a pool that is also an owner gets both parts.
@@ -58,14 +58,14 @@ class PayoutPolicy:
     score_unit: str = ROW
 
     def __post_init__(self) -> None:
-        """Raises `AttributionError`."""
+        """Raises `NumbersRefused`."""
         for field, low in (("kappa_ppb", 0), ("flat_ppb", 0), ("cap_ppb", 1), ("minimum_positive_ppb", 0)):
             check_integer(f"policy.{field}", getattr(self, field), low, PPB)
         if self.kappa_ppb + self.flat_ppb > PPB:
-            raise AttributionError("policy.flat_ppb", f"together with kappa_ppb it exceeds {PPB}: lower one of them")
+            raise NumbersRefused("policy.flat_ppb", f"together with kappa_ppb it exceeds {PPB}: lower one of them")
         check_key("policy.pool", self.pool)
         if self.score_unit not in SCORE_UNITS:
-            raise AttributionError("policy.score_unit", f"must be {' or '.join(SCORE_UNITS)}")
+            raise NumbersRefused("policy.score_unit", f"must be {' or '.join(SCORE_UNITS)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +97,20 @@ def largest_remainder(weights: Sequence[int], keys: Sequence[bytes], total: int)
     """Split `total` in proportion to non-negative weights: floors, then one each by largest remainder, ties by key.
 
     The parts sum to `total` exactly, and each differs from its exact part by less than one. Keys must be distinct.
-    Raises `AttributionError`, also when all weights are zero and there is something to split.
+    Raises `NumbersRefused`, also when all weights are zero and there is something to split.
     """
     if len(weights) != len(keys):
-        raise AttributionError("keys", f"{len(keys)} keys for {len(weights)} weights")
+        raise NumbersRefused("keys", f"{len(keys)} keys for {len(weights)} weights")
     if len(set(keys)) != len(keys):
-        raise AttributionError("keys", "a key appears twice: ties would have no order")
+        raise NumbersRefused("keys", "a key appears twice: ties would have no order")
     check_integer("total", total, 0, MAX_INTEGER)
     for weight in weights:
         if type(weight) is not int or weight < 0:
-            raise AttributionError("weights", f"{weight!r} is no non-negative integer")
+            raise NumbersRefused("weights", f"{weight!r} is no non-negative integer")
     mass = sum(weights)
     if not mass:
         if total:
-            raise AttributionError("weights", f"all {len(weights)} are zero: nothing says how to split {total}")
+            raise NumbersRefused("weights", f"all {len(weights)} are zero: nothing says how to split {total}")
         return (0,) * len(weights)
     split = [divmod(total * weight, mass) for weight in weights]
     parts = [part for part, _ in split]
@@ -154,7 +154,7 @@ def payout_shares(
 ) -> Shares:
     """Shares of all owners in either mapping, by the formula above.
 
-    Without flat weights the flat part goes to the pool. Raises `AttributionError`.
+    Without flat weights the flat part goes to the pool. Raises `NumbersRefused`.
     """
     owners = sorted({*credits_by_owner, *flat_weights_by_owner})
     _check_owners(owners, credits_by_owner, flat_weights_by_owner)
@@ -205,30 +205,20 @@ def _capped(weights: list[int], owners: list[bytes], whole: int, policy: PayoutP
 
 def _check_owners(owners: list[bytes], known: Mapping[bytes, Credit], flat_weights: Mapping[bytes, int]) -> None:
     if len(owners) > MAX_OWNERS:
-        raise AttributionError("owners", f"{len(owners)} are more than {MAX_OWNERS}")
+        raise NumbersRefused("owners", f"{len(owners)} are more than {MAX_OWNERS}")
     for owner in owners:
         check_key("owners", owner)
     # Names of fields cost more than the comparisons: they are made for what is wrong alone.
     for owner, credit in known.items():
-        if not (_is_integer(credit.absolute, 0, MAX_SCORE) and _is_integer(credit.positive, 0, credit.absolute)):
+        if not (is_integer(credit.absolute, 0, MAX_SCORE) and is_integer(credit.positive, 0, credit.absolute)):
             check_integer(f"credits.{owner.hex()}.absolute", credit.absolute, 0, MAX_SCORE)
             check_integer(f"credits.{owner.hex()}.positive", credit.positive, 0, credit.absolute)
     for owner, weight in flat_weights.items():
-        if not _is_integer(weight, 0, MAX_INTEGER):
+        if not is_integer(weight, 0, MAX_INTEGER):
             check_integer(f"flat_weights.{owner.hex()}", weight, 0, MAX_INTEGER)
 
 
-def check_integer(field: str, value: Any, low: int, high: int) -> None:
-    """An integer (no boolean) from `low` to `high`; raises `AttributionError`."""
-    if not _is_integer(value, low, high):
-        raise AttributionError(field, f"{value!r} is no integer from {low} to {high}")
-
-
-def _is_integer(value: Any, low: int, high: int) -> bool:
-    return type(value) is int and low <= value <= high
-
-
 def check_key(field: str, value: Any) -> None:
-    """32 bytes; raises `AttributionError`."""
+    """32 bytes; raises `NumbersRefused`."""
     if type(value) is not bytes or len(value) != KEY_BYTES:
-        raise AttributionError(field, f"must be {KEY_BYTES} bytes, not {value!r:.80}")
+        raise NumbersRefused(field, f"must be {KEY_BYTES} bytes, not {value!r:.80}")

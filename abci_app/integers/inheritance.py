@@ -19,14 +19,32 @@ off by less than one part for each layer above it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-from abci_app.modules.models.records import MAX_PARENTS, InheritanceSchedule, StoredEntry
+from abci_app.integers import NumbersRefused, check_integer
+from abci_app.integers.shares import POOL_KEY, Shares, largest_remainder
 from abci_app.types import PPB
-from attribution.errors import AttributionError
-from attribution.payout.shares import POOL_KEY, Shares, check_integer, largest_remainder
 
 # One page of a lineage; whoever has more ancestors asks for the layers that a share reaches.
 MAX_LAYERS = 4_096
+# The models module admits as many (a test compares them).
+MAX_PARENTS = 16
+
+
+class Schedule(Protocol):
+    """What ancestors keep of a model's share: a part, halved every so many versions (0: never), never below a floor."""
+
+    @property
+    def ancestors_ppb(self) -> int:
+        """Part of the whole at age 0."""
+
+    @property
+    def half_life_versions(self) -> int:
+        """Versions after which the part is halved; 0 for never."""
+
+    @property
+    def floor_ppb(self) -> int:
+        """The least that stays, at any age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +89,7 @@ class LayeredShares:
     layers: tuple[LayerPart, ...]
 
 
-def kept_part(schedule: InheritanceSchedule, age_versions: int) -> int:
+def kept_part(schedule: Schedule, age_versions: int) -> int:
     """Part that ancestors keep after `age_versions` versions, in parts per billion; half-life 0 never halves."""
     check_integer("age_versions", age_versions, 0, 2**32 - 1)
     halvings = age_versions // schedule.half_life_versions if schedule.half_life_versions else 0
@@ -79,28 +97,10 @@ def kept_part(schedule: InheritanceSchedule, age_versions: int) -> int:
     return min(schedule.ancestors_ppb, max(schedule.floor_ppb, schedule.ancestors_ppb >> min(halvings, 30)))
 
 
-def age_versions(child: StoredEntry, parent: StoredEntry) -> int:
-    """Versions that lie between an entry and a parent of it, as the module's docstring counts them."""
-    if child.model_id and child.model_id == parent.model_id:
-        return max(0, child.model_version - parent.model_version - 1)
-    return max(0, child.model_version - 1)
-
-
-def layer_of(entry_id: bytes, stored: StoredEntry, parents: Mapping[bytes, StoredEntry], own: Shares | None) -> Layer:
-    """A layer from the chain's records; `parents` holds at least the entry's own. Raises `AttributionError`."""
-    parts = []
-    for parent in stored.entry.parents:
-        if parent.entry_id not in parents:
-            raise AttributionError("layers", f"parent {parent.entry_id.hex()} of {entry_id.hex()} is missing")
-        kept = kept_part(stored.admission.schedule, age_versions(stored, parents[parent.entry_id]))
-        parts.append(ParentPart(parent.entry_id, parent.share_ppb, kept))
-    return Layer(entry_id, stored.admission.number, tuple(parts), bool(stored.entry.inputs), own)
-
-
 def layered_shares(entry_id: bytes, layers: Mapping[bytes, Layer]) -> LayeredShares:
     """Shares of everybody behind an entry's output; `layers` holds the entry and all its ancestors, by entry id.
 
-    Raises `AttributionError` when one is missing, or numbers or shares contradict each other.
+    Raises `NumbersRefused` when one is missing, or numbers or shares contradict each other.
     """
     amounts: dict[bytes, int] = {entry_id: PPB}
     _check_layers(entry_id, layers)
@@ -146,24 +146,24 @@ def _own_part(layer: Layer, amount: int) -> LayerPart:
 
 def _check_layers(entry_id: bytes, layers: Mapping[bytes, Layer]) -> None:
     if len(layers) > MAX_LAYERS:
-        raise AttributionError("layers", f"{len(layers)} are more than {MAX_LAYERS}")
+        raise NumbersRefused("layers", f"{len(layers)} are more than {MAX_LAYERS}")
     if entry_id not in layers:
-        raise AttributionError("layers", f"entry {entry_id.hex()} is missing")
+        raise NumbersRefused("layers", f"entry {entry_id.hex()} is missing")
     for key, layer in layers.items():
         place = f"layers.{key.hex()}"
         if key != layer.entry_id or len(layer.parents) > MAX_PARENTS:
-            raise AttributionError(place, f"holds another entry, or more than {MAX_PARENTS} parents")
+            raise NumbersRefused(place, f"holds another entry, or more than {MAX_PARENTS} parents")
         for parent in layer.parents:
             check_integer(f"{place}.share_ppb", parent.share_ppb, 0, PPB)
             check_integer(f"{place}.kept_ppb", parent.kept_ppb, 0, PPB)
             if parent.entry_id not in layers:
-                raise AttributionError("layers", f"parent {parent.entry_id.hex()} of {key.hex()} is missing")
+                raise NumbersRefused("layers", f"parent {parent.entry_id.hex()} of {key.hex()} is missing")
             if layers[parent.entry_id].number >= layer.number:
-                raise AttributionError(f"{place}.number", "a parent was recorded later than its child")
+                raise NumbersRefused(f"{place}.number", "a parent was recorded later than its child")
         if layer.parents and sum(parent.share_ppb for parent in layer.parents) != PPB:
-            raise AttributionError(f"{place}.share_ppb", f"the parents' shares do not sum to {PPB}")
+            raise NumbersRefused(f"{place}.share_ppb", f"the parents' shares do not sum to {PPB}")
         if layer.own is not None:
             for _, part in (*layer.own.by_owner, (b"", layer.own.unexplained_ppb)):
                 check_integer(f"{place}.own", part, 0, PPB)
             if sum(part for _, part in layer.own.by_owner) + layer.own.unexplained_ppb != PPB:
-                raise AttributionError(f"{place}.own", f"the shares do not sum to {PPB}")
+                raise NumbersRefused(f"{place}.own", f"the shares do not sum to {PPB}")

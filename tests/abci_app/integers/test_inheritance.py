@@ -9,33 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abci_app.modules.models import DEFAULT_SCHEDULE
-from abci_app.modules.models.records import (
-    Admission,
-    Attribution,
-    Entry,
-    EntryKind,
-    InheritanceSchedule,
-    Input,
-    Output,
-    Parent,
-    Run,
-    StoredEntry,
-)
-from abci_app.types import PPB
-from attribution.errors import AttributionError
-from attribution.payout.inheritance import (
+from abci_app.integers import NumbersRefused
+from abci_app.integers.inheritance import (
     MAX_LAYERS,
+    MAX_PARENTS,
     Layer,
     LayeredShares,
     LayerPart,
     ParentPart,
-    age_versions,
     kept_part,
-    layer_of,
     layered_shares,
 )
-from attribution.payout.shares import Shares
+from abci_app.integers.shares import Shares
+from abci_app.modules.models import DEFAULT_SCHEDULE
+from abci_app.modules.models.records import MAX_PARENTS as ADMITTED_PARENTS
+from abci_app.modules.models.records import InheritanceSchedule
+from abci_app.types import PPB
 
 POOL = b"\xff" * 32
 
@@ -189,47 +178,12 @@ def test_schedules_at_their_edges() -> None:
     assert kept_part(InheritanceSchedule(PPB, 1, 0), 30) == 0
     assert kept_part(InheritanceSchedule(5, 1, PPB), 0) == 5
     assert kept_part(InheritanceSchedule(0, 1, 0), 0) == 0
-    with pytest.raises(AttributionError, match="age_versions: -1 is no integer"):
+    with pytest.raises(NumbersRefused, match="age_versions: -1 is no integer"):
         kept_part(DEFAULT_SCHEDULE, -1)
 
 
-def stored(number: int, model: bytes, version: int, *parents: bytes, inputs: int = 1) -> StoredEntry:
-    share = PPB // len(parents) if parents else 0
-    entry = Entry(
-        EntryKind.LORA,
-        tuple(Parent(parent, "adapter", share) for parent in parents),
-        tuple(Input(key(900 + index), 1, PPB // inputs, 1, bytes(32)) for index in range(inputs)),
-        b"",
-        bytes(32),
-        Output(bytes(32), bytes(32), 1, "safetensors"),
-        Attribution(0, b""),
-    )
-    admission = Admission(number, 1, 1, ALICE, 1, 1, bytes(32), DEFAULT_SCHEDULE)
-    return StoredEntry(entry, admission, Run(0, 0, b"", "", "", 0), model, version, b"")
-
-
-def test_age_counts_versions_between_or_before() -> None:
-    mine, other = key(500), key(600)
-    parent = stored(1, mine, 2)
-    assert age_versions(stored(9, mine, 3, FIRST), parent) == 0
-    assert age_versions(stored(9, mine, 7, FIRST), parent) == 4
-    assert age_versions(stored(9, mine, 7, FIRST), stored(1, other, 90)) == 6
-    assert age_versions(stored(9, mine, 1, FIRST), stored(1, b"", 0)) == 0
-    assert age_versions(stored(9, b"", 0, FIRST), parent) == 0
-
-
-def test_a_layer_is_read_from_the_records_of_the_chain() -> None:
-    parents = {BASE: stored(1, b"", 0, inputs=1), FIRST: stored(2, key(500), 1, BASE)}
-    own = paid(alice=PPB)
-    assert layer_of(SECOND, stored(3, key(500), 6, FIRST, BASE), parents, own) == Layer(
-        SECOND,
-        3,
-        (ParentPart(FIRST, PPB // 2, 100_000_000), ParentPart(BASE, PPB // 2, 100_000_000)),
-        True,
-        own,
-    )
-    with pytest.raises(AttributionError, match=f"layers: parent {BASE.hex()} of {SECOND.hex()} is missing"):
-        layer_of(SECOND, stored(3, b"", 0, BASE), {}, own)
+def test_as_many_parents_are_split_as_the_chain_admits() -> None:
+    assert MAX_PARENTS == ADMITTED_PARENTS
 
 
 GOOD = stacked(layer(BASE, paid(alice=PPB)), layer(FIRST, paid(bob=PPB), (BASE, PPB, 200_000_000)))
@@ -257,12 +211,12 @@ GOOD = stacked(layer(BASE, paid(alice=PPB)), layer(FIRST, paid(bob=PPB), (BASE, 
     ],
 )
 def test_contradicting_layers_are_refused_with_the_field(layers: dict[bytes, Layer], field: str, reason: str) -> None:
-    with pytest.raises(AttributionError, match=reason) as caught:
+    with pytest.raises(NumbersRefused, match=reason) as caught:
         layered_shares(FIRST, layers)
     assert caught.value.field == field
 
 
 def test_more_layers_than_a_page_are_refused() -> None:
     layers = stacked(*[layer(key(number), None) for number in range(1, MAX_LAYERS + 2)])
-    with pytest.raises(AttributionError, match=f"layers: {MAX_LAYERS + 1} are more than {MAX_LAYERS}"):
+    with pytest.raises(NumbersRefused, match=f"layers: {MAX_LAYERS + 1} are more than {MAX_LAYERS}"):
         layered_shares(BASE, layers)

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abci_app.types import MAX_INTEGER, PPB
-from attribution.errors import AttributionError
-from attribution.payout.shares import (
+from abci_app.integers import NumbersRefused, check_integer
+from abci_app.integers.shares import (
     MAX_OWNERS,
     MAX_SCORE,
     OWNER,
@@ -20,12 +19,12 @@ from attribution.payout.shares import (
     Credit,
     PayoutPolicy,
     Shares,
-    check_integer,
     credits_of,
     kappa_of_quality,
     largest_remainder,
     payout_shares,
 )
+from abci_app.types import MAX_INTEGER, PPB
 
 POOL = b"\xff" * 32
 PLAIN = PayoutPolicy(PPB, 0, PPB, 0, POOL)
@@ -165,7 +164,7 @@ def test_ties_go_to_the_smaller_key_whatever_its_place() -> None:
 def test_what_cannot_be_split_is_refused(
     values: list[int], keys: list[bytes], total: int, field: str, reason: str
 ) -> None:
-    with pytest.raises(AttributionError, match=reason) as caught:
+    with pytest.raises(NumbersRefused, match=reason) as caught:
         largest_remainder(values, keys, total)
     assert caught.value.field == field
 
@@ -280,7 +279,7 @@ def test_shares_at_the_bounds_of_every_input_are_exact() -> None:
 def test_impossible_scores_are_refused_with_the_field(
     scores: dict[bytes, int], flat: dict[bytes, int], field: str, reason: str
 ) -> None:
-    with pytest.raises(AttributionError, match=reason) as caught:
+    with pytest.raises(NumbersRefused, match=reason) as caught:
         paid(scores, flat, PLAIN)
     assert caught.value.field == field
 
@@ -291,7 +290,7 @@ def test_a_pool_that_is_also_an_owner_gets_both_parts() -> None:
 
 
 def test_more_owners_than_the_limit_are_refused() -> None:
-    with pytest.raises(AttributionError, match=f"owners: {MAX_OWNERS + 1} are more than {MAX_OWNERS}"):
+    with pytest.raises(NumbersRefused, match=f"owners: {MAX_OWNERS + 1} are more than {MAX_OWNERS}"):
         paid(dict.fromkeys(map(owner, range(MAX_OWNERS + 1)), 1), {}, PLAIN)
 
 
@@ -310,7 +309,7 @@ def test_more_owners_than_the_limit_are_refused() -> None:
     ],
 )
 def test_impossible_policies_are_refused_with_the_field(changes: dict[str, Any], field: str) -> None:
-    with pytest.raises(AttributionError) as caught:
+    with pytest.raises(NumbersRefused) as caught:
         policy(**changes)
     assert caught.value.field == field
 
@@ -324,7 +323,7 @@ def test_kappa_is_the_square_of_the_measured_quality(quality_ppb: int, kappa_ppb
 
 
 def test_a_quality_outside_its_range_is_refused() -> None:
-    with pytest.raises(AttributionError, match="quality_ppb: 1000000001 is no integer"):
+    with pytest.raises(NumbersRefused, match="quality_ppb: 1000000001 is no integer"):
         kappa_of_quality(PPB + 1)
-    with pytest.raises(AttributionError, match="x: None is no integer from 0 to 1"):
+    with pytest.raises(NumbersRefused, match="x: None is no integer from 0 to 1"):
         check_integer("x", None, 0, 1)
