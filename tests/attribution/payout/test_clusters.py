@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abci_app.integers import NumbersRefused
 from abci_app.integers.shares import ROW, PayoutPolicy, credits_of, payout_shares
 from abci_app.types import PPB
-from attribution.errors import AttributionError
 from attribution.lga.code_copies import MAX_CODE_ROWS
 from attribution.lga.codes import CODE_LIMIT, Int16Array
 from attribution.lga.scores import row_scores
@@ -308,19 +308,19 @@ def test_garbage_gets_at_most_its_flat_share() -> None:
 def test_impossible_rows_are_refused_with_the_field(
     rows: list[ClusterRow], codes: Int16Array | None, field: str, reason: str
 ) -> None:
-    with pytest.raises(AttributionError, match=reason) as caught:
+    with pytest.raises(NumbersRefused, match=reason) as caught:
         cluster_rows(rows, POLICY, codes)
     assert caught.value.field == field
 
 
 def test_scores_of_other_rows_are_refused() -> None:
-    with pytest.raises(AttributionError, match="scores: 1 scores, 2 owners, 2 rows"):
+    with pytest.raises(NumbersRefused, match="scores: 1 scores, 2 owners, 2 rows"):
         credited_scores([1], [owner(1), owner(2)], Clusters(2, ()))
 
 
 @pytest.mark.parametrize("bad", [0, PPB // 2 - 1, PPB + 2, 0.9])
 def test_similarities_without_meaning_are_refused(bad: int) -> None:
-    with pytest.raises(AttributionError, match=r"policy.minimum_jaccard_ppb: .* no integer"):
+    with pytest.raises(NumbersRefused, match=r"policy.minimum_jaccard_ppb: .* no integer"):
         ClusterPolicy(minimum_jaccard_ppb=bad)
-    with pytest.raises(AttributionError, match=r"policy.minimum_cosine_ppb: .* no integer"):
+    with pytest.raises(NumbersRefused, match=r"policy.minimum_cosine_ppb: .* no integer"):
         ClusterPolicy(minimum_cosine_ppb=bad)
