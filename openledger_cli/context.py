@@ -1,16 +1,15 @@
 """Settings that every command shares: flags over environment over `<home>/client.yaml` over defaults."""
 
 import os
-import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
+from openledger_cli.output import Output
 
 if TYPE_CHECKING:
     from openledger.keys.wallet import Wallet
-    from openledger_cli.output import Output
 
 DEFAULT_HOME = "~/.openledger"
 DEFAULT_NODE = "http://127.0.0.1:26657"
@@ -55,10 +54,8 @@ class Context:
         return self.settings.output == "json"
 
     @property
-    def output(self) -> "Output":
+    def output(self) -> Output:
         """Prints results in the form that is asked for."""
-        from openledger_cli.output import Output
-
         return Output(as_json=self.as_json)
 
     def wallet(self, chain_id: str = "") -> "Wallet":
@@ -99,13 +96,3 @@ def _read_config(path: Path, names: list[str]) -> dict[str, str]:
     if unknown:
         raise UsageError(f"{path}: unknown setting {unknown[0]!r}; known: {', '.join(names)}")
     return {name: str(value) for name, value in document.items()}
-
-
-def note(text: str) -> None:
-    """A remark for people on standard error, so that standard output stays clean for programs."""
-    print(printable(text, keep="\n"), file=sys.stderr)
-
-
-def printable(text: str, keep: str = "") -> str:
-    """Control characters as `?`: some texts come from nodes and documents that anybody may have written."""
-    return "".join([character if character.isprintable() or character in keep else "?" for character in text])

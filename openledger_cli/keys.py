@@ -5,8 +5,9 @@ import sys
 from typing import Any
 
 from openledger.errors import UsageError
-from openledger_cli.context import Context, note
+from openledger_cli.context import Context
 from openledger_cli.secrets import add_passphrase_option, ask_passphrase, ask_secret
+from openledger_cli.text import note
 
 _EXAMPLES = """\
 examples:

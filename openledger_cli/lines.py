@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from openledger.light.parse import format_time
 from openledger.light.wire import NANOSECONDS_PER_SECOND
-from openledger_cli.context import printable
+from openledger_cli.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,7 +13,8 @@ from typing import Any
 
 from openledger.errors import UsageError
 from openledger.exit_codes import MEANINGS, ExitCode
-from openledger_cli.context import OUTPUTS, Context, load_settings, printable
+from openledger_cli.context import OUTPUTS, Context, load_settings
+from openledger_cli.text import printable
 
 # Group -> (file that registers it, help). Loaded only when asked for: `openledger --help` imports none of them.
 GROUPS: dict[str, tuple[str, str]] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openledger.documents import to_document
-from openledger_cli.context import printable
+from openledger_cli.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

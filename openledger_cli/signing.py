@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 from openledger.amounts import parse_amount, show_amount
 from openledger.client.core import Account, Party, SendOptions
 from openledger.errors import KeyFailure, UsageError
-from openledger_cli.context import Context, note
+from openledger_cli.context import Context
 from openledger_cli.output import print_line
 from openledger_cli.secrets import add_passphrase_option, ask_passphrase
+from openledger_cli.text import note
 
 if TYPE_CHECKING:
     from openledger.client.client import Client

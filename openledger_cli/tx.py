@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
 from openledger_cli import signing
-from openledger_cli.context import Context, note
+from openledger_cli.context import Context
 from openledger_cli.main import GLOBAL_OPTIONS
 from openledger_cli.proofs.trust import open_client
 from openledger_cli.secrets import add_passphrase_option
+from openledger_cli.text import note
 
 if TYPE_CHECKING:
     from abci_app.module import Message

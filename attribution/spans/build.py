@@ -66,6 +66,15 @@ def build_span_index(documents: Iterable[SpanDocument], folder: Path, settings: 
     return SpanIndex.open(folder)
 
 
+def check_span_index(index: SpanIndex) -> None:
+    """Make everything again that follows from tokens and documents: trees, counts and suffix array.
+
+    Raises `AttributionError` for the first list that the builder would have written otherwise.
+    """
+    index.check_trees()
+    check_lists(index)
+
+
 def check_lists(index: SpanIndex) -> None:
     """Check that documents, counts and suffix array are those of the text; raises `AttributionError` for the list."""
     parameters = index.commitment.parameters

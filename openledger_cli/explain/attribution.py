@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from abci_app.types import PPB
 from openledger.exit_codes import ExitCode
-from openledger_cli.context import note
 from openledger_cli.progress import counting
 from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.secrets import add_passphrase_option
+from openledger_cli.text import note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

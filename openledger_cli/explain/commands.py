@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from abci_app.bech32 import encode_id
 from openledger.exit_codes import ExitCode
-from openledger_cli.context import note
 from openledger_cli.proofs.trust import add_trust_options
+from openledger_cli.text import note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -189,6 +189,7 @@ def _check(
 def _check_span_indexes(document: Explanation, explainer: Explainer) -> list[str]:
     """Proofs of spans rest on lists that whoever has the index can make again; raises `NotVerified`."""
     from abci_app.integers import NumbersRefused
+    from attribution.spans.build import check_span_index
     from openledger.errors import NotVerified
 
     lines = []
@@ -196,7 +197,7 @@ def _check_span_indexes(document: Explanation, explainer: Explainer) -> list[str
         spans = explainer.indexes(bytes.fromhex(layer.entry_id)).spans if layer.spans else None
         if spans is not None:
             try:
-                spans.audit()
+                check_span_index(spans)
             except NumbersRefused as error:
                 raise NotVerified(f"layers[{number}].spans: the committed index does not hold: {error}") from error
             lines = [f"{_SPAN_LISTS}: made again"]

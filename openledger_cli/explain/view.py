@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from abci_app.bech32 import encode_id
 from abci_app.types import PPB
-from openledger_cli.context import printable
+from openledger_cli.text import printable
 
 if TYPE_CHECKING:
     from attribution.explanation.document import Explanation, GradientPart, LayerPart, SpanLine, SpanPart

@@ -10,9 +10,10 @@ from openledger.amounts import show_amount
 from openledger.client.results import Answer
 from openledger.errors import QueryFailed, UsageError
 from openledger_cli import signing
-from openledger_cli.context import Context, note
+from openledger_cli.context import Context
 from openledger_cli.output import print_line
 from openledger_cli.proofs.trust import add_trust_options, open_client
+from openledger_cli.text import note
 
 _EXAMPLES = """\
 examples:

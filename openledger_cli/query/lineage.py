@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
-from openledger_cli.context import Context, note
+from openledger_cli.context import Context
 from openledger_cli.proofs.trust import add_trust_options, open_client
+from openledger_cli.text import note
 
 if TYPE_CHECKING:
     from rich.console import Console

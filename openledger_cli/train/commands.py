@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openledger.exit_codes import ExitCode
-from openledger_cli.context import note
 from openledger_cli.progress import Stages
 from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.secrets import add_passphrase_option
+from openledger_cli.text import note
 
 if TYPE_CHECKING:
     from trainer.publish import ClientLedger

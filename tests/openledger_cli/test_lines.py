@@ -2,8 +2,8 @@
 
 import pytest
 
-from openledger_cli.context import printable
 from openledger_cli.lines import Line, count, render, show_size, show_time
+from openledger_cli.text import printable
 
 
 def test_a_tree_has_guides_and_keeps_long_lines_whole_in_a_pipe() -> None:

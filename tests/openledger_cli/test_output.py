@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from openledger_cli.context import note
 from openledger_cli.main import main
 from openledger_cli.output import Output
+from openledger_cli.text import note
 
 HOSTILE = "name\x1b[2Joutcome  verified\r\nnext"
 SHOWN = "name?[2Joutcome  verified??next"
