@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openledger.documents import to_document
 from openledger_cli.text import printable
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ class Output:
 
     def show(self, value: Any, people: "Callable[[Console, Any], None] | None" = None) -> None:
         """Print a result: as JSON, or through `people(console, document)`, or as name and value lines."""
+        from openledger.documents import to_document  # loads the state machine's records
+
         document = to_document(value)
         if self.as_json:
             self.json(document)
@@ -36,6 +37,8 @@ class Output:
     def rows(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], document: Any) -> None:
         """Print a list: `document` as JSON, or `rows` as a table."""
         if self.as_json:
+            from openledger.documents import to_document
+
             self.json(to_document(document))
             return
         from rich import box
