@@ -69,7 +69,10 @@ def contribute_what_others_contributed(world: World) -> Operation | None:
         return None
     copied, own = stored.contribution, contribute(chosen[0], world.fresh("copy"))
     field = world.rng.choice(["rows_root", "content_digest"])
-    return attempt(world, structs.replace(own, **{field: getattr(copied, field)}))
+    # Rows of what is rejected, or withdrawn before it was accepted, are free again: an earlier place in the same block
+    # may have done that, and then the copy is rightly taken.
+    message = structs.replace(own, **{field: getattr(copied, field)})
+    return Operation(world.mallory, (message,), hostile=stored.status == Status.ACCEPTED)
 
 
 def judge_and_revoke_what_is_not_hers(world: World) -> Operation | None:
