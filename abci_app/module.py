@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from abci_app.hashing import TAGS, tagged_hash
-from abci_app.parameters import ChainParameters
+from abci_app.parameters import Parameters, Section
 from abci_app.state.codec import Record, encode
 from abci_app.state.overlay import Overlay
 from abci_app.state.store import StateView
@@ -46,7 +46,8 @@ class BlockContext:
     chain_id: str
     height: int
     time_seconds: int
-    parameters: ChainParameters
+    # As the block before left them.
+    parameters: Parameters
 
 
 @dataclass(slots=True)
@@ -112,6 +113,7 @@ class Module:
     messages: Mapping[type[Message], Handler] = field(default_factory=dict)
     events: tuple[type[Event], ...] = ()
     queries: tuple[Query, ...] = ()
+    parameters: tuple[Section, ...] = ()
     # (state, section of the genesis document, block context of height `initial_height`)
     genesis: Callable[[MutableState, Any, BlockContext], None] | None = None
     begin_block: Callable[[Overlay, BlockContext], None] | None = None

@@ -17,11 +17,12 @@ from abci_app.chain.block import (
 )
 from abci_app.chain.mempool import Mempool
 from abci_app.chain.queries import LocalNode, answer_query
+from abci_app.chain.registry import parameters_of
 from abci_app.chain.signature_cases import SIGNATURE_CASES
 from abci_app.chain.transaction_cache import TransactionCache
 from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.module import BlockContext
-from abci_app.parameters import CHAIN, PARAMETERS, ChainInfo
+from abci_app.parameters import CHAIN, ChainInfo
 from abci_app.pb import abci_pb2 as pb
 from abci_app.policy import check_signature_edge_cases
 from abci_app.state.overlay import Overlay
@@ -223,7 +224,7 @@ class Application:
         return chain
 
     def _context(self, height: int, time_seconds: int) -> BlockContext:
-        parameters = PARAMETERS.get(self.store)
+        parameters = parameters_of(self.store)
         if parameters is None:
             raise InvariantBroken("the state has no chain parameters: InitChain has not run")
         return BlockContext(self._chain().chain_id, height, time_seconds, parameters)

@@ -5,16 +5,18 @@ key over these bytes is valid" is cached (`Transaction.verified`): a cache of wh
 key act on nodes whose cache is warm, and fork the chain.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from msgspec import structs
 
 from abci_app.accounts import ACCOUNTS, DELEGATIONS, Account, Delegation, get_account, show_address
+from abci_app.chain.chain_module import FEE_PER_BYTE, FEE_PER_MESSAGE
 from abci_app.chain.registry import TAG_OF
 from abci_app.chain.transaction import Auth, Transaction
 from abci_app.errors import Code, Rejected
-from abci_app.module import BlockContext
+from abci_app.module import BlockContext, Message
+from abci_app.parameters import Parameters
 from abci_app.policy import (
     DelegatedKey,
     address_of,
@@ -49,12 +51,18 @@ def check_chain_and_expiry(transaction: Transaction, chain_id: str, height: int)
         )
 
 
+def fee_of(parameters: Parameters, size_bytes: int, messages: Iterable[Message]) -> int:
+    """What a transaction of this size with these messages costs, in nopen."""
+    fee = parameters[FEE_PER_BYTE] * size_bytes
+    per_message_nopen = parameters[FEE_PER_MESSAGE]
+    for message in messages:
+        fee += (per_message_nopen + parameters.surcharge_nopen(TAG_OF[type(message)])) * message.fee_units()
+    return fee
+
+
 def fee_nopen(transaction: Transaction, block: BlockContext) -> int:
     """Fee by messages and bytes; raises when the sender's limit is lower."""
-    parameters = block.parameters
-    fee = parameters.fee_per_byte_nopen * transaction.size_bytes
-    for message in transaction.body.messages:
-        fee += parameters.message_fee_nopen(TAG_OF[type(message)]) * message.fee_units()
+    fee = fee_of(block.parameters, transaction.size_bytes, transaction.body.messages)
     if fee > transaction.body.fee_limit_nopen:
         raise Rejected(
             Code.INSUFFICIENT_FEE,

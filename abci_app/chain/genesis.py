@@ -1,8 +1,8 @@
 """The genesis document's `app_state`: what the chain starts with.
 
     {"version": 1,
-     "parameters": {"fee_per_byte_nopen": 10, "default_message_fee_nopen": 1000, "licence_policy": "conservative",
-                    "message_fees": {"bank.transfer": 1000}, "message_roles": {"models.create_model": ["builder"]}},
+     "parameters": {"fees": {"fee_per_byte_nopen": 10}, "licences": {"licence_policy": "conservative"},
+                    "surcharges": {"bank.transfer": 1000}, "roles": {"models.create_model": ["builder"]}},
      "balances": [["open1...", 1000000000], ...],      addresses in bech32m or as 64 hex digits
      "members": [{"address": "open1...", "roles": ["registrar"], "name": "Alice"}],
      "peers": [{"node_id": "<40 hex digits>", "name": "validator-0"}]}
@@ -12,26 +12,19 @@ Every error names the field.
 """
 
 import re
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
 from abci_app.accounts import ACCOUNTS, Account
 from abci_app.bech32 import decode_id
-from abci_app.chain.registry import MESSAGE_NAMES, MODULES
+from abci_app.chain.registry import MODULES, SECTIONS
 from abci_app.module import BlockContext, module_account
 from abci_app.modules import bank, members
 from abci_app.modules.members import GenesisMember, GenesisPeer, Member, Peer, Role
-from abci_app.parameters import (
-    DEFAULT_PARAMETERS,
-    PARAMETERS,
-    ChainInfo,
-    ChainParameters,
-    MessageFee,
-    MessageRole,
-)
+from abci_app.parameters import ChainInfo, ParameterError, Parameters, read_document, write_parameters
 from abci_app.state.codec import CodecError, decode, encode
 from abci_app.state.table import MutableState
 from abci_app.types import MAX_CHAIN_ID_LENGTH, MAX_TEXT_LENGTH, SUPPLY_NOPEN, Nopen
@@ -40,28 +33,18 @@ TREASURY_ACCOUNT = module_account("treasury")
 # CometBFT reads the whole document into memory; 256 MiB hold three million accounts.
 MAX_GENESIS_BYTES = 256 * 1024 * 1024
 HEX_ADDRESS = re.compile(r"\A[0-9a-fA-F]{64}\Z")
-LICENCE_POLICIES = ("conservative", "permissive")
 
 
 class GenesisError(ValueError):
     """The genesis document cannot start a chain; the text names the field and what is wrong with it."""
 
 
-class GenesisParameters(Struct, frozen=True, forbid_unknown_fields=True):
-    """Chain parameters with message types by name."""
-
-    fee_per_byte_nopen: Nopen = DEFAULT_PARAMETERS.fee_per_byte_nopen
-    default_message_fee_nopen: Nopen = DEFAULT_PARAMETERS.default_message_fee_nopen
-    message_fees: dict[str, Nopen] = {}
-    message_roles: dict[str, tuple[str, ...]] = {}
-    licence_policy: str = DEFAULT_PARAMETERS.licence_policy
-
-
 class GenesisState(Struct, frozen=True, forbid_unknown_fields=True):
     """The document, typed."""
 
     version: Annotated[int, Meta(ge=1, le=1)] = 1
-    parameters: GenesisParameters = GenesisParameters()
+    # {section: {name: value}}, words and units as `docs/parameters.md` has them; what is left out has its default.
+    parameters: dict[str, dict[str, Any]] = {}
     balances: tuple[tuple[str, Nopen], ...] = ()
     members: tuple[GenesisMember, ...] = ()
     peers: tuple[GenesisPeer, ...] = ()
@@ -102,7 +85,7 @@ def chain_info(chain_id: str, initial_height: int, time_seconds: int) -> ChainIn
 
 def write_genesis(state: MutableState, genesis: GenesisState, block: BlockContext) -> None:
     """Write everything that the chain starts with; raises `GenesisError`."""
-    PARAMETERS.set(state, chain_parameters(genesis.parameters))
+    write_parameters(state, SECTIONS, chain_parameters(genesis.parameters))
     minted_nopen = 0
     for address, balance_nopen in genesis_balances(genesis):
         minted_nopen += balance_nopen
@@ -118,38 +101,12 @@ def write_genesis(state: MutableState, genesis: GenesisState, block: BlockContex
             module.genesis(state, None, block)
 
 
-def chain_parameters(parameters: GenesisParameters) -> ChainParameters:
-    """The parameters record; raises `GenesisError` for names that do not exist."""
-    if parameters.licence_policy not in LICENCE_POLICIES:
-        raise GenesisError(
-            f"app_state.parameters.licence_policy is {parameters.licence_policy!r}, must be one of {LICENCE_POLICIES}"
-        )
-    fees = [
-        MessageFee(_message_tag("message_fees", name), fee) for name, fee in sorted(parameters.message_fees.items())
-    ]
-    for name, role_names in parameters.message_roles.items():
-        if not role_names:  # stored as no roles, which means everybody: the opposite of what an empty list says
-            raise GenesisError(
-                f"app_state.parameters.message_roles[{name!r}] is empty: name who may send it, or leave it out to open "
-                "it to all"
-            )
-    roles = [
-        MessageRole(_message_tag("message_roles", name), _role_bits(f"parameters.message_roles[{name!r}]", names))
-        for name, names in sorted(parameters.message_roles.items())
-    ]
-    return ChainParameters(
-        parameters.fee_per_byte_nopen,
-        parameters.default_message_fee_nopen,
-        tuple(sorted(fees, key=lambda fee: fee.message_type)),
-        tuple(sorted(roles, key=lambda role: role.message_type)),
-        parameters.licence_policy,
-    )
-
-
-def _message_tag(field: str, name: str) -> int:
-    if name not in MESSAGE_NAMES:
-        raise GenesisError(f"app_state.parameters.{field}: no message type {name!r}; known: {', '.join(MESSAGE_NAMES)}")
-    return MESSAGE_NAMES[name]
+def chain_parameters(document: Mapping[str, Mapping[str, object]]) -> Parameters:
+    """The parameters that the document starts with; raises `GenesisError`."""
+    try:
+        return read_document(SECTIONS, document)
+    except ParameterError as error:
+        raise GenesisError(f"app_state.parameters: {error}") from None
 
 
 def _role_bits(field: str, names: tuple[str, ...]) -> int:

@@ -24,12 +24,12 @@ from msgspec import Meta
 
 from abci_app.chain.block import TransactionFailure, codespace_of
 from abci_app.chain.mempool import Mempool
-from abci_app.chain.registry import find_query
+from abci_app.chain.registry import find_query, parameters_of
 from abci_app.chain.simulation import simulate
 from abci_app.errors import Code, Rejected
 from abci_app.module import BlockContext
 from abci_app.modules import members
-from abci_app.parameters import CHAIN, PARAMETERS
+from abci_app.parameters import CHAIN
 from abci_app.pb import abci_pb2 as pb
 from abci_app.pb import crypto_pb2
 from abci_app.state import ics23
@@ -203,7 +203,7 @@ def _answer_module_query(version: Version, path: str, request: pb.RequestQuery) 
 
 
 def _answer_simulation(version: Version, raw: bytes, last_block_seconds: int) -> pb.ResponseQuery:
-    chain, parameters = CHAIN.get(version), PARAMETERS.get(version)
+    chain, parameters = CHAIN.get(version), parameters_of(version)
     if chain is None or parameters is None:
         raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet")
     # The next header's time is unknown, but not below the last one's; a node that has just started knows genesis only.

@@ -1,12 +1,14 @@
 """The modules in execution order, and the tables made from them. A new module is one line here."""
 
+from abci_app.chain.chain_module import FEES, make_chain_module, make_sections
 from abci_app.errors import Code, Rejected
 from abci_app.module import Handler, Message, Module, Query, snake_case
 from abci_app.modules import accounts, bank, datanets, licences, members, models
-from abci_app.parameters import CHAIN, PARAMETERS
+from abci_app.parameters import SURCHARGES, Parameters, Section, read_parameters
+from abci_app.state.store import StateView
 from abci_app.state.table import Table
 
-MODULES: tuple[Module, ...] = (
+_MODULES: tuple[Module, ...] = (
     accounts.MODULE,
     bank.MODULE,
     members.MODULE,
@@ -14,6 +16,11 @@ MODULES: tuple[Module, ...] = (
     datanets.MODULE,
     models.MODULE,
 )
+# The parameters of all modules, and who keeps them: the chain's own module, made from the others.
+SECTIONS: tuple[Section, ...] = make_sections(_MODULES)
+# What a transaction costs stands in these.
+FEE_SECTIONS = tuple([section for section in SECTIONS if section.name in (FEES, SURCHARGES)])
+MODULES: tuple[Module, ...] = (make_chain_module(SECTIONS), *_MODULES)
 
 HANDLERS: dict[type[Message], tuple[Module, Handler]] = {
     message: (module, handler) for module in MODULES for message, handler in module.messages.items()
@@ -29,10 +36,15 @@ TAG_OF: dict[type[Message], int] = {message: tag for tag, message in MESSAGES_BY
 MESSAGE_NAMES: dict[str, int] = {
     f"{HANDLERS[message][0].name}.{snake_case(message.__name__)}": tag for tag, message in MESSAGES_BY_TAG.items()
 }
-TABLES: tuple[Table, ...] = (CHAIN, PARAMETERS, *[table for module in MODULES for table in module.tables])
+TABLES: tuple[Table, ...] = tuple([table for module in MODULES for table in module.tables])
 _QUERIES: dict[tuple[str, str], Query] = {
     (module.name, query.name): query for module in MODULES for query in module.queries
 }
+
+
+def parameters_of(view: StateView) -> Parameters | None:
+    """The chain's parameters as this state holds them, or None before genesis."""
+    return read_parameters(view, SECTIONS)
 
 
 def find_query(module: str, name: str) -> Query:

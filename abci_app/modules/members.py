@@ -145,7 +145,7 @@ def roles_of(view: StateView, address: bytes) -> int:
 
 
 def require_role_for(context: Context, message_type: int) -> None:
-    """Raises unless the sender may send this message type (chain parameters, `message_roles`)."""
+    """Raises unless the sender may send this message type (parameters of section `roles`)."""
     needed = context.block.parameters.roles_for(message_type)
     if needed and not roles_of(context.state, context.sender) & needed:
         names = " or ".join([role.name.lower() for role in Role if needed & role])

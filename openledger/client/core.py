@@ -11,7 +11,7 @@ from typing import Protocol, TypedDict
 from abci_app.chain.simulation import Simulation
 from abci_app.errors import Code
 from abci_app.module import Message
-from abci_app.parameters import ChainParameters
+from abci_app.parameters import Parameters
 from openledger.client import flows, transactions
 from openledger.client import rpc_calls as calls
 from openledger.client.flows import BatchFailed, Clock, Flow
@@ -74,7 +74,7 @@ class Core:
     chain_id: str = ""
     url: str = ""
     _checked: bool = False
-    _parameters: ChainParameters | None = None
+    _fees: Parameters | None = None
     _sequences: dict[bytes, int] = field(default_factory=dict)
     _policies: dict[bytes, bytes] = field(default_factory=dict)
 
@@ -92,11 +92,11 @@ class Core:
             self._checked = True
         return self.chain_id
 
-    def fees(self) -> Flow[ChainParameters]:
-        """Chain parameters, asked for once and again when a fee was refused."""
-        if self._parameters is None:
-            self._parameters = yield from flows.parameters()
-        return self._parameters
+    def fees(self) -> Flow[Parameters]:
+        """What transactions cost, asked for once and again when a fee was refused."""
+        if self._fees is None:
+            self._fees = yield from flows.fees()
+        return self._fees
 
     def prepare(self, party: Party, messages: Sequence[Message], options: SendOptions) -> Flow[Draft]:
         """An unsigned transaction with sequence, fee limit and policies filled in."""
@@ -117,8 +117,8 @@ class Core:
         fee_limit_nopen = options.get("fee_limit_nopen")
         if fee_limit_nopen is not None:
             return transactions.build(chain_id, slots, sequence, messages, fee_limit_nopen, expiry_height, memo_digest)
-        parameters = yield from self.fees()
-        return transactions.with_fee(chain_id, slots, sequence, messages, parameters, expiry_height, memo_digest)
+        fees = yield from self.fees()
+        return transactions.with_fee(chain_id, slots, sequence, messages, fees, expiry_height, memo_digest)
 
     def rehearse(self, party: Party, messages: Sequence[Message], options: SendOptions) -> Flow[Simulation]:
         """Dry run on the latest committed state, hence with the committed sequence (again if a block came between)."""
@@ -185,7 +185,7 @@ class Core:
         """Ask again for what may have changed: sequence, policy, fees."""
         self._sequences.pop(address, None)
         self._policies.pop(address, None)
-        self._parameters = None
+        self._fees = None
 
     def _next_sequence(self, address: bytes) -> Flow[int]:
         if address not in self._sequences:

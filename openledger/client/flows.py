@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from abci_app.chain.registry import TAG_OF, find_query
+from abci_app.chain.registry import FEE_SECTIONS, TAG_OF, find_query
 from abci_app.chain.simulation import Simulation
 from abci_app.chain.transaction import Transaction, decode_transaction
 from abci_app.errors import Code, Rejected
 from abci_app.modules.bank import AccountQuery, AccountView
-from abci_app.parameters import CHAIN, PARAMETERS, ChainInfo, ChainParameters
+from abci_app.parameters import CHAIN, ChainInfo, ParameterRecord, Parameters
 from abci_app.state.codec import CodecError, decode, encode
 from openledger.client import rpc_calls as calls
 from openledger.client.results import Committed, HistoryPage, Sent, events_of
@@ -94,11 +94,15 @@ def next_sequence(address: bytes) -> Flow[int]:
     return int.from_bytes(answer.value, "big")
 
 
-def parameters() -> Flow[ChainParameters]:
-    """Fees and roles as they are now."""
-    answer = yield calls.abci_query("/store/openledger/key", PARAMETERS.key())
-    _check_answer(answer)
-    return _decode_state(ChainParameters, answer.value)
+def fees() -> Flow[Parameters]:
+    """What transactions cost now."""
+    values: dict[tuple[str, int], int] = {}
+    for section in FEE_SECTIONS:
+        answer = yield calls.abci_query("/store/openledger/key", section.table.key())
+        _check_answer(answer)
+        record = _decode_state(ParameterRecord, answer.value)
+        values.update([((section.name, item.index), item.value) for item in record.values])
+    return Parameters(values)
 
 
 def chain_info() -> Flow[ChainInfo]:

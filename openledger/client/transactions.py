@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from abci_app.bech32 import decode_id, encode_id
-from abci_app.chain.registry import TAG_OF
+from abci_app.chain.authentication import fee_of
 from abci_app.chain.transaction import Auth, Body, KeySignature, decode_transaction, encode_envelope, signed_digest
 from abci_app.errors import Rejected
 from abci_app.module import Message
-from abci_app.parameters import ChainParameters
+from abci_app.parameters import Parameters
 from abci_app.policy import DelegatedKey, Policy, PolicyKey, decode_policy, encode_policy
 from abci_app.state.codec import CodecError, decode, encode
 from abci_app.types import MAX_INTEGER
@@ -126,9 +126,9 @@ def build(
     return draft
 
 
-def estimate_fee(draft: Draft, parameters: ChainParameters) -> int:
+def estimate_fee(draft: Draft, fees: Parameters) -> int:
     """Fee in nopen, at most: per byte with as many signatures as there can be, and per message."""
-    return _fee(len(draft.unsigned_envelope()), draft.body.messages, parameters)
+    return fee_of(fees, len(draft.unsigned_envelope()), draft.body.messages)
 
 
 def with_fee(
@@ -136,7 +136,7 @@ def with_fee(
     slots: Sequence[Slot],
     sequence: int,
     messages: Sequence[Message],
-    parameters: ChainParameters,
+    fees: Parameters,
     expiry_height: int = 0,
     memo_digest: bytes = b"",
 ) -> Draft:
@@ -145,13 +145,8 @@ def with_fee(
     # The limit itself takes bytes: each round is at most the one before, and the second is exact.
     for _ in range(2):
         draft = build(chain_id, slots, sequence, messages, fee_limit_nopen, expiry_height, memo_digest)
-        fee_limit_nopen = _fee(len(draft.unsigned_envelope()), messages, parameters)
+        fee_limit_nopen = fee_of(fees, len(draft.unsigned_envelope()), messages)
     return build(chain_id, slots, sequence, messages, fee_limit_nopen, expiry_height, memo_digest)
-
-
-def _fee(size_bytes: int, messages: Sequence[Message], parameters: ChainParameters) -> int:
-    by_message = [parameters.message_fee_nopen(TAG_OF[type(message)]) * message.fee_units() for message in messages]
-    return parameters.fee_per_byte_nopen * size_bytes + sum(by_message)
 
 
 def combine(drafts: Sequence[Draft]) -> Draft:

@@ -219,12 +219,12 @@ def still_runs(folder: Path) -> bool:
 
 def _genesis_state(wallet: Wallet) -> GenesisState:
     """Everybody has money and a role."""
-    from abci_app.chain.genesis import GenesisParameters, GenesisState
+    from abci_app.chain.genesis import GenesisState
     from abci_app.modules.members import GenesisMember
 
     addresses = {name: wallet.get(name).address for name in PEOPLE}
     return GenesisState(
-        parameters=GenesisParameters(message_roles=MESSAGE_ROLES),
+        parameters={"roles": MESSAGE_ROLES},
         balances=tuple([(address, BALANCE_NOPEN) for address in addresses.values()]),
         members=tuple([GenesisMember(addresses[name], roles, name) for name, roles in ROLES.items()]),
     )

@@ -90,10 +90,10 @@ def _genesis_tree(rng: random.Random, corpus: Corpus) -> Tree:
         "members": [{"address": signers[0].address.hex(), "roles": ["registrar", "builder"], "name": "Olga"}],
         "peers": [{"node_id": f"{rng.randrange(2**160):040x}", "name": "node"}],
         "parameters": {
-            "fee_per_byte_nopen": 3,
-            "message_fees": {"bank.transfer": 5},
-            "message_roles": {"models.create_model": ["builder"]},
-            "licence_policy": "permissive",
+            "fees": {"fee_per_byte_nopen": 3},
+            "surcharges": {"bank.transfer": 5},
+            "roles": {"models.create_model": ["builder"]},
+            "licences": {"licence_policy": "permissive"},
         },
     }
     chosen = rng.sample(sorted(fields), rng.randint(1, len(fields)))

@@ -8,12 +8,12 @@ from abci_app.accounts import ACCOUNTS, DELEGATIONS
 from abci_app.chain.block import BlockExecution, TransactionResult
 from abci_app.chain.invariants import violations
 from abci_app.chain.queries import MAX_QUERY_BYTES
-from abci_app.chain.registry import MESSAGE_TYPES
+from abci_app.chain.registry import MESSAGE_TYPES, parameters_of
 from abci_app.chain.simulation import Simulation
 from abci_app.chain.transaction import MAX_TRANSACTION_BYTES, decode_transaction, signed_digest
 from abci_app.errors import Rejected
 from abci_app.module import BlockContext
-from abci_app.parameters import CHAIN, PARAMETERS
+from abci_app.parameters import CHAIN
 from abci_app.pb import abci_pb2 as pb
 from tests.fuzz.by_type import draw
 from tests.fuzz.corpus import Corpus, agreement
@@ -137,7 +137,7 @@ def _check_against_dry_run(corpus: Corpus, raw: bytes, answer: pb.ResponseQuery,
 
 
 def _next_block(corpus: Corpus) -> BlockContext:
-    chain, parameters = CHAIN.get(corpus.store), PARAMETERS.get(corpus.store)
+    chain, parameters = CHAIN.get(corpus.store), parameters_of(corpus.store)
     if chain is None or parameters is None:
         raise RuntimeError("the corpus has no chain")
     return BlockContext(chain.chain_id, corpus.store.height + 1, corpus.last_seconds, parameters)

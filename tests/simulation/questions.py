@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from abci_app.chain.chain_module import ParametersQuery
 from abci_app.chain.queries import QUERY_BUDGET_NODES
 from abci_app.chain.registry import find_query
 from abci_app.modules.accounts import DelegationsQuery
@@ -63,6 +64,7 @@ def questions(world: World) -> list[Question]:
         ("accounts", "delegations", DelegationsQuery(address)),
         ("members", "member", MemberQuery(address)),
         ("members", "list", MembersQuery(b"", some)),
+        ("chain", "parameters", ParametersQuery("")),
         ("licences", "terms", TermsQuery(_one_of(world, world.terms))),
         ("licences", "joined", JoinedTermsQuery(_joined_id(world))),
         ("licences", "list", TermsListQuery(_one_of(world, world.terms), some)),

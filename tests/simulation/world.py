@@ -93,7 +93,10 @@ class World:
         chain = Chain.start(
             {**balances, pauper.address: POOR_FUNDS},
             store=store,
-            parameters={"licence_policy": "permissive", "message_roles": {"models.create_model": ["builder"]}},
+            parameters={
+                "licences": {"licence_policy": "permissive"},
+                "roles": {"models.create_model": ["builder"]},
+            },
             members=[{"address": actors[0].address.hex(), "roles": ["registrar"], "name": "Olga"}],
         )
         return cls(random.Random(seed), chain, actors, mallory, pauper, poisoner)

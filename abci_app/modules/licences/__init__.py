@@ -34,7 +34,7 @@ from abci_app.modules.licences.join import (
     first_clash,
     judge,
 )
-from abci_app.parameters import ChainParameters
+from abci_app.parameters import Choice, Parameter, Parameters, Section, read_parameters
 from abci_app.state.codec import Record, encode
 from abci_app.state.store import StateView
 from abci_app.state.table import ID, Map, MutableState
@@ -66,7 +66,18 @@ __all__ = [
 MAX_PAGE = 200
 # Few differ: most data comes under a few dozen licences. Some 20 MiB at the most.
 JOINED_TERMS_REMEMBERED = 1_024
-_PROFILES = {"conservative": Profile.CONSERVATIVE, "permissive": Profile.PERMISSIVE}
+SECTION = "licences"
+LICENCE_POLICY = Parameter(
+    section=SECTION,
+    index=0,
+    name="licence_policy",
+    unit=Choice("policy", tuple([profile.name.lower() for profile in Profile]), first=Profile.CONSERVATIVE),
+    default=Profile.CONSERVATIVE,
+    minimum=Profile.CONSERVATIVE,
+    maximum=Profile.PERMISSIVE,
+    meaning="How points of licence terms are judged that the terms leave open.",
+)
+PARAMETERS = Section(SECTION, (LICENCE_POLICY,))
 
 TERMS = Map("licences/terms/", (ID,), Terms)
 JOINED = Map("licences/joined/", (ID,), JoinedTerms)
@@ -192,9 +203,15 @@ def store_joined_terms(state: MutableState, joined: JoinedTerms) -> bytes:
     return joined_id
 
 
-def profile_of(parameters: ChainParameters) -> Profile:
-    """The chain's policy profile (genesis admits only the known names)."""
-    return _PROFILES[parameters.licence_policy]
+def profile_of(parameters: Parameters) -> Profile:
+    """The chain's policy profile."""
+    return Profile(parameters[LICENCE_POLICY])
+
+
+def find_profile(view: StateView) -> Profile | None:
+    """The policy profile as a state holds it, or None before genesis."""
+    parameters = read_parameters(view, (PARAMETERS,))
+    return None if parameters is None else profile_of(parameters)
 
 
 # --- Queries
@@ -316,5 +333,6 @@ MODULE = Module(
         Query("joined", JoinedTermsQuery, JoinedTermsView, query_joined, "what several terms demand together"),
         Query("list", TermsListQuery, TermsPage, query_list, "all terms, paged"),
     ),
+    parameters=(PARAMETERS,),
     invariants=(terms_hash_to_their_keys, joined_terms_recompute),
 )

@@ -32,7 +32,6 @@ from abci_app.modules.models.records import (
     Supersession,
 )
 from abci_app.modules.models.terms import check_terms, show_entry
-from abci_app.parameters import PARAMETERS
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.types import U32, Bytes32, Flag, Integer, OptionalBytes32, OptionalName, Seconds
@@ -358,12 +357,12 @@ def _after(number: int, args: EntryEventsQuery) -> tuple[int, int] | None:
 
 def query_verdict(view: StateView, args: VerdictQuery) -> VerdictView:
     """The licence check that recording this entry would run; nothing is recorded."""
-    parameters = PARAMETERS.get(view)
-    if parameters is None:
+    profile = licences.find_profile(view)
+    if profile is None:
         raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet")
     if len(args.entry.terms_id) not in (0, 32):
         raise Rejected(Code.BAD_QUERY, "the draft's terms_id must be empty or 32 bytes")
-    check = check_terms(view, args.entry, licences.profile_of(parameters), args.at_seconds)
+    check = check_terms(view, args.entry, profile, args.at_seconds)
     terms = licences.stored_terms(view, [source.terms_id for source in check.joined.sources])
     return VerdictView(
         int(check.profile), int(check.outcome), check.text, check.first, check.second, check.joined, terms

@@ -342,7 +342,7 @@ def test_init_chain_after_another_document_leaves_nothing_of_it(alice: Signer, b
         {bob.address: 5},
         members=[{"address": bob.address.hex(), "roles": ["registrar"]}],
         peers=[{"node_id": "ab" * 20}],
-        parameters={"fee_per_byte_nopen": 77},
+        parameters={"fees": {"fee_per_byte_nopen": 77}},
     )
     assert chain.check(bob.transaction(Burn(1), sequence=0))[0] == Code.INSUFFICIENT_FUNDS
     fresh = Chain.start({alice.address: FUNDS})

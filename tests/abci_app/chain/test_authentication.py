@@ -150,11 +150,11 @@ def test_the_fee_counts_bytes_and_messages(chain: Chain, alice: Signer, bob: Sig
     assert chain.balance(alice) == FUNDS - 20 - fee_of(raw, messages=3)
 
 
-def test_a_message_type_can_have_a_fee_of_its_own(alice: Signer, bob: Signer) -> None:
-    parameters = {"fee_per_byte_nopen": 0, "default_message_fee_nopen": 3, "message_fees": {"bank.burn": 500}}
+def test_a_message_type_can_have_a_surcharge(alice: Signer, bob: Signer) -> None:
+    parameters = {"fees": {"fee_per_byte_nopen": 0, "fee_per_message_nopen": 3}, "surcharges": {"bank.burn": 500}}
     chain = Chain.start(accounts_with(FUNDS, [alice]), parameters=parameters)
     assert chain.codes(alice.transaction(Transfer(bob.address, 5), Burn(7))) == [0]
-    assert chain.balance(alice) == FUNDS - 12 - 503
+    assert chain.balance(alice) == FUNDS - 12 - 506
 
 
 def test_a_fee_above_the_limit_is_refused_and_exactly_the_limit_accepted(

@@ -20,13 +20,13 @@ from abci_app.hashing import sha256
 from abci_app.module import BlockContext, Module
 from abci_app.modules.bank import SUPPLY, Burn, Supply, Transfer
 from abci_app.modules.members import MemberChanged
-from abci_app.parameters import DEFAULT_PARAMETERS
+from abci_app.parameters import Parameters
 from abci_app.state.codec import decode
 from tests.kit.chain import GENESIS_SECONDS, Chain, accounts_with, fee_of
 from tests.kit.signing import CHAIN_ID, Signer
 
 FUNDS = 10**9
-BLOCK = BlockContext(CHAIN_ID, 2, GENESIS_SECONDS + 2, DEFAULT_PARAMETERS)
+BLOCK = BlockContext(CHAIN_ID, 2, GENESIS_SECONDS + 2, Parameters())
 
 
 @pytest.fixture

@@ -8,20 +8,15 @@ import pytest
 from abci_app.accounts import ACCOUNTS, Account, show_address
 from abci_app.chain.application import Application
 from abci_app.chain.genesis import TREASURY_ACCOUNT, GenesisError, GenesisState, decode_genesis, encode_genesis
+from abci_app.chain.registry import SECTIONS, parameters_of
 from abci_app.modules.bank import SUPPLY, Supply
 from abci_app.modules.members import MEMBERS, PEER_COUNT, PEERS, Member, Peer, PeerCount
-from abci_app.parameters import (
-    CHAIN,
-    DEFAULT_PARAMETERS,
-    PARAMETERS,
-    ChainInfo,
-    ChainParameters,
-    MessageFee,
-    MessageRole,
-)
+from abci_app.parameters import CHAIN, ChainInfo, Parameters, write_parameters
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.codec import encode
 from abci_app.state.memory_store import MemoryStore
+from abci_app.state.overlay import Overlay
+from abci_app.state.views import EmptyView
 from abci_app.types import SUPPLY_NOPEN
 from tests.kit.chain import GENESIS_SECONDS, Chain
 from tests.kit.signing import CHAIN_ID, Signer
@@ -34,23 +29,29 @@ def test_the_whole_state_that_a_document_writes() -> None:
     chain = Chain.start(
         {ALICE.address: 7},
         parameters={
-            "fee_per_byte_nopen": 1,
-            "default_message_fee_nopen": 2,
-            "message_fees": {"members.set_peer": 9, "bank.transfer": 3},
-            "message_roles": {"bank.burn": ["auditor", "builder"]},
-            "licence_policy": "permissive",
+            "fees": {"fee_per_byte_nopen": 1, "fee_per_message_nopen": 2},
+            "surcharges": {"members.set_peer": 9, "bank.transfer": 3},
+            "roles": {"models.create_model": ["auditor", "builder"]},
+            "licences": {"licence_policy": "permissive"},
         },
         members=[{"address": show_address(BOB.address), "roles": ["registrar", "validator"], "name": "Bob"}],
         peers=[{"node_id": NODE, "name": "node 0"}],
     )
-    parameters = ChainParameters(
-        1, 2, (MessageFee(0x0101, 3), MessageFee(0x0202, 9)), (MessageRole(0x0102, 32 | 8),), "permissive"
-    )
+    given = {
+        ("fees", 0): 1,
+        ("fees", 1): 2,
+        ("surcharges", 0x0101): 3,
+        ("surcharges", 0x0202): 9,
+        ("roles", 0x0601): 32 | 8,
+        ("licences", 0): 2,
+    }
+    parameters = Overlay(EmptyView())
+    write_parameters(parameters, SECTIONS, Parameters(given))
     assert chain.state() == {
+        **{key: value for key, value in parameters.writes.items() if value is not None},
         ACCOUNTS.key(ALICE.address): encode(Account(0, 7, b"")),
         ACCOUNTS.key(TREASURY_ACCOUNT): encode(Account(0, SUPPLY_NOPEN - 7, b"")),
         CHAIN.key(): encode(ChainInfo(CHAIN_ID, 1, GENESIS_SECONDS)),
-        PARAMETERS.key(): encode(parameters),
         SUPPLY.key(): encode(Supply(SUPPLY_NOPEN, 0)),
         MEMBERS.key(BOB.address): encode(Member(BOB.address, 65, "Bob")),
         PEERS.key(NODE): encode(Peer(NODE, "node 0")),
@@ -60,7 +61,11 @@ def test_the_whole_state_that_a_document_writes() -> None:
 
 
 def test_the_defaults() -> None:
-    assert PARAMETERS.get(Chain.start({}).application.store) == DEFAULT_PARAMETERS
+    parameters = parameters_of(Chain.start({}).application.store)
+    assert parameters is not None
+    assert [parameters[each] for section in SECTIONS for each in section.parameters] == [
+        each.default for section in SECTIONS for each in section.parameters
+    ]
     assert decode_genesis(encode_genesis(GenesisState())) == GenesisState() == decode_genesis(b"")
 
 
@@ -113,22 +118,43 @@ HEX = ALICE.address.hex()
         ({"peers": [{"node_id": NODE, "name": "x" * 257}]}, "app_state.peers[0].name must be at most 256 printable"),
         ({"version": 2}, "app_state: Expected `int` <= 1 - at `$.version`"),
         ({"balance": []}, "app_state: Object contains unknown field `balance`"),
-        ({"parameters": {"fee": 1}}, "app_state: Object contains unknown field `fee` - at `$.parameters`"),
+        ({"parameters": {"fee": 1}}, "app_state: Expected `object`, got `int` - at `$.parameters[...]`"),
         (
-            {"parameters": {"licence_policy": "none"}},
-            "app_state.parameters.licence_policy is 'none', must be one of ('conservative', 'permissive')",
+            {"parameters": {"fee": {}}},
+            "app_state.parameters: no section 'fee'; known: fees, surcharges, roles, licences",
+        ),
+        ({"parameters": {"fees": {"a": 1}}}, "app_state.parameters: fees: no parameter 'a'; known: fee_per_byte_nopen"),
+        (
+            {"parameters": {"fees": {"fee_per_byte_nopen": 10**6 + 1}}},
+            "app_state.parameters: fees.fee_per_byte_nopen is 1000001, must be 0 to 1,000,000 nopen (0.001 OPEN)",
         ),
         (
-            {"parameters": {"message_fees": {"bank.mint": 1}}},
-            "app_state.parameters.message_fees: no message type 'bank.mint'; known: ",
+            {"parameters": {"fees": {"fee_per_byte_nopen": True}}},
+            "app_state.parameters: fees.fee_per_byte_nopen is True, must be an integer (nopen)",
         ),
         (
-            {"parameters": {"message_roles": {"bank.burn": []}}},
-            "app_state.parameters.message_roles['bank.burn'] is empty: name who may send it, or leave it out",
+            {"parameters": {"fees": {"fee_per_byte_nopen": 1.0}}},
+            "app_state.parameters: fees.fee_per_byte_nopen is 1.0, must be an integer (nopen)",
         ),
         (
-            {"parameters": {"message_roles": {"bank.burn": ["king"]}}},
-            "app_state.parameters.message_roles['bank.burn']: no role 'king'; known: ",
+            {"parameters": {"licences": {"licence_policy": "none"}}},
+            "app_state.parameters: licences.licence_policy is 'none', must be one of ('conservative', 'permissive')",
+        ),
+        (
+            {"parameters": {"surcharges": {"bank.mint": 1}}},
+            "app_state.parameters: surcharges: no parameter 'bank.mint'; known: ",
+        ),
+        (
+            {"parameters": {"roles": {"models.create_model": []}}},
+            "app_state.parameters: roles.models.create_model is empty: name at least one of validator, ",
+        ),
+        (
+            {"parameters": {"roles": {"models.create_model": ["king"]}}},
+            "app_state.parameters: roles.models.create_model has no 'king'; known: ",
+        ),
+        (
+            {"parameters": {"roles": {"bank.transfer": ["builder"]}}},
+            "app_state.parameters: roles.bank.transfer is 8, must be always everybody",
         ),
         ([], "app_state: Expected `object`, got `array`"),
         (None, "app_state: Expected `object`, got `null`"),

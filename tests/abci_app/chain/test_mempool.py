@@ -340,7 +340,7 @@ def test_what_cometbft_forgot_is_forgotten_after_a_hundred_blocks(chain: Chain, 
 
 def test_a_free_sponsored_transaction_survives_commits_that_do_not_include_it(alice: Signer, bob: Signer) -> None:
     """With fees of zero a sponsor has nothing reserved, and yet it is part of the books."""
-    parameters = {"fee_per_byte_nopen": 0, "default_message_fee_nopen": 0}
+    parameters = {"fees": {"fee_per_byte_nopen": 0, "fee_per_message_nopen": 0}}
     chain = Chain.start(accounts_with(FUNDS, [alice, bob]), parameters=parameters)
     raw = alice.transaction(Transfer(bob.address, 1), sponsor=bob, expiry_height=50)
     assert chain.check(raw) == (0, "")

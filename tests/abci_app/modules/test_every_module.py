@@ -12,6 +12,7 @@ from abci_app.module import Module
 TESTS = Path(__file__).parents[2]
 # First of each module's hundred codes and of its 256 type tags (abci_app/errors.py); accounts belong to the core.
 CODE_RANGES = {
+    "chain": range(1, 100),
     "accounts": range(1, 100),
     "bank": range(100, 200),
     "members": range(200, 300),
@@ -19,7 +20,15 @@ CODE_RANGES = {
     "datanets": range(500, 600),
     "models": range(600, 700),
 }
-TAG_RANGES = {"accounts": 0x00, "bank": 0x01, "members": 0x02, "licences": 0x04, "datanets": 0x05, "models": 0x06}
+TAG_RANGES = {
+    "chain": 0x00,
+    "accounts": 0x00,
+    "bank": 0x01,
+    "members": 0x02,
+    "licences": 0x04,
+    "datanets": 0x05,
+    "models": 0x06,
+}
 
 
 def sources() -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from abci_app.accounts import show_address
 from abci_app.errors import Code
-from abci_app.modules.bank import Burn, Transfer
+from abci_app.modules.bank import Transfer
 from abci_app.modules.members import (
     ALL_ROLES,
     MEMBERS,
@@ -26,6 +26,7 @@ from abci_app.modules.members import (
     peer_count_matches,
     peer_is_allowed,
 )
+from abci_app.modules.models.records import CreateModel
 from abci_app.state.codec import encode
 from abci_app.state.overlay import Overlay
 from abci_app.state.table import hash_key_part
@@ -108,25 +109,25 @@ def test_a_role_that_does_not_exist_is_refused(ledger: Ledger) -> None:
 
 
 def test_a_message_type_can_need_one_of_several_roles() -> None:
-    ledger = start(parameters={"message_roles": {"bank.burn": ["builder", "server"]}})
+    ledger = start(parameters={"roles": {"models.create_model": ["builder", "server"]}})
     expected = (
         MembersCode.ROLE_NEEDED,
         f"{show_address(BOB.address)} needs the role builder or server for this message: ask a registrar",
     )
-    assert ledger.refuse(BOB, Burn(1)) == expected
+    assert ledger.refuse(BOB, CreateModel("m", "")) == expected
     ledger.accept(BOB, Transfer(CARL.address, 1))
     ledger.accept(ALICE, SetMember(BOB.address, Role.REVIEWER, "Bob"))
-    assert ledger.refuse(BOB, Burn(1)) == expected
+    assert ledger.refuse(BOB, CreateModel("m", "")) == expected
     ledger.accept(ALICE, SetMember(BOB.address, Role.REVIEWER | Role.SERVER, "Bob"))
-    assert ledger.accept(BOB, Burn(1)) == []
+    assert [name for name, _ in ledger.accept(BOB, CreateModel("m", ""))] == ["model_created"]
 
 
 def test_a_role_given_in_the_same_transaction_counts() -> None:
-    ledger = start(parameters={"message_roles": {"bank.burn": ["builder"]}})
+    ledger = start(parameters={"roles": {"models.create_model": ["builder"]}})
     both = Role.REGISTRAR | Role.BUILDER
-    assert ledger.accept(ALICE, SetMember(ALICE.address, both, "Alice"), Burn(1)) == [
-        ("member_changed", {"member": ALICE.address.hex(), "roles": str(both)})
-    ]
+    events = ledger.accept(ALICE, SetMember(ALICE.address, both, "Alice"), CreateModel("m", ""))
+    assert events[0] == ("member_changed", {"member": ALICE.address.hex(), "roles": str(both)})
+    assert [name for name, _ in events] == ["member_changed", "model_created"]
 
 
 def test_peers_are_listed_counted_and_removed(ledger: Ledger) -> None:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from abci_app.chain.registry import MESSAGE_TYPES, MODULES, TABLES, all_queries
+from abci_app.chain.registry import MESSAGE_TYPES, MODULES, SECTIONS, TABLES, all_queries
 from abci_app.chain.transaction import Envelope
 from abci_app.errors import Code
-from abci_app.parameters import CHAIN, PARAMETERS
+from abci_app.parameters import CHAIN
 from abci_app.policy import DelegatedKey, Policy
 from abci_app.state.codec import CodecError, Record, decode, encode
 from abci_app.state.table import Index
@@ -203,7 +203,7 @@ def test_the_check_itself_accepts_what_is_canonical(type_: Any) -> None:
 def test_every_table_has_a_prefix_that_begins_no_other() -> None:
     prefixes = sorted([table.prefix for table in TABLES])
     assert [left for left, right in itertools.pairwise(prefixes) if right.startswith(left)] == []
-    assert {CHAIN, PARAMETERS} <= set(TABLES)
+    assert {CHAIN, *[section.table for section in SECTIONS]} <= set(TABLES)
 
 
 def test_error_codes_of_all_modules_are_unique_and_in_their_ranges() -> None:

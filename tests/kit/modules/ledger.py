@@ -9,10 +9,10 @@ from typing import Any
 
 from abci_app.accounts import ACCOUNTS, Account
 from abci_app.chain.queries import QUERY_BUDGET_NODES
-from abci_app.chain.registry import HANDLERS, find_query
+from abci_app.chain.registry import HANDLERS, find_query, parameters_of
 from abci_app.errors import Rejected
 from abci_app.module import BlockContext, Context, Message
-from abci_app.parameters import DEFAULT_PARAMETERS, PARAMETERS
+from abci_app.parameters import Parameters
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state import proof
 from abci_app.state.codec import decode, encode
@@ -24,6 +24,8 @@ from tests.kit.chain import GENESIS_SECONDS, Chain, changed
 from tests.kit.signing import CHAIN_ID, Signer
 
 FUNDS = 10**9
+# Fees of a chain on which nothing costs anything.
+FREE = {"fee_per_byte_nopen": 0, "fee_per_message_nopen": 0}
 ALICE, BOB, CARL, DORA, EVE = [Signer.named(name) for name in ("alice", "bob", "carl", "dora", "eve")]
 EVERYBODY = (ALICE, BOB, CARL, DORA, EVE)
 
@@ -52,7 +54,7 @@ def ask(version: Any, module: str, name: str, args: Any) -> Any:
 def execute(state: Overlay, sender: Signer, message: Message, height: int, sequence: int = 0) -> None:
     """One message straight on a state, without signature and fee: for thousands of them."""
     message.validate()
-    block = BlockContext(CHAIN_ID, height, GENESIS_SECONDS + height, PARAMETERS.get(state) or DEFAULT_PARAMETERS)
+    block = BlockContext(CHAIN_ID, height, GENESIS_SECONDS + height, parameters_of(state) or Parameters())
     HANDLERS[type(message)][1](Context(state, block, Address(sender.address), sequence), message)
 
 
@@ -66,9 +68,8 @@ class Ledger:
     def start(cls, *, licence_policy: str = "conservative", **app_state: Any) -> "Ledger":
         """Everybody has `FUNDS`; nothing costs anything."""
         parameters = {
-            "fee_per_byte_nopen": 0,
-            "default_message_fee_nopen": 0,
-            "licence_policy": licence_policy,
+            "fees": FREE,
+            "licences": {"licence_policy": licence_policy},
             **app_state.pop("parameters", {}),
         }
         balances = {signer.address: FUNDS for signer in EVERYBODY}

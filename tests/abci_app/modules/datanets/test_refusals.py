@@ -386,7 +386,7 @@ def test_asking_for_a_version_in_vain_does_not_read_the_contributions(ledger: Le
         for start in range(0, 40, 16):
             ledger.accept(DORA, *[RevokeContribution(each, 1) for each in ids[start : start + 16]])
     with pytest.raises(Rejected) as rejection:
-        execute(Overlay(RecordingView(ledger.store, budget_nodes=5)), ALICE, NEW_VERSION, ledger.height + 1)
+        execute(Overlay(RecordingView(ledger.store, budget_nodes=8)), ALICE, NEW_VERSION, ledger.height + 1)
     assert rejection.value.code == DatanetsCode.NOTHING_NEW
 
 

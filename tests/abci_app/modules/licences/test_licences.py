@@ -24,7 +24,7 @@ from abci_app.modules.licences import (
 )
 from abci_app.modules.licences import join as licence_join
 from abci_app.modules.licences.join import MAX_LABELS, MAX_SOURCES, JoinedTerms, Profile, Stated, Terms
-from abci_app.parameters import DEFAULT_PARAMETERS
+from abci_app.parameters import Parameters
 from abci_app.state.codec import encode
 from abci_app.state.overlay import Overlay
 from tests.kit.modules.drafts import FREE, digest, terms
@@ -146,8 +146,8 @@ def test_as_many_sources_as_the_limit_can_be_joined_and_one_more_cannot() -> Non
 
 
 def test_the_policy_profile_is_the_chain_parameter() -> None:
-    permissive = structs.replace(DEFAULT_PARAMETERS, licence_policy="permissive")
-    profiles = (licences.profile_of(DEFAULT_PARAMETERS), licences.profile_of(permissive))
+    permissive = Parameters({(licences.LICENCE_POLICY.section, licences.LICENCE_POLICY.index): Profile.PERMISSIVE})
+    profiles = (licences.profile_of(Parameters()), licences.profile_of(permissive))
     assert profiles == (Profile.CONSERVATIVE, Profile.PERMISSIVE)
 
 
