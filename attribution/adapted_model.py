@@ -23,7 +23,7 @@ def padding_id_of(tokenizer: Any) -> int:
 
 
 def open_tokenizer(base_folder: Path) -> Any:
-    """Of a base model, from its own files."""
+    """Open the tokenizer of a base model, from the model's own files."""
     prepare()
     from transformers import AutoTokenizer
 

@@ -1,4 +1,4 @@
-"""What a provenance entry commits to: the roots of its indexes and the rules of payout, under one root on the chain.
+"""Commitment of a provenance entry: the roots of its indexes and the rules of payout, under one root on the chain.
 
     lga-1     root of the gradient index's commitment, 32 bytes (attribution.lga.commitment)
     payout    canonical JSON of the payout policy (abci_app.integers.shares), fixed before anybody has seen a score

@@ -1,6 +1,6 @@
 """Files of an index in the content store: each under its digest, and a listing of them under the index's root.
 
-The listing is only a pointer: it proves nothing. Whoever fetches an index opens it and compares the root that its
+The listing is only a pointer: it proves nothing. A reader who fetches an index opens it and compares the root that its
 files lead to with the one on the chain, so a wrong listing can withhold an index and cannot forge one.
 """
 

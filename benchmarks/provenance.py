@@ -59,7 +59,7 @@ Question = tuple[str, str, Any, int]
 
 
 def questions(load: RunLoad) -> list[Question]:
-    """What is measured."""
+    """Sizes and times that are measured."""
     deep, special = load.deep_entry_id, load.special_datanet_id
     lineage = LineageQuery(deep, "", 0, (), 4_096, CONTRIBUTIONS_EACH)
     return [
@@ -194,7 +194,7 @@ def _grow(chain: Chain, load: RunLoad, size: int) -> None:
 
 
 def _compact(folder: Path) -> None:
-    """What LevelDB does by itself in time (without both ends given, plyvel's compact_range does nothing)."""
+    """Compact as LevelDB does by itself in time (without both ends given, plyvel's compact_range does nothing)."""
     database = plyvel.DB(str(folder))
     database.compact_range(start=b"\x00", stop=b"\xff")
     database.close()

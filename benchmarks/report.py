@@ -1,4 +1,4 @@
-"""What every benchmark prints: the machine, and tables with median and spread."""
+"""Output of every benchmark: the machine, and tables with median and spread."""
 
 import os
 import platform

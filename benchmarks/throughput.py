@@ -66,7 +66,7 @@ async def rpc(client: httpx.AsyncClient, url: str, method: str, **params: object
 
 @dataclass(slots=True)
 class Block:
-    """What the measurement needs of one block."""
+    """Facts about one block that the measurement needs."""
 
     height: int
     time_seconds: float

@@ -16,7 +16,7 @@ from attribution.adapted_model import ADAPTER_FILE, AdaptedModel
 from attribution.errors import AttributionError
 from attribution.lga.codes import Codes
 from attribution.lga.index.adapters import adapters_of
-from attribution.lga.index.reader import Index
+from attribution.lga.index.reader import GradientIndex
 from attribution.lga.query import MAX_CODE_DIFFERENCE, REPEATED_BAND, Deviation, at_checkpoints, deviation, leaf_codes
 from trainer.indexed_rows import IndexedRow
 
@@ -43,7 +43,11 @@ class Audit:
 
 
 def audit_index(
-    index: Index, base_folder: Path, adapters: Sequence[Path], rows: Sequence[IndexedRow], limit: int = AUDITED_ROWS
+    index: GradientIndex,
+    base_folder: Path,
+    adapters: Sequence[Path],
+    rows: Sequence[IndexedRow],
+    limit: int = AUDITED_ROWS,
 ) -> Audit:
     """Check a recorded index; `adapters` are the repeated ones, `rows` all of its rows in its order.
 

@@ -21,7 +21,7 @@ from attribution.lga.features import FeatureSettings
 from attribution.lga.index.adapters import adapter_folder
 from attribution.lga.index.build import build_index
 from attribution.lga.index.plan import IndexSettings, TrainingExample
-from attribution.lga.index.reader import Index
+from attribution.lga.index.reader import GradientIndex
 from attribution.spans.build import SpanDocument, build_span_index
 from attribution.spans.commitment import SpanSettings
 from attribution.stored import put_index
@@ -99,7 +99,7 @@ def build_indexes(
     return BuiltIndexes(commitment, {name: folder / name for name in roots}, rows)
 
 
-def _found_copies(index: Index) -> str:
+def _found_copies(index: GradientIndex) -> str:
     """One line on the rows that are copies by their codes."""
     rows = index.parameters.examples
     if index.copies.outcome == TOO_MANY:
@@ -143,7 +143,7 @@ def _gradient_index(
     folder: Path,
     progress: Progress | None,
     say: Callable[[str], None],
-) -> Index:
+) -> GradientIndex:
     recipe = run.prepared.recipe
     wanted = recipe.attribution or Attribution()
     settings = IndexSettings(

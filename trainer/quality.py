@@ -22,7 +22,7 @@ from attribution.adapted_model import padding_id_of
 from attribution.explanation.explainer import Explainer
 from attribution.explanation.facts import KnownEntries
 from attribution.lga.gradients import GradientCollector
-from attribution.lga.index.reader import Index
+from attribution.lga.index.reader import GradientIndex
 from attribution.lga.query import query_codes
 from attribution.lga.scores import row_scores
 from attribution.loss import Tokens, example_losses, make_batch
@@ -187,7 +187,7 @@ class RetrainRun:
 
 
 def committed_scores(
-    explainer: Explainer, index: Index, run: MeasuredRun, progress: Callable[[int, int], None]
+    explainer: Explainer, index: GradientIndex, run: MeasuredRun, progress: Callable[[int, int], None]
 ) -> Floats:
     """Scores of the index on the chain, [rows, queries]: exact integers, as floats for ranking only."""
     keys = [(leaf.contribution_id, leaf.row_leaf) for leaf in index.leaves]

@@ -16,7 +16,7 @@ from abci_app.integers import NumbersRefused
 from attribution.entry import GRADIENTS, METHOD_BITS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
 from attribution.lga.commitment import IndexCommitment
-from attribution.lga.index.reader import COMMITMENT_FILE, Index
+from attribution.lga.index.reader import COMMITMENT_FILE, GradientIndex
 from attribution.spans.commitment import MAX_COMMITMENT_BYTES, SpanCommitment
 from attribution.spans.index import COMMITMENT_FILE as SPAN_COMMITMENT_FILE
 from attribution.stored import fetch_index, get_index_file
@@ -133,7 +133,7 @@ def _compare_near_tensors(
 def _audit(entry: EntryRecord, run: TrainedRun, built: BuiltIndexes, store: ContentStore, base_folder: Path) -> Audit:
     root = get_commitment(store, entry.attribution_method, entry.attribution_root).roots[GRADIENTS]
     folder = built.folders[GRADIENTS].with_name("recorded")
-    index = Index.open(fetch_index(store, root, folder), root)
+    index = GradientIndex.open(fetch_index(store, root, folder), root)
     return audit_index(index, base_folder, run.adapters, built.rows)
 
 

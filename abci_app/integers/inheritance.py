@@ -71,7 +71,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class LayerPart:
+class LayerAmount:
     """What one layer's own data got of the whole, its owners' parts and what its index left to the pool."""
 
     entry_id: bytes
@@ -86,7 +86,7 @@ class LayeredShares:
 
     by_owner: tuple[tuple[bytes, int], ...]
     unexplained_ppb: int
-    layers: tuple[LayerPart, ...]
+    layers: tuple[LayerAmount, ...]
 
 
 def kept_part(schedule: Schedule, age_versions: int) -> int:
@@ -104,7 +104,7 @@ def layered_shares(entry_id: bytes, layers: Mapping[bytes, Layer]) -> LayeredSha
     """
     amounts: dict[bytes, int] = {entry_id: PPB}
     _check_layers(entry_id, layers)
-    parts: list[LayerPart] = []
+    parts: list[LayerAmount] = []
     # A parent's number is smaller than its child's: by falling number, an amount is complete when it is split.
     for layer in sorted(layers.values(), key=lambda layer: -layer.number):
         if layer.entry_id not in amounts:
@@ -134,14 +134,14 @@ def _split(layer: Layer, amount: int) -> tuple[int, list[tuple[bytes, int]]]:
     return own, list(zip(keys, inherited, strict=False))
 
 
-def _own_part(layer: Layer, amount: int) -> LayerPart:
+def _own_part(layer: Layer, amount: int) -> LayerAmount:
     """The own data's amount over its owners; what they do not get is unexplained."""
     if layer.own is None:
-        return LayerPart(layer.entry_id, amount, (), amount)
+        return LayerAmount(layer.entry_id, amount, (), amount)
     owners = [owner for owner, _ in layer.own.by_owner]
     weights = [part for _, part in layer.own.by_owner]
     *split, unexplained = largest_remainder([*weights, layer.own.unexplained_ppb], [*owners, POOL_KEY], amount)
-    return LayerPart(layer.entry_id, amount, tuple(zip(owners, split, strict=True)), unexplained)
+    return LayerAmount(layer.entry_id, amount, tuple(zip(owners, split, strict=True)), unexplained)
 
 
 def _check_layers(entry_id: bytes, layers: Mapping[bytes, Layer]) -> None:

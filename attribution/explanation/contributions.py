@@ -51,7 +51,7 @@ def contribution_shares(layer: LayerPart) -> list[ContributionShare]:
 
 
 def positive_of_all(part: GradientPart) -> int:
-    """What all owners are paid by, at least 1: the whole of which rows and contributions are parts."""
+    """Sum of all owners' credits, at least 1: the whole of which rows and contributions are parts."""
     return sum(int(line.credit) for line in part.owners) or 1
 
 

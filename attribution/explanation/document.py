@@ -133,7 +133,8 @@ class RowLine(_Part, frozen=True):
 
 
 class EvidencePart(_Part, frozen=True):
-    """What scores are computed from: the index's commitment, its list `dataset` as it is hashed, and one of two:
+    """The lists that scores are computed from: the index's commitment, its list `dataset` as it is hashed, and one of
+    two:
 
     its list `owners` as it is hashed, or the codes of all rows, which give that list and the list `leaves`.
     """

@@ -29,7 +29,7 @@ from attribution.lga.commitment import (
     root_of_tree,
     tree_of,
 )
-from attribution.lga.index.reader import Index, rows_by_owner, sum_rows
+from attribution.lga.index.reader import GradientIndex, rows_by_owner, sum_rows
 from attribution.lga.scores import Int64Array, ScoreTable, row_scores
 
 SUM_BYTES, CODE_BYTES = 8, 2
@@ -67,7 +67,7 @@ class IndexEvidence:
     codes: Int16Array | None = None
 
     @classmethod
-    def of_index(cls, index: Index, *, with_codes: bool = False, find_copies: bool = True) -> "IndexEvidence":
+    def of_index(cls, index: GradientIndex, *, with_codes: bool = False, find_copies: bool = True) -> "IndexEvidence":
         """From an index at hand, which checks what it reads; `with_codes` checks all of it first.
 
         Without `find_copies` the copies are those that the index commits to, unchecked.
@@ -113,7 +113,7 @@ class IndexEvidence:
         return [owner + row.astype("<i8").tobytes() for owner, row in zip(self.owners, self.owner_sums, strict=True)]
 
     def encoded(self, *, codes: bool) -> tuple[bytes, bytes, bytes | None, bytes | None]:
-        """What `decode` reads: with the codes of all rows, which must be at hand, or with the sums of owners."""
+        """Bytes that `decode` reads: with the codes of all rows, which must be at hand, or with the sums of owners."""
         whole = (self.commitment.encode(), b"".join(self.keys))
         if not codes:
             return *whole, b"".join(self.owner_items), None
@@ -178,7 +178,7 @@ def contribution_of(key: bytes) -> bytes:
 
 
 def _order(key: bytes) -> tuple[bytes, bytes]:
-    """What leaves are sorted by."""
+    """Key by which leaves are sorted."""
     return contribution_of(key), key[:32]
 
 

@@ -35,7 +35,7 @@ from attribution.lga.code_clusters import check_copies
 from attribution.lga.codes import Codes
 from attribution.lga.commitment import ItemProof
 from attribution.lga.index.adapters import adapters_of
-from attribution.lga.index.reader import Index
+from attribution.lga.index.reader import GradientIndex
 from attribution.lga.query import (
     MAX_CODE_DIFFERENCE,
     REPEATED_BAND,
@@ -69,7 +69,7 @@ class LayerIndexes:
     """The indexes of one layer, fetched; the gradient index's adapters lie beside its files."""
 
     commitment: EntryCommitment
-    gradients: Index | None
+    gradients: GradientIndex | None
     spans: SpanIndex | None
 
 
@@ -119,7 +119,7 @@ class Explainer:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """Of the explained model, which is not loaded for it."""
+        """Tokenizer of the explained model; the model is not loaded for it."""
         return open_tokenizer(self._artefact(self._base_of(self.entries.facts.entry_id)))
 
     # --- Making
@@ -165,7 +165,7 @@ class Explainer:
         return found
 
     def _layer_evidence(self, entry_id: bytes) -> IndexEvidence | None:
-        """Of one layer, if it has a gradient index; all of it is read and checked the first time."""
+        """Evidence of one layer, if it has a gradient index; all of it is read and checked the first time."""
         index = self.indexes(entry_id).gradients
         if index is not None and entry_id not in self._evidence:
             self._evidence[entry_id] = IndexEvidence.of_index(index, with_codes=True, find_copies=False)
@@ -276,7 +276,7 @@ class Explainer:
             commitment = get_commitment(self._store, attribution.method, attribution.commitment_root)
             gradients = spans = None
             if GRADIENTS in commitment.roots:
-                gradients = Index.open(self._fetch(commitment.roots[GRADIENTS]), commitment.roots[GRADIENTS])
+                gradients = GradientIndex.open(self._fetch(commitment.roots[GRADIENTS]), commitment.roots[GRADIENTS])
             if SPANS in commitment.roots:
                 spans = SpanIndex.open(self._fetch(commitment.roots[SPANS]))
                 if spans.commitment.root != commitment.roots[SPANS]:

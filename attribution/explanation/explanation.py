@@ -7,7 +7,7 @@ caps, layers, spans: all integers, so all must be equal.
 
 What this does not tell: whether the query codes are those of the prompt and output. That is a float computation, which
 somebody repeats with the model and compares within a band. It also rests on the index's sums being those of its
-credited leaves, its copies those that its codes give (both checked by whoever has the codes), and the codes those of
+credited leaves, its copies those that its codes give (both checked by those who have the codes), and the codes those of
 its rows: what an audit of the index checks.
 """
 
@@ -131,7 +131,7 @@ def leaves_of(document: Explanation, evidence: Mapping[bytes, IndexEvidence] | N
 
 
 def _has_codes(part: GradientPart, given: IndexEvidence | None) -> bool:
-    """As `verify_integers` has them: what is given goes before what is embedded."""
+    """Whether `verify_integers` has the codes: given ones go before embedded ones."""
     if given is not None:
         return given.codes is not None
     return not isinstance(part.evidence, UnsetType) and not isinstance(part.evidence.codes, UnsetType)

@@ -1,4 +1,4 @@
-"""What an explanation starts from: an entry and all its ancestors as the chain has them."""
+"""Facts that an explanation starts from: an entry and all its ancestors, from the chain's records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class EntrySource(Protocol):
 
     @property
     def chain_id(self) -> str:
-        """Of the chain that answers."""
+        """Id of the chain that answers."""
 
     def entry_id(self, reference: str) -> bytes:
         """Id of an entry by its text, or of a model's version by name."""

@@ -61,7 +61,7 @@ class LayerLine:
 
 
 @dataclass(frozen=True, slots=True)
-class ContributionLine:
+class PageContribution:
     """A contribution in a layer: its part of that layer's scores and spans in parts per 10^9; None: not measured."""
 
     layer: int
@@ -73,7 +73,7 @@ class ContributionLine:
 
 
 @dataclass(frozen=True, slots=True)
-class RowLine:
+class PageRow:
     """A training row that supports the output: in which layer, whose it is, its part of the scores in words, its text
     where it may be seen."""
 
@@ -93,8 +93,8 @@ class Page:
     output: Sequence[Piece]
     contributors: Sequence[ContributorLine]
     layers: Sequence[LayerLine]
-    contributions: Sequence[ContributionLine]
-    rows: Sequence[RowLine]
+    contributions: Sequence[PageContribution]
+    rows: Sequence[PageRow]
     # One sentence each: what was checked against what.
     verified: Sequence[str]
     # One sentence each: what was not.
@@ -171,7 +171,7 @@ def _layers(lines: Sequence[LayerLine]) -> list[str]:
     return _table("Layers", ("layer", "model", "explained by"), ("part of the whole",), rows)
 
 
-def _contributions(lines: Sequence[ContributionLine]) -> list[str]:
+def _contributions(lines: Sequence[PageContribution]) -> list[str]:
     rows = []
     for line in lines:
         numbers = "–" if line.rows is None else str(line.rows), *map(show_share, (line.gradients_ppb, line.spans_ppb))
@@ -181,7 +181,7 @@ def _contributions(lines: Sequence[ContributionLine]) -> list[str]:
     return _table("Contributions", ("layer", "contribution", "who"), ("rows", "by gradients", "by spans"), rows)
 
 
-def _rows(lines: Sequence[RowLine]) -> list[str]:
+def _rows(lines: Sequence[PageRow]) -> list[str]:
     rows = [
         f"<tr><td>{line.layer}</td><td>{escape(line.contributor)}</td><td>{escape(line.strength)}</td>"
         f"<td>{'not stored here' if line.text is None else escape(line.text)}</td></tr>"

@@ -61,7 +61,7 @@ class LayerFacts:
 
 @dataclass(frozen=True, slots=True)
 class ChainFacts:
-    """What verification starts from, read from the chain: the entry asked about and all its ancestors, by id."""
+    """Facts that verification starts from, read from the chain: the entry asked about and all its ancestors, by id."""
 
     chain_id: str
     entry_id: bytes
@@ -72,7 +72,7 @@ class ChainFacts:
 
 @dataclass(frozen=True)
 class LayerInputs:
-    """What a layer's part is made from: its commitment, and for each method what cannot be derived.
+    """Inputs of a layer's part: its commitment, and for each method the numbers that cannot be derived.
 
     `rows`: proofs of the rows to show; `contributions`: those to show, taken as they are where the evidence has no
     codes. `embed` puts the evidence into the document, so that it can be verified without the index.
@@ -106,7 +106,7 @@ def _scores_of(evidence: IndexEvidence, query: Codes) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What was asked and answered."""
+    """A prompt and the output that answered it, as texts and as tokens."""
 
     prompt: str
     prompt_ids: tuple[int, ...]
@@ -219,7 +219,7 @@ def _gradient_part(place: str, given: LayerInputs, policy: PayoutPolicy) -> tupl
 def _credits(
     place: str, policy: PayoutPolicy, evidence: IndexEvidence, scores: Mapping[bytes, int], of_all: list[int] | None
 ) -> dict[bytes, Credit]:
-    """What owners are paid by, in the unit of the policy."""
+    """Credits by which owners are paid, in the unit of the policy."""
     if policy.score_unit == OWNER:
         return credits_of({owner: [score] for owner, score in scores.items()}, OWNER)
     if of_all is None:
@@ -246,7 +246,7 @@ def _evidence_part(evidence: IndexEvidence, policy: PayoutPolicy) -> EvidencePar
 def _contribution_lines(
     evidence: IndexEvidence, scores: list[int] | None, given: LayerInputs
 ) -> tuple[ContributionLine, ...]:
-    """As many as are given; computed where all scores are known."""
+    """Lines of the given contributions; their scores are computed where all scores are known."""
     if scores is None:
         return tuple(given.contributions)
     return _best_lines(evidence, scores, len(given.contributions))

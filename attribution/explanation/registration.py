@@ -7,8 +7,8 @@ owners who have it.
 
 First: an index says in which order its rows were registered, and credits the first of those that are alike. Its codes
 show that no two credited rows are alike, and that every copy is like the row that it is credited through; the chain
-shows that this row was registered earlier. Together they leave one choice: taken in the order of the chain, whatever is
-like an earlier credited row is a copy, and nothing else is.
+shows that this row was registered earlier. Together they leave one choice: taken in the order of the chain, every
+row that is like an earlier credited row is a copy, and no other row is.
 
 Contributions are compared one by one; the order of rows within one is that of the root of consumed rows.
 """
@@ -46,7 +46,7 @@ class VersionSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What the chain says of the rows behind an explanation: so many rows, so many of them copies.
+    """Numbers that the chain gives for the rows behind an explanation: so many rows, so many of them copies.
 
     `not_compared`: why copies were not looked for in an index (attribution.lga.code_copies), of each where they were
     not.
@@ -120,7 +120,8 @@ def check_rows(inputs: Sequence[Input], versions: Sequence[DatanetVersion], list
 
 
 def check_spans(records: Mapping[bytes, ContributionRecord], layer: LayerPart, place: str) -> None:
-    """The same of the documents that have a span, and it is credited to owners of such; raises `NotVerified`."""
+    """Check the owners of documents that have a span, and that spans are credited to such owners; raises
+    `NotVerified`."""
     for at, span in enumerate(layer.spans.spans if isinstance(layer.spans, SpanPart) else ()):
         owners = {match.owner for match in span.matches}
         for number, match in enumerate(span.matches):

@@ -34,7 +34,8 @@ MAX_QUERIES = 10_000
 
 @dataclass(frozen=True)
 class Deviations:
-    """Of one way, over all queries: relative L2 in parts per billion, and codes under the reference's exponent."""
+    """Deviations of one way, over all queries: relative L2 in parts per billion, and codes under the reference's
+    exponent."""
 
     way: str
     precision: Precision
@@ -48,7 +49,7 @@ class Deviations:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was measured over `queries` queries, and the band for this model in parts per billion.
+    """Deviations measured over `queries` queries, and the band for this model in parts per billion.
 
     Of the queries `padded_queries` are filled up in the largest batches. `against_float32`: the ways on another device
     against float32 one by one on the CPU instead of float64; empty without such ways.

@@ -89,7 +89,7 @@ def device_ways(device: str, batches: Sequence[int] = (8, 32)) -> tuple[Way, ...
 
 
 def transposed_loss(model: Any, batch: "tuple[torch.Tensor, torch.Tensor, torch.Tensor]") -> "torch.Tensor":
-    """The same loss as most libraries compute it: float32, classes in the middle. A control, never to be used."""
+    """The loss in the form that most libraries compute: float32, classes in the middle. A control, never to be used."""
     import torch
 
     ids, mask, labels = batch
@@ -127,7 +127,7 @@ def on_device(model: Any, device: str) -> Iterator[None]:
 
 @contextmanager
 def _short_products(model: Any, names: Sequence[str]) -> Iterator[None]:
-    """What a GPU does with float32 when it is allowed to: TF32 on its tensor cores. Without such units nothing."""
+    """Let a GPU compute float32 products in TF32, on its tensor cores; a machine without them computes nothing."""
     import torch
 
     before = torch.get_float32_matmul_precision()

@@ -5,9 +5,9 @@
     order                 numbers of all leaves in the order of the chain; empty unless compared
     found                 [leaf, its leader] for every copy, leaves increasing
 
-Whoever has the codes finds the same (`attribution.lga.code_clusters`). Few codes are alike by chance: whatever the
-minimum says, a cosine has to be 8 standard deviations of unrelated codes, 8 / sqrt(codes): below 0.6 from 178 codes on.
-Nothing here needs numpy.
+Everybody who has the codes finds the same copies (`attribution.lga.code_clusters`). Few codes are alike by chance:
+beside the minimum, a cosine has to be 8 standard deviations of unrelated codes, 8 / sqrt(codes): below 0.6 from 178
+codes on. Nothing here needs numpy.
 """
 
 import json
@@ -36,7 +36,7 @@ _KEYS = {"minimum_cosine_ppb", "outcome", "order", "found"}
 
 
 def outcome_of(minimum_cosine_ppb: int, rows: int) -> str:
-    """What is done with so many rows."""
+    """Outcome of the search for copies among so many rows."""
     if minimum_cosine_ppb > PPB:
         return OFF
     return COMPARED if rows <= MAX_CODE_ROWS else TOO_MANY

@@ -13,7 +13,7 @@ Named parts (openledger.data.manifest), so each can be shown and proven alone; J
                      little-endian; owners of all leaves, increasing
     parameters       counts, exponent, cap, modules with their shapes, settings (`attribution.lga.parameters`)
     scales/0000      SHA-256 and size of the file with the scales of checkpoint 0
-    source/...       whatever the trainer binds to it: model, tokenizer, code
+    source/...       digests that the trainer binds to it: model, tokenizer, code
 
 Leaves are in the order of (contribution, row leaf), one for every different row that the run trained on.
 Nothing here needs numpy or torch.

@@ -46,7 +46,7 @@ Gradients = Mapping[str, "torch.Tensor"]
 
 @dataclass(frozen=True, slots=True)
 class FeatureSettings:
-    """What is chosen before any gradient is seen.
+    """Settings that are chosen before any gradient is seen.
 
     `checkpoint_codes` of all modules together are kept at every checkpoint, 0 for all; they are chosen among
     `directions` output directions and `rank_directions` (None: all) input directions of every module.
@@ -238,7 +238,7 @@ def choose_modules(fitted: Sequence[FittedBasis], settings: FeatureSettings) -> 
 
 
 def without_unused_directions(checkpoints: Sequence[tuple[ModuleMap, ...]]) -> tuple[tuple[ModuleMap, ...], ...]:
-    """The same map with bases cut after the last output direction of a module that any checkpoint uses."""
+    """Cut the bases of a map after the last output direction of a module that any checkpoint uses."""
     used = [max(_directions_used(module) for module in of_module) for of_module in zip(*checkpoints, strict=True)]
     return tuple(
         tuple(_cut(module, count) for module, count in zip(modules, used, strict=True)) for modules in checkpoints

@@ -2,7 +2,7 @@
 
 The gradient of a weight W [out, in] of y = W x is, for each example alone, the sum over its tokens of (gradient of y)
 (x transposed). With LoRA the layers are the B matrices [out, rank], whose inputs A x have only `rank` numbers. Losses
-of a batch are summed, so that every example's gradient is that of its own loss (attribution.loss), whatever the batch.
+of a batch are summed, so that every example's gradient is that of its own loss (attribution.loss) in any batch.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -22,7 +22,7 @@ from attribution.errors import AttributionError
 
 Precision = Literal["float32", "float64"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "float64")
-# Relative L2 within which float32 gradients and codes of honest machines lie, whatever batch, padding and threads.
+# Relative L2 within which float32 gradients and codes of honest machines lie, for any batch, padding and threads.
 BAND = 1e-5
 
 
@@ -110,7 +110,7 @@ def _strict_float32() -> Iterator[None]:
 
 @contextmanager
 def _eager_attention(model: Any, precision: Precision) -> Iterator[None]:
-    """Fused kernels may compute inside in float32 whatever their input: float64 takes eager attention."""
+    """Fused kernels may compute inside in float32 for any input: float64 takes eager attention."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     configuration = getattr(base, "config", None)
     chosen = getattr(configuration, "_attn_implementation", None)
@@ -147,7 +147,7 @@ def _rotary_tables(model: Any) -> dict[str, Any]:
 
 @contextmanager
 def _lifted() -> Iterator[None]:
-    """Whatever asks torch for a shorter float gets float64; what gives one nevertheless is refused."""
+    """Code that asks torch for a shorter float gets float64; a result in a shorter float is refused."""
     import torch
     from torch.overrides import TorchFunctionMode
     from torch.utils._python_dispatch import TorchDispatchMode

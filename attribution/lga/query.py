@@ -117,7 +117,7 @@ def load_adapter(model: Any, path: Path, adapter: str = ADAPTER_NAME) -> Any:
 
 
 def deviation(found: Codes, reference: Codes) -> Deviation:
-    """Distance of codes from `reference`, whatever their exponents; infinite for another number of codes."""
+    """Distance of codes from `reference`, with any exponents; infinite for another number of codes."""
     if len(found.values) != len(reference.values):
         return Deviation(math.inf, math.inf)
     expected = reference.values.astype(np.float64)

@@ -1,6 +1,6 @@
 """Scores: exact inner products of a query's codes with owner sums and with rows, the same integers on every machine.
 
-An inner product in float64 is exact, whatever the order of summation, as long as the sum of the absolute products is
+An inner product in float64 is exact in every order of summation, as long as the sum of the absolute products is
 at most 2**53: then every product and every partial sum is an integer that float64 holds exactly. With codes within
 +-CODE_LIMIT that is guaranteed for k codes while |sum| <= 2**53 / (CODE_LIMIT * k). Owner sums beyond are cut into
 limbs that keep the bound, one matrix-vector product a limb, put together in Python's unbounded integers. So every

@@ -1,4 +1,4 @@
-"""What LGA-1 is compared with: scores from per-example gradients, and from words alone.
+"""Methods that LGA-1 is compared with: scores from per-example gradients, and from words alone.
 
 Gradients come as one matrix per tensor, [examples, entries of the tensor]; all functions return scores [training
 rows, queries], above 0 where training on the row lowers the loss of the query. They keep whole gradients in memory and
@@ -91,7 +91,7 @@ def whitened(at: CheckpointGradients, damping: float = 1.0, names: Sequence[str]
 
 
 def whitened_at_once(at: CheckpointGradients, damping: float = 1.0) -> Floats:
-    """The same over all tensors together: the empirical Fisher matrix of the whole adapter."""
+    """Scores whitened over all tensors together: by the empirical Fisher matrix of the whole adapter."""
     return _whitened_product(flat(at.training), flat(at.queries), damping)
 
 

@@ -1,7 +1,7 @@
-"""What a measurement found, as a document that can be recorded with a model: integers, protocol, digests.
+"""A measurement as a document that can be recorded with a model: integers, protocol, digests.
 
 Canonical JSON. LDS values are in parts per billion of one (they may be negative). The chain holds its digest and the
-measures as evaluations of the entry; whoever has the task can measure again by the protocol and compare.
+measures as evaluations of the entry; everybody who has the task can measure again by the protocol and compare.
 """
 
 import hashlib

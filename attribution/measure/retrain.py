@@ -27,7 +27,7 @@ MAX_RESULT_BYTES = 64 * 2**20
 
 
 class RetrainTask(Protocol):
-    """What can be trained again on some of its rows."""
+    """A task that can be trained again on some of its rows."""
 
     def recipe(self) -> Mapping[str, object]:
         """Everything that decides a result, for canonical JSON: data digests, hyper-parameters, versions."""
@@ -80,7 +80,7 @@ class RetrainCache:
         return hashlib.sha256(canonical_json(named)).hexdigest()
 
     def _read(self, path: Path) -> Outputs | None:
-        """What is on disk, or None when it is absent or damaged: then it is computed again."""
+        """The result on disk, or None when it is absent or damaged: then it is computed again."""
         try:
             if path.stat().st_size > MAX_RESULT_BYTES:
                 return None

@@ -15,7 +15,7 @@ depends on them, so `codes` reaches further.
 
 Leaders: rows are taken in the order of the chain, each joins the earliest *leader* it is a copy of, else it leads.
 Copies of copies do not chain. So nothing that is registered later changes what was assigned before, and no later row
-can bridge two leaders into one cluster: whoever copies, or pays others to copy, moves nobody's credit.
+can bridge two leaders into one cluster: a party that copies, or pays others to copy, moves nobody's credit.
 
 An index finds its copies by the third test alone (attribution.lga.code_clusters); the others it does not hold any more.
 

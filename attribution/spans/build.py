@@ -50,7 +50,7 @@ def build_span_index(documents: Iterable[SpanDocument], folder: Path, settings: 
     """
     SpanParameters(settings, 1, 1)  # refuse settings before the work
     folder.mkdir(parents=True, exist_ok=True)
-    # Removed, not overwritten: whoever has the old index open goes on reading it. The commitment goes first.
+    # Removed, not overwritten: a process that has the old index open goes on reading it. The commitment goes first.
     for name in (COMMITMENT_FILE, *(name for what in LISTS for name in (what.name, tree_file(what)))):
         (folder / name).unlink(missing_ok=True)
     document_count, text_tokens = _write_documents(documents, folder, settings)

@@ -41,7 +41,7 @@ _ABOUT = "about"
 
 @dataclass(frozen=True, slots=True)
 class SpanSettings:
-    """What counts as a span. Thresholds: starting values of the method's specification, not tuned."""
+    """Conditions that make a stretch a span. Thresholds: starting values of the method's specification, not tuned."""
 
     vocabulary_size: int
     """Token ids are below this."""

@@ -128,7 +128,7 @@ class SpanIndex(SpanView):
         return ends
 
     def all_spans(self, output_ids: Sequence[int]) -> tuple[FoundSpan, ...]:
-        """Every span of at least `min_tokens` tokens, by place, whatever its surprisal and number of occurrences."""
+        """Every span of at least `min_tokens` tokens, by place, with any surprisal and number of occurrences."""
         parameters = self.commitment.parameters
         query = encode_output(parameters, output_ids)
         spans, before = [], 0

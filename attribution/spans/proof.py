@@ -14,8 +14,8 @@ needs the commitment's root, the output and no index, no model, no numpy.
   min_tokens that occurs lies in a claimed span, and as no claimed span lies within another, they are the maximal ones.
 
 What it rests on: that the committed suffix array is the sorted one. It is a function of the committed text, so anyone
-who has the index checks it (`SpanIndex.audit`), and whoever committed another array is caught for good.
-A proof shows whole blocks: 64 tokens around each position that is compared, whoever's they are.
+those who have the index check it (`check_span_index`), and a committed array that is another one is found for good.
+A proof shows whole blocks: 64 tokens around each position that is compared, of any owner.
 """
 
 import re
@@ -83,7 +83,7 @@ _FIELDS = ("version", "scope", "commitment", "spans", "absences")
 
 @dataclass(frozen=True, slots=True)
 class ProvenSpans:
-    """What a proof of all spans shows about an output."""
+    """Facts about an output that a proof of all spans shows."""
 
     spans: tuple[Span, ...]
     shares: SpanShares
@@ -262,7 +262,7 @@ def _check_form(
 
 
 def _begin(view: SpanView, rank: int, word: bytes) -> bytes:
-    """As much of the suffix of a rank as `word` is long."""
+    """Begin of the suffix of a rank, as long as `word`."""
     return view.text(view.suffix(rank), len(word) // NUMBER_BYTES)
 
 

@@ -1,7 +1,7 @@
 """Suffix array over token numbers: the start of every suffix, in the order of the suffixes.
 
 Suffixes compare number by number, and one that is the beginning of another comes first. That makes the array a
-function of the text alone: whoever builds it gets the same bytes, whatever the algorithm.
+function of the text alone: every builder gets the same bytes, by any algorithm.
 
 Two builders, equal results. libdivsufsort sorts bytes: numbers become big-endian bytes of one width (the least that
 holds the largest number), which compare like the numbers, and the suffixes that start inside a number are dropped

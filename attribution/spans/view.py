@@ -99,7 +99,7 @@ class SpanView(ABC):
 
 
 class ProvenView(SpanView):
-    """The blocks that a proof opened; whatever else is read is refused."""
+    """The blocks that a proof opened; reading any other is refused."""
 
     def __init__(self, commitment: SpanCommitment, blocks: Mapping[str, Mapping[int, bytes]]) -> None:
         """`blocks`: list name -> block number -> block, all checked against the commitment's roots."""

@@ -190,7 +190,7 @@ def print_lead(measured: Measured, variants: dict[str, Attributed]) -> None:
 
 
 def print_quantisation(measured: Measured, variants: dict[str, Attributed]) -> None:
-    """What integers change: LDS, and shares of contributors."""
+    """Print the effect of integers: LDS, and shares of contributors."""
     owners = np.array(measured.task.corpus.owners)
     rows = []
     for name in ("LGA-1, 1 checkpoint, 2,048 codes", "LGA-1, 1 checkpoint", "LGA-1, 4 checkpoints"):
@@ -220,7 +220,7 @@ def _shares(scores: Floats, owners: Any) -> Floats:
 
 
 def certificate_of(measured: Measured, variants: dict[str, Attributed]) -> Certificate:
-    """What a recorded run would carry: LGA-1 first, then the methods that it is compared with."""
+    """Certificate that a recorded run would carry: LGA-1 first, then the methods that it is compared with."""
     scores = {name: found.integer_scores.astype(np.float64) for name, found in variants.items()}
     scores |= other_methods(measured, complete=False)
     corpus = measured.task.corpus

@@ -54,7 +54,7 @@ class CharTask:
         }  # fmt: skip
 
     def recipe(self) -> dict[str, object]:
-        """What decides a retrain."""
+        """Settings that decide a retrain."""
         return self._recipe
 
     def train(self, rows: Sequence[int], seed: int, kept_steps: Sequence[int] = ()) -> tuple[Any, list[Checkpoint]]:

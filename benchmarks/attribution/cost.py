@@ -1,4 +1,4 @@
-"""What attribution costs on a real model, in training epochs and in passes: SmolLM2-135M with LoRA rank 8.
+"""Cost of attribution on a real model, in training epochs and in passes: SmolLM2-135M with LoRA rank 8.
 
 python -m benchmarks.attribution.cost [--examples N] [--checkpoints N] [--threads N]      four minutes on one core
 

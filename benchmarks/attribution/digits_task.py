@@ -67,7 +67,7 @@ class DigitsTask:
         return cls(settings, classes, flipped)
 
     def recipe(self) -> dict[str, object]:
-        """What decides a retrain."""
+        """Settings that decide a retrain."""
         sizes = [TRAINING, QUERIES, int(self.flipped.sum())]
         named = {"task": "digits, version 1", "sizes": sizes, "torch": torch.__version__.split("+")[0]}
         return {**named, **asdict(self.settings)}

@@ -1,4 +1,4 @@
-"""What cheating pays: garbage, copies under a second name, one's data over ten names; on real gradients.
+"""Gain from cheating: garbage, copies under a second name, one's data over ten names; on real gradients.
 
     python -m benchmarks.attribution.gaming [--threads N]      about five minutes on one core
 

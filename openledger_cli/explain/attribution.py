@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from attribution.explanation.explainer import Explainer
     from attribution.lga.calibrate import Calibration, Deviations
-    from attribution.lga.index.reader import Index
+    from attribution.lga.index.reader import GradientIndex
     from attribution.measure.certificate import Certificate
     from openledger.content.store import ContentStore
     from trainer.publish import ClientLedger
@@ -82,7 +82,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         add_trust_options(action, one_answer=False)
 
 
-def _open(args: argparse.Namespace, ledger: ClientLedger, store: ContentStore) -> tuple[Explainer, Index]:
+def _open(args: argparse.Namespace, ledger: ClientLedger, store: ContentStore) -> tuple[Explainer, GradientIndex]:
     """The recorded run and its gradient index."""
     from attribution.explanation.explainer import Explainer
     from attribution.explanation.facts import read_facts

@@ -14,7 +14,7 @@ from openledger_cli.text import printable
 if TYPE_CHECKING:
     from attribution.explanation.document import Explanation, GradientPart, LayerPart, SpanLine, SpanPart
     from attribution.explanation.explainer import Explainer
-    from attribution.explanation.page import ContributionLine, LayerLine, Page
+    from attribution.explanation.page import LayerLine, Page, PageContribution
     from openledger.content.store import ContentStore
     from openledger_cli.output import Output
     from trainer.publish import ClientLedger
@@ -213,7 +213,7 @@ class View:
 
     def page(self, checked: Sequence[str]) -> Page:
         """For `attribution.explanation.page.render`."""
-        from attribution.explanation.page import ContributorLine, Page, Piece, RowLine, show_share
+        from attribution.explanation.page import ContributorLine, Page, PageRow, Piece, show_share
 
         document = self.document
         return Page(
@@ -224,7 +224,7 @@ class View:
             [ContributorLine(*line) for line in self.contributors()],
             self._layers(),
             self._contributions(),
-            [RowLine(row.layer, row.owner, show_share(row.share_ppb), row.text) for row in self.rows],
+            [PageRow(row.layer, row.owner, show_share(row.share_ppb), row.text) for row in self.rows],
             [line for line in checked if not line.startswith(NOT_CHECKED)],
             [line.removeprefix(NOT_CHECKED).lstrip(": ") for line in checked if line.startswith(NOT_CHECKED)],
             [*self.rules(), *self.coverage(), *self.copies()],
@@ -262,12 +262,12 @@ class View:
             for number, (layer, model) in enumerate(zip(self.document.layers, models, strict=True), start=1)
         ]
 
-    def _contributions(self) -> list[ContributionLine]:
+    def _contributions(self) -> list[PageContribution]:
         from attribution.explanation.contributions import contribution_shares
-        from attribution.explanation.page import ContributionLine
+        from attribution.explanation.page import PageContribution
 
         return [
-            ContributionLine(
+            PageContribution(
                 number,
                 encode_id("olcontrib", bytes.fromhex(line.contribution_id)),
                 self.name(line.owner),

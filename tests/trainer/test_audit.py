@@ -8,7 +8,7 @@ import pytest
 
 from attribution.adapted_model import ADAPTER_FILE
 from attribution.errors import AttributionError
-from attribution.lga.index.reader import Index
+from attribution.lga.index.reader import GradientIndex
 from tests.kit.trainer.tiny import RECIPE, tiny_chain, tiny_model
 from trainer import audit
 from trainer.audit import audit_index
@@ -28,8 +28,8 @@ class Built:
     indexes: BuiltIndexes
 
     @property
-    def index(self) -> Index:
-        return Index.open(self.indexes.folders["lga-1"])
+    def index(self) -> GradientIndex:
+        return GradientIndex.open(self.indexes.folders["lga-1"])
 
     @property
     def rows(self) -> tuple[IndexedRow, ...]:

@@ -10,7 +10,7 @@ from attribution.entry import GRADIENTS
 from attribution.explanation.evidence import IndexEvidence
 from attribution.lga import code_copies
 from attribution.lga.code_copies import OFF_PPB, CodeCopies
-from attribution.lga.index.reader import Index
+from attribution.lga.index.reader import GradientIndex
 from openledger.content.store import ContentStore
 from openledger.data.versions import ContributionRecord, DatanetVersion
 from tests.kit.trainer.tiny import RECIPE, WORDS, put_rows, tiny_model
@@ -68,16 +68,16 @@ def trained(store: ContentStore, folder: Path, attribution: str, eve_first: bool
     return run
 
 
-def indexed(run: TrainedRun, folder: Path) -> tuple[Index, list[str]]:
+def indexed(run: TrainedRun, folder: Path) -> tuple[GradientIndex, list[str]]:
     said: list[str] = []
     built = build_indexes(run, tiny_model(), folder / "work", say=said.append)
     assert isinstance(built, BuiltIndexes)
-    index = Index.open(built.folders[GRADIENTS])
+    index = GradientIndex.open(built.folders[GRADIENTS])
     index.verify()
     return index, said
 
 
-def rows_of(index: Index, owner: bytes) -> set[int]:
+def rows_of(index: GradientIndex, owner: bytes) -> set[int]:
     return {number for number, leaf in enumerate(index.leaves) if leaf.owner == owner}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from attribution.adapted_model import ADAPTER_FILE
 from attribution.entry import EntryCommitment
-from attribution.lga.index.reader import Index
+from attribution.lga.index.reader import GradientIndex
 from attribution.stored import put_index
 from openledger.content.store import ContentMissing
 from openledger.data.manifest import Manifest, get_manifest, put_manifest, to_json
@@ -274,7 +274,7 @@ def test_which_coordinates_are_kept_comes_from_floats(tmp_path: Path, monkeypatc
     near = near_run(story, 0.01, "noisy", noise=True)
     again = build_indexes(near, tiny_model(), tmp_path / "noisy-indexes")
     assert again is not None
-    recorded, repeated = (Index.open(each.folders["lga-1"]).parameters.modules for each in (built, again))
+    recorded, repeated = (GradientIndex.open(each.folders["lga-1"]).parameters.modules for each in (built, again))
     assert recorded != repeated
     verdict = story.compare(story.entry, again, run=near, near=True)
     assert (verdict.attribution, verdict.findings[0][:24]) == (AttributionGrade.CONSISTENT, "attribution consistent: ")

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from attribution.lga.index.reader import Index
+from attribution.lga.index.reader import GradientIndex
 
 ADAPTERS_FOLDER = "adapters"
 
 
-def adapters_of(index: Index) -> tuple[list[Path], list[bytes]]:
+def adapters_of(index: GradientIndex) -> tuple[list[Path], list[bytes]]:
     """Folder and committed tensor digest of the adapter at every checkpoint of an index; the folders are unchecked."""
     numbers = range(index.parameters.checkpoints)
     folders = [adapter_folder(index.folder, number) for number in numbers]

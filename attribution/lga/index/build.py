@@ -44,8 +44,8 @@ from attribution.lga.features import (
 from attribution.lga.index.checkpoint import CheckpointBuild, ModelOf
 from attribution.lga.index.files import ArrayFile, DamagedFile, write_arrays
 from attribution.lga.index.finish import finish
-from attribution.lga.index.plan import IndexSettings, Plan, TrainingExample
-from attribution.lga.index.reader import COMMITMENT_FILE, Index
+from attribution.lga.index.plan import IndexPlan, IndexSettings, TrainingExample
+from attribution.lga.index.reader import COMMITMENT_FILE, GradientIndex
 from attribution.lga.index.sharding import Shard, Task, run_tasks, try_lock
 from attribution.lga.precision import torch_threads
 
@@ -66,7 +66,7 @@ def build_index(
     shard: Shard | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> Index:
+) -> GradientIndex:
     """Build or finish the index in `folder`, or open it if it is there.
 
     `checkpoints` are safetensors files or folders with one; `model_of` makes the model of one.
@@ -75,7 +75,7 @@ def build_index(
     index. The work folder stands beside `folder` and goes away at the end. `say` gets a line for every work file that
     was damaged. Raises `AttributionError`.
     """
-    plan = Plan.of(examples, checkpoints, settings, module_names, source or {})
+    plan = IndexPlan.of(examples, checkpoints, settings, module_names, source or {})
     work = folder.with_name(f"{folder.name}-work") / plan.digest.hex()[:32]
     with ExitStack() as stack:
         while not stack.enter_context(try_lock(work / "lock", shared=True)):
@@ -84,7 +84,7 @@ def build_index(
             with torch_threads(settings.threads):
                 _Build(plan, work, folder, shard or Shard.from_environment(), progress, say).run(model_of)
     _clear(work)
-    index = Index.open(folder)
+    index = GradientIndex.open(folder)
     if index.commitment.build != plan.digest:
         raise AttributionError("folder", f"{folder.name} holds an index of other inputs; choose another folder")
     return index
@@ -92,7 +92,7 @@ def build_index(
 
 @dataclass
 class _Build:
-    plan: Plan
+    plan: IndexPlan
     work: Path
     folder: Path
     shard: Shard

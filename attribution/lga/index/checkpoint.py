@@ -19,7 +19,7 @@ from attribution.lga.basis import Float64Array, ModuleBasis, ModuleScale, Moment
 from attribution.lga.features import FittedBasis, Gradients, ModuleMap, choose_modules, sum_of_squares, whiten
 from attribution.lga.gradients import GradientCollector
 from attribution.lga.index.files import Array, ArrayFile, write_arrays
-from attribution.lga.index.plan import Plan
+from attribution.lga.index.plan import IndexPlan
 from attribution.lga.index.sharding import Task
 from attribution.lga.precision import canonical
 
@@ -42,7 +42,7 @@ class RunStage(Protocol):
 class CheckpointBuild:
     """The work at checkpoint `number` (from 0) in `folder`."""
 
-    plan: Plan
+    plan: IndexPlan
     number: int
     folder: Path
     _model: "_Model" = field(init=False)
@@ -93,7 +93,8 @@ class CheckpointBuild:
         return ArrayFile.open(self._features(piece), "features").read("features")
 
     def _module_names(self) -> list[str]:
-        """As the first gradients name them; none when other processes are done and have cleared them away."""
+        """Names of the modules in the first gradients; none when other processes are done and have cleared them
+        away."""
         try:
             return list(ArrayFile.open(self._gradients(0), "gradients").places)
         except NumbersRefused:
@@ -125,7 +126,7 @@ class CheckpointBuild:
         write_arrays(self._basis(at), arrays, [[name, basis.output_exponent, basis.rank_exponent]])
 
     def _gradients_of(self, name: str) -> Iterator["torch.Tensor"]:
-        """Of one module, piece by piece."""
+        """Yield the gradients of one module, piece by piece."""
         import torch
 
         for piece in range(self.plan.basis_pieces):
@@ -146,7 +147,7 @@ class CheckpointBuild:
         of_basis = piece < self.plan.basis_pieces
         stored = of_basis and path.exists()
         batches = self._stored_gradients(path, piece) if stored else self._model.gradients(piece)
-        if of_basis and not stored:  # cleared away already: on the CPU as if they were stored, whatever the device
+        if of_basis and not stored:  # cleared away already: on the CPU as if they were stored, on every device
             batches = ({name: values.cpu() for name, values in batch.items()} for batch in batches)
         rows = np.concatenate([whiten(self._modules, batch) for batch in batches])
         write_arrays(self._features(piece), {"features": rows})
@@ -177,7 +178,7 @@ class CheckpointBuild:
 class _Model:
     """The model of a checkpoint in canonical form, from the first gradient until the block ends."""
 
-    def __init__(self, plan: Plan, number: int, model_of: ModelOf) -> None:
+    def __init__(self, plan: IndexPlan, number: int, model_of: ModelOf) -> None:
         self._plan = plan
         self._number = number
         self._model_of = model_of

@@ -14,7 +14,7 @@ from attribution.lga.commitment import DATASET, LEAVES, OWNERS, item_hash, make_
 from attribution.lga.features import FeatureMap
 from attribution.lga.index.files import digest_of, write_whole
 from attribution.lga.index.map_files import write_basis, write_scales
-from attribution.lga.index.plan import Plan, TrainingExample
+from attribution.lga.index.plan import IndexPlan, TrainingExample
 from attribution.lga.index.reader import (
     CODES_FILE,
     COMMITMENT_FILE,
@@ -39,7 +39,7 @@ class _Lists:
     owner_count: int
 
 
-def finish(plan: Plan, feature_map: FeatureMap, codes_of: PieceCodes, work: Path, folder: Path) -> None:
+def finish(plan: IndexPlan, feature_map: FeatureMap, codes_of: PieceCodes, work: Path, folder: Path) -> None:
     """Write all files into `work`, then move them into `folder`, the commitment last."""
     work.mkdir(parents=True, exist_ok=True)
     _write_codes(plan, feature_map.code_count, codes_of, work / CODES_FILE)
@@ -73,7 +73,7 @@ def finish(plan: Plan, feature_map: FeatureMap, codes_of: PieceCodes, work: Path
     (work / COMMITMENT_FILE).replace(folder / COMMITMENT_FILE)
 
 
-def _write_codes(plan: Plan, code_count: int, codes_of: PieceCodes, path: Path) -> None:
+def _write_codes(plan: IndexPlan, code_count: int, codes_of: PieceCodes, path: Path) -> None:
     """Rows of all pieces at their places; the pieces need not be in memory together."""
     with path.open("wb") as sink:
         sink.truncate(2 * code_count * len(plan.examples))
@@ -85,7 +85,7 @@ def _write_codes(plan: Plan, code_count: int, codes_of: PieceCodes, path: Path) 
         os.fsync(sink.fileno())
 
 
-def _write_lists(plan: Plan, codes: npt.NDArray[np.int16], copies: CodeCopies, work: Path) -> _Lists:
+def _write_lists(plan: IndexPlan, codes: npt.NDArray[np.int16], copies: CodeCopies, work: Path) -> _Lists:
     """Leaves, their hashes, owners and sums of the rows that are credited."""
     keys = [_key(example) for example in plan.examples]
     hashes = [item_hash(key + row.tobytes()) for key, row in zip(keys, codes, strict=True)]
@@ -112,7 +112,7 @@ def _write_lists(plan: Plan, codes: npt.NDArray[np.int16], copies: CodeCopies, w
     )
 
 
-def _parameters(plan: Plan, feature_map: FeatureMap, owner_count: int) -> IndexParameters:
+def _parameters(plan: IndexPlan, feature_map: FeatureMap, owner_count: int) -> IndexParameters:
     modules = [
         ModuleShape(module.name, *module.basis.gradient_shape, *module.basis.shape)
         for module in feature_map.checkpoints[0]

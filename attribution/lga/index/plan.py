@@ -1,4 +1,4 @@
-"""What an index is built from, and in which pieces: fixed by examples and settings before anything is computed."""
+"""Plan of an index: its examples and pieces, fixed by examples and settings before anything is computed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -72,7 +72,7 @@ class IndexSettings:
 
 
 @dataclass(frozen=True)
-class Plan:
+class IndexPlan:
     """Examples in the order of the leaves, checkpoints with their digests, and the order of work."""
 
     examples: tuple[TrainingExample, ...]
@@ -89,7 +89,7 @@ class Plan:
         settings: IndexSettings,
         module_names: Sequence[str] | None,
         source: Mapping[str, bytes],
-    ) -> "Plan":
+    ) -> "IndexPlan":
         """Sort and check; raises `AttributionError`."""
         if not 0 < len(examples) <= MAX_EXAMPLES:
             raise AttributionError("examples", f"1 to {MAX_EXAMPLES}, not {len(examples)}")

@@ -70,14 +70,14 @@ class LeafKey:
 
 
 @dataclass(frozen=True)
-class Index:
-    """An index in a folder. Open it with `Index.open`; `root` then is that of its commitment."""
+class GradientIndex:
+    """An index in a folder. Open it with `GradientIndex.open`; `root` then is that of its commitment."""
 
     folder: Path
     commitment: IndexCommitment
 
     @classmethod
-    def open(cls, folder: Path, root: bytes | None = None) -> "Index":
+    def open(cls, folder: Path, root: bytes | None = None) -> "GradientIndex":
         """Read and check commitment and file sizes; `root` is what the chain records, None to take any.
 
         Raises `AttributionError` with the field that is wrong.
@@ -209,7 +209,7 @@ class Index:
 
     @cached_property
     def _order(self) -> list[tuple[bytes, bytes]]:
-        """What the leaves are sorted by."""
+        """Key by which the leaves are sorted."""
         return [(leaf.contribution_id, leaf.row_leaf) for leaf in self.leaves]
 
     @cached_property

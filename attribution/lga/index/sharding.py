@@ -1,4 +1,4 @@
-"""Several processes, one result: tasks are files, and whoever holds a task's lock makes its file.
+"""Several processes, one result: tasks are files, and the process that holds a task's lock makes its file.
 
 Every process walks the same list of tasks, each from another place, makes what is missing and not locked, and goes on
 when all files are there. Files are written whole and depend on the inputs alone, so neither the number of processes
@@ -19,7 +19,7 @@ from attribution.errors import AttributionError
 # How long to wait for the others before looking again.
 _POLL_SECONDS = 0.05
 MAX_WORLD = 65_536
-# Whoever is last clears the work folder away, once.
+# The last process clears the work folder away, once.
 _ATTEMPTS = 100
 
 

@@ -14,8 +14,8 @@ from abci_app.integers.inheritance import (
     MAX_LAYERS,
     MAX_PARENTS,
     Layer,
+    LayerAmount,
     LayeredShares,
-    LayerPart,
     ParentPart,
     kept_part,
     layered_shares,
@@ -62,9 +62,9 @@ def test_a_fine_tune_on_a_fine_tune_credits_both_and_leaves_the_base_to_the_pool
         ((ALICE, 425_000_000), (BOB, 450_000_000)),
         125_000_000,
         (
-            LayerPart(SECOND, 750_000_000, ((ALICE, 225_000_000), (BOB, 450_000_000)), 75_000_000),
-            LayerPart(FIRST, 200_000_000, ((ALICE, 200_000_000),), 0),
-            LayerPart(BASE, 50_000_000, (), 50_000_000),
+            LayerAmount(SECOND, 750_000_000, ((ALICE, 225_000_000), (BOB, 450_000_000)), 75_000_000),
+            LayerAmount(FIRST, 200_000_000, ((ALICE, 200_000_000),), 0),
+            LayerAmount(BASE, 50_000_000, (), 50_000_000),
         ),
     )
     assert layered_shares(FIRST, layers).by_owner == ((ALICE, 800_000_000),)
@@ -79,7 +79,7 @@ def test_a_merge_passes_everything_to_its_parents() -> None:
     )
     shares = layered_shares(key(4), layers)
     assert shares.by_owner == ((ALICE, 700_000_000), (BOB, 300_000_000))
-    assert (shares.unexplained_ppb, shares.layers[0]) == (0, LayerPart(key(4), 0, (), 0))
+    assert (shares.unexplained_ppb, shares.layers[0]) == (0, LayerAmount(key(4), 0, (), 0))
 
 
 def test_an_ancestor_on_two_paths_gets_both_parts() -> None:
@@ -98,7 +98,7 @@ def test_an_ancestor_on_two_paths_gets_both_parts() -> None:
 def test_layers_that_are_no_ancestors_get_nothing() -> None:
     layers = stacked(layer(FIRST, paid(alice=PPB)), layer(SECOND, paid(bob=PPB)))
     assert layered_shares(SECOND, layers) == LayeredShares(
-        ((BOB, PPB),), 0, (LayerPart(SECOND, PPB, ((BOB, PPB),), 0),)
+        ((BOB, PPB),), 0, (LayerAmount(SECOND, PPB, ((BOB, PPB),), 0),)
     )
 
 

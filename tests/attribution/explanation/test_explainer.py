@@ -16,7 +16,7 @@ from attribution.explanation.explanation import unchecked, verify_integers
 from attribution.explanation.facts import read_facts
 from attribution.lga import codes as code_form
 from attribution.lga.codes import Codes
-from attribution.lga.index.reader import Index
+from attribution.lga.index.reader import GradientIndex
 from attribution.lga.query import MAX_CODE_DIFFERENCE
 from openledger.content.store import ContentStore
 from openledger.data.manifest import to_json
@@ -63,14 +63,14 @@ def test_a_training_row_given_as_output_has_its_contributor_and_its_span(world: 
 
 
 def test_an_index_is_read_and_checked_once_for_all_explanations(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    checked: list[Index] = []
-    verify = Index.verify
+    checked: list[GradientIndex] = []
+    verify = GradientIndex.verify
 
-    def counted(index: Index, **options: Any) -> None:
+    def counted(index: GradientIndex, **options: Any) -> None:
         checked.append(index)
         verify(index, **options)
 
-    monkeypatch.setattr(Index, "verify", counted)
+    monkeypatch.setattr(GradientIndex, "verify", counted)
     explainer = Explainer(read_facts(world.records, "second"), world.store)
     for number in (2, 7):
         explainer.explain(explainer.exchange(PROMPT, prose(number)))

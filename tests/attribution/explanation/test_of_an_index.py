@@ -25,7 +25,7 @@ from attribution.explanation.parts import (
     rows_to_show,
 )
 from attribution.lga.codes import Codes
-from attribution.lga.index.reader import Index
+from attribution.lga.index.reader import GradientIndex
 from attribution.lga.query import query_codes, query_tokens
 from tests.kit.attribution.building import build, model_of
 from tests.kit.attribution.explained import changed
@@ -38,11 +38,11 @@ EXCHANGE = Exchange("p", (1, 2), "o", (3, 4, 5))
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+def index(tmp_path_factory: pytest.TempPathFactory) -> GradientIndex:
     return build(tmp_path_factory.mktemp("index"))
 
 
-def codes_of(index: Index) -> Codes:
+def codes_of(index: GradientIndex) -> Codes:
     tokens = query_tokens(EXCHANGE.prompt_ids, EXCHANGE.output_ids)
     models = (model_of(path) for path in sorted(index.folder.parent.glob("weights-*.safetensors")))
     return query_codes(models, index.feature_map, tokens)
@@ -53,7 +53,7 @@ def facts_of(commitment: EntryCommitment) -> ChainFacts:
     return ChainFacts("chain", ENTRY, "model", 1, {ENTRY: layer})
 
 
-def test_an_index_explains_an_output_and_the_explanation_verifies_from_its_root(index: Index) -> None:
+def test_an_index_explains_an_output_and_the_explanation_verifies_from_its_root(index: GradientIndex) -> None:
     commitment = EntryCommitment({GRADIENTS: index.root}, PayoutPolicy(PPB, 0, PPB, 0, key(9)))
     evidence, query = IndexEvidence.of_index(index, with_codes=True), codes_of(index)
     rows = [index.prove_leaf(number) for number in rows_to_show(evidence, query, 3)]
@@ -82,20 +82,20 @@ def test_an_index_explains_an_output_and_the_explanation_verifies_from_its_root(
     assert difference.field == "layers[0].gradients.owners[0].score"
 
 
-def test_an_index_with_a_changed_code_is_no_evidence(index: Index, tmp_path: Path) -> None:
+def test_an_index_with_a_changed_code_is_no_evidence(index: GradientIndex, tmp_path: Path) -> None:
     other = build(tmp_path)
     assert other.root == index.root
     path = other.folder / "codes.bin"
     data = bytearray(path.read_bytes())
     data[0] ^= 1
     path.write_bytes(bytes(data))
-    opened = Index.open(other.folder, index.root)
+    opened = GradientIndex.open(other.folder, index.root)
     assert IndexEvidence.of_index(opened).codes is None
     with pytest.raises(AttributionError, match="codes of leaf 0 are not the committed ones"):
         IndexEvidence.of_index(opened, with_codes=True)
 
 
-def test_an_index_of_other_rows_has_another_root(index: Index, tmp_path: Path) -> None:
+def test_an_index_of_other_rows_has_another_root(index: GradientIndex, tmp_path: Path) -> None:
     other = build(tmp_path, count=17)
     commitment = EntryCommitment({GRADIENTS: index.root}, PayoutPolicy(PPB, 0, PPB, 0, key(9)))
     inputs = LayerInputs(commitment, codes_of(other), IndexEvidence.of_index(other, with_codes=True))

@@ -3,12 +3,12 @@
 from html.parser import HTMLParser
 
 from attribution.explanation.page import (
-    ContributionLine,
     ContributorLine,
     LayerLine,
     Page,
+    PageContribution,
+    PageRow,
     Piece,
-    RowLine,
     render,
     show_share,
 )
@@ -57,8 +57,8 @@ def page_of(text: str) -> Page:
         output=(Piece("plain "), Piece(text, text, text), Piece("more", "somebody else")),
         contributors=(ContributorLine(text, text, 600_000_000, None, 1), ContributorLine("pool", "", 0, 0, 0)),
         layers=(LayerLine(7, text, text, 123_400_000, text),),
-        contributions=(ContributionLine(8, text, text, 41, 56_700_000, None), ContributionLine(9, "", "", None, 0, 1)),
-        rows=(RowLine(5, text, text, text), RowLine(6, "bob", "3 of 10", None)),
+        contributions=(PageContribution(8, text, text, 41, 56_700_000, None), PageContribution(9, "", "", None, 0, 1)),
+        rows=(PageRow(5, text, text, text), PageRow(6, "bob", "3 of 10", None)),
         verified=(text,),
         unchecked=(text,),
         remarks=(f"{text}: 3 of 8 rows",),

@@ -9,7 +9,7 @@ import pytest
 
 from attribution.errors import AttributionError
 from attribution.lga.commitment import ItemProof, verify_leaf, verify_owner, verify_parameters
-from attribution.lga.index.reader import Index
+from attribution.lga.index.reader import GradientIndex
 from attribution.lga.parameters import IndexParameters
 from openledger.data.manifest import to_json
 from tests.kit.attribution.building import build
@@ -20,11 +20,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+def index(tmp_path_factory: pytest.TempPathFactory) -> GradientIndex:
     return build(tmp_path_factory.mktemp("index"))
 
 
-def test_proofs_survive_their_byte_form_and_verify_without_numpy_and_torch(index: Index, tmp_path: Path) -> None:
+def test_proofs_survive_their_byte_form_and_verify_without_numpy_and_torch(
+    index: GradientIndex, tmp_path: Path
+) -> None:
     leaf, owner = index.prove_leaf(5), index.prove_owner(index.owners[1])
     assert ItemProof.decode(leaf.encode()) == leaf
     (tmp_path / "leaf").write_bytes(leaf.encode())
@@ -40,7 +42,7 @@ def test_proofs_survive_their_byte_form_and_verify_without_numpy_and_torch(index
     assert done.stdout.split() == [str(index.codes[5].sum(dtype=int)), str(index.owner_sums[1].sum())]
 
 
-def test_a_proof_holds_for_its_item_place_list_and_root_only(index: Index) -> None:
+def test_a_proof_holds_for_its_item_place_list_and_root_only(index: GradientIndex) -> None:
     proof = index.prove_leaf(5)
     changed = bytes([proof.item[0] ^ 1]) + proof.item[1:]
     owners = index.prove_part("owners")
@@ -67,7 +69,7 @@ def test_a_proof_holds_for_its_item_place_list_and_root_only(index: Index) -> No
     assert refused.value.field == "proof.part"
 
 
-def test_bytes_that_are_no_proof_are_refused(index: Index) -> None:
+def test_bytes_that_are_no_proof_are_refused(index: GradientIndex) -> None:
     data = index.prove_leaf(5).encode()
     for wrong in (b"", data[:-1], data + b"\0", b"\x95" + data[1:-40], b"\xdc" + data):
         with pytest.raises(AttributionError) as refused:
@@ -77,7 +79,7 @@ def test_bytes_that_are_no_proof_are_refused(index: Index) -> None:
         ItemProof.decode(bytes(2**25))
 
 
-def test_parameters_are_provable_and_read_in_one_form_only(index: Index) -> None:
+def test_parameters_are_provable_and_read_in_one_form_only(index: GradientIndex) -> None:
     part = index.prove_part("parameters")
     assert verify_parameters(part, index.root) == index.parameters
     with pytest.raises(AttributionError, match=r"proof\.part"):

@@ -14,7 +14,7 @@ from attribution.lga.codes import Codes
 from attribution.lga.features import FeatureSettings
 from attribution.lga.index.build import build_index
 from attribution.lga.index.plan import IndexSettings, TrainingExample, checkpoint_digest
-from attribution.lga.index.reader import Index
+from attribution.lga.index.reader import GradientIndex
 from attribution.lga.index.sharding import Shard
 from attribution.lga.query import (
     Deviation,
@@ -56,7 +56,7 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def index(adapters: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Index:
+def index(adapters: list[Path], tmp_path_factory: pytest.TempPathFactory) -> GradientIndex:
     model = tiny_lora()
     examples = [
         TrainingExample(tokens, bytes([number]) * 32, b"c" * 32, bytes([number % 2]) * 32, (0, number))
@@ -66,11 +66,11 @@ def index(adapters: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Ind
     return build_index(examples, adapters, lambda path: load_adapter(model, path), SETTINGS, folder, shard=Shard())
 
 
-def digests(index: Index) -> list[bytes]:
+def digests(index: GradientIndex) -> list[bytes]:
     return [index.commitment.checkpoint(at) for at in (0, 1)]
 
 
-def test_a_row_that_was_trained_on_is_found_by_its_own_codes(index: Index, adapters: list[Path]) -> None:
+def test_a_row_that_was_trained_on_is_found_by_its_own_codes(index: GradientIndex, adapters: list[Path]) -> None:
     tokens = tiny_examples(8)[3]
     model = tiny_lora(seed=0)
     assert digests(index) == [checkpoint_digest(path) for path in adapters]
@@ -82,7 +82,7 @@ def test_a_row_that_was_trained_on_is_found_by_its_own_codes(index: Index, adapt
     assert deviation(Codes(found, exponent), Codes(index.codes[3], exponent)).largest <= 1
 
 
-def test_every_checkpoint_is_taken_with_its_own_adapter(index: Index, adapters: list[Path]) -> None:
+def test_every_checkpoint_is_taken_with_its_own_adapter(index: GradientIndex, adapters: list[Path]) -> None:
     tokens = query_tokens([2, 3, 4], [5, 6, 7])
     right = single_features(at_checkpoints(tiny_lora(), adapters), index.feature_map, tokens)
     swapped = single_features(at_checkpoints(tiny_lora(), adapters[::-1]), index.feature_map, tokens)
@@ -93,7 +93,7 @@ def test_every_checkpoint_is_taken_with_its_own_adapter(index: Index, adapters: 
     assert right.shape == (2 * half,)
 
 
-def test_the_fields_of_bad_queries_are_named(index: Index, adapters: list[Path]) -> None:
+def test_the_fields_of_bad_queries_are_named(index: GradientIndex, adapters: list[Path]) -> None:
     model = tiny_lora()
 
     def ask(tokens: Tokens, given: list[Path]) -> object:

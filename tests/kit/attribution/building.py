@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from attribution.lga.features import FeatureSettings
 from attribution.lga.index.build import build_index
 from attribution.lga.index.plan import IndexSettings, TrainingExample
-from attribution.lga.index.reader import Index
+from attribution.lga.index.reader import GradientIndex
 from attribution.lga.index.sharding import Shard
 from attribution.loss import Tokens
 
@@ -85,7 +85,7 @@ def examples(count: int = 18, owners: int = 3) -> list[TrainingExample]:
     return made
 
 
-def build(folder: Path, count: int = 18, **changes: Any) -> Index:
+def build(folder: Path, count: int = 18, **changes: Any) -> GradientIndex:
     """The index of the examples in `folder`/index; changes are fields of the settings, or `shard` and `progress`."""
     others: dict[str, Any] = {"shard": Shard()}
     others |= {name: changes.pop(name) for name in ("shard", "progress", "source", "say") if name in changes}

@@ -23,8 +23,8 @@ from attribution.lga.gradients import GradientCollector
 from attribution.lga.index import checkpoint as index_checkpoint
 from attribution.lga.index.build import build_index
 from attribution.lga.index.files import write_arrays
-from attribution.lga.index.plan import IndexSettings, Plan
-from attribution.lga.index.reader import Index
+from attribution.lga.index.plan import IndexPlan, IndexSettings
+from attribution.lga.index.reader import GradientIndex
 from attribution.lga.index.sharding import Shard
 from attribution.lga.precision import BAND, canonical
 from attribution.lga.query import Deviation, deviation, leaf_codes
@@ -47,7 +47,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Index:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> GradientIndex:
     return build(tmp_path_factory.mktemp("whole"))
 
 
@@ -77,28 +77,30 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 
 
 def test_a_build_that_is_killed_at_any_point_goes_on_to_the_same_root(
-    outcomes: tuple[Path, Any], uninterrupted: Index
+    outcomes: tuple[Path, Any], uninterrupted: GradientIndex
 ) -> None:
     """Killed before or after a file takes its place, again and again, each time by a process that goes on."""
     folder, found = outcomes
     kills = len(PLANS["killed"]["kills"])
     assert found["killed"] == {"statuses": [KILLED] * kills, "root": uninterrupted.root.hex(), "left": LEFT}
-    Index.open(folder / "killed" / "index", uninterrupted.root).verify()
+    GradientIndex.open(folder / "killed" / "index", uninterrupted.root).verify()
 
 
 @pytest.mark.parametrize(("name", "workers"), [("one", 1), ("two", 2), ("three", 3)])
 def test_any_number_of_processes_gives_the_same_root(
-    outcomes: tuple[Path, Any], uninterrupted: Index, name: str, workers: int
+    outcomes: tuple[Path, Any], uninterrupted: GradientIndex, name: str, workers: int
 ) -> None:
     assert outcomes[1][name] == {"statuses": [0] * workers, "root": uninterrupted.root.hex(), "left": LEFT}
 
 
-def test_processes_finish_the_work_of_one_that_is_killed(outcomes: tuple[Path, Any], uninterrupted: Index) -> None:
+def test_processes_finish_the_work_of_one_that_is_killed(
+    outcomes: tuple[Path, Any], uninterrupted: GradientIndex
+) -> None:
     found = outcomes[1]["three, one killed"]
     assert found == {"statuses": [KILLED, 0, 0], "root": uninterrupted.root.hex(), "left": LEFT}
 
 
-def test_an_index_holds_every_example_in_order_with_exact_sums(uninterrupted: Index) -> None:
+def test_an_index_holds_every_example_in_order_with_exact_sums(uninterrupted: GradientIndex) -> None:
     uninterrupted.verify()
     given = sorted(examples(), key=lambda example: (example.contribution_id, example.row_leaf))
     assert [(leaf.row_leaf, leaf.contribution_id, leaf.owner) for leaf in uninterrupted.leaves] == [
@@ -111,7 +113,7 @@ def test_an_index_holds_every_example_in_order_with_exact_sums(uninterrupted: In
     assert all(uninterrupted.leaf_number(item.contribution_id, item.row_leaf) == at for at, item in enumerate(given))
 
 
-def apart(index: Index, found: Int16Array, expected: Int16Array) -> Deviation:
+def apart(index: GradientIndex, found: Int16Array, expected: Int16Array) -> Deviation:
     return deviation(Codes(found, index.parameters.exponent), Codes(expected, index.parameters.exponent))
 
 
@@ -155,7 +157,7 @@ def test_who_registered_first_is_credited_whatever_the_order_of_the_leaves(tmp_p
     assert index.copies.leader_of[copy] == first
     given[5] = replace(given[5], place=given[6].place)
     with pytest.raises(AttributionError, match="examples: two rows have one place"):
-        Plan.of(given, checkpoints(tmp_path), settings, None, {})
+        IndexPlan.of(given, checkpoints(tmp_path), settings, None, {})
 
 
 def test_copies_that_are_found_after_an_interruption_give_the_same_root(
@@ -305,7 +307,7 @@ def test_progress_names_stages_and_a_finished_index_is_only_opened(tmp_path: Pat
     ],
 )
 def test_whatever_an_index_is_built_with_is_in_its_root(
-    tmp_path: Path, uninterrupted: Index, changes: dict[str, Any]
+    tmp_path: Path, uninterrupted: GradientIndex, changes: dict[str, Any]
 ) -> None:
     assert build(tmp_path, **changes).root != uninterrupted.root
     with pytest.raises(AttributionError, match="folder: index holds an index of other inputs"):
@@ -314,7 +316,7 @@ def test_whatever_an_index_is_built_with_is_in_its_root(
 
 def test_sampled_examples_are_spread_evenly_and_every_example_is_in_one_piece() -> None:
     settings = replace(SETTINGS, basis_examples=4, piece_examples=3)
-    plan = Plan.of(examples(10), [Path("one")], settings, None, {})
+    plan = IndexPlan.of(examples(10), [Path("one")], settings, None, {})
     assert sorted(number for piece in plan.pieces for number in piece) == list(range(10))
     basis = sorted(number for piece in plan.pieces[: plan.basis_pieces] for number in piece)
     assert basis == [0, 3, 6, 9]
@@ -322,7 +324,7 @@ def test_sampled_examples_are_spread_evenly_and_every_example_is_in_one_piece() 
         assert len(piece) <= 3
         lengths = [len(plan.examples[number].tokens.ids) for number in piece]
         assert lengths == sorted(lengths)
-    everything = Plan.of(examples(10), [Path("one")], replace(settings, basis_examples=0), None, {})
+    everything = IndexPlan.of(examples(10), [Path("one")], replace(settings, basis_examples=0), None, {})
     assert everything.basis_pieces == len(everything.pieces) == 4
 
 

@@ -10,8 +10,8 @@ from attribution.errors import AttributionError
 from attribution.lga.index import checkpoint as index_checkpoint
 from attribution.lga.index.build import _Build
 from attribution.lga.index.files import write_arrays
-from attribution.lga.index.plan import Plan
-from attribution.lga.index.reader import Index
+from attribution.lga.index.plan import IndexPlan
+from attribution.lga.index.reader import GradientIndex
 from attribution.lga.index.sharding import Shard
 from tests.kit.attribution.building import MODULES, SETTINGS, build, checkpoints, examples
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.ml, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Index:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> GradientIndex:
     return build(tmp_path_factory.mktemp("whole"))
 
 
@@ -66,7 +66,7 @@ def stopped(folder: Path, at: str) -> None:
     ],
 )
 def test_a_work_file_that_was_damaged_is_made_again(
-    uninterrupted: Index, tmp_path: Path, stage: str, name: str, damage: Callable[[Path], None]
+    uninterrupted: GradientIndex, tmp_path: Path, stage: str, name: str, damage: Callable[[Path], None]
 ) -> None:
     stopped(tmp_path, stage)
     (path,) = tmp_path.glob(f"index-work/*/{name}")
@@ -79,7 +79,9 @@ def test_a_work_file_that_was_damaged_is_made_again(
     assert not list(tmp_path.glob("index-work"))
 
 
-def test_several_damaged_files_are_made_again_and_a_lost_one_as_well(uninterrupted: Index, tmp_path: Path) -> None:
+def test_several_damaged_files_are_made_again_and_a_lost_one_as_well(
+    uninterrupted: GradientIndex, tmp_path: Path
+) -> None:
     stopped(tmp_path, "limits")
     (work,) = tmp_path.glob("index-work/*/")
     for name in ("checkpoint-0000/features-00001.bin", "limits.bin"):
@@ -111,6 +113,6 @@ def test_a_file_that_another_process_made_again_meanwhile_is_left_as_it_is(tmp_p
     work = next((tmp_path / "index-work").iterdir())
     whole = work / "norms-00000.bin"
     before, said = whole.read_bytes(), list[str]()
-    plan = Plan.of(examples(), checkpoints(tmp_path), SETTINGS, MODULES, {})
+    plan = IndexPlan.of(examples(), checkpoints(tmp_path), SETTINGS, MODULES, {})
     _Build(plan, work, tmp_path / "index", Shard(), None, said.append)._mend(whole)
     assert (whole.read_bytes(), said) == (before, [])

@@ -12,7 +12,7 @@ from attribution.lga.features import CAP_UNITS
 from attribution.lga.index.build import _Build
 from attribution.lga.index.checkpoint import CheckpointBuild
 from attribution.lga.index.files import ArrayFile, DamagedFile, write_arrays
-from attribution.lga.index.plan import Plan
+from attribution.lga.index.plan import IndexPlan
 from attribution.lga.index.sharding import Shard, Task, run_tasks
 from tests.kit.attribution.building import MODULES, SETTINGS, build, checkpoints, examples, model_of
 
@@ -31,7 +31,7 @@ def finished(tmp_path: Path) -> CheckpointBuild:
         if stage == "checkpoint 2: gradients":
             raise KeyboardInterrupt
 
-    plan = Plan.of(examples(), checkpoints(tmp_path), SETTINGS, MODULES, {})
+    plan = IndexPlan.of(examples(), checkpoints(tmp_path), SETTINGS, MODULES, {})
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path, progress=stop)
     return CheckpointBuild(plan, 0, tmp_path / "index-work" / plan.digest.hex()[:32] / "checkpoint-0000")
@@ -39,7 +39,7 @@ def finished(tmp_path: Path) -> CheckpointBuild:
 
 def test_cap_and_exponent_are_those_of_rows_that_are_shortened(tmp_path: Path) -> None:
     """One of eighteen rows is a hundred medians long: its largest feature counts after it was cut to eight."""
-    plan = Plan.of(examples(), checkpoints(tmp_path), SETTINGS, MODULES, {})
+    plan = IndexPlan.of(examples(), checkpoints(tmp_path), SETTINGS, MODULES, {})
     stages = _Build(plan, tmp_path, tmp_path / "index", Shard(), None, print)
     for piece, rows in enumerate(plan.pieces):
         lengths, largest = np.ones(len(rows)), np.full(len(rows), 0.9)
@@ -53,7 +53,7 @@ def test_cap_and_exponent_are_those_of_rows_that_are_shortened(tmp_path: Path) -
 def test_the_order_of_the_chain_decides_the_digest_of_a_build(tmp_path: Path) -> None:
     given, paths = examples(), checkpoints(tmp_path)
     turned = [replace(item, place=(len(given) - item.place[0], 0)) for item in given]
-    digests = {Plan.of(items, paths, SETTINGS, MODULES, {}).digest for items in (given, given[::-1], turned)}
+    digests = {IndexPlan.of(items, paths, SETTINGS, MODULES, {}).digest for items in (given, given[::-1], turned)}
     assert len(digests) == 2
 
 

@@ -26,7 +26,7 @@ from attribution.lga.commitment import (
 )
 from attribution.lga.features import codes_of
 from attribution.lga.index.map_files import write_scales
-from attribution.lga.index.reader import Index, rows_by_owner, sum_rows
+from attribution.lga.index.reader import GradientIndex, rows_by_owner, sum_rows
 from attribution.lga.parameters import EXPONENT_LIMIT, MAX_CODES, MAX_EXAMPLES
 from openledger.data.manifest import Manifest, to_json
 from tests.kit.attribution.building import ALL_CODES, COPY, build, examples
@@ -47,7 +47,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 
 
 def test_every_leaf_owner_and_part_is_provable_alone(folder: Path) -> None:
-    index = Index.open(folder)
+    index = GradientIndex.open(folder)
     for number, leaf in enumerate(index.leaves):
         proven = verify_leaf(index.prove_leaf(number), index.root)
         assert (proven.row_leaf, proven.contribution_id, proven.owner) == (
@@ -64,12 +64,12 @@ def test_every_leaf_owner_and_part_is_provable_alone(folder: Path) -> None:
 
 def test_an_index_of_another_model_is_refused(folder: Path) -> None:
     with pytest.raises(AttributionError, match="it is another model's index") as refused:
-        Index.open(folder, bytes(32))
+        GradientIndex.open(folder, bytes(32))
     assert refused.value.field == "commitment"
 
 
 def use_everything(place: Path, root: bytes) -> None:
-    index = Index.open(place, root)
+    index = GradientIndex.open(place, root)
     index.verify()
     index.prove_leaf(0)
 
@@ -88,7 +88,7 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_missing_cut_short_or_too_long_is_refused_by_name(copy: Path, name: str) -> None:
-    root = Index.open(copy).root
+    root = GradientIndex.open(copy).root
     path = copy / name
     data = path.read_bytes()
     for changed in (None, data[:-1], data[: len(data) // 2], b"", data + b"\0"):
@@ -102,7 +102,7 @@ def test_a_file_that_is_missing_cut_short_or_too_long_is_refused_by_name(copy: P
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_changed_byte_is_found_wherever_it_is(copy: Path, name: str) -> None:
-    root = Index.open(copy).root
+    root = GradientIndex.open(copy).root
     path = copy / name
     data = path.read_bytes()
     for at in (0, len(data) // 3, len(data) - 1):
@@ -119,57 +119,57 @@ def test_sums_that_a_trainer_made_up_are_found_although_the_commitment_holds_the
     sums = np.fromfile(copy / "owner-sums.bin", dtype="<i8")
     sums[0] += 1
     sums.tofile(copy / "owner-sums.bin")
-    index = Index.open(copy)
+    index = GradientIndex.open(copy)
     levels = index._owner_levels
     parts = dict(index.commitment.manifest.parts)
     parts[OWNERS] = to_json({"count": len(index.owners), "root": root_of_tree(OWNERS, levels).hex()})
     (copy / "commitment.bin").write_bytes(Manifest(parts).encode())
     with pytest.raises(AttributionError, match=r"owners: sums of .* are not those of its credited leaves"):
-        Index.open(copy).verify()
+        GradientIndex.open(copy).verify()
 
 
 @pytest.mark.parametrize("kept", [0, 1])
 def test_scales_that_give_another_number_of_codes_are_refused_before_a_query_is_computed(copy: Path, kept: int) -> None:
     """A scale of zero gives no code: the file and the parameters are two commitments to how many there are."""
-    parameters, scales = Index.open(copy).parameters, copy / "scales-0000.bin"
-    modules, *later = Index.open(copy).feature_map.checkpoints
+    parameters, scales = GradientIndex.open(copy).parameters, copy / "scales-0000.bin"
+    modules, *later = GradientIndex.open(copy).feature_map.checkpoints
     values = [np.zeros_like(module.scale.values) for module in modules]
     values[0].flat[:kept] = 1
     write_scales(scales, [ModuleScale(value, 0) for value in values])
     digest, size = sha256(scales.read_bytes()), scales.stat().st_size
-    parts = dict(Index.open(copy).commitment.manifest.parts)
+    parts = dict(GradientIndex.open(copy).commitment.manifest.parts)
     parts["scales/0000"] = to_json({"bytes": size, "sha256": digest.hex()})
     (copy / "commitment.bin").write_bytes(Manifest(parts).encode())
     others = sum(map(codes_of, later))
     with pytest.raises(
         AttributionError, match=f"parameters.codes: {parameters.codes}; the scales give {others + kept}"
     ):
-        _ = Index.open(copy).feature_map
+        _ = GradientIndex.open(copy).feature_map
 
 
-def credit_otherwise(place: Path, found: list[tuple[int, int]]) -> Index:
+def credit_otherwise(place: Path, found: list[tuple[int, int]]) -> GradientIndex:
     """The index with another list of copies, and sums and roots that follow from it."""
-    index = Index.open(place)
+    index = GradientIndex.open(place)
     forged = replace(index.copies, found=tuple(sorted(found)))
     rows = rows_by_owner([leaf.owner for leaf in index.leaves], forged.leader_of)
     np.stack([sum_rows(index.codes, rows[owner]) for owner in index.owners]).astype("<i8").tofile(
         place / "owner-sums.bin"
     )
     parts = {**index.commitment.manifest.parts, COPIES: forged.encode()}
-    root = root_of_tree(OWNERS, Index.open(place)._owner_levels)
+    root = root_of_tree(OWNERS, GradientIndex.open(place)._owner_levels)
     parts[OWNERS] = to_json({"count": len(index.owners), "root": root.hex()})
     (place / "commitment.bin").write_bytes(Manifest(parts).encode())
-    return Index.open(place)
+    return GradientIndex.open(place)
 
 
 def test_a_list_of_copies_that_a_trainer_made_up_is_found_although_everything_else_follows_from_it(
     tmp_path: Path,
 ) -> None:
     place = build(tmp_path, features=ALL_CODES).folder
-    honest = Index.open(place).copies.found
+    honest = GradientIndex.open(place).copies.found
     given = examples()
     copy, victim, other = (
-        Index.open(place).leaf_number(given[at].contribution_id, given[at].row_leaf) for at in (COPY, 9, 2)
+        GradientIndex.open(place).leaf_number(given[at].contribution_id, given[at].row_leaf) for at in (COPY, 9, 2)
     )
     assert copy in dict(honest)
     assert victim not in dict(honest)
@@ -194,16 +194,16 @@ def test_a_list_of_copies_that_a_trainer_made_up_is_found_although_everything_el
 
 def test_sums_that_credit_a_copy_are_not_those_of_the_credited_leaves(tmp_path: Path) -> None:
     place = build(tmp_path, features=ALL_CODES).folder
-    honest = Index.open(place).copies
+    honest = GradientIndex.open(place).copies
     index = credit_otherwise(place, [])
     parts = {**index.commitment.manifest.parts, COPIES: honest.encode()}
     (place / "commitment.bin").write_bytes(Manifest(parts).encode())
     with pytest.raises(AttributionError, match=r"owners: sums of .* are not those of its credited leaves"):
-        Index.open(place).verify()
+        GradientIndex.open(place).verify()
 
 
 def test_what_is_not_in_the_index_is_said(folder: Path) -> None:
-    index = Index.open(folder)
+    index = GradientIndex.open(folder)
     wrong: list[tuple[Callable[[], object], str]] = [
         (lambda: index.prove_leaf(18), "leaf: there is no number 18; the index has 18"),
         (lambda: index.prove_leaf(-1), "leaf: there is no number -1"),
@@ -238,7 +238,7 @@ def other_order(part: bytes) -> bytes:
 
 
 def test_a_commitment_is_checked_when_it_is_made(folder: Path) -> None:
-    index = Index.open(folder)
+    index = GradientIndex.open(folder)
     files = {f"{kind}/{at:04d}": (bytes(32), 1) for kind in ("basis", "scales") for at in (0, 1)}
     lists = {"leaves": (18, bytes(32)), "owners": (3, bytes(32)), "dataset": (18, bytes(32))}
     made = make_commitment(index.parameters, lists, index.copies, files, [bytes(32)] * 2, bytes(32), {"model": b'"x"'})
@@ -280,7 +280,7 @@ def test_a_commitment_is_checked_when_it_is_made(folder: Path) -> None:
     ],
 )
 def test_parameters_out_of_range_are_named(folder: Path, changes: dict[str, object], field: str) -> None:
-    parameters = Index.open(folder).parameters
+    parameters = GradientIndex.open(folder).parameters
     with pytest.raises(AttributionError) as refused:
         replace(parameters, **changes)  # type: ignore[arg-type]
     assert refused.value.field == f"parameters.{field}"

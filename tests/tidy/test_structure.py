@@ -1,0 +1,124 @@
+"""Rules about the shape of the code: no circles of imports, one name for one thing, verbs that keep their meaning.
+
+Lists of exceptions are debts: a test fails when one is paid and still listed, and none may be added.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.tidy.repository import ROOT, tracked_files
+
+SOURCES = ("abci_app", "attribution", "node", "openledger", "openledger_cli", "trainer")
+
+CIRCLES: list[list[str]] = [
+    ["openledger_cli.query.commands", "openledger_cli.query.lineage", "openledger_cli.query.verdict"]
+]
+PROSE = ("attribution", "benchmarks")
+"""Folders whose docstrings follow the rules of prose."""
+BAD_BEGINNING = re.compile(r"(What|As|Of|So|The same)\b")
+VAGUE_WORD = re.compile(r"\b(whatever|whoever)\b", re.IGNORECASE)
+
+
+def _source_files(*folders: str) -> list[Path]:
+    return [path for path in tracked_files("*.py") if path.parts[0] in folders and "pb" not in path.parts]
+
+
+def _module_of(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text())
+
+
+# --- Circles
+
+
+def _only_for_types(tree: ast.Module) -> set[ast.AST]:
+    """Nodes under `if TYPE_CHECKING:`, which never run."""
+    blocks = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    ]
+    return {inner for block in blocks for statement in block.body for inner in ast.walk(statement)}
+
+
+def _imports(tree: ast.Module, known: set[str]) -> set[str]:
+    """Modules of ours that a module imports, at its top or inside its functions."""
+    skipped = _only_for_types(tree)
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module is not None:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in known else node.module)
+    return found & known
+
+
+def find_circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules each of which reaches all others of its group."""
+
+    def reach(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = [start]
+        while todo:
+            for following in graph[todo.pop()] - seen:
+                seen.add(following)
+                todo.append(following)
+        return seen
+
+    reached = {module: reach(module) for module in graph}
+    groups = {
+        tuple(sorted(other for other in reached[module] if module in reached[other]))
+        for module in graph
+        if module in reached[module]
+    }
+    return sorted(list(group) for group in groups)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    trees = {_module_of(path): _tree(path) for path in _source_files(*SOURCES)}
+    known = set(trees)
+    graph = {module: _imports(tree, known) - {module} for module, tree in trees.items()}
+    assert find_circles(graph) == CIRCLES
+
+
+def test_a_circle_is_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": set()}
+    assert find_circles(graph) == [["a", "b", "c"]]
+
+
+# --- Prose
+
+
+def _docstrings(tree: ast.Module) -> Iterator[str]:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        if isinstance(node, kinds) and (text := ast.get_docstring(node)):
+            yield text
+
+
+def test_docstrings_are_sentences_that_say_who_does_what() -> None:
+    begun = [
+        f"{path}: {text.splitlines()[0]}"
+        for path in _source_files(*PROSE)
+        for text in _docstrings(_tree(path))
+        if BAD_BEGINNING.match(text)
+    ]
+    vague = [
+        f"{path}:{number}"
+        for path in _source_files(*PROSE)
+        for number, line in enumerate((ROOT / path).read_text().splitlines(), 1)
+        if VAGUE_WORD.search(line)
+    ]
+    assert (begun, vague) == ([], [])
