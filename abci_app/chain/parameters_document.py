@@ -1,4 +1,4 @@
-"""The reference of all parameters as one document: `scripts/parameters` writes docs/parameters.md from it."""
+"""The reference of all parameters as one document: `scripts/help` writes docs/parameters.md from it."""
 
 from abci_app.chain.chain_module import describe
 from abci_app.chain.registry import SECTIONS
@@ -6,7 +6,7 @@ from abci_app.parameters import Section
 
 _HEAD = """# Parameters
 
-Written by `scripts/parameters` from the declarations in the code; `scripts/check` refuses it when it is not current.
+Written by `scripts/help` from the declarations in the code; `scripts/check` refuses it when it is not current.
 
 A parameter is a number inside a rule that can change while a chain runs, within limits that only a new version of the
 program moves. Genesis may set each one: `app_state.parameters` is `{section: {name: value}}`, amounts in nopen as
