@@ -105,7 +105,7 @@ def _scalar(info: Any) -> str:
     if isinstance(info, inspect.IntType):
         low, high = info.ge, info.le
         names = {2**8 - 1: "2^8 - 1", 2**16 - 1: "2^16 - 1", 2**32 - 1: "2^32 - 1", 2**63 - 1: "2^63 - 1"}
-        shown = names.get(high, str(high))
+        shown = str(high) if high is None else names.get(high, str(high))
         if low is not None and high is not None and low == -high:
             return f"integer -({shown}) to {shown}"
         return f"integer {low or 0} to {shown}" if high is not None else "integer"
