@@ -70,6 +70,16 @@ def uvarint(number: int) -> bytes:
     return bytes(out)
 
 
+def merkle_leaf(item: bytes) -> bytes:
+    """Hash of one item of an RFC 6962 tree."""
+    return _sha256(b"\x00" + item).digest()
+
+
+def merkle_node(left: bytes, right: bytes) -> bytes:
+    """Hash of two neighbouring nodes of an RFC 6962 tree."""
+    return _sha256(b"\x01" + left + right).digest()
+
+
 def merkle_root(items: Sequence[bytes]) -> bytes:
     """RFC 6962 section 2.1 Merkle tree hash: leaf = H(00 || item), inner = H(01 || left || right), empty = H("").
 
@@ -89,9 +99,14 @@ def merkle_root(items: Sequence[bytes]) -> bytes:
 
 def list_root(kind: str, items: Sequence[bytes]) -> bytes:
     """Root of a list outside the state tree; binds kind and length: H(list tag, uvarint(n) || RFC 6962 root)."""
+    return list_root_from(kind, len(items), merkle_root(items))
+
+
+def list_root_from(kind: str, count: int, tree_root: bytes) -> bytes:
+    """Root of a list of `count` items whose RFC 6962 root is known."""
     if kind not in LIST_KINDS:
         raise ValueError(f"unknown kind of list {kind!r}; known: {', '.join(LIST_KINDS)}")
-    return tagged_hash(f"openledger/list/{kind}/v1", uvarint(len(items)) + merkle_root(items))
+    return tagged_hash(f"openledger/list/{kind}/v1", uvarint(count) + tree_root)
 
 
 def row_leaf(salt: bytes, row: bytes) -> bytes:

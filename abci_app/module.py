@@ -62,9 +62,6 @@ class Context:
     events: list[Event] = field(default_factory=list)
     # Accounts beside the sender that this transaction touches; they can find it in their history.
     involved: list[Address] = field(default_factory=list)
-    # Objects whose whole list was read in this block, also by transactions that failed later: undoing is free, reading
-    # is not. Each is read once a block at most.
-    lists_read: dict[bytes, None] = field(default_factory=dict)
 
     @property
     def height(self) -> int:

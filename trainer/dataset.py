@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from openledger.content.store import ContentStore
 from openledger.data.rows import TamperedRows, load_batch
-from openledger.data.versions import DatanetVersion, version_root
+from openledger.data.versions import DatanetVersion, root_of_records
 from openledger.errors import UsageError
 
 # Rows are held in memory while a run is prepared; a larger mix needs `sampling.max_rows` and its own loader.
@@ -33,7 +33,7 @@ def load_rows(store: ContentStore, version: DatanetVersion) -> Iterator[Row]:
 
     Raises `TamperedRows` naming contribution and row, `ContentMissing` naming the digest that the store lacks.
     """
-    if version_root(version.contributions) != version.root:
+    if root_of_records(version.contributions, version.accepted_through) != version.root:
         text = f"version {version.version}: its contributions do not hash to its root {version.root.hex()}"
         raise TamperedRows(text, b"", None)
     total = sum(record.commitment.row_count for record in version.contributions)

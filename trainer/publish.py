@@ -225,7 +225,8 @@ class ClientLedger:
             after_number, height = page.next_number, answer.height
             if not after_number:
                 break
-        made = DatanetVersion.of(page.datanet_id, page.version, tuple(records))
+        through = page.record.accepted_through
+        made = DatanetVersion.recorded(page.datanet_id, page.version, through, tuple(records))
         if made.root != page.record.contributions_root:
             raise NotVerified(
                 f"contributions of {reference} version {page.version} do not hash to its root on the chain: do not "
@@ -394,6 +395,5 @@ def _contribution(item: FullContribution) -> ContributionRecord:
     commitment = RowCommitment(
         record.rows_root, record.row_count, record.byte_count, record.content_digest, record.sketch
     )
-    stored = item.stored
-    when = stored.height, stored.submitted_number
-    return ContributionRecord(item.contribution_id, record.contributor, commitment, *when, record.datanet_id)
+    when, number = (item.stored.height, item.stored.submitted_number), item.stored.accepted_number
+    return ContributionRecord(item.contribution_id, record.contributor, commitment, *when, record.datanet_id, number)

@@ -73,8 +73,6 @@ class BlockExecution:
         self.results: list[TransactionResult] = []
         self._decode = decode
         self._fees_nopen = 0
-        self._lists_read: dict[bytes, None] = {}
-        self._lists_kept = 0
         for module in MODULES:
             if module.begin_block:
                 module.begin_block(self.state, context)
@@ -93,11 +91,7 @@ class BlockExecution:
             if not only_if_paid:
                 self.results.append(result)
             return result
-        # A proposer leaves out what raised: the block is as it was before it.
-        while len(self._lists_read) > self._lists_kept:
-            self._lists_read.popitem()
-        result = execute_messages(paid, transaction, self.context, fee, self._lists_read)
-        self._lists_kept = len(self._lists_read)
+        result = execute_messages(paid, transaction, self.context, fee)
         paid.merge_into(self.state)
         self._fees_nopen += fee
         self.results.append(result)
@@ -137,13 +131,11 @@ def execute_block(
     return execution.finish()
 
 
-def execute_messages(
-    state: Overlay, transaction: Transaction, block: BlockContext, fee: int, lists_read: dict[bytes, None]
-) -> TransactionResult:
+def execute_messages(state: Overlay, transaction: Transaction, block: BlockContext, fee: int) -> TransactionResult:
     """Execute the messages, all or nothing; the transaction's own event names every account involved."""
     body = transaction.body
     overlay = Overlay(state)
-    context = Context(overlay, block, Address(body.sender), body.sequence, lists_read=lists_read)
+    context = Context(overlay, block, Address(body.sender), body.sequence)
     sender = body.sender.hex()
     own_event = ("tx", [("account", sender, True), ("sequence", f"{sender}/{body.sequence}", True)])
     result = TransactionResult(events=[own_event], fee_nopen=fee)

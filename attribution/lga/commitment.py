@@ -28,12 +28,12 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from abci_app.hashing import HASH_BYTES, sha256
+from abci_app.hashing import HASH_BYTES, list_root_from, sha256
 from abci_app.state.codec import CodecError, Record, decode, encode
 from attribution.errors import AttributionError
 from attribution.lga.code_copies import COPIES, CodeCopies
 from attribution.lga.parameters import MAX_CODES, MAX_EXAMPLES, IndexParameters
-from attribution.spans.blocks import list_root_from, opened_root, opening_hashes
+from attribution.spans.blocks import opened_root, opening_hashes
 from openledger.data.manifest import (
     MAX_MANIFEST_BYTES,
     MAX_PART_BYTES,

@@ -9,7 +9,7 @@ Nothing here needs the index or numpy.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from abci_app.hashing import HASH_BYTES, LIST_KINDS, sha256, tagged_hash, uvarint
+from abci_app.hashing import HASH_BYTES, LIST_KINDS, list_root_from, sha256
 from attribution.errors import AttributionError
 
 
@@ -44,11 +44,6 @@ DOCUMENTS = BlockList("documents", "span-documents", 108, 8)
 LISTS = (TOKENS, SUFFIXES, UNIGRAMS, DOCUMENTS)
 
 assert all(item.kind in LIST_KINDS for item in LISTS)
-
-
-def list_root_from(kind: str, block_count: int, tree_root: bytes) -> bytes:
-    """The list root of `block_count` blocks whose RFC 6962 root is known."""
-    return tagged_hash(f"openledger/list/{kind}/v1", uvarint(block_count) + tree_root)
 
 
 def level_widths(block_count: int) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from abci_app.hashing import HASH_BYTES, sha256
+from abci_app.hashing import HASH_BYTES, list_root_from, sha256
 from attribution.errors import AttributionError
 from attribution.spans.blocks import (
     DOCUMENTS,
@@ -22,7 +22,6 @@ from attribution.spans.blocks import (
     UNIGRAMS,
     BlockList,
     block_tree,
-    list_root_from,
 )
 from attribution.spans.commitment import MAX_TEXT, SpanCommitment, SpanParameters, SpanSettings
 from attribution.spans.index import COMMITMENT_FILE, SpanIndex, tree_file

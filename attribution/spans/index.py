@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from abci_app.hashing import HASH_BYTES
+from abci_app.hashing import HASH_BYTES, list_root_from
 from attribution.errors import AttributionError
 from attribution.spans.blocks import (
     DOCUMENTS,
@@ -22,7 +22,6 @@ from attribution.spans.blocks import (
     BlockList,
     block_tree,
     level_widths,
-    list_root_from,
 )
 from attribution.spans.commitment import MAX_COMMITMENT_BYTES, SpanCommitment
 from attribution.spans.find import FoundSpan, Span, SpanShares, common_tokens, encode_output, keep_spans, span_shares

@@ -16,8 +16,7 @@ from msgspec import structs
 
 from abci_app.bech32 import decode_id
 from abci_app.errors import Code
-from abci_app.modules.datanets.queries import VersionQuery
-from abci_app.modules.datanets.records import MAX_ACCEPTED
+from abci_app.modules.datanets.queries import MAX_VERSION_PAGE, VersionQuery
 from abci_app.modules.models import impact as models_impact
 from abci_app.modules.models import lineage as models_lineage
 from abci_app.modules.models.impact import ImpactPage, ImpactQuery
@@ -200,7 +199,7 @@ def _all_contributions(datanet: LineageDatanet, height: int) -> _Pages[tuple[Lin
     contributions, after_number = list(datanet.contributions), datanet.next_number
     while after_number:
         _check_page_count(answers)
-        question = VersionQuery(datanet.datanet_id, "", datanet.version, after_number, MAX_ACCEPTED)
+        question = VersionQuery(datanet.datanet_id, "", datanet.version, after_number, MAX_VERSION_PAGE)
         found = yield "datanets", "version", question, height
         answers.append(found)
         contributions += found.value.contributions

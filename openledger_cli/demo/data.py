@@ -196,15 +196,16 @@ def create_versions(stage: Stage, datanets: list[str]) -> None:
 
 def check_version(stage: Stage, datanet: str, version: int, names: list[str]) -> None:
     """A version holds exactly these contributors' rows, with the root that they give."""
-    from abci_app.hashing import list_root
+    from abci_app.modules.datanets import version_root
     from abci_app.modules.datanets.queries import VersionQuery
 
     view: VersionView = stage.query("datanets", "version", VersionQuery(b"", datanet, version, 0, 100))
     ids = sorted(item.accepted.contribution_id for item in view.contributions)
     expected = sorted(stage.contributions[name] for name in names)
-    root = view.record.contributions_root
+    root, through = view.record.contributions_root, view.record.accepted_through
+    numbered = {item.number: item.accepted.contribution_id for item in view.contributions}
     stage.report.check(
         f"{datanet} version {version}: {view.record.row_count} rows of {', '.join(names)}; root {root.hex()[:16]}...",
-        ids == expected and root == list_root("contributions", expected),
+        ids == expected and root == version_root(numbered, through),
         f"contributions {[one.hex()[:8] for one in ids]}",
     )

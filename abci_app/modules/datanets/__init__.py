@@ -5,15 +5,18 @@
     datanets/submitted/ | datanet | number -> id              datanets/accepted/ | datanet | number -> Accepted
     datanets/rows/ | datanet | H(rows root) -> id             datanets/content/ | datanet | H(content digest) -> id
     datanets/review/ | contribution | H(reviewer) -> Review   datanets/version/ | datanet | version -> DatanetVersion
+    datanets/node/ | datanet | level U8 | index -> TreeNode   datanets/terms/ | datanet | terms id -> TermsCount
 
 Rows live off the chain; a contribution records their root, counts and digest. Owner and named reviewers decide it: the
 first verdict that reaches the quorum counts. The same rows or file enter a DataNet once, the earliest registrant wins;
 a rejection frees them, a revocation does not. A version holds all contributions accepted and not revoked when it was
-made. It costs one record: which contributions it holds follows from the accepted list (`Accepted.is_in`), so that the
-list of any version is a range with a completeness proof. Revoked contributions stay visible; versions up to then take
+made. It costs one record and the same work whatever the DataNet holds: which contributions it holds follows from the
+accepted list (`Accepted.is_in`), so that the list of any version is a range with a completeness proof; counts, joined
+terms and the tree behind its root (`tree.py`) are kept up by every acceptance and revocation.
+Revoked contributions stay visible; versions up to then take
 no new training (also those before the contribution came: one number instead of a search).
 
-Limits: 4,096 accepted contributions a DataNet, under terms that can be joined (checked on acceptance, so that a version
+Limits: what is accepted and not revoked comes under terms that can be joined (checked on acceptance, so that a version
 can always be made); one version a block; verdicts that never reach the quorum leave a contribution pending. Drawn
 reviewers, stakes and appeals come with the review economy.
 Invariants: listings, duplicates and names point at their records and back; counts, terms and roots recompute.
@@ -41,9 +44,11 @@ from abci_app.modules.datanets.records import (
     COUNTS,
     DATANETS,
     NAMES,
+    NODES,
     REVIEWS,
     ROWS,
     SUBMITTED,
+    TERMS_COUNTS,
     VERSIONS,
     Contribute,
     ContributionRegistered,
@@ -58,6 +63,7 @@ from abci_app.modules.datanets.records import (
     RevokeContribution,
     VersionCreated,
 )
+from abci_app.modules.datanets.tree import version_root
 from abci_app.modules.datanets.view import (
     find_datanet,
     find_version,
@@ -80,12 +86,26 @@ __all__ = [
     "resolve_datanet",
     "show_datanet",
     "usable_from_version",
+    "version_root",
     "version_terms",
 ]
 
 MODULE = Module(
     name="datanets",
-    tables=(DATANETS, COUNTS, NAMES, CONTRIBUTIONS, SUBMITTED, ACCEPTED, ROWS, CONTENT, REVIEWS, VERSIONS),
+    tables=(
+        DATANETS,
+        COUNTS,
+        NAMES,
+        CONTRIBUTIONS,
+        SUBMITTED,
+        ACCEPTED,
+        ROWS,
+        CONTENT,
+        REVIEWS,
+        VERSIONS,
+        NODES,
+        TERMS_COUNTS,
+    ),
     errors=DatanetsCode,
     messages={
         CreateDatanet: execute_create_datanet,

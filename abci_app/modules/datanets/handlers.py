@@ -1,12 +1,9 @@
 """Handlers of the messages: checks beside the writes that they protect."""
 
-from collections.abc import Iterator
-
 from msgspec import structs
 
 from abci_app.bech32 import encode_id
 from abci_app.errors import InvariantBroken, Rejected
-from abci_app.hashing import list_root
 from abci_app.module import Context
 from abci_app.modules import licences
 from abci_app.modules.datanets.records import (
@@ -15,11 +12,12 @@ from abci_app.modules.datanets.records import (
     CONTRIBUTIONS,
     COUNTS,
     DATANETS,
-    MAX_ACCEPTED,
+    MAX_NUMBER,
     NAMES,
     REVIEWS,
     ROWS,
     SUBMITTED,
+    TERMS_COUNTS,
     VERSIONS,
     Accepted,
     Contribute,
@@ -41,14 +39,16 @@ from abci_app.modules.datanets.records import (
     Status,
     StoredContribution,
     Submitted,
+    TermsCount,
     VersionCreated,
     contribution_id_of,
 )
+from abci_app.modules.datanets.tree import add_slot, empty_slot, running_root
 from abci_app.modules.datanets.view import show_datanet
 from abci_app.names import NameOwner
 from abci_app.state.store import StateView
 from abci_app.state.table import MutableState
-from abci_app.types import Address, DatanetId
+from abci_app.types import MAX_INTEGER, Address, DatanetId
 
 
 def execute_create_datanet(context: Context, message: CreateDatanet) -> None:
@@ -70,7 +70,7 @@ def execute_create_datanet(context: Context, message: CreateDatanet) -> None:
         context.time_seconds,
     )
     DATANETS.set(state, datanet_id, datanet)
-    COUNTS.set(state, datanet_id, DatanetCounts(0, 0, 0, 0, 1, 0, b""))
+    COUNTS.set(state, datanet_id, DatanetCounts(0, 0, 0, 0, 1, 0, b"", 0, 0))
     context.emit(DatanetCreated(datanet_id, message.name))
 
 
@@ -157,12 +157,19 @@ def _accept(
     context: Context, contribution_id: bytes, stored: StoredContribution, counts: DatanetCounts
 ) -> StoredContribution:
     """List the contribution as accepted; it belongs to the next version, whose terms must stay within their limits."""
-    contribution = stored.contribution
-    number = counts.accepted + 1
-    if number > MAX_ACCEPTED:
+    state, contribution = context.state, stored.contribution
+    datanet_id, number = contribution.datanet_id, counts.accepted + 1
+    rows, size_bytes = counts.row_count + contribution.row_count, counts.byte_count + contribution.byte_count
+    if number > MAX_NUMBER:
         raise Rejected(
             DatanetsCode.TOO_MANY_ACCEPTED,
-            f"a DataNet holds at most {MAX_ACCEPTED} accepted contributions: go on in another DataNet",
+            f"a DataNet holds at most {MAX_NUMBER} accepted contributions: go on in another DataNet",
+        )
+    if max(rows, size_bytes) > MAX_INTEGER:
+        raise Rejected(
+            DatanetsCode.TOO_LARGE,
+            f"with this the DataNet would hold {rows} rows and {size_bytes} bytes, at most {MAX_INTEGER} can be "
+            "counted: go on in another DataNet",
         )
     accepted = Accepted(
         contribution_id,
@@ -173,21 +180,44 @@ def _accept(
         counts.versions + 1,
         0,
     )
-    ACCEPTED.set(context.state, contribution.datanet_id, number, accepted)
-    joined_id = _join_terms(context.state, counts.joined_terms_id, contribution.terms_id)
-    changed = structs.replace(counts, accepted=number, changes=counts.changes + 1, joined_terms_id=joined_id)
-    COUNTS.set(context.state, contribution.datanet_id, changed)
+    ACCEPTED.set(state, datanet_id, number, accepted)
+    add_slot(state, datanet_id, number, contribution_id)
+    changed = structs.replace(
+        counts,
+        accepted=number,
+        changes=counts.changes + 1,
+        joined_terms_id=_add_terms(state, datanet_id, counts.joined_terms_id, contribution.terms_id),
+        row_count=rows,
+        byte_count=size_bytes,
+    )
+    COUNTS.set(state, datanet_id, changed)
     return structs.replace(stored, status=Status.ACCEPTED, accepted_number=number, decided_height=context.height)
 
 
-def _join_terms(state: MutableState, joined_id: bytes, terms_id: bytes) -> bytes:
-    """Id of everything's joined terms with these terms in it; refuses terms that no version could hold beside them."""
+def _add_terms(state: MutableState, datanet_id: bytes, joined_id: bytes, terms_id: bytes) -> bytes:
+    """Id of what is held joined with these terms; refuses terms that no version could hold beside the others."""
+    held = TERMS_COUNTS.get(state, datanet_id, terms_id)
+    TERMS_COUNTS.set(state, datanet_id, terms_id, TermsCount(held.contributions + 1 if held else 1))
+    if held is not None:
+        return joined_id
     lifted = licences.lifted_terms(state, terms_id)
     if not joined_id:
         return licences.store_joined_terms(state, lifted)
-    before = licences.joined_terms(state, joined_id)
-    joined = licences.join_terms([before, lifted])
-    return joined_id if joined == before else licences.store_joined_terms(state, joined)
+    return licences.store_joined_terms(state, licences.join_terms([licences.joined_terms(state, joined_id), lifted]))
+
+
+def _remove_terms(state: MutableState, datanet_id: bytes, joined_id: bytes, terms_id: bytes) -> bytes:
+    """Id of what is held without one contribution of these terms: at most 64 terms are joined anew, if they go."""
+    held = TERMS_COUNTS.get(state, datanet_id, terms_id)
+    if held is None:
+        raise InvariantBroken(f"terms {terms_id.hex()} of {datanet_id.hex()} are not counted")
+    if held.contributions > 1:
+        TERMS_COUNTS.set(state, datanet_id, terms_id, TermsCount(held.contributions - 1))
+        return joined_id
+    TERMS_COUNTS.delete(state, datanet_id, terms_id)
+    sources = licences.joined_terms(state, joined_id).sources
+    left = [licences.lifted_terms(state, source.terms_id) for source in sources if source.terms_id != terms_id]
+    return licences.store_joined_terms(state, licences.join_terms(left)) if left else b""
 
 
 def _reject(context: Context, stored: StoredContribution, reason: int) -> StoredContribution:
@@ -202,11 +232,7 @@ def _free_rows(state: MutableState, contribution: Contribution) -> None:
 
 
 def execute_create_version(context: Context, message: CreateVersion) -> None:
-    """Owner only. Reads and hashes all accepted contributions: the one handler that iterates (see `MAX_ACCEPTED`).
-
-    Everything that refuses comes before that, and a transaction that fails afterwards counts as well: so a DataNet
-    costs a block this time once at most.
-    """
+    """Owner only. Everything that a version says is kept up with each contribution; only the root is folded here."""
     state, datanet_id = context.state, message.datanet_id
     datanet, counts = _datanet(state, datanet_id)
     if context.sender != datanet.owner:
@@ -218,24 +244,14 @@ def execute_create_version(context: Context, message: CreateVersion) -> None:
         raise Rejected(
             DatanetsCode.NOTHING_NEW, f"DataNet {datanet.name!r} has no contributions beyond its last version"
         )
-    if datanet_id in context.lists_read:
-        raise Rejected(
-            DatanetsCode.TOO_SOON,
-            "a transaction that failed asked for this version in this block already: try again in the next one",
-        )
-    context.lists_read[datanet_id] = None
     version = counts.versions + 1
-    held = [accepted for accepted in _all_accepted(state, datanet_id, counts) if accepted.is_in(version)]
-    root = list_root("contributions", sorted([accepted.contribution_id for accepted in held]))
-    terms_ids = sorted(frozenset([accepted.terms_id for accepted in held]))
-    joined = licences.join_terms([licences.lifted_terms(state, terms_id) for terms_id in terms_ids])
     record = DatanetVersion(
-        root,
-        len(held),
-        sum([accepted.row_count for accepted in held]),
-        sum([accepted.byte_count for accepted in held]),
+        running_root(state, datanet_id, counts.accepted),
+        counts.accepted - counts.revoked,
+        counts.row_count,
+        counts.byte_count,
         counts.accepted,
-        licences.store_joined_terms(state, joined),
+        counts.joined_terms_id,
         context.height,
         context.time_seconds,
         message.note,
@@ -243,15 +259,6 @@ def execute_create_version(context: Context, message: CreateVersion) -> None:
     VERSIONS.set(state, datanet_id, version, record)
     COUNTS.set(state, datanet_id, structs.replace(counts, versions=version, changes=0))
     context.emit(VersionCreated(datanet_id, version))
-
-
-def _all_accepted(state: MutableState, datanet_id: bytes, counts: DatanetCounts) -> Iterator[Accepted]:
-    """By their numbers: walking a range would look through all that the block has written, for every version anew."""
-    for number in range(1, counts.accepted + 1):
-        accepted = ACCEPTED.get(state, datanet_id, number)
-        if accepted is None:
-            raise InvariantBroken(f"accepted contribution {number} of {datanet_id.hex()} is not listed")
-        yield accepted
 
 
 def execute_revoke_contribution(context: Context, message: RevokeContribution) -> None:
@@ -283,10 +290,19 @@ def _mark_revoked(state: MutableState, stored: StoredContribution, counts: Datan
     next_version = counts.versions + 1
     marked = structs.replace(accepted, absent_from_version=next_version)
     ACCEPTED.set(state, datanet_id, stored.accepted_number, marked)
+    empty_slot(state, datanet_id, stored.accepted_number, counts.accepted)
     was_in_a_version = accepted.present_from_version < next_version
     usable_from = next_version if was_in_a_version else counts.usable_from_version
     changes = counts.changes + 1 if was_in_a_version else counts.changes - 1
-    changed = structs.replace(counts, revoked=counts.revoked + 1, usable_from_version=usable_from, changes=changes)
+    changed = structs.replace(
+        counts,
+        revoked=counts.revoked + 1,
+        usable_from_version=usable_from,
+        changes=changes,
+        joined_terms_id=_remove_terms(state, datanet_id, counts.joined_terms_id, accepted.terms_id),
+        row_count=counts.row_count - accepted.row_count,
+        byte_count=counts.byte_count - accepted.byte_count,
+    )
     COUNTS.set(state, datanet_id, changed)
 
 

@@ -1,6 +1,5 @@
 """Invariants of the datanets module: run by simulation and `openledger node check`, never per block."""
 
-from abci_app.hashing import list_root
 from abci_app.modules import licences
 from abci_app.modules.datanets.records import (
     ACCEPTED,
@@ -9,9 +8,11 @@ from abci_app.modules.datanets.records import (
     COUNTS,
     DATANETS,
     NAMES,
+    NODES,
     REVIEWS,
     ROWS,
     SUBMITTED,
+    TERMS_COUNTS,
     VERSIONS,
     Accepted,
     DatanetCounts,
@@ -20,6 +21,7 @@ from abci_app.modules.datanets.records import (
     StoredContribution,
     contribution_id_of,
 )
+from abci_app.modules.datanets.tree import complete_nodes, version_root
 from abci_app.state.store import StateView
 from abci_app.state.table import hash_key_part
 
@@ -147,8 +149,30 @@ def _version_faults(view: StateView, datanet_id: bytes, counts: DatanetCounts, a
         faults.append(f"{label} counts {counts.changes} changes since its last version, there are {changes}")
     joined = licences.find_joined_terms(view, counts.joined_terms_id) if counts.joined_terms_id else None
     sources = [source.terms_id for source in joined.sources] if joined else []
-    if sources != sorted(frozenset([item.terms_id for item in accepted])):
-        faults.append(f"{label} joins other terms than those of its accepted contributions")
+    held = {number: item for number, item in enumerate(accepted, 1) if not item.absent_from_version}
+    if sources != sorted(frozenset([item.terms_id for item in held.values()])):
+        faults.append(f"{label} joins other terms than those of what it holds")
+    return faults + _running_faults(view, datanet_id, counts, held, label)
+
+
+def _running_faults(
+    view: StateView, datanet_id: bytes, counts: DatanetCounts, held: dict[int, Accepted], label: str
+) -> list[str]:
+    """Sums, counts of terms and the tree, which every acceptance and revocation keeps up."""
+    faults = []
+    sums = sum([item.row_count for item in held.values()]), sum([item.byte_count for item in held.values()])
+    if (counts.row_count, counts.byte_count) != sums:
+        faults.append(f"{label} counts other rows or bytes than it holds")
+    terms: dict[bytes, int] = {}
+    for item in held.values():
+        terms[item.terms_id] = terms.get(item.terms_id, 0) + 1
+    counted = {terms_id: count.contributions for (_, terms_id), count in TERMS_COUNTS.iterate(view, datanet_id)}
+    if counted != terms:
+        faults.append(f"{label} counts its contributions by other terms than they have")
+    slots = [held[number].contribution_id if number in held else b"" for number in range(1, counts.accepted + 1)]
+    stored = {(level, index): node.node_hash for (_, level, index), node in NODES.iterate(view, datanet_id)}
+    if stored != complete_nodes(slots):
+        faults.append(f"the tree of {label} does not follow from its accepted list")
     return faults
 
 
@@ -156,12 +180,14 @@ def version_roots_recompute(view: StateView) -> list[str]:
     """Root, counts and joined terms of every version follow from the accepted list."""
     faults = []
     for (datanet_id, version), record in VERSIONS.iterate(view):
-        held = [
-            item
+        numbered = {
+            number: item
             for (_, number), item in ACCEPTED.iterate(view, datanet_id)
             if number <= record.accepted_through and item.is_in(version)
-        ]
-        root = list_root("contributions", sorted([item.contribution_id for item in held]))
+        }
+        held = list(numbered.values())
+        ids = {number: item.contribution_id for number, item in numbered.items()}
+        root = version_root(ids, record.accepted_through)
         rows, size = sum([item.row_count for item in held]), sum([item.byte_count for item in held])
         terms = sorted(frozenset([item.terms_id for item in held]))
         joined = licences.find_joined_terms(view, record.joined_terms_id)

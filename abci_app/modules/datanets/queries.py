@@ -3,7 +3,6 @@
 A DataNet is named by its id or by its name: give one and leave the other empty.
 """
 
-from collections.abc import Iterator
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -16,7 +15,6 @@ from abci_app.modules.datanets.records import (
     CONTRIBUTIONS,
     COUNTS,
     DATANETS,
-    MAX_ACCEPTED,
     NAMES,
     REVIEWS,
     SUBMITTED,
@@ -39,6 +37,10 @@ MAX_PAGE = 200
 MAX_FULL_PAGE = 512
 
 
+# Accepted numbers that one page of a version looks at, 150 bytes each; what was revoked counts, since it is read too.
+MAX_VERSION_PAGE = 4_096
+
+
 class DatanetQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
     """Which DataNet: id or name."""
 
@@ -54,13 +56,13 @@ class DatanetListQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class VersionQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """Which version (0 = the latest), and its contributions after number `after_number` (0 = from the start)."""
+    """Which version (0 = the latest), and what it holds of the `limit` numbers after `after_number` (0 = from 1)."""
 
     datanet_id: OptionalBytes32
     name: OptionalName
     version: U32
     after_number: U32
-    limit: Annotated[int, Meta(ge=1, le=MAX_ACCEPTED)]
+    limit: Annotated[int, Meta(ge=1, le=MAX_VERSION_PAGE)]
 
 
 class VersionsQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
@@ -186,17 +188,23 @@ def resolve_datanet(view: StateView, datanet_id: bytes, name: str) -> bytes:
 
 
 def contributions_of_version(
-    view: StateView, datanet_id: bytes, version: int, record: DatanetVersion, after_number: int = 0
-) -> Iterator[NumberedContribution]:
-    """Contributions that a version holds, by number; reads the accepted list exactly as far as the version reaches."""
+    view: StateView, datanet_id: bytes, version: int, record: DatanetVersion, after_number: int, limit: int
+) -> tuple[tuple[NumberedContribution, ...], int]:
+    """What a version holds of the next `limit` numbers of the accepted list, and where to go on (0 = at its end).
+
+    A page is bounded by the numbers that it looks at: however many were revoked, it costs no more, and may be empty.
+    """
     if after_number >= record.accepted_through:
-        return
+        return (), 0
+    last = min(after_number + limit, record.accepted_through)
+    items: list[NumberedContribution] = []
     after = (datanet_id, after_number) if after_number else None
     for (_, number), accepted in ACCEPTED.iterate(view, datanet_id, after=after):
         if accepted.is_in(version):
-            yield NumberedContribution(number, accepted)
-        if number >= record.accepted_through:
-            return
+            items.append(NumberedContribution(number, accepted))
+        if number >= last:
+            break
+    return tuple(items), last if last < record.accepted_through else 0
 
 
 def query_datanet(view: StateView, args: DatanetQuery) -> DatanetView:
@@ -237,15 +245,11 @@ def query_version(view: StateView, args: VersionQuery) -> VersionView:
     """A version with its contributions in short."""
     datanet = query_datanet(view, DatanetQuery(args.datanet_id, args.name))
     version, record = _find_version(view, datanet, args.version)
-    items: list[NumberedContribution] = []
-    next_number = 0
-    for item in contributions_of_version(view, datanet.datanet_id, version, record, args.after_number):
-        if len(items) == args.limit:
-            next_number = items[-1].number
-            break
-        items.append(item)
+    items, next_number = contributions_of_version(
+        view, datanet.datanet_id, version, record, args.after_number, args.limit
+    )
     usable = int(is_usable(view, datanet.datanet_id, version))
-    return VersionView(datanet.datanet_id, datanet.datanet.name, version, record, usable, tuple(items), next_number)
+    return VersionView(datanet.datanet_id, datanet.datanet.name, version, record, usable, items, next_number)
 
 
 def query_version_contributions(view: StateView, args: VersionQuery) -> FullVersionView:

@@ -11,6 +11,7 @@ from abci_app.module import Event, Message
 from abci_app.names import NameOwner
 from abci_app.state.codec import Record, encode
 from abci_app.state.table import HASHED, ID, Map
+from abci_app.state.table import U8 as U8_PART
 from abci_app.state.table import U32 as U32_PART
 from abci_app.types import (
     U8,
@@ -28,10 +29,9 @@ from abci_app.types import (
 
 # Reviewers are named one by one here; larger juries come with drawn panels.
 MAX_REVIEWERS = 16
-# Accepted contributions of one DataNet over its life. Making a version reads and hashes all of them (about 15 ms of
-# block time at the bound), and a version's contributions fit into one proven answer.
-MAX_ACCEPTED = 4_096
-# 1 PiB: all that a DataNet can accept adds up to 2^62, which the size of a version still holds.
+# Numbers of a DataNet's listings, which keys hold in 32 bits.
+MAX_NUMBER = 2**32 - 1
+# 1 PiB: more than any file that one batch is stored in.
 MAX_CONTRIBUTION_BYTES = 2**50
 # 64 buckets of 32 bits (openledger/data/rows.py); empty = none given.
 MAX_SKETCH_BYTES = 256
@@ -59,6 +59,7 @@ class DatanetsCode(IntEnum):
     NOT_PERMITTED = 516
     BAD_FIELD = 517
     TOO_SOON = 518
+    TOO_LARGE = 519
 
 
 class Status(IntEnum):
@@ -117,8 +118,11 @@ class DatanetCounts(Record, frozen=True, array_like=True, tag=1, gc=False):
     usable_from_version: U32
     # Contributions by which the next version would differ from the last one.
     changes: U32
-    # Joined terms of everything ever accepted (licences/joined; empty = nothing yet): no version demands more.
+    # Joined terms of everything accepted and not revoked (licences/joined; empty = nothing): the next version's.
     joined_terms_id: OptionalBytes32
+    # Rows and bytes of everything accepted and not revoked: the next version's.
+    row_count: Integer
+    byte_count: Integer
 
 
 class Contribution(Record, frozen=True, array_like=True, tag=1, gc=False):
@@ -184,6 +188,18 @@ class Accepted(Record, frozen=True, array_like=True, tag=1, gc=False):
         return self.present_from_version <= version and not 0 < self.absent_from_version <= version
 
 
+class TreeNode(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """One complete node of the tree over a DataNet's accepted list (`tree.py`)."""
+
+    node_hash: Bytes32
+
+
+class TermsCount(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """How many contributions, accepted and not revoked, come under these terms; removed at 0."""
+
+    contributions: U32
+
+
 class Review(Record, frozen=True, array_like=True, tag=1, gc=False):
     """One reviewer's verdict."""
 
@@ -194,7 +210,7 @@ class Review(Record, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class DatanetVersion(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """One version, immutable. Root = list root 'contributions' over its contribution ids, ascending."""
+    """One version, immutable. Root = list root 'contributions' over slots 1 to `accepted_through` (`tree.py`)."""
 
     contributions_root: Bytes32
     contribution_count: U32
@@ -218,6 +234,8 @@ NAMES = Map("datanets/name/", (HASHED,), NameOwner)
 CONTRIBUTIONS = Map("datanets/contribution/", (ID,), StoredContribution)
 SUBMITTED = Map("datanets/submitted/", (ID, U32_PART), Submitted)
 ACCEPTED = Map("datanets/accepted/", (ID, U32_PART), Accepted)
+NODES = Map("datanets/node/", (ID, U8_PART, U32_PART), TreeNode)
+TERMS_COUNTS = Map("datanets/terms/", (ID, ID), TermsCount)
 ROWS = Map("datanets/rows/", (ID, HASHED), Submitted)
 CONTENT = Map("datanets/content/", (ID, HASHED), Submitted)
 REVIEWS = Map("datanets/review/", (ID, HASHED), Review)

@@ -234,16 +234,12 @@ def _lineage_datanet(view: StateView, datanet_id: bytes, version: int, contribut
     record = datanets.find_version(view, datanet_id, version)
     if datanet is None or record is None:
         raise InvariantBroken(f"DataNet {datanet_id.hex()} version {version} is an input but not stored")
-    items: list[NumberedContribution] = []
+    items: tuple[NumberedContribution, ...] = ()
     next_number = 0
     if contributions_each:
-        for item in contributions_of_version(view, datanet_id, version, record):
-            if len(items) == contributions_each:
-                next_number = items[-1].number
-                break
-            items.append(item)
+        items, next_number = contributions_of_version(view, datanet_id, version, record, 0, contributions_each)
     usable = int(datanets.is_usable(view, datanet_id, version))
-    return LineageDatanet(datanet_id, version, datanet.name, record, usable, tuple(items), next_number)
+    return LineageDatanet(datanet_id, version, datanet.name, record, usable, items, next_number)
 
 
 def _model_names(view: StateView, model_ids: Iterable[bytes]) -> tuple[ModelName, ...]:

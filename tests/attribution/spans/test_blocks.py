@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abci_app.hashing import list_root, sha256
+from abci_app.hashing import list_root, list_root_from, sha256
 from attribution.errors import AttributionError
-from attribution.spans.blocks import TOKENS, block_tree, check_opening, level_widths, list_root_from, opening_hashes
+from attribution.spans.blocks import TOKENS, block_tree, check_opening, level_widths, opening_hashes
 
 PAIRS = replace(TOKENS, block_entries=2)
 """Two tokens to a block, so that few make a deep tree."""

@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from abci_app.bech32 import encode_id
-from abci_app.hashing import list_root
+from abci_app.hashing import list_root, merkle_root
 from abci_app.module import Message
 from abci_app.modules import datanets
 from abci_app.modules.datanets.records import (
@@ -14,9 +14,11 @@ from abci_app.modules.datanets.records import (
     COUNTS,
     DATANETS,
     NAMES,
+    NODES,
     REVIEWS,
     ROWS,
     SUBMITTED,
+    TERMS_COUNTS,
     VERSIONS,
     Accepted,
     CreateDatanet,
@@ -33,6 +35,8 @@ from abci_app.modules.datanets.records import (
     Status,
     StoredContribution,
     Submitted,
+    TermsCount,
+    TreeNode,
 )
 from abci_app.modules.licences import JOINED, RegisterTerms, joined_id_of, show_terms, terms_id_of
 from abci_app.modules.licences.join import Stated, join, lift
@@ -104,7 +108,7 @@ def test_a_datanet_is_a_record_its_counts_and_its_name() -> None:
         DATANETS.key(TICKETS): encode(
             Datanet("support/tickets", ALICE.address, "Answers", FREE_ID, REVIEWERS, 2, 2, ledger.seconds)
         ),
-        COUNTS.key(TICKETS): encode(DatanetCounts(0, 0, 0, 0, 1, 0, b"")),
+        COUNTS.key(TICKETS): encode(DatanetCounts(0, 0, 0, 0, 1, 0, b"", 0, 0)),
         NAMES.key("support/tickets"): encode(NameOwner(TICKETS)),
     }
     assert ledger.violations() == []
@@ -135,7 +139,7 @@ def test_a_contribution_is_registered_under_its_number_rows_and_file(ledger: Led
         SUBMITTED.key(TICKETS, 1): encode(Submitted(BATCH_ID)),
         ROWS.key(TICKETS, BATCH.rows_root): encode(Submitted(BATCH_ID)),
         CONTENT.key(TICKETS, BATCH.content_digest): encode(Submitted(BATCH_ID)),
-        COUNTS.key(TICKETS): encode(DatanetCounts(1, 0, 0, 0, 1, 0, b"")),
+        COUNTS.key(TICKETS): encode(DatanetCounts(1, 0, 0, 0, 1, 0, b"", 0, 0)),
     }
     assert ledger.violations() == []
 
@@ -201,8 +205,9 @@ def test_the_verdict_that_reaches_the_quorum_accepts_for_the_next_version(ledger
         REVIEWS.key(BATCH_ID, CARL.address): encode(Review(CARL.address, Decision.ACCEPT, 0, 5)),
         CONTRIBUTIONS.key(BATCH_ID): encode(decided),
         ACCEPTED.key(TICKETS, 1): encode(Accepted(BATCH_ID, DORA.address, FREE_ID, 3, 300, 1, 0)),
-        COUNTS.key(TICKETS): encode(DatanetCounts(1, 1, 0, 0, 1, 1, FREE_JOINED_ID)),
+        COUNTS.key(TICKETS): encode(DatanetCounts(1, 1, 0, 0, 1, 1, FREE_JOINED_ID, 3, 300)),
         JOINED.key(FREE_JOINED_ID): encode(lift(FREE_ID, FREE)),
+        TERMS_COUNTS.key(TICKETS, FREE_ID): encode(TermsCount(1)),
     }
     assert ledger.violations() == []
 
@@ -258,12 +263,12 @@ def test_a_version_is_one_record_with_the_joined_terms_of_its_contributions(ledg
     ids.append(contribution_id(own_terms, DORA.address, FREE_ID))
     assert ledger.send_together((BOB, accept(ids[2])), (CARL, accept(ids[2]))) == [0, 0]
     joined = join(lift(FREE_ID, FREE), lift(terms_id_of(BY_SA), BY_SA))
-    root = list_root("contributions", sorted(ids))
+    root = list_root("contributions", ids)
     effects = ledger.effects(ALICE, NEW_VERSION)
     record = DatanetVersion(root, 3, 13, 670, 3, joined_id_of(joined), ledger.height, ledger.seconds, "note")
     assert effects == {
         VERSIONS.key(TICKETS, 1): encode(record),
-        COUNTS.key(TICKETS): encode(DatanetCounts(3, 3, 0, 1, 1, 0, joined_id_of(joined))),
+        COUNTS.key(TICKETS): encode(DatanetCounts(3, 3, 0, 1, 1, 0, joined_id_of(joined), 13, 670)),
     }
     assert JOINED.get(ledger.store, joined_id_of(joined)) == joined
     assert ledger.violations() == []
@@ -282,7 +287,7 @@ def test_what_is_accepted_later_belongs_to_the_next_version_even_in_the_same_blo
     assert ledger.send_together(*order) == [0, 0, 0, 0]
     ledger.accept(ALICE, NEW_VERSION)
     roots = [record.contributions_root for _, record in VERSIONS.iterate(ledger.store, TICKETS)]
-    assert roots == [list_root("contributions", held) for held in (first, sorted([*first, later_id]))]
+    assert roots == [list_root("contributions", held) for held in (first, [*first, later_id])]
     assert ledger.violations() == []
 
 
@@ -299,13 +304,30 @@ def test_revoking_an_accepted_contribution_marks_it_and_bans_the_versions_so_far
     assert effects == {
         CONTRIBUTIONS.key(ids[0]): encode(marked),
         ACCEPTED.key(TICKETS, 1): encode(Accepted(ids[0], DORA.address, FREE_ID, 3, 300, 1, 2)),
-        COUNTS.key(TICKETS): encode(DatanetCounts(2, 2, 1, 1, 2, 1, FREE_JOINED_ID)),
+        COUNTS.key(TICKETS): encode(DatanetCounts(2, 2, 1, 1, 2, 1, FREE_JOINED_ID, 3, 300)),
+        TERMS_COUNTS.key(TICKETS, FREE_ID): encode(TermsCount(1)),
+        NODES.key(TICKETS, 1, 0): encode(TreeNode(merkle_root([b"", ids[1]]))),
     }
     assert [datanets.is_usable(ledger.store, TICKETS, version) for version in (1, 2)] == [False, True]
     ledger.accept(ALICE, NEW_VERSION)
     record = datanets.find_version(ledger.store, TICKETS, 2)
     assert record is not None
-    assert record.contributions_root == list_root("contributions", ids[1:])
+    assert record.contributions_root == list_root("contributions", [b"", ids[1]])
+    assert ledger.violations() == []
+
+
+def test_a_version_without_what_was_revoked_no_longer_demands_its_terms(ledger: Ledger) -> None:
+    ledger.accept(EVE, RegisterTerms(BY_SA))
+    accepted(ledger, "a")
+    own_terms = contribute(TICKETS, "c", terms_id=terms_id_of(BY_SA))
+    ledger.accept(DORA, own_terms)
+    own_id = contribution_id(own_terms, DORA.address, FREE_ID)
+    assert ledger.send_together((BOB, accept(own_id)), (CARL, accept(own_id))) == [0, 0]
+    ledger.accept(ALICE, NEW_VERSION)
+    ledger.accept(DORA, revoke(own_id))
+    ledger.accept(ALICE, NEW_VERSION)
+    joined = [record.joined_terms_id for _, record in VERSIONS.iterate(ledger.store, TICKETS)]
+    assert joined == [joined_id_of(join(lift(FREE_ID, FREE), lift(terms_id_of(BY_SA), BY_SA))), FREE_JOINED_ID]
     assert ledger.violations() == []
 
 
@@ -314,7 +336,7 @@ def test_revoking_what_no_version_holds_yet_bans_nothing(ledger: Ledger) -> None
     ledger.accept(ALICE, NEW_VERSION)
     ids += accepted(ledger, "b")
     ledger.accept(DORA, revoke(ids[1]))
-    assert COUNTS.get(ledger.store, TICKETS) == DatanetCounts(2, 2, 1, 1, 1, 0, FREE_JOINED_ID)
+    assert COUNTS.get(ledger.store, TICKETS) == DatanetCounts(2, 2, 1, 1, 1, 0, FREE_JOINED_ID, 3, 300)
     assert ACCEPTED.get(ledger.store, TICKETS, 2) == Accepted(ids[1], DORA.address, FREE_ID, 3, 300, 2, 2)
     assert ledger.violations() == []
 

@@ -14,9 +14,11 @@ from abci_app.modules.datanets.records import (
     COUNTS,
     DATANETS,
     NAMES,
+    NODES,
     REVIEWS,
     ROWS,
     SUBMITTED,
+    TERMS_COUNTS,
     VERSIONS,
     CreateDatanet,
     CreateVersion,
@@ -25,6 +27,8 @@ from abci_app.modules.datanets.records import (
     ReviewContribution,
     RevokeContribution,
     Submitted,
+    TermsCount,
+    TreeNode,
 )
 from abci_app.modules.licences import RegisterTerms, terms_id_of
 from abci_app.names import NameOwner
@@ -70,6 +74,10 @@ FILE_OF_PENDING = contribute(TICKETS, "c").content_digest
 ROWS_OF_REJECTED = contribute(TICKETS, "d").rows_root
 NOT_FOLLOWING = f"version 1 of DataNet {TICKETS.hex()} does not follow from its contributions"
 TWO_CHANGES = f"DataNet {TICKETS.hex()} counts 1 changes since its last version, there are 2"
+OTHER_SUMS = f"DataNet {TICKETS.hex()} counts other rows or bytes than it holds"
+OTHER_JOINED = f"DataNet {TICKETS.hex()} joins other terms than those of what it holds"
+OTHER_TERMS = f"DataNet {TICKETS.hex()} counts its contributions by other terms than they have"
+OTHER_TREE = f"the tree of DataNet {TICKETS.hex()} does not follow from its accepted list"
 HELD_DIFFERS = f"contribution {HELD.hex()} differs from its accepted listing"
 
 
@@ -102,8 +110,16 @@ HELD_DIFFERS = f"contribution {HELD.hex()} differs from its accepted listing"
         ),
         (
             replace(COUNTS, TICKETS, joined_terms_id=b""),
-            [f"DataNet {TICKETS.hex()} joins other terms than those of its accepted contributions"],
+            [OTHER_JOINED],
         ),
+        (replace(COUNTS, TICKETS, row_count=7), [OTHER_SUMS]),
+        (replace(COUNTS, TICKETS, byte_count=7), [OTHER_SUMS]),
+        (replace(TERMS_COUNTS, TICKETS, FREE_ID, contributions=2), [OTHER_TERMS]),
+        (delete(TERMS_COUNTS, TICKETS, FREE_ID), [OTHER_TERMS]),
+        (put(TERMS_COUNTS, TICKETS, UNKNOWN, TermsCount(1)), [OTHER_TERMS]),
+        (delete(NODES, TICKETS, 1, 0), [OTHER_TREE]),
+        (replace(NODES, TICKETS, 1, 0, node_hash=UNKNOWN), [OTHER_TREE]),
+        (put(NODES, TICKETS, 1, 1, TreeNode(UNKNOWN)), [OTHER_TREE]),
         (
             delete(CONTRIBUTIONS, PENDING),
             [
@@ -129,10 +145,10 @@ HELD_DIFFERS = f"contribution {HELD.hex()} differs from its accepted listing"
             put(ROWS, TICKETS, b"other rows", Submitted(HELD)),
             [f"rows_root {hash_key_part(b'other rows').hex()} of {TICKETS.hex()} leads nowhere"],
         ),
-        (replace(ACCEPTED, TICKETS, 1, byte_count=301), [HELD_DIFFERS, NOT_FOLLOWING]),
+        (replace(ACCEPTED, TICKETS, 1, byte_count=301), [HELD_DIFFERS, OTHER_SUMS, NOT_FOLLOWING]),
         (replace(ACCEPTED, TICKETS, 1, absent_from_version=2), [
             HELD_DIFFERS, f"DataNet {TICKETS.hex()} counts (4, 2, 1, 1), its listings have (4, 2, 2, 1)",
-            TWO_CHANGES,
+            TWO_CHANGES, OTHER_JOINED, OTHER_SUMS, OTHER_TERMS, OTHER_TREE,
         ]),
         (replace(ACCEPTED, TICKETS, 1, present_from_version=2), [TWO_CHANGES, NOT_FOLLOWING]),
         (

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from abci_app.chain.registry import MODULES
 from abci_app.errors import Rejected
 from abci_app.hashing import list_root
+from abci_app.modules import datanets
 from abci_app.modules.datanets.queries import VersionQuery, query_version
 from abci_app.modules.datanets.records import (
     CreateDatanet,
@@ -39,7 +40,10 @@ class Model:
     pending: list[bytes] = field(default_factory=list)
     held: list[bytes] = field(default_factory=list)
     terms_of: dict[bytes, bytes] = field(default_factory=dict)
-    versions: list[list[bytes]] = field(default_factory=list)
+    # Everything ever accepted, in that order; nothing (b"") where it was revoked.
+    slots: list[bytes] = field(default_factory=list)
+    # What each version held, ascending, and the slots as they stood.
+    versions: list[tuple[list[bytes], list[bytes]]] = field(default_factory=list)
 
 
 def new_state() -> Overlay:
@@ -65,15 +69,17 @@ def step(state: Overlay, model: Model, action: str, number: int, height: int) ->
         execute(state, ALICE, ReviewContribution(chosen, decision, 1), height)
         if action == "accept":
             model.held.append(chosen)
+            model.slots.append(chosen)
     elif action == "revoke" and model.held + model.pending:
         chosen = (model.held + model.pending)[number % len(model.held + model.pending)]
         execute(state, DORA, RevokeContribution(chosen, 1), height)
         model.held, model.pending = [[each for each in some if each != chosen] for some in (model.held, model.pending)]
+        model.slots = [b"" if each == chosen else each for each in model.slots]
     elif action == "version":
         held = sorted(model.held)
-        if held and held not in model.versions[-1:]:
+        if held and held not in [known for known, _ in model.versions[-1:]]:
             execute(state, ALICE, CreateVersion(DATANET, ""), height)
-            model.versions.append(held)
+            model.versions.append((held, list(model.slots)))
         else:
             with pytest.raises(Rejected) as rejection:
                 execute(state, ALICE, CreateVersion(DATANET, ""), height)
@@ -88,7 +94,7 @@ def test_every_version_holds_exactly_what_was_accepted_and_not_revoked_when_it_w
     state, model = new_state(), Model()
     for height, (action, number) in enumerate(steps, 2):
         step(state, model, action, number, height)
-    for version, expected in enumerate(model.versions, 1):
+    for version, (expected, slots) in enumerate(model.versions, 1):
         view = query_version(state, VersionQuery(DATANET, "", version, 0, 4_096))
         joined = JOINED.get(state, view.record.joined_terms_id)
         found = (
@@ -99,10 +105,12 @@ def test_every_version_holds_exactly_what_was_accepted_and_not_revoked_when_it_w
         )
         assert found == (
             expected,
-            list_root("contributions", expected),
+            list_root("contributions", slots),
             (len(expected), 3 * len(expected), 300 * len(expected)),
             sorted({model.terms_of[each] for each in expected}),
         )
+        numbered = {item.number: item.accepted.contribution_id for item in view.contributions}
+        assert datanets.version_root(numbered, view.record.accepted_through) == view.record.contributions_root
         gone = set(expected) - set(model.held)
         assert not (gone and view.usable)
     module = next(module for module in MODULES if module.name == "datanets")

@@ -89,7 +89,7 @@ def records(ledger: Ledger) -> list[VersionItem]:
 def test_a_datanet_is_found_by_id_and_by_name(ledger: Ledger) -> None:
     joined_id = joined_id_of(lift(FREE_ID, FREE))
     datanet = Datanet(NAME, ALICE.address, "", FREE_ID, (), 1, 1, ledger.chain.seconds(1))
-    expected = DatanetView(TICKETS, datanet, DatanetCounts(4, 3, 1, 2, 2, 0, joined_id))
+    expected = DatanetView(TICKETS, datanet, DatanetCounts(4, 3, 1, 2, 2, 0, joined_id, 6, 600))
     assert ledger.ask("datanets", "datanet", DatanetQuery(TICKETS, "")) == expected
     assert ledger.ask("datanets", "datanet", DatanetQuery(b"", NAME)) == expected
 
@@ -133,14 +133,23 @@ def test_a_version_is_read_exactly_as_far_as_it_reaches(ledger: Ledger) -> None:
     assert recording.ranges == [(ACCEPTED.range(TICKETS)[0], ACCEPTED.key(TICKETS, 3) + b"\x00")]
 
 
+def test_a_page_of_a_version_looks_at_no_more_than_it_was_asked_for_however_much_was_revoked(ledger: Ledger) -> None:
+    """Else a long stretch of revoked contributions is more than a query may read, and nothing behind it is found."""
+    pages = [ledger.ask("datanets", "version", VersionQuery(TICKETS, "", 2, after, 1)) for after in (0, 1, 2)]
+    found = [([item.number for item in page.contributions], page.next_number) for page in pages]
+    assert found == [([1], 1), ([], 2), ([3], 0)]
+
+
 def test_a_version_in_full_has_what_fetching_its_rows_needs(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     second = records(ledger)[1].record
     monkeypatch.setattr(datanets_queries, "MAX_FULL_PAGE", 1)
     pages = [
-        ledger.ask("datanets", "version_contributions", VersionQuery(TICKETS, "", 2, after, 4_096)) for after in (0, 1)
+        ledger.ask("datanets", "version_contributions", VersionQuery(TICKETS, "", 2, after, 4_096))
+        for after in (0, 1, 2)
     ]
     assert pages == [
         FullVersionView(TICKETS, NAME, 2, second, full(ledger, A), 1),
+        FullVersionView(TICKETS, NAME, 2, second, (), 2),
         FullVersionView(TICKETS, NAME, 2, second, full(ledger, C), 0),
     ]
 
