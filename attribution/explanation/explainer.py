@@ -138,7 +138,7 @@ class Explainer:
             remedy = "give another one" if given else "end --prompt as those of its training end, or give an --answer"
             raise UsageError(f"there is no output to explain: {why}; {remedy}")
         ids, at = tokens.ids, tokens.prompt_length
-        return Exchange(prompt, tuple(ids[:at]), output, tuple(ids[at:]))
+        return Exchange(prompt=prompt, prompt_ids=tuple(ids[:at]), output=output, output_ids=tuple(ids[at:]))
 
     def explain(self, exchange: Exchange, *, rows: int = DEFAULT_ROWS, embed: bool = True) -> Explanation:
         """The document; `embed` puts what its integers are computed from into it, unless that is too large.
@@ -186,11 +186,11 @@ class Explainer:
             contributions = contributions_to_show(evidence, query, SHOWN_CONTRIBUTIONS)
         span_proof = prove_spans(indexes.spans, exchange.output_ids) if indexes.spans is not None else None
         return LayerInputs(
-            indexes.commitment,
-            query,
-            evidence,
-            proofs,
-            contributions,
+            commitment=indexes.commitment,
+            query=query,
+            evidence=evidence,
+            rows=proofs,
+            contributions=contributions,
             embed=embed and evidence is not None and embeddable(evidence, indexes.commitment.policy),
             span_proof=span_proof,
         )
@@ -224,7 +224,9 @@ class Explainer:
     def reexecute(self, document: Explanation, band: float = REPEATED_BAND) -> list[str]:
         """Compute all query codes of a document again; one line a layer. Raises `NotVerified` outside of the band."""
         prompt, output = document.prompt, document.output
-        exchange = Exchange(prompt.text, prompt.token_ids, output.text, output.token_ids)
+        exchange = Exchange(
+            prompt=prompt.text, prompt_ids=prompt.token_ids, output=output.text, output_ids=output.token_ids
+        )
         self._check_text(exchange)
         lines = []
         for number, layer in enumerate(document.layers):

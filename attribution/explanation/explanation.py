@@ -84,7 +84,9 @@ def verify_integers(
             return found
         inputs[entry_id] = found
     prompt, output = document.prompt, document.output
-    exchange = Exchange(prompt.text, prompt.token_ids, output.text, output.token_ids)
+    exchange = Exchange(
+        prompt=prompt.text, prompt_ids=prompt.token_ids, output=output.text, output_ids=output.token_ids
+    )
     try:
         expected = compose(facts, exchange, inputs)
     except Refuted as refuted:

@@ -59,4 +59,9 @@ def read_facts(source: EntrySource, reference: str) -> KnownEntries:
     }
     own = stored[entry_id]
     name = source.model_name(own.model_id) if own.model_id else "unnamed"
-    return KnownEntries(ChainFacts(source.chain_id, entry_id, name, own.model_version, layers), stored)
+    return KnownEntries(
+        ChainFacts(
+            chain_id=source.chain_id, entry_id=entry_id, model=name, model_version=own.model_version, layers=layers
+        ),
+        stored,
+    )

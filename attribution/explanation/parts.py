@@ -135,17 +135,17 @@ def compose(facts: ChainFacts, exchange: Exchange, inputs: Mapping[bytes, LayerI
     layers = {entry_id: replace(known.layer, own=own.get(entry_id)) for entry_id, known in facts.layers.items()}
     whole = layered_shares(facts.entry_id, layers)
     return Explanation(
-        FORMAT,
-        VERSION,
-        facts.chain_id,
-        facts.entry_id.hex(),
-        facts.model,
-        facts.model_version,
-        TextPart(exchange.prompt, exchange.prompt_ids),
-        TextPart(exchange.output, exchange.output_ids),
-        tuple(parts),
-        _lines(whole.by_owner),
-        whole.unexplained_ppb,
+        format=FORMAT,
+        version=VERSION,
+        chain_id=facts.chain_id,
+        entry_id=facts.entry_id.hex(),
+        model=facts.model,
+        model_version=facts.model_version,
+        prompt=TextPart(exchange.prompt, exchange.prompt_ids),
+        output=TextPart(exchange.output, exchange.output_ids),
+        layers=tuple(parts),
+        by_owner=_lines(whole.by_owner),
+        unexplained_ppb=whole.unexplained_ppb,
     )
 
 
@@ -154,7 +154,14 @@ def _layer_part(
 ) -> tuple[LayerPart, Shares | None]:
     layer = known.layer
     parents = tuple(ParentLine(each.entry_id.hex(), each.share_ppb, each.kept_ppb) for each in layer.parents)
-    bare = LayerPart(layer.entry_id.hex(), layer.number, int(layer.has_data), parents, known.method, 0)
+    bare = LayerPart(
+        entry_id=layer.entry_id.hex(),
+        number=layer.number,
+        has_data=int(layer.has_data),
+        parents=parents,
+        method=known.method,
+        own_ppb=0,
+    )
     if given is None:
         return bare, None
     gradients = spans = None
@@ -191,27 +198,29 @@ def _gradient_part(place: str, given: LayerInputs, policy: PayoutPolicy) -> tupl
     scores = dict(zip(evidence.owners, evidence.table.scores(query.values), strict=True))
     of_all = evidence.row_scores(query.values)
     known = _credits(place, policy, evidence, scores, of_all)
-    alone = payout_shares(known, {}, PayoutPolicy(PPB, 0, PPB, 0, policy.pool))
+    alone = payout_shares(
+        known, {}, PayoutPolicy(kappa_ppb=PPB, flat_ppb=0, cap_ppb=PPB, minimum_positive_ppb=0, pool=policy.pool)
+    )
     part = GradientPart(
-        root.hex(),
-        evidence.commitment.manifest.json("parameters"),
-        to_base64(query.encode()),
-        query.digest.hex(),
-        tuple(
+        commitment_root=root.hex(),
+        parameters=evidence.commitment.manifest.json("parameters"),
+        query_codes=to_base64(query.encode()),
+        query_digest=query.digest.hex(),
+        owners=tuple(
             OwnerLine(
-                owner.hex(),
-                str(scores[owner]),
-                str(known[owner].positive),
-                evidence.rows_of_owner[owner],
-                evidence.copies_of_owner[owner],
-                share,
+                owner=owner.hex(),
+                score=str(scores[owner]),
+                credit=str(known[owner].positive),
+                rows=evidence.rows_of_owner[owner],
+                copies=evidence.copies_of_owner[owner],
+                share_ppb=share,
             )
             for owner, share in alone.by_owner
         ),
-        alone.unexplained_ppb,
-        _contribution_lines(evidence, of_all, given),
-        _row_lines(f"{place}.rows", evidence, given.rows, query, of_all),
-        _evidence_part(evidence, policy) if given.embed else UNSET,
+        unexplained_ppb=alone.unexplained_ppb,
+        contributions=_contribution_lines(evidence, of_all, given),
+        rows=_row_lines(f"{place}.rows", evidence, given.rows, query, of_all),
+        evidence=_evidence_part(evidence, policy) if given.embed else UNSET,
     )
     return part, payout_shares(known, evidence.rows_of_owner, policy)
 
@@ -254,7 +263,9 @@ def _contribution_lines(
 
 def _best_lines(evidence: IndexEvidence, scores: list[int], count: int) -> tuple[ContributionLine, ...]:
     return tuple(
-        ContributionLine(contribution.hex(), owner.hex(), rows, str(score), str(positive))
+        ContributionLine(
+            contribution_id=contribution.hex(), owner=owner.hex(), rows=rows, score=str(score), positive=str(positive)
+        )
         for contribution, owner, rows, score, positive in best_contributions(
             evidence.keys, scores, evidence.leader_of, count
         )
@@ -294,12 +305,12 @@ def _row_lines(
         raise Refuted(Difference(place, "different rows", "a row twice"))
     return tuple(
         RowLine(
-            number,
-            leaf.contribution_id.hex(),
-            leaf.row_leaf.hex(),
-            leaf.owner.hex(),
-            str(-cost),
-            to_base64(proof.encode()),
+            number=number,
+            contribution_id=leaf.contribution_id.hex(),
+            row_leaf=leaf.row_leaf.hex(),
+            owner=leaf.owner.hex(),
+            score=str(-cost),
+            proof=to_base64(proof.encode()),
         )
         for cost, number, leaf, proof in scored
     )
@@ -320,12 +331,12 @@ def _span_part(place: str, given: LayerInputs, exchange: Exchange) -> tuple[Span
         wanted = f"a proof under the span index's root {root.hex()}"
         raise Refuted(Difference(f"{place}.{error.field}", wanted, str(error))) from error
     part = SpanPart(
-        root.hex(),
-        tuple(_span_line(span) for span in proven.spans),
-        _lines(proven.shares.by_owner),
-        proven.shares.covered_tokens,
-        proven.shares.output_tokens,
-        to_base64(given.span_proof),
+        commitment_root=root.hex(),
+        spans=tuple(_span_line(span) for span in proven.spans),
+        by_owner=_lines(proven.shares.by_owner),
+        covered_tokens=proven.shares.covered_tokens,
+        output_tokens=proven.shares.output_tokens,
+        proof=to_base64(given.span_proof),
     )
     covered = {owner: Credit(bits, bits) for owner, bits in proven.shares.by_owner}
     return part, payout_shares(covered, {}, given.commitment.policy)
@@ -334,16 +345,23 @@ def _span_part(place: str, given: LayerInputs, exchange: Exchange) -> tuple[Span
 def _span_line(span: Span) -> SpanLine:
     matches = tuple(
         MatchLine(
-            match.document,
-            match.offset,
-            match.owner.hex(),
-            match.contribution_id.hex(),
-            match.row_leaf.hex(),
-            match.credited.hex(),
+            document=match.document,
+            offset=match.offset,
+            owner=match.owner.hex(),
+            contribution_id=match.contribution_id.hex(),
+            row_leaf=match.row_leaf.hex(),
+            credited=match.credited.hex(),
         )
         for match in span.matches
     )
-    return SpanLine(span.start, span.end, span.surprisal, span.occurrences, span.clusters, matches)
+    return SpanLine(
+        start=span.start,
+        end=span.end,
+        surprisal=span.surprisal,
+        occurrences=span.occurrences,
+        clusters=span.clusters,
+        matches=matches,
+    )
 
 
 def _lines(by_owner: Sequence[tuple[bytes, int]]) -> tuple[ShareLine, ...]:

@@ -133,7 +133,7 @@ def fit_basis(row_moment: Any, column_moment: Any, directions: int, rank_directi
         raise AttributionError("directions", "at least one is needed")
     output, output_exponent = _leading(row_moment, directions)
     rank, rank_exponent = _leading(column_moment, rank_directions)
-    return ModuleBasis(output, output_exponent, rank, rank_exponent)
+    return ModuleBasis(output=output, output_exponent=output_exponent, rank=rank, rank_exponent=rank_exponent)
 
 
 def _leading(moment: Any, count: int | None) -> tuple[Int16Array, int]:

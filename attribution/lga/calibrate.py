@@ -146,8 +146,15 @@ def _deviations(way: Way, found: Float64Array, reference: Float64Array) -> Devia
         largest = max(largest, int(np.abs(difference).max(initial=0)))
     median_ppb, largest_ppb = round(float(np.median(relative)) * 1e9), math.ceil(float(relative.max()) * 1e9)
     return Deviations(
-        way.name, way.precision, way.control, median_ppb, largest_ppb, changed, reference.size, largest
-    )  # fmt: skip
+        way=way.name,
+        precision=way.precision,
+        control=way.control,
+        median_ppb=median_ppb,
+        largest_ppb=largest_ppb,
+        changed_codes=changed,
+        all_codes=reference.size,
+        largest_code_difference=largest,
+    )
 
 
 def _band(deviations: Sequence[Deviations], *, padding: bool) -> tuple[int, str]:

@@ -81,10 +81,10 @@ def device_ways(device: str, batches: Sequence[int] = (8, 32)) -> tuple[Way, ...
         *[Way(f"float32 {on}, batches of {size}", batch=size, device=device) for size in batches],
         Way(f"float32 {on}, sums in another order", change=_permuted, device=device),
         Way(f"float64 {on}", "float64", device=device),
-        Way(f"float64 {on}, batches of {batches[0]}", "float64", batch=batches[0], device=device),
-        Way(f"short products of the hardware {on}", change=_short_products, control=True, device=device),
-        Way(f"TF32 in linear layers {on}", change=_rounded(10), control=True, device=device),
-        Way(f"bfloat16 in linear layers {on}", change=_rounded(7), control=True, device=device),
+        Way(name=f"float64 {on}, batches of {batches[0]}", precision="float64", batch=batches[0], device=device),
+        Way(name=f"short products of the hardware {on}", change=_short_products, control=True, device=device),
+        Way(name=f"TF32 in linear layers {on}", change=_rounded(10), control=True, device=device),
+        Way(name=f"bfloat16 in linear layers {on}", change=_rounded(7), control=True, device=device),
     )
 
 

@@ -81,7 +81,7 @@ def find_copies(codes: Int16Array, order: Sequence[int], minimum_cosine_ppb: int
     """The copies among leaves with these codes, int16 [n, k]; `order` holds all leaves in the order of the chain."""
     outcome = outcome_of(minimum_cosine_ppb, len(order))
     if outcome != COMPARED:
-        return CodeCopies(minimum_cosine_ppb, outcome, (), ())
+        return CodeCopies(minimum_cosine_ppb=minimum_cosine_ppb, outcome=outcome, order=(), found=())
     leader_of: dict[int, int] = {}
     minimum = threshold_ppb(minimum_cosine_ppb, codes.shape[1])
     if minimum <= PPB:
@@ -91,7 +91,12 @@ def find_copies(codes: Int16Array, order: Sequence[int], minimum_cosine_ppb: int
             leaders = [order[before] for before in earlier if order[before] not in leader_of]
             if leaders:
                 leader_of[order[rank]] = leaders[0]
-    return CodeCopies(minimum_cosine_ppb, outcome, tuple(order), tuple(sorted(leader_of.items())))
+    return CodeCopies(
+        minimum_cosine_ppb=minimum_cosine_ppb,
+        outcome=outcome,
+        order=tuple(order),
+        found=tuple(sorted(leader_of.items())),
+    )
 
 
 def check_copies(codes: Int16Array, committed: CodeCopies, field: str = COPIES) -> None:

@@ -95,7 +95,7 @@ class ItemProof:
     def encode(self) -> bytes:
         """Stored form."""
         part = _PartRecord(self.part.name, self.part.value, list(self.part.path))
-        return encode(_ItemRecord(self.index, self.item, list(self.hashes), part))
+        return encode(_ItemRecord(index=self.index, item=self.item, hashes=list(self.hashes), part=part))
 
     @classmethod
     def decode(cls, data: bytes, field: str = "proof") -> "ItemProof":
@@ -225,7 +225,7 @@ class IndexCommitment:
         if not 0 <= index < count:
             raise AttributionError(name, f"there is no number {index}; it has {count}, from 0")
         hashes = opening_hashes([index], count, lambda level, at: levels[level][at])
-        return ItemProof(index, item, tuple(hashes), self.prove_part(name))
+        return ItemProof(index=index, item=item, hashes=tuple(hashes), part=self.prove_part(name))
 
     def _part(self, name: str) -> bytes:
         value = self.manifest.parts.get(name)
@@ -291,7 +291,7 @@ def verify_leaf(proof: ItemProof, root: bytes) -> Leaf:
     values = struct.unpack(f"<{len(codes) // 2}h", codes)
     if min(values) == -(2**15):
         raise AttributionError("proof.item", "holds -32768; codes are within +-32767")
-    return Leaf(item[:32], item[32:64], item[64:96], values)
+    return Leaf(row_leaf=item[:32], contribution_id=item[32:64], owner=item[64:96], codes=values)
 
 
 def verify_owner(proof: ItemProof, root: bytes) -> OwnerSum:

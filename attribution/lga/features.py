@@ -207,7 +207,9 @@ def _fit_modules(gradients: Gradients, settings: FeatureSettings) -> tuple[Modul
         moments.add(gradients[name])
         basis = moments.basis(settings.directions, settings.rank_directions)
         squares = sum_of_squares(basis, gradients[name])
-        fitted.append(FittedBasis(name, basis, squares / moments.count, moments.entry_mean))
+        fitted.append(
+            FittedBasis(name=name, basis=basis, second_moment=squares / moments.count, entry_mean=moments.entry_mean)
+        )
     return choose_modules(fitted, settings)
 
 

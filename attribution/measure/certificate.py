@@ -180,7 +180,12 @@ def difference(first: Certificate, second: Certificate) -> str | None:
 def _measured(method: str, scores: Floats, truth: Truth) -> Measured:
     found = quality(scores, truth)
     digest = hashlib.sha256(np.ascontiguousarray(scores, dtype="<f8").tobytes()).hexdigest()
-    return Measured(method, digest, _interval(found.examples), _interval(found.contributors))
+    return Measured(
+        method=method,
+        scores_digest=digest,
+        examples=_interval(found.examples),
+        contributors=_interval(found.contributors),
+    )
 
 
 def _interval(estimate: Estimate) -> Interval:

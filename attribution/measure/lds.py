@@ -39,7 +39,7 @@ class Estimate:
 def estimate_of(value: float, draws: Floats) -> Estimate:
     """With the central 95 % of the bootstrap's draws."""
     low, high = np.percentile(draws, [2.5, 97.5]).tolist()
-    return Estimate(value, low, high, draws)
+    return Estimate(value=value, low=low, high=high, draws=draws)
 
 
 def linear_datamodelling_score(scores: Floats, subsets: Mask, losses: Outputs) -> Estimate:

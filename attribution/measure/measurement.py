@@ -67,10 +67,10 @@ def ground_truth(cache: RetrainCache, owners: Sequence[int], protocol: Protocol,
     examples = half_subsets(len(owners), protocol.example_subsets)
     contributors = contributor_subsets(owners, protocol.contributor_subsets)
     return Truth(
-        examples,
-        cache.outputs(examples, protocol.seeds, progress("halves of the examples")),
-        contributors,
-        cache.outputs(contributors, protocol.seeds, progress("halves of the contributors")),
+        examples=examples,
+        example_losses=cache.outputs(examples, protocol.seeds, progress("halves of the examples")),
+        contributors=contributors,
+        contributor_losses=cache.outputs(contributors, protocol.seeds, progress("halves of the contributors")),
     )
 
 

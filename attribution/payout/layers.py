@@ -23,4 +23,10 @@ def layer_of(entry_id: bytes, stored: StoredEntry, parents: Mapping[bytes, Store
             raise AttributionError("layers", f"parent {parent.entry_id.hex()} of {entry_id.hex()} is missing")
         kept = kept_part(stored.admission.schedule, age_versions(stored, parents[parent.entry_id]))
         parts.append(ParentPart(parent.entry_id, parent.share_ppb, kept))
-    return Layer(entry_id, stored.admission.number, tuple(parts), bool(stored.entry.inputs), own)
+    return Layer(
+        entry_id=entry_id,
+        number=stored.admission.number,
+        parents=tuple(parts),
+        has_data=bool(stored.entry.inputs),
+        own=own,
+    )

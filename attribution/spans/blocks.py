@@ -37,10 +37,10 @@ class BlockList:
 
 
 # Blocks are small, because a proof shows whole blocks: what stands beside a match belongs to somebody else.
-TOKENS = BlockList("tokens", "span-tokens", 4, 64)
-SUFFIXES = BlockList("suffixes", "span-suffixes", 4, 64)
-UNIGRAMS = BlockList("unigrams", "span-unigrams", 4, 64)
-DOCUMENTS = BlockList("documents", "span-documents", 108, 8)
+TOKENS = BlockList(name="tokens", kind="span-tokens", entry_bytes=4, block_entries=64)
+SUFFIXES = BlockList(name="suffixes", kind="span-suffixes", entry_bytes=4, block_entries=64)
+UNIGRAMS = BlockList(name="unigrams", kind="span-unigrams", entry_bytes=4, block_entries=64)
+DOCUMENTS = BlockList(name="documents", kind="span-documents", entry_bytes=108, block_entries=8)
 LISTS = (TOKENS, SUFFIXES, UNIGRAMS, DOCUMENTS)
 
 assert all(item.kind in LIST_KINDS for item in LISTS)

@@ -112,7 +112,16 @@ def keep_spans(view: SpanView, output_ids: Sequence[int], found: Sequence[FoundS
         if matches is not None:
             heads = {head for head, _ in matches}
             by_number = tuple(sorted((match for _, match in matches), key=lambda match: match.document))
-            kept.append(Span(span.start, span.end, bits, span.occurrences, len(heads), by_number))
+            kept.append(
+                Span(
+                    start=span.start,
+                    end=span.end,
+                    surprisal=bits,
+                    occurrences=span.occurrences,
+                    clusters=len(heads),
+                    matches=by_number,
+                )
+            )
     return tuple(sorted(kept, key=lambda span: span.start))
 
 
@@ -163,7 +172,14 @@ def _matches(view: SpanView, span: FoundSpan) -> list[tuple[int, Match]] | None:
         if number in found and found[number][1].offset <= offset:
             continue
         credited = document.owner if head == number else view.document(head).owner
-        match = Match(number, offset, document.owner, document.contribution_id, document.row_leaf, credited)
+        match = Match(
+            document=number,
+            offset=offset,
+            owner=document.owner,
+            contribution_id=document.contribution_id,
+            row_leaf=document.row_leaf,
+            credited=credited,
+        )
         found[number] = (head, match)
     return list(found.values())
 

@@ -153,7 +153,9 @@ def _prove(
     openings = [_open(index, what, sorted(view.read[what])) for what in LISTS]
     rows = [(span.start, span.end, span.first, span.stop) for span in spans]
     four = (openings[0], openings[1], openings[2], openings[3])
-    proof = encode(_ProofRecord(scope, index.commitment.encode(), rows, absences, four))
+    proof = encode(
+        _ProofRecord(scope=scope, commitment=index.commitment.encode(), spans=rows, absences=absences, openings=four)
+    )
     if len(proof) > MAX_PROOF_BYTES:
         raise AttributionError(
             "proof", f"would have {len(proof)} bytes, more than {MAX_PROOF_BYTES}: prove single spans"

@@ -122,3 +122,59 @@ def test_docstrings_are_sentences_that_say_who_does_what() -> None:
         if VAGUE_WORD.search(line)
     ]
     assert (begun, vague) == ([], [])
+
+
+# --- Records
+
+NAMED_RECORDS = ("attribution",)
+"""Folders in which records of several fields are made with the names of their fields."""
+MAX_UNNAMED_FIELDS = 3
+RECORD_BASES = frozenset({"Record", "Message", "Event", "Struct", "NamedTuple"})
+
+
+def _is_record(node: ast.ClassDef, records: set[str]) -> bool:
+    bases = {ast.unparse(base).split("[")[0].rsplit(".", 1)[-1] for base in node.bases}
+    decorated = any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
+    return decorated or bool(bases & (RECORD_BASES | records))
+
+
+def record_names(trees: list[ast.Module]) -> set[str]:
+    """Names of all classes that are records, also through other records."""
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    records: set[str] = set()
+    while True:
+        found = {node.name for node in classes if _is_record(node, records)}
+        if found == records:
+            return records
+        records = found
+
+
+def unnamed_fields(tree: ast.Module, records: set[str]) -> list[int]:
+    """Lines on which a record gets more values by position than a reader can tell apart."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in records
+        and len(node.args) > MAX_UNNAMED_FIELDS
+        and not any(isinstance(argument, ast.Starred) for argument in node.args)
+    ]
+
+
+def test_records_of_several_fields_are_made_by_name() -> None:
+    trees = {path: _tree(path) for path in _source_files(*SOURCES)}
+    records = record_names(list(trees.values()))
+    unnamed = [
+        f"{path}:{line}"
+        for path, tree in trees.items()
+        if path.parts[0] in NAMED_RECORDS
+        for line in unnamed_fields(tree, records)
+    ]
+    assert unnamed == []
+
+
+def test_a_record_made_by_position_is_found() -> None:
+    text = "class A(Record): pass\nclass B(A): pass\nB(1, 2, 3)\nB(1, 2, 3, 4)\nother(1, 2, 3, 4)\n"
+    tree = ast.parse(text)
+    assert unnamed_fields(tree, record_names([tree])) == [4]

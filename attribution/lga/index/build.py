@@ -82,7 +82,14 @@ def build_index(
             time.sleep(_WAIT_SECONDS)  # another process is clearing away
         if not (folder / COMMITMENT_FILE).exists():
             with torch_threads(settings.threads):
-                _Build(plan, work, folder, shard or Shard.from_environment(), progress, say).run(model_of)
+                _Build(
+                    plan=plan,
+                    work=work,
+                    folder=folder,
+                    shard=shard or Shard.from_environment(),
+                    progress=progress,
+                    say=say,
+                ).run(model_of)
     _clear(work)
     index = GradientIndex.open(folder)
     if index.commitment.build != plan.digest:

@@ -211,8 +211,15 @@ def _fitted_basis(path: Path) -> FittedBasis:
     stored = ArrayFile.open(path, "basis")
     ((name, *exponents),) = stored.about
     basis = _stored_basis(stored, name, exponents)
-    return FittedBasis(name, basis, stored.read(_SECOND_MOMENT), float(stored.read(_ENTRY_MEAN)[0]))
+    return FittedBasis(
+        name=name, basis=basis, second_moment=stored.read(_SECOND_MOMENT), entry_mean=float(stored.read(_ENTRY_MEAN)[0])
+    )
 
 
 def _stored_basis(stored: ArrayFile, name: str, exponents: Sequence[int]) -> ModuleBasis:
-    return ModuleBasis(stored.read(f"{name}/{_OUTPUT}"), exponents[0], stored.read(f"{name}/{_RANK}"), exponents[1])
+    return ModuleBasis(
+        output=stored.read(f"{name}/{_OUTPUT}"),
+        output_exponent=exponents[0],
+        rank=stored.read(f"{name}/{_RANK}"),
+        rank_exponent=exponents[1],
+    )

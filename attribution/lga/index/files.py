@@ -84,7 +84,8 @@ class ArrayFile:
             raise DamagedFile(path, field, f"{path.name} has {size} bytes, not what its header says; fetch it again")
         start = size - end
         moved = {
-            name: _Place(place.type, place.shape, place.digest, place.offset + start) for name, place in places.items()
+            name: _Place(type=place.type, shape=place.shape, digest=place.digest, offset=place.offset + start)
+            for name, place in places.items()
         }
         return cls(path, field, header["about"], moved)
 
@@ -201,5 +202,5 @@ def _place(row: Any, offset: int) -> _Place | None:
         return None
     if not isinstance(digest, str) or len(digest) != 2 * _DIGEST_BYTES or set(digest) - set("0123456789abcdef"):
         return None
-    place = _Place(type_, tuple(shape), bytes.fromhex(digest), offset)
+    place = _Place(type=type_, shape=tuple(shape), digest=bytes.fromhex(digest), offset=offset)
     return place if place.byte_count <= MAX_ARRAY_BYTES else None

@@ -105,10 +105,10 @@ def _write_lists(plan: IndexPlan, codes: npt.NDArray[np.int16], copies: CodeCopi
     write_whole(work / OWNERS_FILE, rows)
     write_whole(work / OWNER_SUMS_FILE, sums())
     return _Lists(
-        root_of_tree(LEAVES, tree_of(hashes)),
-        root_of_tree(OWNERS, tree_of(owner_hashes)),
-        root_of_tree(DATASET, tree_of(map(item_hash, keys))),
-        len(rows),
+        leaves=root_of_tree(LEAVES, tree_of(hashes)),
+        owners=root_of_tree(OWNERS, tree_of(owner_hashes)),
+        dataset=root_of_tree(DATASET, tree_of(map(item_hash, keys))),
+        owner_count=len(rows),
     )
 
 

@@ -52,7 +52,7 @@ def read_basis(path: Path, modules: Sequence[ModuleShape], field: str) -> list[M
         rank = _checked(
             stored, f"{number:04d}/rank", (module.in_features, module.rank_directions), "int16", CODE_LIMIT, place
         )
-        bases.append(ModuleBasis(output, pair[0], rank, pair[1]))
+        bases.append(ModuleBasis(output=output, output_exponent=pair[0], rank=rank, rank_exponent=pair[1]))
     return bases
 
 
