@@ -1,10 +1,13 @@
 """The ABCI verbs: CometBFT's requests on one side, the state machine on the other.
 
-The server calls from one thread per connection. Consensus owns all mutable state here except the mempool's, which
-belongs to the mempool connection; CometBFT keeps that one silent during Commit. Queries read committed versions only.
-Nothing is durable before Commit, and everything uncommitted is forgotten when CometBFT connects anew
-(`discard_uncommitted`), so every replay of cometbft.md 3.2 starts from the last commit.
+The server calls from one thread per connection, and none of them keeps another one silent: RPC `check_tx` sends a
+CheckTx on the mempool connection while Commit runs on the consensus connection. Consensus owns everything here except
+the books of pending transactions, which the mempool connection owns; between them stands one `Committed`, which Commit
+replaces as a whole (committed.py). Nothing is durable before Commit, and everything uncommitted is forgotten when
+CometBFT connects anew (`discard_uncommitted`), so every replay of cometbft.md 3.2 starts from the last commit.
 """
+
+from collections.abc import Mapping
 
 from abci_app.chain import genesis, wire
 from abci_app.chain.block import (
@@ -15,6 +18,7 @@ from abci_app.chain.block import (
     codespace_of,
     execute_block,
 )
+from abci_app.chain.committed import Committed
 from abci_app.chain.mempool import Mempool
 from abci_app.chain.queries import LocalNode, answer_query
 from abci_app.chain.registry import parameters_of
@@ -45,26 +49,25 @@ class Application:
         self.local = local or LocalNode()
         self._cache = TransactionCache()
         self._decode = self._cache.decode
-        self.mempool = Mempool(store, self._decode)
+        self._books = Mempool(self._decode, lambda: self._committed)
         self._candidates: list[tuple[int, int, list[bytes], BlockResult]] = []
         self._genesis: Overlay | None = None
         self._ahead: tuple[BlockResult, StagedBlock] | None = None
         self._decided: tuple[BlockResult, StagedBlock] | None = None
-        self._pending_block: BlockContext | None = None
-        self._last_block_seconds = 0
-        self._set_check_context()
+        self._committed = self._last_commit(0, {})
 
     # --- Handshake
 
     def info(self, request: pb.RequestInfo) -> pb.ResponseInfo:
-        """Exactly the last successful Commit."""
-        return pb.ResponseInfo(
-            data="openledger",
-            version=SOFTWARE_VERSION,
-            app_version=APP_VERSION,
-            last_block_height=self.store.height,
-            last_block_app_hash=self.store.app_hash if self.store.height else b"",
-        )
+        """Exactly the last successful Commit: height and hash of one version, since Commit may run beside this."""
+        with self.store.latest() as version:
+            return pb.ResponseInfo(
+                data="openledger",
+                version=SOFTWARE_VERSION,
+                app_version=APP_VERSION,
+                last_block_height=version.height,
+                last_block_app_hash=version.app_hash if version.height else b"",
+            )
 
     def init_chain(self, request: pb.RequestInitChain) -> pb.ResponseInitChain:
         """Build the genesis state; may be repeated until the first Commit. Raises `GenesisError` naming the field."""
@@ -81,29 +84,46 @@ class Application:
         CHAIN.set(overlay, chain)
         genesis.write_genesis(overlay, document, context)
         staged = self.store.stage_genesis(chain.initial_height, overlay.changes())
-        self._set_check_context()
+        self._committed = self._last_commit(0, {})
         return pb.ResponseInitChain(app_hash=staged)
 
     def discard_uncommitted(self) -> None:
         """Forget candidate blocks, executed but uncommitted blocks and what was pending in CometBFT's mempool."""
         self._candidates.clear()
         self._ahead = self._decided = None
-        self.mempool = Mempool(self.store, self._decode)
-        self._set_check_context()
+        self._books = Mempool(self._decode, lambda: self._committed)
+        self._committed = self._last_commit(self._committed.last_block_seconds, {})
 
     # --- Mempool connection
 
+    @property
+    def mempool(self) -> Mempool:
+        """The books of pending transactions, brought up to the last commit; for the thread that calls `check_tx`."""
+        self._books.follow()
+        return self._books
+
     def check_tx(self, tx: bytes, recheck: bool) -> tuple[int, str, str]:
-        """(code, log, codespace); code 0 admits the transaction."""
-        if self._pending_block is None:
-            return Code.HEIGHT_UNAVAILABLE, "the chain has not started yet: try again", "openledger"
+        """(code, log, codespace); code 0 admits the transaction.
+
+        An exception comes out as it is, and the transaction that led to it is not taken again.
+        """
+        books = self._books
+        next_block = books.follow().next_block
+        judged = False
         try:
+            if next_block is None:
+                raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet: try again")
             if recheck:
-                self.mempool.recheck(tx, self._pending_block)
+                books.recheck(tx, next_block)
             else:
-                self.mempool.admit(tx, self._pending_block)
+                books.admit(tx, next_block)
+            judged = True
         except Rejected as rejection:
+            judged = True
             return rejection.code, rejection.text, codespace_of(rejection.code)
+        finally:
+            if not judged:
+                books.exclude(tx)
         return 0, "", ""
 
     # --- Consensus connection
@@ -115,14 +135,14 @@ class Application:
         room_bytes = request.max_tx_bytes
         for raw in request.txs:
             size_bytes = wire.repeated_bytes_size(len(raw))
-            if size_bytes > room_bytes or self.mempool.is_excluded(raw):
+            if size_bytes > room_bytes or self._books.is_excluded(raw):
                 continue
             try:
                 result = execution.execute(raw, only_if_paid=True)
             except (MemoryError, OSError):
                 raise
             except Exception:  # determinism: local to this proposer; the transaction is left out and remembered
-                self.mempool.exclude(raw)
+                self._books.exclude(raw)
                 continue
             if result.paid:
                 chosen.append(raw)
@@ -135,7 +155,7 @@ class Application:
         try:
             self._execute(request.height, request.time.seconds, list(request.txs), all_pay=True)
         except TransactionFailure as failure:
-            self.mempool.exclude(failure.raw)
+            self._books.exclude(failure.raw)
             return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.REJECT)
         except UnpaidTransaction:
             return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.REJECT)
@@ -164,16 +184,17 @@ class Application:
         return wire.finalize_block_response(result.results, staged.app_hash)
 
     def commit(self, request: pb.RequestCommit) -> pb.ResponseCommit:
-        """One synced write; then the mempool follows. retain_height 0: nothing is pruned until snapshots exist."""
+        """One synced write, then published: CheckTx and queries read it from now on.
+
+        retain_height 0: nothing is pruned until snapshots exist.
+        """
         if self._decided is None:
             raise InvariantBroken("asked to commit although no block was executed")
         result, staged = self._decided
         self.store.commit(staged)
         self._ahead = self._decided = None
         self._candidates.clear()
-        self.mempool.after_commit(staged.height, dict(result.changes))
-        self._last_block_seconds = result.context.time_seconds
-        self._set_check_context()
+        self._committed = self._last_commit(result.context.time_seconds, dict(result.changes))
         return pb.ResponseCommit(retain_height=0)
 
     def extend_vote(self, request: pb.RequestExtendVote) -> pb.ResponseExtendVote:
@@ -190,7 +211,7 @@ class Application:
 
     def query(self, request: pb.RequestQuery) -> pb.ResponseQuery:
         """Answer from committed state; never raises for a bad query."""
-        return answer_query(self.store, self.local, self.mempool, request, self._last_block_seconds)
+        return answer_query(self.store, self.local, self._books, request, self._committed)
 
     # --- Snapshot connection: none are taken or accepted yet
 
@@ -229,12 +250,14 @@ class Application:
             raise InvariantBroken("the state has no chain parameters: InitChain has not run")
         return BlockContext(self._chain().chain_id, height, time_seconds, parameters)
 
-    def _set_check_context(self) -> None:
-        """The block that CheckTx judges for: the next one, which is not earlier than the last."""
-        if CHAIN.get(self.store) is None:
-            self._pending_block = None
-            return
-        self._pending_block = self._context(self._expected_height(), self._last_block_seconds)
+    def _last_commit(self, last_block_seconds: int, writes: Mapping[bytes, bytes | None]) -> Committed:
+        """The record to publish of what the store holds now."""
+        height = self.store.height
+        next_block = None
+        if CHAIN.get(self.store) is not None:
+            next_block = self._context(self._expected_height(), last_block_seconds)
+        view = self.store.latest() if height else self.store
+        return Committed(height, view, next_block, last_block_seconds, writes)
 
     def _execute(
         self, height: int, time_seconds: int, transactions: list[bytes], *, all_pay: bool = False

@@ -2,11 +2,14 @@
 
 The overlay follows, for each account, its pending transactions in sequence order and what they may cost, so that one
 account can pipeline hundreds of them and none enters that will not pay. It survives Commit: a commit only drops what
-was included. Recheck looks a transaction up by its hash and never verifies a signature again.
+was included, and what CometBFT does not hold. Recheck looks a transaction up by its hash and never verifies a
+signature again.
+
+Who calls CheckTx owns these books; nobody else changes them. Commit publishes (committed.py), and the next CheckTx
+follows it first. Other threads may call `exclude`, `is_excluded` and `next_sequence`, which read or replace one value.
 """
 
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import structs
@@ -14,6 +17,7 @@ from msgspec import structs
 from abci_app.accounts import ACCOUNTS, DELEGATIONS, Account, Delegation, get_account, show_address
 from abci_app.chain.authentication import authenticate, check_chain_and_expiry, fee_nopen
 from abci_app.chain.block import Decoder
+from abci_app.chain.committed import Committed
 from abci_app.chain.registry import TAG_OF
 from abci_app.chain.transaction import Transaction
 from abci_app.errors import Code, Rejected
@@ -22,12 +26,13 @@ from abci_app.module import BlockContext
 from abci_app.modules.accounts import FIRST_DELEGABLE_TYPE
 from abci_app.policy import address_of
 from abci_app.state.store import StateView
+from abci_app.state.views import EmptyView
 
 MAX_PENDING_PER_ACCOUNT = 512
-# A pending transaction that CometBFT neither included nor rechecked for this long was dropped by it.
-FORGOTTEN_AFTER_BLOCKS = 100
-# Twice what CometBFT holds (node/cometbft.py). Its RPC `check_tx` asks here and keeps nothing: without a bound anybody
-# could fill our memory with transactions that never enter a block, hence never pay.
+# CometBFT asks again about all that it holds right after each commit, before the next one. What was admitted before the
+# last commit but one and not asked about since is not held by it: its RPC `check_tx` asks here and keeps nothing.
+FORGOTTEN_AFTER_BLOCKS = 2
+# Twice what CometBFT holds (node/cometbft.py): bounds what RPC `check_tx` can leave here until the second commit.
 MAX_PENDING = 100_000
 # Transactions that made a handler raise on this node: kept out of its proposals and its mempool.
 MAX_EXCLUDED = 4_096
@@ -37,7 +42,7 @@ MAX_READ = 20_000
 
 @dataclass(slots=True)
 class Pending:
-    """One admitted transaction: what it may cost whom, and when CometBFT last asked about it."""
+    """One admitted transaction: what it may cost whom, and for which block it was admitted or last rechecked."""
 
     sender: bytes
     sequence: int
@@ -85,16 +90,37 @@ class PendingKey:
 class Mempool:
     """The pending overlay over the last committed state."""
 
-    def __init__(self, view: StateView, decode: Decoder) -> None:
-        self._view = view
+    def __init__(self, decode: Decoder, last_commit: Callable[[], Committed]) -> None:
         self._decode = decode
+        self._last_commit = last_commit
+        self._view: StateView = EmptyView()
+        self._committed: Committed | None = None
         self._accounts: dict[bytes, PendingAccount] = {}
         # Accounts read since the last commit; those without pending transactions are not kept beyond it.
         self._read: dict[bytes, PendingAccount] = {}
         self._by_digest: dict[bytes, Pending] = {}
         self._delegated: dict[tuple[bytes, bytes], PendingKey] = {}
-        self._excluded: OrderedDict[bytes, None] = OrderedDict()
-        self._swept_height = 0
+        # True while the books change: an exception in between leaves them wrong, and they begin anew.
+        self._torn = False
+        # Replaced as a whole by any thread, never changed; losing one to a race costs one more exception.
+        self._excluded: dict[bytes, None] = {}
+
+    def follow(self) -> Committed:
+        """Take over what was committed since the last call, and say what that is; for the owner."""
+        committed = self._last_commit()
+        before = self._committed
+        if committed is before and not self._torn:
+            return committed
+        follows = before is not None and committed.height == before.height + 1 and not self._torn
+        self._view, self._committed, self._torn = committed.view, committed, True
+        if follows:
+            self._after_commit(committed.height, committed.writes)
+        else:
+            # Two commits and no question in between: CometBFT holds nothing. Or the books are not right.
+            self._accounts, self._by_digest, self._delegated = {}, {}, {}
+            self._read.clear()
+        self._torn = False
+        return committed
 
     def admit(self, raw: bytes, block: BlockContext) -> None:
         """CheckTx of a new transaction for the block after `block.height - 1`; raises `Rejected`."""
@@ -102,11 +128,10 @@ class Mempool:
         if digest in self._excluded:
             raise Rejected(Code.EXCLUDED, "this transaction made a rule of the node fail: it is not taken again")
         if digest in self._by_digest:
-            self._by_digest[digest].seen_height = block.height
-            return
+            return  # says nothing about whether CometBFT holds it: only a recheck does
         transaction = self._decode(raw)
         if len(self._by_digest) >= MAX_PENDING:
-            self._make_room(block.height)
+            raise Rejected(Code.TOO_MANY_PENDING, f"{MAX_PENDING} transactions are pending here: try again later")
         check_chain_and_expiry(transaction, block.chain_id, block.height)
         fee = fee_nopen(transaction, block)
         pending = self._plan(transaction, digest, fee, block)
@@ -114,17 +139,6 @@ class Mempool:
         if agreed.delegation is not None:
             self._plan_delegated(pending, agreed.delegation)
         self._insert(pending, agreed.delegation)
-
-    def _make_room(self, height: int) -> None:
-        """Forget what CometBFT does not hold: after every commit it asks again about all that it does."""
-        if self._swept_height != height:
-            self._swept_height = height
-            for address, entry in list(self._accounts.items()):
-                first = next(iter(entry.pending.values()), None)
-                if first is not None and first.seen_height < height - 1:
-                    self._drop_from(address, first.sequence)
-        if len(self._by_digest) >= MAX_PENDING:
-            raise Rejected(Code.TOO_MANY_PENDING, f"{MAX_PENDING} transactions are pending here: try again later")
 
     def recheck(self, raw: bytes, block: BlockContext) -> None:
         """CheckTx of a waiting transaction after a commit; raises `Rejected` and forgets it if it can no longer pay."""
@@ -144,7 +158,9 @@ class Mempool:
             if pending.delegated_key:
                 self._recheck_delegated(self._delegated[pending.sender, pending.delegated_key])
         except Rejected:
+            self._torn = True
             self._drop_from(pending.sender, pending.sequence)
+            self._torn = False
             raise
         pending.seen_height = block.height
 
@@ -157,15 +173,14 @@ class Mempool:
                 f"the delegated key may spend {limit_nopen} nopen in total, with what waits {spent_nopen}",
             )
 
-    def after_commit(self, height: int, writes: Mapping[bytes, bytes | None]) -> None:
-        """Drop what the committed block included or outdated; what still waits keeps its place.
+    def _after_commit(self, height: int, writes: Mapping[bytes, bytes | None]) -> None:
+        """Drop what the committed block included or outdated, and what CometBFT was free to ask about and did not.
 
-        `writes` are the block's changes: accounts that it did not touch need no reading.
+        What still waits keeps its place. `writes` are the block's changes: accounts that it did not touch need no
+        reading.
         """
-        for digest in [digest for digest in self._excluded if digest in self._by_digest]:
-            if digest in self._by_digest:
-                self._drop_from(self._by_digest[digest].sender, self._by_digest[digest].sequence)
         rekeyed: dict[bytes, None] = {}
+        oldest = _oldest_held(height)
         for address, entry in list(self._accounts.items()):
             written = writes.get(entry.key)
             if written is not None:
@@ -177,9 +192,13 @@ class Mempool:
                 if sequence >= entry.account.sequence:
                     break
                 self._remove(entry.pending[sequence])
-            first = next(iter(entry.pending.values()), None)
-            if first is not None and first.seen_height + FORGOTTEN_AFTER_BLOCKS < height:
-                self._drop_from(address, first.sequence)
+            for pending in entry.pending.values():
+                if pending.seen_height < oldest:
+                    self._drop_from(address, pending.sequence)
+                    break
+        for digest in self._excluded:
+            if digest in self._by_digest:
+                self._drop_from(self._by_digest[digest].sender, self._by_digest[digest].sequence)
         self._drop_signed_by_former_keys(rekeyed, writes)
         self._accounts = {address: entry for address, entry in self._accounts.items() if entry.waiting}
         self._read.clear()
@@ -193,12 +212,8 @@ class Mempool:
         for (sender, public_key), entry in list(self._delegated.items()):
             if entry.key not in writes or not entry.waiting:
                 continue
-            written = writes[entry.key]
-            after = DELEGATIONS.decode_value(written) if written is not None else None
-            if (
-                after is not None
-                and structs.replace(after, spent_nopen=entry.delegation.spent_nopen) == entry.delegation
-            ):
+            after = _bounds_after(entry, writes)
+            if after is not None:
                 entry.delegation = after
                 continue
             sent = [
@@ -207,24 +222,55 @@ class Mempool:
             self._drop_from(sender, sent[0])
 
     def exclude(self, raw: bytes) -> None:
-        """Remember a transaction that made a handler raise; the next commit drops it and what its sender built on it.
+        """Remember a transaction that made a rule raise; the next commit drops it and what its sender built on it.
 
-        Called from the consensus thread while CheckTx may run: it touches nothing but this set.
+        Any thread may call this.
         """
-        self._excluded[sha256(raw)] = None
-        if len(self._excluded) > MAX_EXCLUDED:
-            self._excluded.popitem(last=False)
+        excluded = {**self._excluded, sha256(raw): None}
+        while len(excluded) > MAX_EXCLUDED:
+            del excluded[next(iter(excluded))]
+        self._excluded = excluded
 
     def is_excluded(self, raw: bytes) -> bool:
-        """Whether this transaction made a handler raise on this node."""
-        return bool(self._excluded) and sha256(raw) in self._excluded
+        """Whether this transaction made a rule raise on this node; any thread may ask."""
+        excluded = self._excluded
+        return bool(excluded) and sha256(raw) in excluded
 
     def next_sequence(self, address: bytes) -> int:
-        """The sequence that an account's next transaction must have, pending ones counted."""
-        entry = self._accounts.get(address)
-        return entry.next_sequence() if entry else get_account(self._view, address).sequence
+        """The sequence that an account's next transaction must have, pending ones counted; any thread may ask.
+
+        The owner may not have followed the last commit yet: this says what it will find when it does.
+        """
+        now, followed, entry = self._last_commit(), self._committed, self._accounts.get(address)
+        sequence = get_account(now.view, address).sequence
+        if entry is None or followed is None or now.height > followed.height + 1:
+            return sequence
+        if now.height <= followed.height:
+            return max(sequence, entry.next_pending)
+        for pending in list(entry.pending.values()):  # copied in one step: the owner may change it meanwhile
+            if pending.sequence >= sequence:
+                if not self._stays(pending, now):
+                    break
+                sequence = pending.sequence + 1
+        return sequence
+
+    def _stays(self, pending: Pending, committed: Committed) -> bool:
+        """Whether `follow` of this commit, the next one, will keep a transaction that the commit did not include."""
+        if pending.seen_height < _oldest_held(committed.height) or pending.digest in self._excluded:
+            return False
+        for payer, _ in pending.costs:
+            entry = self._accounts.get(payer)
+            written = committed.writes.get(entry.key) if entry else None
+            if entry is None or (
+                written is not None
+                and _keys_changed(payer, entry.account.policy, ACCOUNTS.decode_value(written).policy)
+            ):
+                return False
+        key = self._delegated.get((pending.sender, pending.delegated_key)) if pending.delegated_key else None
+        return key is None or key.key not in committed.writes or _bounds_after(key, committed.writes) is not None
 
     def __len__(self) -> int:
+        self.follow()
         return len(self._by_digest)
 
     def _plan(self, transaction: Transaction, digest: bytes, fee: int, block: BlockContext) -> Pending:
@@ -285,6 +331,7 @@ class Mempool:
         return entry
 
     def _insert(self, pending: Pending, delegation: Delegation | None) -> None:
+        self._torn = True
         for payer, cost in pending.costs:
             entry = self._accounts.setdefault(payer, self._account(payer))
             entry.reserved_nopen += cost
@@ -298,6 +345,7 @@ class Mempool:
             key = self._delegated.setdefault(place, PendingKey(DELEGATIONS.key(*place), delegation))
             key.reserved_nopen += pending.own_cost_nopen()
             key.waiting += 1
+        self._torn = False
 
     def _remove(self, pending: Pending) -> None:
         del self._accounts[pending.sender].pending[pending.sequence]
@@ -318,6 +366,20 @@ class Mempool:
         for later in [number for number in entry.pending if number >= sequence]:
             self._remove(entry.pending[later])
         entry.next_pending = min(entry.next_pending, sequence)
+
+
+def _oldest_held(height: int) -> int:
+    """The block for which a transaction was last asked about, at the least, if CometBFT holds it at this commit."""
+    return height + 2 - FORGOTTEN_AFTER_BLOCKS
+
+
+def _bounds_after(entry: PendingKey, writes: Mapping[bytes, bytes | None]) -> Delegation | None:
+    """The delegation as written, None where more than its spending changed."""
+    written = writes[entry.key]
+    after = DELEGATIONS.decode_value(written) if written is not None else None
+    if after is None or structs.replace(after, spent_nopen=entry.delegation.spent_nopen) != entry.delegation:
+        return None
+    return after
 
 
 def _keys_changed(address: bytes, before: bytes, after: bytes) -> bool:

@@ -23,6 +23,7 @@ import msgspec
 from msgspec import Meta
 
 from abci_app.chain.block import TransactionFailure, codespace_of
+from abci_app.chain.committed import Committed
 from abci_app.chain.mempool import Mempool
 from abci_app.chain.registry import find_query, parameters_of
 from abci_app.chain.simulation import simulate
@@ -34,7 +35,7 @@ from abci_app.pb import abci_pb2 as pb
 from abci_app.pb import crypto_pb2
 from abci_app.state import ics23
 from abci_app.state.codec import CodecError, Record, decode
-from abci_app.state.store import ProofTooDeep, SimpleProof, Store, UnknownHeight, Version
+from abci_app.state.store import ProofTooDeep, SimpleProof, StateView, Store, UnknownHeight, Version
 from abci_app.state.trie import app_hash_of
 from abci_app.state.views import BUDGET_BYTES, QueryBudgetExceeded, RecordingView
 
@@ -74,21 +75,18 @@ class MultiQuery(Record, frozen=True, array_like=True, gc=False):
 
 
 def answer_query(
-    store: Store, local: LocalNode, mempool: Mempool, request: pb.RequestQuery, last_block_seconds: int
+    store: Store, local: LocalNode, books: Mempool, request: pb.RequestQuery, committed: Committed
 ) -> pb.ResponseQuery:
-    """Answer one query; an expected failure is a coded response.
-
-    `last_block_seconds` is the header time of the last block, 0 while this process has executed none.
-    """
+    """Answer one query; an expected failure is a coded response."""
     try:
         if len(request.data) > MAX_QUERY_BYTES:
             raise Rejected(Code.BAD_QUERY, f"query data has {len(request.data)} bytes, at most {MAX_QUERY_BYTES}")
         if request.path.startswith("/p2p/filter/"):
-            return _filter_peer(store, local, request.path)
+            return _filter_peer(committed.view, local, request.path)
         if request.path == "/local/next-sequence":
-            return _next_sequence(mempool, request.data)
+            return _next_sequence(books, request.data)
         with _open_version(store, request.height, request.prove) as version:
-            return _answer(version, request, last_block_seconds)
+            return _answer(version, request, committed.last_block_seconds)
     except Rejected as rejection:
         codespace = codespace_of(rejection.code)
         return pb.ResponseQuery(code=int(rejection.code), log=rejection.text, codespace=codespace)
@@ -228,13 +226,13 @@ def _bounded(response: pb.ResponseQuery) -> pb.ResponseQuery:
     return response
 
 
-def _next_sequence(mempool: Mempool, address: bytes) -> pb.ResponseQuery:
+def _next_sequence(books: Mempool, address: bytes) -> pb.ResponseQuery:
     if len(address) != 32:
         raise Rejected(Code.BAD_QUERY, "an address has 32 bytes")
-    return pb.ResponseQuery(value=mempool.next_sequence(address).to_bytes(8, "big"))
+    return pb.ResponseQuery(value=books.next_sequence(address).to_bytes(8, "big"))
 
 
-def _filter_peer(store: Store, local: LocalNode, path: str) -> pb.ResponseQuery:
+def _filter_peer(view: StateView, local: LocalNode, path: str) -> pb.ResponseQuery:
     """Node ids are judged by the chain's list; addresses are always accepted (cometbft.md 7.13)."""
     prefix = "/p2p/filter/id/"
     if not path.startswith(prefix):
@@ -242,7 +240,7 @@ def _filter_peer(store: Store, local: LocalNode, path: str) -> pb.ResponseQuery:
     node_id = path.removeprefix(prefix).lower()
     if node_id in local.persistent_peers or local.seconds_behind() > SYNCING_AFTER_SECONDS:
         return pb.ResponseQuery()
-    if NODE_ID.match(node_id) and members.peer_is_allowed(store, node_id):
+    if NODE_ID.match(node_id) and members.peer_is_allowed(view, node_id):
         return pb.ResponseQuery()
     return pb.ResponseQuery(
         code=int(Code.NOT_PERMITTED), log=f"node {node_id[:40]} is not among this chain's peers", codespace="openledger"

@@ -1,7 +1,7 @@
 """Store without a disk, for tests and simulation: the same tree, values found through their leaf hashes.
 
 A version reads everything through its own tree, so this store is also the check on LevelDB's tables and history.
-A version must be closed before its height is pruned.
+A height is not pruned while a version of it is open: another thread may be reading it.
 """
 
 from collections import Counter
@@ -20,11 +20,12 @@ from abci_app.state.trie_read import find, path, walk
 
 
 class MemoryVersion:
-    """One height of a `MemoryStore`."""
+    """One height of a `MemoryStore`, which stands among the store's `reading` until the version is closed."""
 
     def __init__(self, store: "MemoryStore", height: int, root: Root) -> None:
         self._store = store
         self._root = root
+        self._reading = store.reading
         self.height = height
         self.app_hash = app_hash_of(root.hash)
 
@@ -59,7 +60,13 @@ class MemoryVersion:
         return self._root.hash
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Let the height be pruned."""
+        if self._reading:
+            self._reading.remove(self.height)
+            self._reading = []
+
+    def __del__(self) -> None:
+        self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +104,8 @@ class MemoryStore:
         # The same leaf may come back later, so values are counted.
         self._uses: Counter[bytes] = Counter()
         self._kept: dict[int, _Kept] = {}
+        # Heights that open versions read.
+        self.reading: list[int] = []
 
     @property
     def app_hash(self) -> bytes:
@@ -117,16 +126,24 @@ class MemoryStore:
 
     def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """[start, end) of the last state."""
-        return MemoryVersion(self, self.height, self._root).iterate(start, end, reverse=reverse)
+        for key, leaf in walk(self.read_page, self._root, start, end, reverse=reverse):
+            yield key, self.value_of(leaf)
 
     def latest(self) -> MemoryVersion:
-        """The last committed version."""
-        return MemoryVersion(self, self.height, self._root if self.height else EMPTY_ROOT)
+        """The last committed version; a commit may run meanwhile, and the height is what it changes last."""
+        while True:
+            height = self.height
+            self.reading.append(height)
+            kept = self._kept.get(height)
+            if kept is not None or not height:
+                return MemoryVersion(self, height, kept.root if kept else EMPTY_ROOT)
+            self.reading.remove(height)  # pruned between the two reads
 
     def version(self, height: int) -> MemoryVersion:
         """A kept version; raises `UnknownHeight`."""
         if not self.earliest_height <= height <= self.height or not self.height:
             raise UnknownHeight(f"height {height} is not kept: {self.earliest_height} to {self.height} are")
+        self.reading.append(height)
         return MemoryVersion(self, height, self._kept[height].root)
 
     def stage_genesis(self, initial_height: int, changes: Sequence[Change]) -> bytes:
@@ -180,7 +197,7 @@ class MemoryStore:
         self.height = staged.height
         if self.earliest_height == self.height:
             self._prune(self.height)
-        while self.earliest_height <= self.height - self.history_heights:
+        while self.earliest_height <= self.height - self.history_heights and self.earliest_height not in self.reading:
             del self._kept[self.earliest_height]
             self.earliest_height += 1
             self._prune(self.earliest_height)

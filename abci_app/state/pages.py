@@ -43,8 +43,8 @@ _INNER = _sha256(b"\x01")
 _copy_inner = _INNER.copy  # a copied hash context costs half of a new one
 
 
-class CorruptPage(Exception):
-    """A stored page is not what was written: the store must not be used."""
+class CorruptPage(OSError):
+    """A stored page is not what was written: an error of the storage, which halts the node in every phase."""
 
 
 def leaf_hash(key: bytes, value: bytes) -> bytes:

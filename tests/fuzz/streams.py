@@ -7,7 +7,8 @@ from google.protobuf.message import DecodeError
 
 from abci_app.chain.application import Application
 from abci_app.pb import abci_pb2 as pb
-from node.abci_server import AbciServer, Address, Halt, _Connection
+from node.abci_connection import Connection
+from node.abci_server import AbciServer, Address, Halt
 from node.framing import FrameDecoder, frame, uvarint
 from tests.fuzz.corpus import Corpus
 from tests.fuzz.mutation import damage_bytes
@@ -82,7 +83,7 @@ def judge_stream(corpus: Corpus, data: bytes) -> str:
     server = AbciServer(front, Address(None), on_halt=halts.append)
     piece_bytes = (data[0] if data else 0) or 2**16
     stream = Stream(data[1:], piece_bytes)
-    _Connection(server, stream, 1)._run()  # type: ignore[arg-type]
+    Connection(server, stream, 1)._run()  # type: ignore[arg-type]
     if halts:
         raise Violation(f"the application failed: {halts[0]}")
     if len(corpus.application.mempool):

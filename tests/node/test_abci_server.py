@@ -143,23 +143,65 @@ def test_an_exception_in_commit_names_the_height_of_the_block_before_it(served: 
     assert [(halt.method, halt.height) for halt in served.halts] == [("commit", 3)]
 
 
-def test_an_exception_in_check_tx_halts_and_names_the_transaction(served: Served) -> None:
-    _, _, mempool, _ = served.connect_all()
-    mempool.send(request("check_tx", tx=b"raise it"))
-    answer = mempool.receive()
+def test_an_exception_in_check_tx_is_answered_with_a_code_and_logged_as_critical(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = served.connect()
+    answer = connection.call(request("check_tx", tx=b"raise it"))
+    log = "this transaction made a rule of the node fail: it is not taken again; the node's log has the details"
+    assert answer == pb.Response(check_tx=pb.ResponseCheckTx(code=14, log=log, codespace="openledger"))
+    assert connection.call(request("check_tx", tx=b"next")) == pb.Response(check_tx=pb.ResponseCheckTx())
     digest = hashlib.sha256(b"raise it").hexdigest().upper()
-    text = f"the application failed in check_tx: ValueError: a bug in CheckTx; transaction {digest}"
-    assert answer == pb.Response(exception=pb.ResponseException(error=text))
+    (record,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
+    assert record.message == f"CheckTx failed: transaction {digest}, 8 bytes, is not taken again"
+    assert served.halts == []
+
+
+@pytest.mark.parametrize(
+    ("tx", "detail"), [(b"memory", "MemoryError: no memory"), (b"disk", "OSError: the disk is gone")]
+)
+def test_an_error_of_the_machine_in_check_tx_halts_and_names_the_transaction(
+    served: Served, tx: bytes, detail: str
+) -> None:
+    connection = served.connect()
+    connection.send(request("check_tx", tx=tx))
+    digest = hashlib.sha256(tx).hexdigest().upper()
+    text = f"the application failed in check_tx: {detail}; transaction {digest}"
+    assert connection.receive() == pb.Response(exception=pb.ResponseException(error=text))
     assert [str(halt) for halt in served.halts] == [text]
 
 
 def test_only_the_first_of_several_exceptions_is_reported(served: Served) -> None:
     _, _, mempool, consensus = served.connect_all()
-    mempool.send(request("check_tx", tx=b"raise it"))
+    mempool.send(request("check_tx", tx=b"memory"))
     mempool.receive()
     consensus.send(request("commit"))
     consensus.receive()
     assert [halt.method for halt in served.halts] == ["check_tx"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"), [("check_tx", "mempool"), ("commit", "consensus"), ("finalize_block", "consensus")]
+)
+def test_a_second_connection_cannot_change_what_another_one_owns(served: Served, kind: str, part: str) -> None:
+    query, _, mempool, consensus = served.connect_all()
+    assert consensus.call(request("finalize_block", height=1)).WhichOneof("value") == "finalize_block"
+    assert mempool.call(request("check_tx", tx=b"t")).WhichOneof("value") == "check_tx"
+    query.send(request(kind))
+    text = f"a request of the {part} connection: another connection is that one"
+    assert query.receive() == pb.Response(exception=pb.ResponseException(error=text))
+    assert query.receive() is None
+    assert served.application.calls.count("commit") == 0
+    assert served.halts == []
+
+
+def test_what_a_connection_owned_is_free_for_the_next_generation(served: Served) -> None:
+    first = served.connect_all()
+    first[3].call(request("finalize_block", height=1))
+    for connection in first:
+        connection.close()
+    second = served.connect_all()
+    assert second[0].call(request("finalize_block", height=1)).WhichOneof("value") == "finalize_block"
 
 
 def test_a_query_that_raises_is_answered_with_a_code_and_the_node_goes_on(served: Served) -> None:

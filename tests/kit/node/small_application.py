@@ -53,6 +53,10 @@ class SmallApplication:
     def check_tx(self, tx: bytes, recheck: bool) -> tuple[int, str, str]:
         if tx.startswith(b"raise"):
             raise ValueError("a bug in CheckTx")
+        if tx.startswith(b"memory"):
+            raise MemoryError("no memory")
+        if tx.startswith(b"disk"):
+            raise OSError("the disk is gone")
         return (7, "refused: begins with bad", "small") if tx.startswith(b"bad") else (0, "", "")
 
     def init_chain(self, request: pb.RequestInitChain) -> pb.ResponseInitChain:
