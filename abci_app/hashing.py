@@ -23,6 +23,7 @@ TAGS: dict[str, str] = {
     "row_order": "openledger/row-order/v1",
     "tensors": "openledger/tensors/v1",
     "manifest": "openledger/manifest/v1",
+    "name": "openledger/name/v1",
     "genesis": "openledger/genesis/v1",
     "datanet_id": "openledger/datanet-id/v1",
     "model_id": "openledger/model-id/v1",

@@ -111,6 +111,8 @@ class Module:
     events: tuple[type[Event], ...] = ()
     queries: tuple[Query, ...] = ()
     parameters: tuple[Section, ...] = ()
+    # Prefix of ids -> look-up of a name that people give to such objects; raises `Rejected` where there is none.
+    names: Mapping[str, Callable[[StateView, str], bytes]] = field(default_factory=dict)
     # (state, section of the genesis document, block context of height `initial_height`)
     genesis: Callable[[MutableState, Any, BlockContext], None] | None = None
     begin_block: Callable[[Overlay, BlockContext], None] | None = None

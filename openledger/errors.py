@@ -8,7 +8,8 @@ OpenLedgerError
 ├── NodeFailure           the node answered with an error of its own
 ├── Refused               the chain's rules say no; has `code`, `codespace`, `text`, `hint`
 │   ├── TransactionFailed a transaction was refused, or was committed and failed
-│   └── QueryFailed       a query has no answer
+│   └── QueryFailed       the node gave no answer: its word, nothing is proven by it
+│       └── Denied        the answer is no, and proven
 ├── NotVerified           an answer does not carry the proof that it must
 └── TimedOut              not (yet) in a block
 """
@@ -86,9 +87,32 @@ class TransactionFailed(Refused):
 
 
 class QueryFailed(Refused):
-    """A query has no answer."""
+    """A node gave no answer to a query. That is its word: what it says is missing may exist."""
 
-    exit_code = ExitCode.NOT_FOUND
+    exit_code = ExitCode.UNPROVEN
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; this is the node's word, not proven"
+
+
+class Denied(QueryFailed):
+    """A query's answer is no, come to again on proven state; `evidence` is the verified answer, `note` how it is."""
+
+    def __init__(self, code: int, codespace: str, text: str, note: str, evidence: object) -> None:
+        super().__init__(code, codespace, text)
+        self.note = note
+        self.evidence = evidence
+        # What does not exist, by the codes of queries and of the licence check of a draft; else a rule says no.
+        self.exit_code = ExitCode.NOT_FOUND if self.code in _MISSING else ExitCode.REFUSED
+        if self.code == Code.BAD_QUERY:
+            self.exit_code = ExitCode.USAGE
+
+    def __str__(self) -> str:
+        return f"{Refused.__str__(self)}; {self.note}"
+
+
+# Codes of modules by number, as in `HINTS`: unknown parent, input and terms of a draft.
+_MISSING = frozenset({int(Code.NOT_FOUND), 603, 604, 606})
 
 
 # What to do, where the chain's own text does not say it already.

@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     NOT_VERIFIED = 7
     NOT_ANCHORED = 8
     TIMED_OUT = 9
+    UNPROVEN = 10
     INTERRUPTED = 130
 
 
@@ -25,10 +26,11 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.USAGE: "the command line, a file or a value in it is wrong",
     ExitCode.NODE: "no node answers, or it answers with an error of its own",
     ExitCode.REFUSED: "the chain refused the transaction, or it failed in its block",
-    ExitCode.NOT_FOUND: "what the query asks for does not exist",
+    ExitCode.NOT_FOUND: "what the query asks for does not exist (proven), or a file is not in the content store",
     ExitCode.KEYS: "no such key, wrong passphrase, damaged key file",
     ExitCode.NOT_VERIFIED: "an answer or a bundle failed verification",
     ExitCode.NOT_ANCHORED: "consistent, but nothing trusted vouches for it",
     ExitCode.TIMED_OUT: "not in a block in time; it may still come",
+    ExitCode.UNPROVEN: "the node refuses to answer or says that there is nothing; it proves neither",
     ExitCode.INTERRUPTED: "stopped by the user",
 }

@@ -174,7 +174,6 @@ def exit_code_of(error: Exception) -> ExitCode | None:
 _SHOWN: tuple[tuple[str, str, ExitCode], ...] = (
     ("openledger.errors", "OpenLedgerError", ExitCode.FAILURE),
     ("openledger.light.errors", "ProviderFailed", ExitCode.NODE),
-    ("openledger.light.errors", "QueryRejected", ExitCode.NOT_FOUND),
     ("openledger.light.errors", "NoAnchor", ExitCode.NOT_ANCHORED),
     ("openledger.light.errors", "LightError", ExitCode.NOT_VERIFIED),
     ("openledger.client.rpc_calls", "RpcError", ExitCode.NODE),

@@ -6,12 +6,16 @@
 | `/store/openledger/multi` | MessagePack `[[key ...], [[start, end] ...]]` | native proof (state/proof.py) |
 | `/store/openledger/ics23` | raw key | value; proof operator `ics23:openledger` with the CommitmentProofs |
 | `/query/<module>/<name>` | MessagePack arguments | prove: native proof of all that the query read; else the result |
+| `/named/<module>/<name>` | MessagePack `[arguments, [[kind, name] ...]]` | as above, names looked up (names.py) |
 | `/simulate` | transaction | MessagePack `Simulation` |
 | `/local/next-sequence` | address | next sequence, this node's pending transactions counted (8 bytes, unproven) |
 | `/p2p/filter/addr/...`, `/p2p/filter/id/...` | | code 0 admits the peer |
 
 The response's height is the height whose state is proven; header height + 1 holds its app hash. With `prove` and
 height 0 the answer is for the last committed height - 1, whose header exists.
+
+A query that is refused on state (no such model) has code and text, and with `prove` the proof of what was read, so that
+whoever asked can come to the same refusal. Without `prove` a named query answers `[[id ...], result]`.
 """
 
 import re
@@ -25,6 +29,7 @@ from msgspec import Meta
 from abci_app.chain.block import TransactionFailure, codespace_of
 from abci_app.chain.committed import Committed
 from abci_app.chain.mempool import Mempool
+from abci_app.chain.names import NamedArguments, run_query
 from abci_app.chain.registry import find_query, parameters_of
 from abci_app.chain.simulation import simulate
 from abci_app.errors import Code, Rejected
@@ -124,7 +129,7 @@ def _answer(version: Version, request: pb.RequestQuery, last_block_seconds: int)
         return _answer_multi(version, request.data)
     if path == f"/store/{STORE_NAME}/ics23":
         return _answer_ics23(version, request.data)
-    if path.startswith("/query/"):
+    if path.startswith(("/query/", "/named/")):
         return _answer_module_query(version, path, request)
     if path == "/simulate":
         return _answer_simulation(version, request.data, last_block_seconds)
@@ -189,15 +194,25 @@ def _answer_module_query(version: Version, path: str, request: pb.RequestQuery) 
     if len(parts) != 4:
         raise Rejected(Code.UNKNOWN_QUERY, f"no query path {path[:100]!r}: write /query/<module>/<name>")
     query = find_query(parts[2], parts[3])
-    try:
-        args = decode(query.args_type, request.data)
-    except CodecError as error:
-        raise Rejected(Code.BAD_QUERY, f"arguments of {parts[2]}/{parts[3]} are malformed: {error}") from error
     budget_bytes = PROOF_BUDGET_BYTES if request.prove else BUDGET_BYTES
     recorded = RecordingView(version, QUERY_BUDGET_NODES, budget_bytes)
-    result = query.function(recorded, args)
-    value = version.prove(recorded.keys, recorded.ranges) if request.prove else msgspec.msgpack.encode(result)
-    return _bounded(pb.ResponseQuery(value=value, height=version.height))
+    response = pb.ResponseQuery(height=version.height)
+    try:
+        asked = decode(NamedArguments, request.data) if parts[1] == "named" else NamedArguments(request.data, ())
+        result, names = run_query(recorded, query, asked.args, asked.names)
+    except CodecError as error:
+        raise Rejected(Code.BAD_QUERY, f"arguments of {parts[2]}/{parts[3]} are malformed: {error}") from error
+    except Rejected as rejection:
+        if not request.prove:
+            raise
+        response.code, response.log = int(rejection.code), rejection.text
+        response.codespace = codespace_of(rejection.code)
+        result, names = None, ()
+    if request.prove:
+        response.value = version.prove(recorded.keys, recorded.ranges)
+    else:
+        response.value = msgspec.msgpack.encode(([item.id for item in names], result) if names else result)
+    return _bounded(response)
 
 
 def _answer_simulation(version: Version, raw: bytes, last_block_seconds: int) -> pb.ResponseQuery:

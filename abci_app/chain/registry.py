@@ -1,5 +1,7 @@
 """The modules in execution order, and the tables made from them. A new module is one line here."""
 
+from collections.abc import Callable
+
 from abci_app.chain.chain_module import FEES, make_chain_module, make_sections
 from abci_app.errors import Code, Rejected
 from abci_app.module import Handler, Message, Module, Query, snake_case
@@ -39,6 +41,11 @@ MESSAGE_NAMES: dict[str, int] = {
 TABLES: tuple[Table, ...] = tuple([table for module in MODULES for table in module.tables])
 _QUERIES: dict[tuple[str, str], Query] = {
     (module.name, query.name): query for module in MODULES for query in module.queries
+}
+
+# Prefix of ids -> how a name of such an object is looked up.
+NAME_KINDS: dict[str, Callable[[StateView, str], bytes]] = {
+    kind: find for module in MODULES for kind, find in module.names.items()
 }
 
 

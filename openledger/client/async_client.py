@@ -107,8 +107,7 @@ class AsyncClient:
     async def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
         """A module's query; verified by the light client unless `prove` is false."""
         if not prove:
-            value, found_height = await self.run(flows.query(module, name, args, height))
-            return Answer(value, found_height, verified=False, note="the node's word, not verified")
+            return await self.run(flows.query_answer(module, name, args, height))
         if self.light is None:
             raise UsageError("no light client to verify the answer: pass light=AsyncLightClient(...), or prove=False")
         return answer_of(await self.light.query(module, name, args, height))

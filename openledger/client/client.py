@@ -133,8 +133,7 @@ class Client:
         Raises `QueryFailed`, `NotVerified`, and the other errors of `openledger.light.errors`.
         """
         if not prove:
-            value, found_height = self.run(flows.query(module, name, args, height))
-            return Answer(value, found_height, verified=False, note="the node's word, not verified")
+            return self.run(flows.query_answer(module, name, args, height))
         if self.light is None:
             raise UsageError("no light client to verify the answer: pass light=LightClient(...), or prove=False")
         with self._light_turn:
@@ -204,14 +203,5 @@ def checked(committed: Committed, check: bool) -> Committed:
 
 def answer_of(verified: "Verified[Any]") -> Answer[Any]:
     """A verified answer in the SDK's form, with how it was verified in words."""
-    from openledger.light.parse import format_time
-
-    agreed = [report.name for report in verified.witnesses if report.verdict == "agrees"]
-    witnesses = f"confirmed by {', '.join(agreed)}" if agreed else "no witness asked"
-    stale = f", STALE: height {verified.latest_height} is verified already" if verified.stale else ""
-    header = f"header {verified.header.height} of {format_time(verified.header.time_ns)} signed by its validators"
-    note = (
-        f"verified: state after block {verified.height} of {verified.chain_id}, {header}, "
-        f"trusted from {verified.anchor}, {witnesses}, {verified.age_seconds} s old{stale}"
-    )
-    return Answer(verified.value, verified.height, verified=True, note=note, evidence=verified)
+    note = verified.in_words()
+    return Answer(verified.value, verified.height, verified=True, note=note, evidence=verified, names=verified.names)

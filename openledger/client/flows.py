@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from abci_app.chain.names import ResolvedName
 from abci_app.chain.registry import FEE_SECTIONS, TAG_OF, find_query
 from abci_app.chain.simulation import Simulation
 from abci_app.chain.transaction import Transaction, decode_transaction
@@ -20,9 +21,10 @@ from abci_app.modules.bank import AccountQuery, AccountView
 from abci_app.parameters import CHAIN, ChainInfo, ParameterRecord, Parameters
 from abci_app.state.codec import CodecError, decode, encode
 from openledger.client import rpc_calls as calls
-from openledger.client.results import Committed, HistoryPage, Sent, events_of
+from openledger.client.results import Answer, Committed, HistoryPage, Sent, events_of
 from openledger.documents import NAME_OF_TAG
 from openledger.errors import NodeFailure, QueryFailed, TimedOut, TransactionFailed
+from openledger.light.query import query_question
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -69,20 +71,29 @@ def status() -> Flow[calls.Status]:
     return found
 
 
-def query(module: str, name: str, args: Any, height: int = 0) -> Flow[tuple[Any, int]]:
-    """(result, height) of a module's query, on the node's word."""
-    definition = find_query(module, name)
-    answer = yield calls.abci_query(f"/query/{module}/{name}", encode(args), height)
+def query_answer(module: str, name: str, args: Any, height: int = 0) -> Flow[Answer[Any]]:
+    """Result of a module's query on the node's word; `args` may be `Named`."""
+    question = query_question(module, name, args)
+    answer = yield calls.abci_query(question.path, question.data, height)
     _check_answer(answer)
+    ids: tuple[bytes, ...] = ()
     try:
-        return msgspec.msgpack.decode(answer.value, type=definition.result_type), answer.height
+        if question.names:
+            ids, result = msgspec.msgpack.decode(answer.value, type=tuple[tuple[bytes, ...], msgspec.Raw])
+        else:
+            result = msgspec.Raw(answer.value)
+        value = msgspec.msgpack.decode(result, type=find_query(module, name).result_type)
     except msgspec.MsgspecError as error:
         raise NodeFailure(f"the node's answer to {module}/{name} is malformed ({error}): versions may differ") from None
+    if len(ids) != len(question.names):
+        raise NodeFailure(f"the node's answer to {module}/{name} leaves names out: versions may differ")
+    names = tuple([ResolvedName(item.kind, item.text, id_) for item, id_ in zip(question.names, ids, strict=True)])
+    return Answer(value, answer.height, verified=False, note="the node's word, not verified", names=names)
 
 
 def account(address: bytes) -> Flow[AccountView]:
     """Balance, sequence, stored policy, on the node's word."""
-    found, _ = yield from query("bank", "account", AccountQuery(address))
+    found = (yield from query_answer("bank", "account", AccountQuery(address))).value
     assert isinstance(found, AccountView)
     return found
 

@@ -18,12 +18,13 @@ from openledger.client.driving import drive, drive_async
 from openledger.client.rpc import AsyncRpcClient, RpcClient
 from openledger.client.rpc_calls import Call, status
 from openledger.client.trust_store import MemoryTrustStore, TrustStore
-from openledger.errors import OpenLedgerError, UsageError
+from openledger.errors import Denied, OpenLedgerError, UsageError
 from openledger.light.anchors import Anchor, GenesisAnchor
-from openledger.light.bundle import Attachment, Bundle, make_bundle
+from openledger.light.attachments import Attachment
+from openledger.light.bundle import Bundle, make_bundle
 from openledger.light.errors import Divergence
 from openledger.light.path import Ask, Exchange, Pause, Steps
-from openledger.light.query import ReadAnswer, ReadQuestion, query_question
+from openledger.light.query import Denial, ReadAnswer, ReadQuestion, query_question
 from openledger.light.results import Settings, Verified, VerifiedHeader
 from openledger.light.session import Session
 
@@ -105,6 +106,14 @@ def _bundle_steps(
     return steps
 
 
+def granted(verified: Verified[T]) -> Verified[T]:
+    """The answer, unless it is a proven no: that is raised as `Denied`, with the answer as its evidence."""
+    value: object = verified.value
+    if isinstance(value, Denial):
+        raise Denied(value.code, value.codespace, value.text, verified.in_words(), verified)
+    return verified
+
+
 class LightClient(_Shell):
     """Asks a node and believes nothing that is not proven under a verified header. Not for several threads at once."""
 
@@ -127,15 +136,19 @@ class LightClient(_Shell):
         self._pool = ThreadPoolExecutor(max_workers=1 + len(witnesses), thread_name_prefix="witness")
 
     def query(self, module: str, name: str, args: Any, height: int = 0) -> Verified[Any]:
-        """A module's query, run again here on proven state. Raises `LightError` and `RpcError`."""
+        """A module's query, run again here on proven state; `args` may be `Named`.
+
+        Raises `Denied` where the answer is no, `LightError` and `RpcError`.
+        """
         question = query_question(module, name, args)
-        return self._run(lambda session: session.ask(question, height))
+        return granted(self._run(lambda session: session.ask(question, height)))
 
     def read(
         self, keys: Sequence[bytes] = (), ranges: Sequence[tuple[bytes, bytes]] = (), height: int = 0
     ) -> Verified[ReadAnswer]:
         """Raw state keys (present or proven absent) and complete ranges [start, end)."""
         question = ReadQuestion(tuple(keys), tuple(ranges))
+        question.check()
         return self._run(lambda session: session.ask(question, height))
 
     def header(self, height: int = 0) -> VerifiedHeader:
@@ -214,13 +227,14 @@ class AsyncLightClient(_Shell):
     async def query(self, module: str, name: str, args: Any, height: int = 0) -> Verified[Any]:
         """As `LightClient.query`."""
         question = query_question(module, name, args)
-        return await self._run(lambda session: session.ask(question, height))
+        return granted(await self._run(lambda session: session.ask(question, height)))
 
     async def read(
         self, keys: Sequence[bytes] = (), ranges: Sequence[tuple[bytes, bytes]] = (), height: int = 0
     ) -> Verified[ReadAnswer]:
         """As `LightClient.read`."""
         question = ReadQuestion(tuple(keys), tuple(ranges))
+        question.check()
         return await self._run(lambda session: session.ask(question, height))
 
     async def header(self, height: int = 0) -> VerifiedHeader:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from abci_app.chain.names import ResolvedName
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.state.codec import encode
 from openledger.client import rpc_calls as calls
@@ -78,6 +79,8 @@ class Answer(Generic[T]):
     note: str = ""
     # What else the light client says about it (app hash, header time, ...).
     evidence: Any = field(default=None, repr=False, compare=False)
+    # What the names in the question stand for at this height.
+    names: tuple[ResolvedName, ...] = ()
 
 
 def object_id(kind: str, chain_id: str, sender: bytes, sequence: int, message_index: int = 0) -> bytes:

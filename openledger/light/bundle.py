@@ -4,9 +4,9 @@ It carries the signed headers on the way to the one that holds the app hash, the
 state proof and, if wanted, documents that the proven state names by digest. It never carries what trust starts from.
 Without an anchor the outcome is "consistent, not anchored".
 
-A bundle has exactly one form: what does not re-encode to the same bytes is refused, and a checksum over the rest makes
-damage anywhere visible, also in surplus signatures that verification would not miss. The checksum is no protection
-against a liar; the signatures and hashes are.
+A bundle has exactly one form: bytes other than those that its content is written as are refused. A checksum over the
+rest makes damage anywhere visible, also in surplus signatures that verification would not miss. The checksum is no
+protection against a liar; the signatures and hashes are.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,11 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from abci_app.chain.names import MAX_NAMES, Name, ResolvedName
 from abci_app.hashing import sha256
-from openledger.data.manifest import Manifest, ManifestError
 from openledger.exit_codes import ExitCode
 from openledger.light.anchors import BlockAnchor, GenesisAnchor, HashAnchor
+from openledger.light.attachments import Attachment, CheckedAttachment, check_attachments
 from openledger.light.blocks import Header, LightBlock, ValidatorSet
 from openledger.light.errors import (
     FromTheFuture,
@@ -43,7 +44,7 @@ from openledger.light.parse import (
     parse_validators,
 )
 from openledger.light.path import MAX_BACKWARD_HEADERS, MAX_FETCHED_BLOCKS
-from openledger.light.query import QueryQuestion, Question, ReadQuestion, prove_answer, values_name
+from openledger.light.query import QueryQuestion, Question, ReadQuestion, prove_answer
 from openledger.light.verifier import (
     DEFAULT_RULES,
     TrustRules,
@@ -64,17 +65,9 @@ VERSION = 1
 # A proof of 8 MiB in base64, ten thousand headers, and room for attachments.
 MAX_BUNDLE_BYTES = 64 * 1024 * 1024
 MAX_ATTACHMENTS = 256
+_CHANGED = "the bundle is damaged or was changed: checksum or form are not as it was written"
 
 BundleAnchor = GenesisAnchor | HashAnchor | Sequence[BlockAnchor]
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A document that the proven state names: by SHA-256, or for a manifest by its root."""
-
-    name: str
-    data: bytes = field(repr=False)
-    kind: Literal["document", "manifest"] = "document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +88,8 @@ class Bundle:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedAttachment:
-    """An attachment whose digest the proven state names, directly or through a manifest."""
-
-    name: str
-    digest: bytes
-    named_by: str
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was proven, for which height and chain, from which anchor, on which path, and how old it is."""
+    """What was proven (a result or a `Denial`), for which height and chain, from which anchor, by which path."""
 
     anchored: bool
     chain_id: str
@@ -117,6 +101,8 @@ class Verdict:
     path: tuple[int, ...]
     age_seconds: int
     attachments: tuple[CheckedAttachment, ...]
+    # What the names in the question stand for at this height.
+    names: tuple[ResolvedName, ...] = ()
 
     @property
     def outcome(self) -> str:
@@ -138,6 +124,8 @@ class _JsonQuestion(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     module: str = ""
     name: str = ""
     args: bytes = b""
+    # Kind and text of each name that the arguments hold a stand-in of.
+    names: list[tuple[str, str]] = []
     keys: list[bytes] = []
     ranges: list[tuple[bytes, bytes]] = []
 
@@ -167,7 +155,8 @@ def make_bundle(bundle: Bundle) -> bytes:
     sets: dict[bytes, ValidatorSet] = {block.validators.hash: block.validators for block in bundle.blocks}
     question = bundle.question
     if isinstance(question, QueryQuestion):
-        raw_question = _JsonQuestion(question.module, question.name, question.args)
+        names = [(each.kind, each.text) for each in question.names]
+        raw_question = _JsonQuestion(question.module, question.name, question.args, names)
     else:
         raw_question = _JsonQuestion(keys=list(question.keys), ranges=list(question.ranges))
     raw = _JsonBundle(
@@ -180,7 +169,11 @@ def make_bundle(bundle: Bundle) -> bytes:
         blocks=[_JsonBlock(dump_header(each.header), dump_commit(each.commit)) for each in bundle.blocks],
         headers=[dump_header(each) for each in bundle.headers],
         proof=bundle.proof,
-        attachments=[_JsonAttachment(each.name, each.kind, each.data) for each in bundle.attachments],
+        # Their order says nothing, so there is one.
+        attachments=sorted(
+            [_JsonAttachment(each.name, each.kind, each.data) for each in bundle.attachments],
+            key=lambda each: (each.kind, sha256(each.data), each.name),
+        ),
         checksum="",
     )
     return _encode(raw)
@@ -194,7 +187,7 @@ def parse_bundle(data: bytes) -> Bundle:
     if raw.format != FORMAT or raw.version != VERSION:
         raise MalformedAnswer(f"the file is not a proof bundle of version {VERSION}")
     if _encode(raw) != data:
-        raise VerificationFailed("the bundle is damaged or was changed: checksum or form are not as it was written")
+        raise VerificationFailed(_CHANGED)
     if not raw.blocks and not raw.headers:
         raise MalformedAnswer("the bundle has no header")
     if len(raw.blocks) > MAX_FETCHED_BLOCKS or len(raw.headers) > MAX_BACKWARD_HEADERS + 1:
@@ -216,6 +209,9 @@ def parse_bundle(data: bytes) -> Bundle:
     )
     if raw.chain_id != bundle.target.chain_id:
         raise VerificationFailed(f"the bundle says chain {raw.chain_id!r}, its header {bundle.target.chain_id!r}")
+    if make_bundle(bundle) != data:
+        # Another spelling of the same values: there is one form, so that equal bundles are equal files.
+        raise VerificationFailed(_CHANGED)
     return bundle
 
 
@@ -229,7 +225,7 @@ def verify_bundle(data: bytes, anchor: BundleAnchor | None, now_ns: int, rules: 
     bundle = parse_bundle(data)
     target = bundle.target
     _check_consistent(bundle, rules)
-    value, values = prove_answer(bundle.question, bundle.proof, target.app_hash, bundle.height)
+    proven = prove_answer(bundle.question, bundle.proof, target.app_hash, bundle.height)
     try:
         text, path = _check_anchor(bundle, anchor, rules, now_ns)
         anchored = bool(path)
@@ -241,11 +237,12 @@ def verify_bundle(data: bytes, anchor: BundleAnchor | None, now_ns: int, rules: 
         height=bundle.height,
         header=target,
         question=bundle.question,
-        value=value,
+        value=proven.value,
+        names=proven.names,
         anchor=text,
         path=path,
         age_seconds=max(0, (now_ns - target.time_ns) // NANOSECONDS_PER_SECOND),
-        attachments=_check_attachments(bundle.attachments, values),
+        attachments=check_attachments(bundle.attachments, proven.rows),
     )
 
 
@@ -345,37 +342,6 @@ def _upward(bundle: Bundle, start: int) -> tuple[int, ...]:
     return tuple(heights)
 
 
-def _check_attachments(attachments: Sequence[Attachment], values: Sequence[bytes]) -> tuple[CheckedAttachment, ...]:
-    checked: list[CheckedAttachment] = []
-    parts: list[tuple[str, bytes]] = []
-    for attachment in sorted(attachments, key=lambda each: each.kind != "manifest"):
-        manifest = _manifest(attachment) if attachment.kind == "manifest" else None
-        digest = manifest.root if manifest else sha256(attachment.data)
-        named_by = "state" if values_name(values, digest) else _naming_manifest(parts, digest)
-        if not named_by:
-            raise VerificationFailed(f"attachment {attachment.name!r} is not named by the proven state")
-        checked.append(CheckedAttachment(attachment.name, digest, named_by))
-        if manifest:
-            parts += [(attachment.name, part) for part in manifest.parts.values()]
-    return tuple(checked)
-
-
-def _manifest(attachment: Attachment) -> Manifest:
-    try:
-        return Manifest.decode(attachment.data)
-    except ManifestError as error:
-        raise VerificationFailed(f"attachment {attachment.name!r}: {error}") from error
-
-
-def _naming_manifest(parts: Sequence[tuple[str, bytes]], digest: bytes) -> str:
-    """The manifest in which a digest stands, raw or in hex."""
-    text = digest.hex().encode("ascii")
-    for name, part in parts:
-        if digest in part or text in part.lower():
-            return f"manifest {name}"
-    return ""
-
-
 def _parse_block(raw: _JsonBlock, sets: dict[bytes, ValidatorSet]) -> LightBlock:
     header = parse_header(raw.header)
     validators = sets.get(header.validators_hash)
@@ -386,10 +352,16 @@ def _parse_block(raw: _JsonBlock, sets: dict[bytes, ValidatorSet]) -> LightBlock
 
 def _parse_question(raw: _JsonQuestion) -> Question:
     if raw.module:
+        if len(raw.names) > MAX_NAMES:
+            raise MalformedAnswer(f"the bundle's question has {len(raw.names)} names, at most {MAX_NAMES} are read")
         if raw.keys or raw.ranges:
             raise MalformedAnswer("the bundle asks two questions")
-        return QueryQuestion(raw.module, raw.name, raw.args)
-    if raw.name or raw.args:
+        try:
+            names = tuple([msgspec.convert(each, Name) for each in raw.names])
+        except msgspec.ValidationError as error:
+            raise MalformedAnswer(f"a name in the bundle's question is malformed: {error}") from error
+        return QueryQuestion(raw.module, raw.name, raw.args, names)
+    if raw.name or raw.args or raw.names:
         raise MalformedAnswer("the bundle's query has no module")
     return ReadQuestion(tuple(raw.keys), tuple(raw.ranges))
 

@@ -12,7 +12,7 @@ LightError
 ├── Divergence            two verified histories: an attack; evidence is attached
 ├── NoAnchor, NoWitness   what the caller has to provide
 ├── StaleAnswer           the node answered for an older height than others have verified
-├── QueryRejected         the node answered with a code (its word, not proven)
+├── QueryRejected         the node answered with a code (its word, not proven; `openledger.errors.Denied` is proven)
 └── ProviderFailed        the node could not be asked
 """
 
@@ -78,10 +78,7 @@ class StaleAnswer(NotVerified, LightError):
 
 
 class QueryRejected(QueryFailed, LightError):
-    """The node answered the query with a code. That is the node's word: it comes without proof."""
-
-    def __str__(self) -> str:
-        return f"{super().__str__()}; this is the node's word, not proven"
+    """The node answered the query with a code and without proof: its word."""
 
 
 class ProviderFailed(NodeFailure, LightError):

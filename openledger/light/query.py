@@ -1,15 +1,24 @@
-"""Answers from proven state: the registered query function is run again on what the proof shows."""
+"""Answers from proven state: the registered query function is run again on what the proof shows.
+
+Names in a question are looked up on the same proven state (`abci_app.chain.names`), and a refusal of the query function
+is an answer too (`Denial`): that there is no such model follows from the proof, not from what the node says.
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
+from abci_app.chain.block import codespace_of
+from abci_app.chain.names import Name, Named, NamedArguments, ResolvedName, require_one_form, run_query
 from abci_app.chain.registry import find_query
-from abci_app.errors import Rejected
+from abci_app.errors import InvariantBroken, Rejected
 from abci_app.state import proof as state_proof
 from abci_app.state.codec import CodecError, decode, encode
 from abci_app.state.store import StateView
-from openledger.light.errors import BadStateProof, MalformedAnswer, QueryRejected
+from openledger.errors import UsageError
+from openledger.light.errors import BadStateProof, MalformedAnswer
 
 MULTI_PATH = "/store/openledger/multi"
 # As the node's limit (abci_app/chain/queries.py).
@@ -17,42 +26,62 @@ MAX_PROOF_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Denial:
+    """The query function's own refusal, come to on proven state: there is no such model, DataNet, entry, terms."""
+
+    code: int
+    codespace: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class QueryQuestion:
-    """A module's query; `args` is its canonical MessagePack."""
+    """A module's query; `args` is its canonical MessagePack, with a stand-in where one of `names` is meant."""
 
     module: str
     name: str
     args: bytes
+    names: tuple[Name, ...] = ()
 
     @property
     def path(self) -> str:
         """ABCI query path."""
-        return f"/query/{self.module}/{self.name}"
+        return f"/{'named' if self.names else 'query'}/{self.module}/{self.name}"
 
     @property
     def data(self) -> bytes:
         """ABCI query data."""
-        return self.args
+        return encode(NamedArguments(self.args, self.names)) if self.names else self.args
 
     def __str__(self) -> str:
         return f"{self.module}/{self.name} {self.arguments()!r}"
 
     def arguments(self) -> Any:
-        """The arguments, typed."""
+        """The arguments, typed; ids that are named still have their stand-ins."""
         try:
             return decode(find_query(self.module, self.name).args_type, self.args)
         except CodecError as error:
             raise BadStateProof(f"the arguments of {self.module}/{self.name} are malformed: {error}") from error
         except Rejected as rejection:
-            raise QueryRejected(int(rejection.code), "openledger", rejection.text) from rejection
+            raise MalformedAnswer(f"{rejection.text}; its maker may have another version") from rejection
 
-    def answer(self, view: StateView) -> Any:
-        """Run the query."""
-        arguments = self.arguments()
+    def check(self) -> None:
+        """Raises `MalformedAnswer` for a question that has another form than the one that asks the same."""
+        self.arguments()
         try:
-            return find_query(self.module, self.name).function(view, arguments)
+            require_one_form(self.args, self.names)
         except Rejected as rejection:
-            raise QueryRejected(int(rejection.code), "openledger", rejection.text) from rejection
+            raise MalformedAnswer(rejection.text) from rejection
+
+    def answer(self, view: StateView) -> tuple[Any, tuple[ResolvedName, ...]]:
+        """Look the names up and run the query; what they stand for comes with the result."""
+        self.arguments()
+        try:
+            return run_query(view, find_query(self.module, self.name), self.args, self.names)
+        except Rejected as rejection:
+            return Denial(int(rejection.code), codespace_of(rejection.code), rejection.text), ()
+        except CodecError as error:
+            raise BadStateProof(f"the arguments of {self.module}/{self.name} are malformed: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +112,55 @@ class ReadQuestion:
     def __str__(self) -> str:
         return f"{len(self.keys)} keys and {len(self.ranges)} ranges of raw state"
 
-    def answer(self, view: StateView) -> ReadAnswer:
-        """Read them; raises `MalformedAnswer` for a range that cannot hold anything."""
+    def check(self) -> None:
+        """Raises `MalformedAnswer` for a question about nothing, or a range that cannot hold anything."""
+        if not self.keys and not self.ranges:
+            raise MalformedAnswer("the question names no key and no range, so that any answer would fit: name one")
         if any(start >= end for start, end in self.ranges) or b"" in self.keys:
             raise MalformedAnswer("a range must end above its start, and a key must not be empty")
+
+    def answer(self, view: StateView) -> tuple[ReadAnswer, tuple[ResolvedName, ...]]:
+        """Read them."""
         values = tuple([view.get(key) for key in self.keys])
-        return ReadAnswer(values, tuple([tuple(view.iterate(start, end)) for start, end in self.ranges]))
+        return ReadAnswer(values, tuple([tuple(view.iterate(start, end)) for start, end in self.ranges])), ()
 
 
 Question = QueryQuestion | ReadQuestion
 
 
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """An answer on proven state: the result or `Denial`, what names stand for, and every row that was read."""
+
+    value: Any
+    names: tuple[ResolvedName, ...]
+    rows: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+
+
 def query_question(module: str, name: str, args: Any) -> QueryQuestion:
-    """The question with typed arguments: an instance of the query's `args_type`, or a sequence of its fields."""
+    """The question with typed arguments: an instance of the query's `args_type`, or a sequence of its fields.
+
+    `Named` arguments hold stand-ins of names. Raises `UsageError` for a query that this version does not know.
+    """
+    names: tuple[Name, ...] = ()
+    if isinstance(args, Named):
+        args, names = args.args, args.names
     try:
         args_type = find_query(module, name).args_type
     except Rejected as rejection:
-        raise QueryRejected(int(rejection.code), "openledger", rejection.text) from rejection
+        raise UsageError(rejection.text) from rejection
     if not isinstance(args, args_type):
         args = args_type(*args)
-    return QueryQuestion(module, name, encode(args))
+    return QueryQuestion(module, name, encode(args), names)
 
 
-def prove_answer(question: Question, proof: bytes, app_hash: bytes, height: int) -> tuple[Any, tuple[bytes, ...]]:
-    """The answer on state that `proof` shows under `app_hash`, and every state value that it read.
+def prove_answer(question: Question, proof: bytes, app_hash: bytes, height: int) -> Proven:
+    """The answer on state that `proof` shows under `app_hash`.
 
-    Raises `BadStateProof` for a proof that does not fit or does not cover what the question reads.
+    Raises `BadStateProof` for a proof that does not fit or does not cover what the question reads, and
+    `MalformedAnswer` for a question that asks nothing or has a second form.
     """
+    question.check()
     if len(proof) > MAX_PROOF_BYTES:
         raise BadStateProof(f"the state proof has {len(proof)} bytes, at most {MAX_PROOF_BYTES} are read")
     try:
@@ -120,30 +171,34 @@ def prove_answer(question: Question, proof: bytes, app_hash: bytes, height: int)
         raise BadStateProof(f"the state proof says height {proven.height}, the answer {height}")
     view = _Reading(proven)
     try:
-        return question.answer(view), tuple(view.values)
+        value, names = question.answer(view)
     except state_proof.UnprovenRead as error:
         raise BadStateProof(f"the state proof leaves out what the question reads: {error}") from error
+    except (InvariantBroken, msgspec.MsgspecError, ArithmeticError, LookupError, ValueError) as error:
+        # Nobody but validators of that chain vouches for its state: it may hold anything.
+        raise BadStateProof(f"the proven state is not one that this version can read: {error}") from error
+    return Proven(value, names, tuple(view.rows))
 
 
 class _Reading:
-    """Passes reads through and keeps the values."""
+    """Passes reads through and keeps the rows."""
 
     def __init__(self, view: StateView) -> None:
         self._view = view
-        self.values: list[bytes] = []
+        self.rows: list[tuple[bytes, bytes]] = []
 
     def get(self, key: bytes) -> bytes | None:
         value = self._view.get(key)
         if value is not None:
-            self.values.append(value)
+            self.rows.append((key, value))
         return value
 
     def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         for key, value in self._view.iterate(start, end, reverse=reverse):
-            self.values.append(value)
+            self.rows.append((key, value))
             yield key, value
 
 
-def values_name(values: Sequence[bytes], digest: bytes) -> bool:
-    """Whether a 32-byte digest stands in one of the state values."""
-    return any(digest in value for value in values)
+def naming_key(rows: Sequence[tuple[bytes, bytes]], digest: bytes) -> bytes:
+    """Key of the first row whose value holds a 32-byte digest; empty when none does."""
+    return next((key for key, value in rows if digest in value), b"")

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from abci_app.chain.names import ResolvedName
 from openledger.light.blocks import Header, LightBlock
+from openledger.light.parse import format_time
 from openledger.light.query import Question
 from openledger.light.verifier import DEFAULT_RULES, TrustRules
 
@@ -58,7 +60,10 @@ class VerifiedHeader:
 
 @dataclass(frozen=True, slots=True)
 class Verified(Generic[T]):
-    """A verified answer about the state after block `height`, whose app hash stands in `header` (height + 1)."""
+    """A verified answer about the state after block `height`, whose app hash stands in `header` (height + 1).
+
+    `value` is the result, or a `Denial`.
+    """
 
     value: T
     height: int
@@ -72,3 +77,16 @@ class Verified(Generic[T]):
     witnesses: tuple[WitnessReport, ...]
     question: Question
     proof: bytes = field(repr=False)
+    # What the names in the question stand for at this height.
+    names: tuple[ResolvedName, ...] = ()
+
+    def in_words(self) -> str:
+        """How it was verified: height, header, where trust comes from, who confirmed it, how old it is."""
+        agreed = [report.name for report in self.witnesses if report.verdict == AGREES]
+        witnesses = f"confirmed by {', '.join(agreed)}" if agreed else "no witness asked"
+        stale = f", STALE: height {self.latest_height} is verified already" if self.stale else ""
+        header = f"header {self.header.height} of {format_time(self.header.time_ns)} signed by its validators"
+        return (
+            f"verified: state after block {self.height} of {self.chain_id}, {header}, "
+            f"trusted from {self.anchor}, {witnesses}, {self.age_seconds} s old{stale}"
+        )

@@ -105,7 +105,7 @@ class Session:
         return (yield from bisect(self._fetcher, 0, base, target, self.settings.rules, self._clock()))
 
     def ask(self, question: Question, height: int = 0) -> Steps[Verified[Any]]:
-        """A verified answer; height 0 asks for the newest provable state."""
+        """A verified answer, be it a result or a `Denial`; height 0 asks for the newest provable state."""
         yield from self._ensure_anchored()
         attempts = 0
         while True:
@@ -118,9 +118,9 @@ class Session:
         header = verified.header
         age_seconds = max(0, (self._clock() - header.time_ns) // NANOSECONDS_PER_SECOND)
         self._check_fresh(answer.height, verified.latest_height, stale, age_seconds)
-        value, _ = prove_answer(question, answer.value, header.app_hash, answer.height)
+        proven = prove_answer(question, answer.value, header.app_hash, answer.height)
         return Verified(
-            value=value,
+            value=proven.value,
             height=answer.height,
             chain_id=header.chain_id,
             header=header,
@@ -132,6 +132,7 @@ class Session:
             witnesses=verified.witnesses,
             question=question,
             proof=answer.value,
+            names=proven.names,
         )
 
     def full_path(self, height: int) -> Steps[tuple[tuple[LightBlock, ...], tuple[Header, ...]]]:
@@ -168,8 +169,9 @@ class Session:
         (answer,) = yield Exchange(0, (abci_query(question.path, question.data, height, True),))
         if isinstance(answer, RpcRejected):
             raise answer
-        if answer.code:
+        if answer.code and not answer.value:
             raise QueryRejected(answer.code, answer.codespace, answer.log)
+        # With a proof the code says nothing: running the query again does.
         if answer.height < 1 or (height and answer.height != height):
             raise VerificationFailed(f"asked for height {height}, the node answered for height {answer.height}")
         return answer  # type: ignore[no-any-return]

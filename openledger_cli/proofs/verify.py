@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from openledger.data.manifest import Manifest
     from openledger.light.anchors import GenesisAnchor, HashAnchor
     from openledger.light.bundle import BundleAnchor, Verdict
-    from openledger.light.query import Question
     from openledger.light.verifier import TrustRules
 
 _EXAMPLES = """\
@@ -133,8 +132,8 @@ def _manifests(files: Sequence[bytes]) -> dict[bytes, Manifest | str]:
 
 def describe(verdict: Verdict, sentence: str) -> dict[str, Any]:
     """The verdict as a document: exactly what was proven, for which height and chain, from which anchor."""
-    from openledger.documents import to_document
     from openledger.light.parse import format_time
+    from openledger_cli.proofs.questions import describe_names, describe_question
 
     header = verdict.header
     return {
@@ -147,20 +146,38 @@ def describe(verdict: Verdict, sentence: str) -> dict[str, Any]:
         "age_seconds": verdict.age_seconds,
         "anchor": verdict.anchor,
         "path": " -> ".join([str(height) for height in verdict.path]) or "none",
-        "question": _question(verdict.question),
-        "attachments": [f"{each.name} {each.digest.hex()} (named by {each.named_by})" for each in verdict.attachments],
-        "answer": to_document(verdict.value),
+        "question": describe_question(verdict.question, verdict.names),
+        "names": describe_names(verdict.names),
+        "attachments": [
+            f"{each.kind} {each.digest.hex()} (named by {each.named_by}; the bundle's own words for it: {each.label!r})"
+            for each in verdict.attachments
+        ],
+        "answer": _answer(verdict),
     }
 
 
-def _question(question: Question) -> Any:
-    """What was asked, with the arguments by name."""
+def _answer(verdict: Verdict) -> Any:
+    """The result; a proven no; or raw rows, each with its key."""
     from openledger.documents import to_document
-    from openledger.light.query import QueryQuestion
+    from openledger.light.query import Denial, ReadQuestion
 
-    if not isinstance(question, QueryQuestion):
-        return str(question)
-    return {"query": f"{question.module}/{question.name}", **to_document(question.arguments())}
+    if isinstance(verdict.value, Denial):
+        return {"denied": verdict.value.text, "code": f"{verdict.value.codespace} {verdict.value.code}"}
+    if not isinstance(verdict.question, ReadQuestion):
+        return to_document(verdict.value)
+    keys = [
+        {"key": key.hex(), "value": "absent" if value is None else value.hex()}
+        for key, value in zip(verdict.question.keys, verdict.value.values, strict=True)
+    ]
+    ranges = [
+        {
+            "start": start.hex(),
+            "end": end.hex(),
+            "rows": [{"key": key.hex(), "value": value.hex()} for key, value in rows],
+        }
+        for (start, end), rows in zip(verdict.question.ranges, verdict.value.rows, strict=True)
+    ]
+    return {"keys": keys, "ranges": ranges}
 
 
 def _stored_blocks(args: argparse.Namespace, data: bytes) -> BundleAnchor | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from openledger.client.provenance import Whole
     from openledger.client.results import Answer
     from openledger.data.manifest import Manifest
-    from openledger.light.bundle import Attachment
+    from openledger.light.attachments import Attachment
     from openledger_cli.lines import Line
 
 # Manifests in one bundle; with the proof it stays well below `bundle.MAX_BUNDLE_BYTES`.
@@ -266,7 +266,8 @@ def _write_bundles(
 
 def _attachments(page: Any, manifests: dict[bytes, Manifest | str]) -> list[Attachment]:
     """Manifests of the page's entries, newest first, as far as a bundle may carry them."""
-    from openledger.light.bundle import MAX_ATTACHMENTS, Attachment
+    from openledger.light.attachments import Attachment
+    from openledger.light.bundle import MAX_ATTACHMENTS
 
     found: list[Attachment] = []
     left_bytes = MAX_ATTACHED_BYTES

@@ -20,6 +20,7 @@ from typing import Any, cast
 import msgspec
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
+from abci_app.chain.names import NamedArguments, run_query
 from abci_app.chain.registry import find_query
 from abci_app.errors import Rejected
 from abci_app.state.codec import decode
@@ -251,7 +252,7 @@ class SimulatedNode:
 
     def _status(self) -> dict[str, Any]:
         return {
-            "node_info": {"id": "00" * 20, "network": self.chain.chain_id, "version": "0.38.25"},
+            "node_info": {"id": digest(self.name)[:20].hex(), "network": self.chain.chain_id, "version": "0.38.25"},
             "sync_info": {
                 "latest_block_hash": self.block(self.height).hash.hex().upper(),
                 "latest_app_hash": self.block(self.height).header.app_hash.hex().upper(),
@@ -264,16 +265,14 @@ class SimulatedNode:
     def _query(self, params: Any) -> bytes:
         height = int(params["height"]) or (self.height - 1)
         response = {"code": 0, "log": "", "key": None, "proofOps": None, "height": str(height), "codespace": ""}
-        try:
-            response["value"] = self._prove(params["path"], bytes.fromhex(params["data"]), height)
-        except Rejected as rejection:
-            response |= {"code": int(rejection.code), "log": rejection.text, "codespace": "openledger"}
+        response |= self._prove(params["path"], bytes.fromhex(params["data"]), height)
         if self.change_answer is not None:
             self.change_answer(response)
         return msgspec.json.encode({"response": response})
 
-    def _prove(self, path: str, data: bytes, height: int) -> bytes:
-        """As abci_app/chain/queries.py answers with prove."""
+    def _prove(self, path: str, data: bytes, height: int) -> dict[str, Any]:
+        """As abci_app/chain/queries.py answers with prove: a refusal of the query comes with its proof, too."""
+        refusal: dict[str, Any] = {}
         with self.chain.store.version(height) as version:
             view = RecordingView(version, 10_000)
             if path == "/store/openledger/multi":
@@ -283,6 +282,10 @@ class SimulatedNode:
                 for start, end in ranges:
                     list(view.iterate(start, end))
             else:
-                query = find_query(*path.split("/")[2:])
-                query.function(view, decode(query.args_type, data))
-            return version.prove(view.keys, view.ranges)
+                _, kind, module, name = path.split("/")
+                asked = decode(NamedArguments, data) if kind == "named" else NamedArguments(data, ())
+                try:
+                    run_query(view, find_query(module, name), asked.args, asked.names)
+                except Rejected as rejection:
+                    refusal = {"code": int(rejection.code), "log": rejection.text, "codespace": "openledger"}
+            return {**refusal, "value": version.prove(view.keys, view.ranges)}

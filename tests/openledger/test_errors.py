@@ -8,7 +8,7 @@ from abci_app.modules.bank import BankCode
 from abci_app.modules.datanets.records import DatanetsCode
 from abci_app.modules.members import MembersCode
 from abci_app.modules.models.records import ModelsCode
-from openledger.errors import HINTS, OpenLedgerError, QueryFailed, TransactionFailed
+from openledger.errors import HINTS, Denied, OpenLedgerError, QueryFailed, TransactionFailed
 from openledger.exit_codes import MEANINGS, ExitCode
 
 OF_MODULES = (
@@ -46,7 +46,18 @@ def test_an_error_is_one_line_with_code_and_hint() -> None:
         "`openledger query verdict` checks a mix before it is trained"
     )
     assert (failure.code, failure.codespace, failure.height, failure.exit_code) == (609, "models", 7, ExitCode.REFUSED)
-    assert str(QueryFailed(Code.NOT_FOUND, "", "no such thing")) == "no such thing (openledger code 22)"
+
+
+def test_a_bare_refusal_never_reads_as_fact_and_a_proven_one_says_what_it_rests_on() -> None:
+    bare = QueryFailed(Code.NOT_FOUND, "", "no such thing")
+    assert str(bare) == "no such thing (openledger code 22); this is the node's word, not proven"
+    assert bare.exit_code == ExitCode.UNPROVEN
+    proven = Denied(Code.NOT_FOUND, "", "no such thing", "verified: state after block 4", None)
+    assert str(proven) == "no such thing (openledger code 22); verified: state after block 4"
+    codes = (Code.NOT_FOUND, ModelsCode.UNKNOWN_INPUT, ModelsCode.UNKNOWN_PARENT, ModelsCode.UNKNOWN_TERMS)
+    assert {Denied(code, "", "", "", None).exit_code for code in codes} == {ExitCode.NOT_FOUND}
+    assert Denied(ModelsCode.INPUT_REVOKED, "", "", "", None).exit_code == ExitCode.REFUSED
+    assert Denied(Code.BAD_QUERY, "", "", "", None).exit_code == ExitCode.USAGE
 
 
 def _kinds(base: type[OpenLedgerError]) -> list[type[OpenLedgerError]]:
@@ -71,5 +82,6 @@ def test_exit_codes_never_change() -> None:
         "NOT_VERIFIED": 7,
         "NOT_ANCHORED": 8,
         "TIMED_OUT": 9,
+        "UNPROVEN": 10,
         "INTERRUPTED": 130,
     }

@@ -35,6 +35,8 @@ from abci_app.modules.datanets.queries import (
     QUERIES,
     NumberedContribution,
     contributions_of_version,
+    datanet_of_name,
+    require_datanet_version,
     resolve_datanet,
 )
 from abci_app.modules.datanets.records import (
@@ -83,6 +85,7 @@ __all__ = [
     "find_version",
     "is_usable",
     "name_of",
+    "require_datanet_version",
     "resolve_datanet",
     "show_datanet",
     "usable_from_version",
@@ -116,5 +119,6 @@ MODULE = Module(
     },
     events=(DatanetCreated, ContributionRegistered, ContributionReviewed, VersionCreated, ContributionRevoked),
     queries=QUERIES,
+    names={"oldata": datanet_of_name},
     invariants=INVARIANTS,
 )

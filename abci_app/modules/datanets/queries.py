@@ -176,11 +176,18 @@ class VersionsPage(Struct, frozen=True):
 
 
 def resolve_datanet(view: StateView, datanet_id: bytes, name: str) -> bytes:
-    """Id behind an id or a name; raises `Rejected`."""
+    """Id of an existing DataNet, from its id or its name; raises `Rejected`."""
     if bool(datanet_id) == bool(name) or len(datanet_id) not in (0, 32):
         raise Rejected(Code.BAD_QUERY, "give the DataNet's id (32 bytes) or its name, and leave the other empty")
-    if datanet_id:
-        return datanet_id
+    if not datanet_id:
+        return datanet_of_name(view, name)
+    if not DATANETS.has(view, datanet_id):
+        raise Rejected(Code.NOT_FOUND, f"there is no DataNet {encode_id('oldata', datanet_id)}")
+    return datanet_id
+
+
+def datanet_of_name(view: StateView, name: str) -> bytes:
+    """Id of the DataNet with this name; raises `Rejected`."""
     owner = NAMES.get(view, name)
     if owner is None:
         raise Rejected(Code.NOT_FOUND, f"there is no DataNet named {name!r}: see `openledger query datanets`")
@@ -232,7 +239,8 @@ def query_list(view: StateView, args: DatanetListQuery) -> DatanetPage:
     return DatanetPage(tuple(items), b"")
 
 
-def _find_version(view: StateView, datanet: DatanetView, version: int) -> tuple[int, DatanetVersion]:
+def require_version(view: StateView, datanet: DatanetView, version: int) -> tuple[int, DatanetVersion]:
+    """A version (0 = the latest) with its record; raises `Rejected` where the DataNet has no such version."""
     number = version or datanet.counts.versions
     record = VERSIONS.get(view, datanet.datanet_id, number) if number else None
     if record is None:
@@ -241,10 +249,18 @@ def _find_version(view: StateView, datanet: DatanetView, version: int) -> tuple[
     return number, record
 
 
+def require_datanet_version(view: StateView, datanet_id: bytes, version: int) -> Datanet:
+    """The DataNet, which must have this version (0 asks for none); raises `Rejected`."""
+    datanet = _datanet_view(view, datanet_id)
+    if version:
+        require_version(view, datanet, version)
+    return datanet.datanet
+
+
 def query_version(view: StateView, args: VersionQuery) -> VersionView:
     """A version with its contributions in short."""
     datanet = query_datanet(view, DatanetQuery(args.datanet_id, args.name))
-    version, record = _find_version(view, datanet, args.version)
+    version, record = require_version(view, datanet, args.version)
     items, next_number = contributions_of_version(
         view, datanet.datanet_id, version, record, args.after_number, args.limit
     )

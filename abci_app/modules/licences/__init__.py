@@ -2,6 +2,7 @@
 
     licences/terms/ | terms id -> Terms           terms id = H('openledger/terms-id/v1', record)
     licences/joined/ | joined id -> JoinedTerms   joined id = H('openledger/joined-terms-id/v1', record)
+    licences/named/ | H(name or SPDX name) | terms id     terms have no unique names: one of several must be given by id
 
 Both kinds are content-addressed and never change or go away, so one record serves all chains, versions and runs.
 Anybody may register terms; registering the same terms again changes nothing. Joined terms are written by consensus
@@ -37,7 +38,7 @@ from abci_app.modules.licences.join import (
 from abci_app.parameters import Choice, Parameter, Parameters, Section, read_parameters
 from abci_app.state.codec import Record, encode
 from abci_app.state.store import StateView
-from abci_app.state.table import ID, Map, MutableState
+from abci_app.state.table import HASHED, ID, Index, Map, MutableState
 from abci_app.types import Bytes32, TermsId
 
 __all__ = [
@@ -81,6 +82,7 @@ PARAMETERS = Section(SECTION, (LICENCE_POLICY,))
 
 TERMS = Map("licences/terms/", (ID,), Terms)
 JOINED = Map("licences/joined/", (ID,), JoinedTerms)
+NAMED = Index("licences/named/", (HASHED, ID))
 
 
 class LicencesCode(IntEnum):
@@ -127,6 +129,8 @@ def execute_register_terms(context: Context, message: RegisterTerms) -> None:
     terms_id = terms_id_of(message.terms)
     if not TERMS.has(context.state, terms_id):
         TERMS.set(context.state, terms_id, message.terms)
+        for name in names_of(message.terms):
+            NAMED.add(context.state, name, terms_id)
         context.emit(TermsRegistered(terms_id, message.terms.name))
 
 
@@ -136,6 +140,11 @@ def execute_register_terms(context: Context, message: RegisterTerms) -> None:
 def terms_id_of(terms: Terms) -> TermsId:
     """Content-addressed id of terms."""
     return TermsId(tagged_hash(TAGS["terms_id"], encode(terms)))
+
+
+def names_of(terms: Terms) -> tuple[str, ...]:
+    """What people may call these terms: their name and their SPDX name."""
+    return (terms.name,) if terms.spdx in ("", terms.name) else (terms.name, terms.spdx)
 
 
 def joined_id_of(joined: JoinedTerms) -> bytes:
@@ -297,6 +306,21 @@ def query_list(view: StateView, args: TermsListQuery) -> TermsPage:
     return TermsPage(tuple(items), b"")
 
 
+def terms_of_name(view: StateView, name: str) -> bytes:
+    """Id of the terms with this name or SPDX name; raises `Rejected` where there are none, or several."""
+    found: list[bytes] = []
+    for _, terms_id in NAMED.iterate(view, name):
+        if found:
+            raise Rejected(
+                Code.BAD_QUERY,
+                f"several terms are called {name!r}: give the olterms1... id, see `openledger query licences list`",
+            )
+        found.append(terms_id)
+    if not found:
+        raise Rejected(Code.NOT_FOUND, f"there are no terms named {name!r}: see `openledger query licences list`")
+    return found[0]
+
+
 # --- Invariants
 
 
@@ -307,6 +331,13 @@ def terms_hash_to_their_keys(view: StateView) -> list[str]:
         if joined_id_of(joined) != key:
             faults.append(f"joined terms {key.hex()} hash otherwise")
     return faults
+
+
+def terms_are_found_by_their_names(view: StateView) -> list[str]:
+    """The index of names holds exactly the names of the records."""
+    wanted = sorted([NAMED.key(name, key) for (key,), terms in TERMS.iterate(view) for name in names_of(terms)])
+    found = [NAMED.prefix + hashed + key for hashed, key in NAMED.iterate(view)]
+    return [] if wanted == found else [f"{len(found)} names of terms are indexed, the records have {len(wanted)}"]
 
 
 def joined_terms_recompute(view: StateView) -> list[str]:
@@ -324,7 +355,7 @@ def joined_terms_recompute(view: StateView) -> list[str]:
 
 MODULE = Module(
     name="licences",
-    tables=(TERMS, JOINED),
+    tables=(TERMS, JOINED, NAMED),
     errors=LicencesCode,
     messages={RegisterTerms: execute_register_terms},
     events=(TermsRegistered,),
@@ -334,5 +365,6 @@ MODULE = Module(
         Query("list", TermsListQuery, TermsPage, query_list, "all terms, paged"),
     ),
     parameters=(PARAMETERS,),
-    invariants=(terms_hash_to_their_keys, joined_terms_recompute),
+    names={"olterms": terms_of_name},
+    invariants=(terms_hash_to_their_keys, terms_are_found_by_their_names, joined_terms_recompute),
 )

@@ -58,6 +58,7 @@ from abci_app.modules.models.records import (
     RecordRuns,
     SupersedeEntry,
 )
+from abci_app.modules.models.resolve import entry_of_name, model_of_name
 
 __all__ = ["DEFAULT_SCHEDULE", "MODULE"]
 
@@ -86,6 +87,7 @@ MODULE = Module(
         SupersedeEntry: execute_supersede_entry,
     },
     events=(ModelCreated, RunsRecorded, ReproductionRecorded, EvaluationsRecorded, EntrySuperseded),
+    names={"olmodel": model_of_name, "olrun": entry_of_name},
     queries=(*queries.QUERIES, *lineage.QUERIES, *impact.QUERIES),
     invariants=INVARIANTS,
 )

@@ -14,8 +14,8 @@ from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.module import Query
 from abci_app.modules import datanets
 from abci_app.modules.datanets import resolve_datanet
-from abci_app.modules.models.queries import entry_of_number
 from abci_app.modules.models.records import BY_INPUT, BY_PARENT, ENTRIES, MODELS, StoredEntry
+from abci_app.modules.models.resolve import entry_of_number
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.types import U32, Flag, Integer, OptionalBytes32, OptionalName
@@ -70,9 +70,7 @@ class ImpactPage(Struct, frozen=True):
 def query_impact(view: StateView, args: ImpactQuery) -> ImpactPage:
     """A page of what was trained on a DataNet version, and of what stands on that."""
     datanet_id = resolve_datanet(view, args.datanet_id, args.name)
-    datanet = datanets.find_datanet(view, datanet_id)
-    if datanet is None or (args.version and datanets.find_version(view, datanet_id, args.version) is None):
-        raise Rejected(Code.NOT_FOUND, f"there is no version {args.version} of that DataNet")
+    datanet = datanets.require_datanet_version(view, datanet_id, args.version)
     descent = _Descent(view, datanet_id, args)
     entries: list[ImpactEntry] = []
     for number in descent:

@@ -18,7 +18,6 @@ from abci_app.module import Query
 from abci_app.modules import datanets, licences
 from abci_app.modules.datanets import DatanetVersion, NumberedContribution, contributions_of_version, resolve_datanet
 from abci_app.modules.licences import JoinedTermsView, TermsView
-from abci_app.modules.models.queries import read_entry, resolve_entry
 from abci_app.modules.models.records import (
     EVALUATIONS,
     MODELS,
@@ -29,6 +28,7 @@ from abci_app.modules.models.records import (
     StoredEntry,
     entry_id_of,
 )
+from abci_app.modules.models.resolve import read_entry, resolve_entry
 from abci_app.state.codec import Record, encode
 from abci_app.state.store import StateView
 from abci_app.types import U32, Bytes32, OptionalBytes32, OptionalName
@@ -271,8 +271,7 @@ def query_clean(view: StateView, args: CleanQuery) -> CleanView:
     """Walk the whole closure and say whether the DataNet is a declared input anywhere in it."""
     root = resolve_entry(view, args.entry_id, args.model_name, args.model_version)
     datanet_id = resolve_datanet(view, args.datanet_id, args.datanet_name)
-    if datanets.find_datanet(view, datanet_id) is None:
-        raise Rejected(Code.NOT_FOUND, f"there is no DataNet {datanet_id.hex()}: see `openledger query datanets`")
+    datanets.require_datanet_version(view, datanet_id, args.datanet_version)
     found: list[CleanHit] = []
     imports: list[bytes] = []
     entry_count = 0

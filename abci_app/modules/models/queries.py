@@ -8,16 +8,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from abci_app.bech32 import encode_id
-from abci_app.errors import Code, InvariantBroken, Rejected
+from abci_app.errors import Code, Rejected
 from abci_app.module import Query
 from abci_app.modules import licences
 from abci_app.modules.licences import JoinedTerms, TermsView
 from abci_app.modules.models.records import (
-    ENTRIES,
     EVALUATIONS,
     MODELS,
-    NAMES,
     NUMBERS,
     REPRODUCTIONS,
     RUNS,
@@ -31,7 +28,8 @@ from abci_app.modules.models.records import (
     StoredRun,
     Supersession,
 )
-from abci_app.modules.models.terms import check_terms, show_entry
+from abci_app.modules.models.resolve import entry_of_number, read_entry, resolve_model
+from abci_app.modules.models.terms import check_terms
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.types import U32, Bytes32, Flag, Integer, OptionalBytes32, OptionalName, Seconds
@@ -204,57 +202,6 @@ class VerdictView(Struct, frozen=True):
     joined: JoinedTerms
     # Every terms record among the joined ones.
     terms: tuple[TermsView, ...]
-
-
-# --- For other queries
-
-
-def resolve_model(view: StateView, model_id: bytes, name: str) -> tuple[bytes, Model]:
-    """The model behind an id or a name; raises `Rejected`."""
-    if bool(model_id) == bool(name) or len(model_id) not in (0, 32):
-        raise Rejected(Code.BAD_QUERY, "give the model's id (32 bytes) or its name, and leave the other empty")
-    if name:
-        owner = NAMES.get(view, name)
-        if owner is None:
-            raise Rejected(Code.NOT_FOUND, f"there is no model named {name!r}: see `openledger query models list`")
-        model_id = owner.object_id
-    model = MODELS.get(view, model_id)
-    if model is None:
-        raise Rejected(Code.NOT_FOUND, f"there is no model {encode_id('olmodel', model_id)}")
-    return model_id, model
-
-
-def resolve_entry(view: StateView, entry_id: bytes, model_name: str, model_version: int) -> bytes:
-    """Id behind an entry id, or behind a model's name and version (0 = the latest); raises `Rejected`."""
-    if bool(entry_id) == bool(model_name) or len(entry_id) not in (0, 32) or (entry_id and model_version):
-        raise Rejected(Code.BAD_QUERY, "give an entry id (32 bytes), or a model's name and a version (0 = the latest)")
-    if entry_id:
-        return entry_id
-    model_id, model = resolve_model(view, b"", model_name)
-    version = model_version or model.version_count
-    record = VERSIONS.get(view, model_id, version) if version else None
-    if record is None:
-        raise Rejected(
-            Code.NOT_FOUND,
-            f"model {model_name!r} has no version {version or 'yet'}; its latest is {model.version_count}",
-        )
-    return entry_of_number(view, record.entry_number)
-
-
-def entry_of_number(view: StateView, number: int) -> bytes:
-    """Id of the entry that has this number."""
-    reference = NUMBERS.get(view, number)
-    if reference is None:
-        raise InvariantBroken(f"entry number {number} is referred to but not stored")
-    return reference.entry_id
-
-
-def read_entry(view: StateView, entry_id: bytes) -> StoredEntry:
-    """The entry; raises `Rejected`."""
-    stored = ENTRIES.get(view, entry_id)
-    if stored is None:
-        raise Rejected(Code.NOT_FOUND, f"there is no entry {show_entry(entry_id)}")
-    return stored
 
 
 # --- Queries

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from abci_app.accounts import ACCOUNTS, Account
 from abci_app.hashing import sha256
@@ -17,7 +18,8 @@ from openledger.client.light_client import LightClient
 from openledger.data.manifest import Manifest
 from openledger.exit_codes import ExitCode
 from openledger.light.anchors import BlockAnchor, HashAnchor
-from openledger.light.bundle import Attachment, Verdict, _encode, _JsonBundle, parse_bundle, verify_bundle
+from openledger.light.attachments import Attachment, CheckedAttachment
+from openledger.light.bundle import Verdict, _encode, _JsonBundle, parse_bundle, verify_bundle
 from openledger.light.errors import BadStateProof, LightError, MalformedAnswer, NoAnchor, VerificationFailed
 from openledger.light.parse import decode_json
 from openledger.light.query import ReadQuestion, prove_answer
@@ -162,10 +164,10 @@ def test_documents_are_checked_against_the_digests_that_the_state_names(chain: S
     answer = client.read([b"number/root"])
     attached = [Attachment("recipe.yaml", RECIPE), Attachment("manifest", MANIFEST.encode(), "manifest")]
     verdict = verify_bundle(client.bundle(answer, attached), chain.genesis, chain.now_ns)
-    assert [(each.name, each.digest, each.named_by) for each in verdict.attachments] == [
-        ("manifest", MANIFEST.root, "state"),
-        ("recipe.yaml", sha256(RECIPE), "manifest manifest"),
-    ]
+    assert verdict.attachments == (
+        CheckedAttachment("manifest", MANIFEST.root, f"state key {b'number/root'.hex()}", "manifest"),
+        CheckedAttachment("document", sha256(RECIPE), f"manifest {MANIFEST.root.hex()}", "recipe.yaml"),
+    )
     with pytest.raises(VerificationFailed, match=r"attachment 'recipe.yaml' is not named by the proven state"):
         verify_bundle(client.bundle(answer, attached[:1]), chain.genesis, chain.now_ns)
     changed = [Attachment("recipe.yaml", RECIPE + b"#"), attached[1]]
@@ -285,7 +287,18 @@ def test_nothing_that_a_liar_writes_does_more_than_be_refused(chain: SimulatedCh
 
 def test_a_range_that_can_hold_nothing_proves_nothing(chain: SimulatedChain) -> None:
     with pytest.raises(MalformedAnswer, match="a range must end above its start, and a key must not be empty"):
-        ReadQuestion((), ((b"b", b"a"),)).answer(chain.store.latest())
+        ReadQuestion((), ((b"b", b"a"),)).check()
+
+
+def test_a_question_about_nothing_proves_nothing(chain: SimulatedChain) -> None:
+    """Asked of a client, and in a bundle that somebody made by hand around a true proof."""
+    client = _client(chain)
+    with pytest.raises(MalformedAnswer, match="the question names no key and no range"):
+        client.read()
+    raw = decode_json(_JsonBundle, client.bundle(client.read([b"number/now"])), "the bundle")
+    empty = _encode(structs.replace(raw, question=structs.replace(raw.question, keys=[])))
+    with pytest.raises(MalformedAnswer, match="the question names no key and no range"):
+        verify_bundle(empty, chain.genesis, chain.now_ns)
 
 
 def test_a_changed_proof_never_shows_another_answer(chain: SimulatedChain) -> None:
@@ -298,7 +311,7 @@ def test_a_changed_proof_never_shows_another_answer(chain: SimulatedChain) -> No
         for _ in range(chooser.choice((1, 2, 5))):
             proof[chooser.randrange(len(proof))] = chooser.randrange(256)
         try:
-            value, _values = prove_answer(answer.question, bytes(proof), answer.header.app_hash, 9)
+            value = prove_answer(answer.question, bytes(proof), answer.header.app_hash, 9).value
         except BadStateProof:
             continue
         assert value == answer.value

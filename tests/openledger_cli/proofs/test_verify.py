@@ -57,9 +57,10 @@ def test_it_says_what_is_proven_and_exits_with_0(files: Files, capsys: pytest.Ca
         "age_seconds": 2,
         "anchor": str(files.chain.genesis),
         "path": "1 -> 12",
-        "question": "1 keys and 0 ranges of raw state",
+        "question": {"keys": [b"number/now".hex()], "ranges": []},
+        "names": [],
         "attachments": [],
-        "answer": {"values": [b"11".hex()], "rows": []},
+        "answer": {"keys": [{"key": b"number/now".hex(), "value": b"11".hex()}], "ranges": []},
     }
 
 

@@ -10,6 +10,7 @@ from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.modules import licences
 from abci_app.modules.licences import (
     JOINED,
+    NAMED,
     TERMS,
     JoinedTermsQuery,
     JoinedTermsView,
@@ -20,13 +21,16 @@ from abci_app.modules.licences import (
     TermsQuery,
     TermsView,
     joined_id_of,
+    terms_are_found_by_their_names,
     terms_id_of,
+    terms_of_name,
 )
 from abci_app.modules.licences import join as licence_join
 from abci_app.modules.licences.join import MAX_LABELS, MAX_SOURCES, JoinedTerms, Profile, Stated, Terms
 from abci_app.parameters import Parameters
 from abci_app.state.codec import encode
 from abci_app.state.overlay import Overlay
+from abci_app.state.table import PRESENT
 from tests.kit.modules.drafts import FREE, digest, terms
 from tests.kit.modules.ledger import ALICE, BOB, Ledger
 
@@ -40,7 +44,32 @@ def ledger() -> Ledger:
 
 
 def test_registered_terms_stand_under_the_hash_of_their_record(ledger: Ledger) -> None:
-    assert ledger.effects(ALICE, RegisterTerms(FREE)) == {TERMS.key(terms_id_of(FREE)): encode(FREE)}
+    terms_id = terms_id_of(FREE)
+    assert ledger.effects(ALICE, RegisterTerms(FREE)) == {
+        TERMS.key(terms_id): encode(FREE),
+        NAMED.key(FREE.name, terms_id): PRESENT,
+        NAMED.key(FREE.spdx, terms_id): PRESENT,
+    }
+
+
+def test_terms_are_found_by_name_or_spdx_name_unless_several_have_it(ledger: Ledger) -> None:
+    ledger.accept(ALICE, RegisterTerms(FREE))
+    ledger.accept(ALICE, RegisterTerms(BY_SA))
+    for name, wanted in ((FREE.name, FREE), (FREE.spdx, FREE), (BY_SA.spdx, BY_SA)):
+        assert terms_of_name(ledger.store, name) == terms_id_of(wanted)
+    with pytest.raises(Rejected, match=r"there are no terms named 'CC BY 3\.0'"):
+        terms_of_name(ledger.store, "CC BY 3.0")
+    ledger.accept(BOB, RegisterTerms(terms(name="mine", spdx=FREE.spdx, training=Stated.NO)))
+    with pytest.raises(Rejected, match=f"several terms are called '{FREE.spdx}': give the olterms1... id"):
+        terms_of_name(ledger.store, FREE.spdx)
+    assert ledger.violations() == []
+
+
+def test_a_name_that_leads_to_no_record_breaks_an_invariant(ledger: Ledger) -> None:
+    ledger.accept(ALICE, RegisterTerms(FREE))
+    state = Overlay(ledger.store)
+    NAMED.add(state, "another name", terms_id_of(FREE))
+    assert terms_are_found_by_their_names(state) == ["3 names of terms are indexed, the records have 2"]
 
 
 def test_registering_is_an_event_once_and_the_second_time_changes_nothing(ledger: Ledger) -> None:

@@ -1,0 +1,128 @@
+"""Names in questions: looked up where the query reads, one form, proven with the answer, refused with proof."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from abci_app.chain.names import Name, NamedArguments, ResolvedName, run_query
+from abci_app.chain.registry import find_query
+from abci_app.errors import Code, Rejected
+from abci_app.modules.datanets.queries import DatanetQuery
+from abci_app.modules.licences import TermsQuery, terms_id_of
+from abci_app.modules.models.queries import EntryQuery, ModelQuery
+from abci_app.modules.models.records import CreateModel
+from abci_app.pb import abci_pb2 as pb
+from abci_app.state import proof
+from abci_app.state.codec import CodecError, encode
+from abci_app.state.views import RecordingView
+from tests.kit.modules.ledger import ALICE
+from tests.kit.openledger.story import FREE, Story
+
+REFERENCE = Name("oldata", "reference")
+TUTOR = Name("olrun", "tutor")
+
+
+@pytest.fixture(scope="module")
+def story() -> Story:
+    return Story.tell()
+
+
+def _run(story: Story, module: str, query: str, args: Any, *names: Name) -> Any:
+    return run_query(story.ledger.store, find_query(module, query), encode(args), names)
+
+
+def test_each_kind_of_name_leads_to_its_object(story: Story) -> None:
+    cases: tuple[tuple[Name, str, str, Any, bytes], ...] = (
+        (REFERENCE, "datanets", "datanet", DatanetQuery(REFERENCE.stand_in(), ""), story.datanets["reference"]),
+        (TUTOR, "models", "entry", EntryQuery(TUTOR.stand_in()), story.entries["second"]),
+        (Name("olrun", "tutor@1"), "models", "entry", None, story.entries["first"]),
+        (Name("olmodel", "tutor"), "models", "model", None, story.models["tutor"]),
+        (Name("olterms", FREE.name), "licences", "terms", None, terms_id_of(FREE)),
+    )
+    makers = {"entry": EntryQuery, "model": lambda held: ModelQuery(held, ""), "terms": TermsQuery}
+    for name, module, query, args, found in cases:
+        args = args or makers[query](name.stand_in())
+        _, names = _run(story, module, query, args, name)
+        assert names == (ResolvedName(name.kind, name.text, found),)
+
+
+def test_the_result_is_that_of_the_id(story: Story) -> None:
+    by_name, _ = _run(story, "models", "entry", EntryQuery(TUTOR.stand_in()), TUTOR)
+    assert by_name == _run(story, "models", "entry", EntryQuery(story.entries["second"]))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "text"),
+    [
+        (Name("olrun", "nobody"), Code.NOT_FOUND, "there is no model named 'nobody': see `openledger query models"),
+        (Name("olrun", "tutor@9"), Code.NOT_FOUND, "model 'tutor' has no version 9; its latest is 2"),
+        (Name("olrun", "tutor@01"), Code.BAD_QUERY, "'tutor@01': write MODEL or MODEL@VERSION, for example my-model@3"),
+        (Name("open", "alice"), Code.BAD_QUERY, "there are no names of kind 'open'; kinds: olterms, oldata, olm"),
+    ],
+)  # fmt: skip
+def test_a_name_that_stands_for_nothing_is_refused_with_a_code(story: Story, name: Name, code: Code, text: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        _run(story, "models", "entry", EntryQuery(name.stand_in()), name)
+    assert caught.value.code == code
+    assert caught.value.text.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ((TUTOR, TUTOR), "the names of a question must be sorted and unique"),
+        ((TUTOR, REFERENCE), "the names of a question must be sorted and unique"),
+        ((REFERENCE, TUTOR), "the name 'reference' holds no place in the arguments: leave it out"),
+    ],
+)
+def test_a_question_has_one_form(story: Story, names: tuple[Name, ...], text: str) -> None:
+    with pytest.raises(Rejected, match=text):
+        _run(story, "models", "entry", EntryQuery(TUTOR.stand_in()), *names)
+
+
+@pytest.mark.parametrize("args", [b"", b"\xc1", b"\x91" * 5000, b"\xa5ab"])
+def test_arguments_that_are_no_tree_are_malformed(story: Story, args: bytes) -> None:
+    with pytest.raises(CodecError):
+        run_query(story.ledger.store, find_query("models", "entry"), args, (TUTOR,))
+
+
+def test_a_node_answers_a_named_query_and_proves_where_the_name_leads(story: Story) -> None:
+    story.ledger.chain.block()
+    data = encode(NamedArguments(encode(EntryQuery(TUTOR.stand_in())), (TUTOR,)))
+    application = story.ledger.chain.application
+    plain = application.query(pb.RequestQuery(path="/named/models/entry", data=data))
+    ids, _ = msgspec.msgpack.decode(plain.value)
+    assert (plain.code, ids) == (0, [story.entries["second"]])
+    proven = application.query(pb.RequestQuery(path="/named/models/entry", data=data, prove=True))
+    with application.store.version(proven.height) as version:
+        state = proof.verify(proven.value, version.app_hash)
+    _, names = run_query(state, find_query("models", "entry"), encode(EntryQuery(TUTOR.stand_in())), (TUTOR,))
+    assert names[0].id == story.entries["second"]
+
+
+def test_a_refusal_comes_with_the_proof_of_what_was_read(story: Story) -> None:
+    story.ledger.accept(ALICE, CreateModel("empty", ""))
+    story.ledger.chain.block()
+    application = story.ledger.chain.application
+    for args, text in (
+        (ModelQuery(b"", "nobody"), "there is no model named 'nobody': see `openledger query models list`"),
+        (ModelQuery(bytes(32), ""), "there is no model olmodel1"),
+    ):
+        answer = application.query(pb.RequestQuery(path="/query/models/model", data=encode(args), prove=True))
+        assert (answer.code, answer.codespace, answer.height) == (
+            Code.NOT_FOUND,
+            "openledger",
+            application.store.height - 1,
+        )
+        assert answer.log.startswith(text)
+        with application.store.version(answer.height) as version:
+            state = proof.verify(answer.value, version.app_hash)
+            recording = RecordingView(version, 100)
+            with pytest.raises(Rejected) as caught:
+                run_query(recording, find_query("models", "model"), encode(args))
+        with pytest.raises(Rejected) as again:
+            run_query(state, find_query("models", "model"), encode(args))
+        assert again.value.text == caught.value.text == answer.log
+    bare = application.query(pb.RequestQuery(path="/query/models/model", data=encode(ModelQuery(b"", "nobody"))))
+    assert (bare.code, bare.value) == (Code.NOT_FOUND, b"")
