@@ -24,10 +24,10 @@ from abci_app.modules.datanets.records import (
 )
 from abci_app.modules.licences import RegisterTerms, terms_id_of
 from abci_app.modules.licences.join import Stated, Terms, UseClass
+from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.records import (
     Attribution,
     Entry,
-    EntryKind,
     Input,
     Output,
     Parent,
@@ -129,7 +129,16 @@ class RunLoad:
         blocks += [created, filled]
         blocks += [[self.sign(message) for message in reviewed], [self.sign(message) for message in versions]]
         self.special_datanet_id = self.datanet_ids.pop()
-        base = Entry(EntryKind.IMPORT, (), (), terms_id, digest("base"), self._output(0), Attribution(0, b""))
+        base = Entry(
+            kind=EntryKind.IMPORT,
+            parents=(),
+            inputs=(),
+            undeclared=Undeclared.NOTHING,
+            terms_id=terms_id,
+            manifest_root=digest("base"),
+            output=self._output(0),
+            attribution=Attribution(0, b""),
+        )
         blocks.append([self.sign(RecordRuns((self._draft(base),)))])
         self.entry_ids.append(entry_id_of(base))
         return blocks
@@ -158,7 +167,14 @@ class RunLoad:
         linked = tuple([Parent(parent, "base", part) for parent, part in zip(parents, shares, strict=True)])
         manifest_root = digest(f"manifest {number}")
         return Entry(
-            EntryKind.LORA, linked, tuple(inputs), b"", manifest_root, self._output(number), Attribution(0, b"")
+            kind=EntryKind.LORA,
+            parents=linked,
+            inputs=tuple(inputs),
+            undeclared=Undeclared.NOTHING,
+            terms_id=b"",
+            manifest_root=manifest_root,
+            output=self._output(number),
+            attribution=Attribution(0, b""),
         )
 
     def transactions_of(

@@ -11,7 +11,8 @@ def enumerations() -> dict[str, type[IntEnum]]:
     """Field name -> what its numbers mean."""
     from abci_app.modules.datanets.records import Decision, Reason, Status
     from abci_app.modules.licences.join import Outcome, Profile, Stated, UseClass
-    from abci_app.modules.models.records import EntryKind, Grade
+    from abci_app.modules.models.kinds import EntryKind, Undeclared
+    from abci_app.modules.models.records import Grade
 
     points = ("attribution", "share_alike", "no_derivatives", "training", "redistribution", "approval_required")
     stated: dict[str, type[IntEnum]] = dict.fromkeys((*points, "behavioural", "private", "opt_out_reserved"), Stated)
@@ -23,6 +24,7 @@ def enumerations() -> dict[str, type[IntEnum]]:
         "profile": Profile,
         "reason": Reason,
         "status": Status,
+        "undeclared": Undeclared,
         "use_class": UseClass,
         **stated,
     }

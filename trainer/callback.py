@@ -4,7 +4,8 @@
 
 `publish` receives the `RunRecord` when training ends: `trainer.publish.ClientLedger(client, signer).publish` sends it
 to the chain. What the callback cannot know, which DataNet versions the data came from and what was done to them, its
-caller says. The model is saved before; when publishing fails, `callback.record` can be published again.
+caller says; without, the run is refused, or recorded as `undeclared` under some terms. The model is saved before; when
+publishing fails, `callback.record` can be published again.
 """
 
 import json
@@ -45,6 +46,8 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
         parents: Sequence[ParentRecord] = (),
         inputs: Sequence[DeclaredInput] = (),
         kind: str | None = None,
+        undeclared: str = "nothing",
+        terms_id: bytes = b"",
         store: ContentStore | None = None,
     ) -> None:
         self._publish = publish
@@ -52,6 +55,8 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
         self._parents = parents
         self._inputs = inputs
         self._kind = kind
+        self._undeclared = undeclared
+        self._terms_id = terms_id
         self._store = store
         self._started_seconds = 0
         self._losses: list[int] = []
@@ -98,6 +103,8 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
                 self._quality or 0,
             ),
             loss_trace_micronats=self._losses,
+            terms_id=self._terms_id,
+            undeclared=self._undeclared,
         )
         self._publish(self.record)
 

@@ -96,7 +96,8 @@ def data_order(recipe: Recipe, partitions: Sequence[Partition]) -> tuple[Example
     """The examples of all steps in the order in which the run consumes them.
 
     Position n goes to the input that is furthest behind its share (weight x (n + 1) - 10^9 x already taken, ties to
-    the first), so after every batch the mix is as close to the weights as whole rows allow.
+    the first), so after every batch the mix is as close to the weights as whole rows allow. Raises `UsageError` for an
+    input of which this uses no row.
     """
     total = recipe.train.steps * recipe.train.batch_size
     streams = [_Stream(recipe, index, partition.training) for index, partition in enumerate(partitions)]
@@ -107,6 +108,12 @@ def data_order(recipe: Recipe, partitions: Sequence[Partition]) -> tuple[Example
             key=lambda item: recipe.datasets[item.index].weight_ppb * (position + 1) - PPB * item.taken,
         )
         order.append(stream.next())
+    for stream, dataset in zip(streams, recipe.datasets, strict=True):
+        if not stream.taken:
+            raise UsageError(
+                f"datasets[{stream.index}]: none of the {total} rows of this run comes from {dataset.datanet}: raise "
+                "its weight_ppb or train.steps, or leave it out (an input of which no row is used is none)"
+            )
     return tuple(order)
 
 

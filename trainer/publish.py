@@ -23,6 +23,7 @@ from abci_app.modules.datanets.queries import (
     VersionQuery,
 )
 from abci_app.modules.licences.join import Outcome
+from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.queries import (
     EntryQuery,
     EntryView,
@@ -37,7 +38,6 @@ from abci_app.modules.models.records import (
     Attribution,
     CreateModel,
     Entry,
-    EntryKind,
     EvaluationDraft,
     Grade,
     Input,
@@ -72,7 +72,6 @@ GRADES = {
     verify.Grade.TRACE_MATCH: Grade.TRACE_MATCH,
     verify.Grade.DIFFERS: Grade.DIFFERS,
 }
-_NO_ATTRIBUTION = Attribution(0, b"")
 _NO_DIGEST = bytes(ID_BYTES)
 
 
@@ -122,6 +121,7 @@ def to_entry(record: EntryRecord) -> Entry:
                 for item in record.inputs
             ]
         ),
+        undeclared=Undeclared[record.undeclared.upper().replace("-", "_")],
         terms_id=record.terms_id,
         manifest_root=record.manifest_root,
         output=Output(record.artefact_digest, record.tensor_digest, record.byte_count, record.format),
@@ -146,6 +146,7 @@ def from_entry(entry: Entry) -> EntryRecord:
         byte_count=entry.output.byte_count,
         format=entry.output.format,
         terms_id=entry.terms_id,
+        undeclared=word_of("undeclared", entry.undeclared),
         attribution_method=entry.attribution.method,
         attribution_root=entry.attribution.commitment_root,
     )
@@ -372,14 +373,15 @@ def draft_entry(kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tup
         parents=tuple([Parent(item.entry_id, item.role, item.share_ppb) for item in parents]),
         inputs=tuple(
             [
-                Input(datanet_id, version, share, 0, _NO_DIGEST)
+                Input(datanet_id, version, share, 0, b"")
                 for (datanet_id, version), share in zip(inputs, shares, strict=True)
             ]
         ),
+        undeclared=Undeclared.NOTHING,
         terms_id=b"",
         manifest_root=_NO_DIGEST,
         output=Output(_NO_DIGEST, _NO_DIGEST, 0, "draft"),
-        attribution=_NO_ATTRIBUTION,
+        attribution=Attribution(0, b""),
     )
 
 

@@ -14,10 +14,19 @@ from typing import Any
 import msgspec
 
 from abci_app.hashing import list_root
-from abci_app.types import MAX_NAME_LENGTH, MAX_TEXT_LENGTH, NAME_PATTERN, PPB
+from abci_app.modules.models.kinds import (
+    EntryKind,
+    Undeclared,
+    find_fault,
+    find_fault_of_rows,
+    find_fault_of_shares,
+    find_fault_of_terms,
+)
+from abci_app.types import MAX_NAME_LENGTH, MAX_TEXT_LENGTH, NAME_PATTERN
 from openledger.content.artefact import Artefact, ArtefactFile, artefact_files, put_artefact
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest, ManifestError, put_manifest, to_json
+from openledger.words import number_of
 from trainer.base_model import BaseModel
 from trainer.environment import code_description, environment_line
 from trainer.evaluate import METRIC, Evaluation, Measurement
@@ -46,7 +55,10 @@ class ParentRecord:
 
 @dataclass(frozen=True, slots=True)
 class InputRecord:
-    """One DataNet version of the mix; root and count of the different rows that the run consumed."""
+    """One DataNet version of the mix; root and count of the different rows that the run consumed.
+
+    Without a root nobody declared the rows, and the count is 0.
+    """
 
     datanet_id: bytes
     version: int
@@ -69,6 +81,8 @@ class EntryRecord:
     format: str
     # Terms that the entry itself brings in: those under which an import was received, else empty.
     terms_id: bytes = NO_DIGEST
+    # What there was of parents and inputs beyond those listed: nothing, parents, inputs, parents-and-inputs.
+    undeclared: str = "nothing"
     # What attribution committed to: method number (0: none) and root (attribution.lga.commitment).
     attribution_method: int = 0
     attribution_root: bytes = NO_DIGEST
@@ -205,14 +219,15 @@ def record_external(
     event: RunEventRecord,
     loss_trace_micronats: Sequence[int] = (),
     terms_id: bytes = NO_DIGEST,
+    undeclared: str = "nothing",
 ) -> RunRecord:
     """Record a run of any framework from its output folder, its recipe or configuration as text, and its inputs.
 
     `terms_id`: terms that the run itself brings in (an import needs those under which the model was received).
+    `undeclared`: which parents or inputs there were beyond those given; they need terms, too.
     """
     _check_words(model_name, kind, parents)
-    if inputs and sum(item.weight_ppb for item in inputs) != PPB:
-        raise ManifestError(f"weights of the inputs sum to {sum(item.weight_ppb for item in inputs)}, must be {PPB}")
+    _check_declared(kind, parents, inputs, undeclared, terms_id)
     parts = {
         "about": _about(kind, framework, False),
         "output": _files_part(artefact.files),
@@ -222,15 +237,35 @@ def record_external(
         parts["loss-trace"] = to_json({"unit": "micronats", "losses": list(loss_trace_micronats)})
     records = []
     for index, item in enumerate(inputs):
-        root = item.rows_used_root or list_root("rows-used", ())
-        records.append(InputRecord(item.datanet_id, item.version, item.weight_ppb, item.rows_used, root))
+        records.append(InputRecord(item.datanet_id, item.version, item.weight_ppb, item.rows_used, item.rows_used_root))
         parts[f"input/{index:04}"] = to_json(_input_head(records[-1]) | {"declared_steps": list(item.steps)})
     manifest = Manifest(parts)
     store.put(recipe)
     put_manifest(store, manifest)
     put_artefact(store, folder, artefact)
-    entry = replace(_entry(kind, parents, tuple(records), manifest, artefact), terms_id=terms_id)
+    entry = replace(_entry(kind, parents, tuple(records), manifest, artefact), terms_id=terms_id, undeclared=undeclared)
     return RunRecord(model_name, manifest, entry, event)
+
+
+def _check_declared(
+    kind: str, parents: Sequence[ParentRecord], inputs: Sequence[DeclaredInput], undeclared: str, terms_id: bytes
+) -> None:
+    """The kind's structure by the chain's own rules; raises `ManifestError`."""
+    missing = Undeclared(number_of("undeclared", undeclared) or 0)
+    which = EntryKind[kind.upper()]
+    fault = find_fault(which, [parent.role for parent in parents], len(inputs), missing)
+    fault = fault or find_fault_of_terms(which, missing, bool(terms_id))
+    for item in inputs:
+        fault = fault or find_fault_of_rows(item.rows_used, item.rows_used_root)
+    if fault:
+        raise ManifestError(fault)
+    for what, shares, left_out in (
+        ("weights of the inputs", [item.weight_ppb for item in inputs], missing.has_inputs),
+        ("shares of the parents", [parent.share_ppb for parent in parents], missing.has_parents),
+    ):
+        fault = find_fault_of_shares(what, shares, left_out)
+        if fault:
+            raise ManifestError(fault)
 
 
 def _check_words(model_name: str, kind: str, parents: Sequence[ParentRecord]) -> None:
@@ -266,8 +301,6 @@ def _entry(
     manifest: Manifest,
     artefact: Artefact,
 ) -> EntryRecord:
-    if parents and sum(parent.share_ppb for parent in parents) != PPB:
-        raise ManifestError(f"shares of the parents sum to {sum(p.share_ppb for p in parents)}, must be {PPB}")
     return EntryRecord(
         kind,
         tuple(parents),
@@ -315,9 +348,8 @@ def _input_head(record: InputRecord) -> dict[str, Any]:
         "datanet": record.datanet_id.hex(),
         "version": record.version,
         "weight_ppb": record.weight_ppb,
-        "rows_used": record.rows_used,
         "rows_used_root": record.rows_used_root.hex(),
-    }
+    } | ({"rows_used": record.rows_used} if record.rows_used_root else {})
 
 
 def _partition_part(dataset: Dataset, record: InputRecord, partition: Partition, version_root: bytes) -> dict[str, Any]:

@@ -11,14 +11,15 @@ to layer is not measured but agreed: it is the inheritance schedule that the cha
 between the two; for any other parent, the versions before the child. So a first version owes its base the whole
 ancestors' part, and a model that goes on improving owes it less and less, down to the floor.
 An entry without data of its own (a merge, a quantised copy) passes everything on. What belongs to an entry without
-index (an import) is nobody's that we know: it goes to the pool.
+index (an import) is nobody's that we know: it goes to the pool. So does the part of parents and inputs that an entry
+says it does not declare: such parents keep what ancestors of age 0 keep, the most there is, so that silence never pays.
 
 Amounts are integers at every layer, each split by largest remainder, so that all together are PPB exactly; a share is
 off by less than one part for each layer above it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from abci_app.integers import NumbersRefused, check_integer
@@ -60,7 +61,8 @@ class ParentPart:
 class Layer:
     """One entry: its number on the chain, parents, whether it was trained on data, and its own data's shares.
 
-    `own` is None where no index says who shaped the output.
+    `own` is None where no index says who shaped the output. Undeclared parents have the share that the listed ones
+    leave, and keep `undeclared_kept_ppb` of it; undeclared inputs have `undeclared_inputs_ppb` of the own data's part.
     """
 
     entry_id: bytes
@@ -68,16 +70,33 @@ class Layer:
     parents: tuple[ParentPart, ...]
     has_data: bool
     own: Shares | None
+    undeclared_parents: bool = False
+    undeclared_kept_ppb: int = 0
+    undeclared_inputs_ppb: int = 0
+
+    @property
+    def is_undeclared(self) -> bool:
+        """Whether a part of the entry's amount belongs to what it does not declare."""
+        return self.undeclared_parents or self.undeclared_inputs_ppb > 0
+
+    @property
+    def undeclared_parents_ppb(self) -> int:
+        """The share that the listed parents leave to undeclared ones."""
+        return PPB - sum(parent.share_ppb for parent in self.parents) if self.undeclared_parents else 0
 
 
 @dataclass(frozen=True, slots=True)
 class LayerAmount:
-    """What one layer's own data got of the whole, its owners' parts and what its index left to the pool."""
+    """What one layer's own data got of the whole, its owners' parts and what its index left to the pool.
+
+    `undeclared_ppb`: what went to the pool for parents and inputs that the entry does not declare.
+    """
 
     entry_id: bytes
     own_ppb: int
     by_owner: tuple[tuple[bytes, int], ...]
     unexplained_ppb: int
+    undeclared_ppb: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,29 +128,39 @@ def layered_shares(entry_id: bytes, layers: Mapping[bytes, Layer]) -> LayeredSha
     for layer in sorted(layers.values(), key=lambda layer: -layer.number):
         if layer.entry_id not in amounts:
             continue
-        own, inherited = _split(layer, amounts[layer.entry_id])
+        own, undeclared, inherited = _split(layer, amounts[layer.entry_id])
         for parent, part in inherited:
             amounts[parent] = amounts.get(parent, 0) + part
-        parts.append(_own_part(layer, own))
+        parts.append(replace(_own_part(layer, own), undeclared_ppb=undeclared))
     totals: dict[bytes, int] = {}
     for part_of_layer in parts:
         for owner, part in part_of_layer.by_owner:
             totals[owner] = totals.get(owner, 0) + part
-    return LayeredShares(tuple(sorted(totals.items())), sum(part.unexplained_ppb for part in parts), tuple(parts))
+    unexplained_ppb = sum(part.unexplained_ppb + part.undeclared_ppb for part in parts)
+    return LayeredShares(tuple(sorted(totals.items())), unexplained_ppb, tuple(parts))
 
 
-def _split(layer: Layer, amount: int) -> tuple[int, list[tuple[bytes, int]]]:
-    """The amount over the layer's own data and its parents."""
-    if not layer.parents:
-        return amount, []
+def _split(layer: Layer, amount: int) -> tuple[int, int, list[tuple[bytes, int]]]:
+    """The amount over the layer's own data, what it does not declare, and its parents."""
+    if not layer.parents and not layer.is_undeclared:
+        return amount, 0, []
     if layer.has_data:
         weights = [parent.share_ppb * parent.kept_ppb for parent in layer.parents]
-        weights.append(PPB * PPB - sum(weights))
+        not_declared = layer.undeclared_parents_ppb * layer.undeclared_kept_ppb
+        own_weight = PPB * PPB - sum(weights) - not_declared
     else:
-        weights = [*(parent.share_ppb for parent in layer.parents), 0]
-    keys = [*(parent.entry_id for parent in layer.parents), layer.entry_id]
-    *inherited, own = largest_remainder(weights, keys, amount)
-    return own, list(zip(keys, inherited, strict=False))
+        weights = [parent.share_ppb for parent in layer.parents]
+        not_declared, own_weight = layer.undeclared_parents_ppb, 0
+    keys = [parent.entry_id for parent in layer.parents]
+    if not layer.is_undeclared:
+        *inherited, own = largest_remainder([*weights, own_weight], [*keys, layer.entry_id], amount)
+        return own, 0, list(zip(keys, inherited, strict=True))
+    # Times PPB: then the undeclared inputs' part of the own data is a whole number, too.
+    own_undeclared = own_weight * layer.undeclared_inputs_ppb
+    weights = [weight * PPB for weight in weights]
+    weights += [not_declared * PPB + own_undeclared, own_weight * PPB - own_undeclared]
+    *inherited, undeclared, own = largest_remainder(weights, [*keys, POOL_KEY, layer.entry_id], amount)
+    return own, undeclared, list(zip(keys, inherited, strict=True))
 
 
 def _own_part(layer: Layer, amount: int) -> LayerAmount:
@@ -160,10 +189,19 @@ def _check_layers(entry_id: bytes, layers: Mapping[bytes, Layer]) -> None:
                 raise NumbersRefused("layers", f"parent {parent.entry_id.hex()} of {key.hex()} is missing")
             if layers[parent.entry_id].number >= layer.number:
                 raise NumbersRefused(f"{place}.number", "a parent was recorded later than its child")
-        if layer.parents and sum(parent.share_ppb for parent in layer.parents) != PPB:
-            raise NumbersRefused(f"{place}.share_ppb", f"the parents' shares do not sum to {PPB}")
-        if layer.own is not None:
-            for _, part in (*layer.own.by_owner, (b"", layer.own.unexplained_ppb)):
-                check_integer(f"{place}.own", part, 0, PPB)
-            if sum(part for _, part in layer.own.by_owner) + layer.own.unexplained_ppb != PPB:
-                raise NumbersRefused(f"{place}.own", f"the shares do not sum to {PPB}")
+        _check_sums(place, layer)
+
+
+def _check_sums(place: str, layer: Layer) -> None:
+    shares_ppb = sum(parent.share_ppb for parent in layer.parents)
+    if layer.undeclared_parents and shares_ppb >= PPB:
+        raise NumbersRefused(f"{place}.share_ppb", "the parents' shares leave no part for the undeclared ones")
+    if layer.parents and not layer.undeclared_parents and shares_ppb != PPB:
+        raise NumbersRefused(f"{place}.share_ppb", f"the parents' shares do not sum to {PPB}")
+    check_integer(f"{place}.undeclared_kept_ppb", layer.undeclared_kept_ppb, 0, PPB)
+    check_integer(f"{place}.undeclared_inputs_ppb", layer.undeclared_inputs_ppb, 0, PPB)
+    if layer.own is not None:
+        for _, part in (*layer.own.by_owner, (b"", layer.own.unexplained_ppb)):
+            check_integer(f"{place}.own", part, 0, PPB)
+        if sum(part for _, part in layer.own.by_owner) + layer.own.unexplained_ppb != PPB:
+            raise NumbersRefused(f"{place}.own", f"the shares do not sum to {PPB}")

@@ -196,7 +196,8 @@ class LayerPart(_Part, frozen=True):
     """One entry: its facts on the chain, its commitment, and how its own part goes to the owners of its data.
 
     `by_owner` and `unexplained_ppb` split the layer's own data's part; they sum to 10**9. `own_ppb` is how much of the
-    whole that part is. `attribution_used` 0: the scores said too little, the payout is flat.
+    whole that part is. `attribution_used` 0: the scores said too little, the payout is flat. `undeclared_ppb`, in
+    entries that declare less than all: how much of the whole goes to the pool for what they were made from besides.
     """
 
     entry_id: Hex
@@ -213,6 +214,7 @@ class LayerPart(_Part, frozen=True):
     by_owner: Annotated[tuple[ShareLine, ...], Meta(max_length=MAX_OWNERS)] = ()
     unexplained_ppb: Part = PPB
     attribution_used: Flag = 0
+    undeclared_ppb: Part | UnsetType = UNSET
 
 
 class Explanation(_Part, frozen=True):

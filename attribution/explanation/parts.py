@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
-from abci_app.integers import NumbersRefused
+from abci_app.integers import NumbersRefused, inheritance
 from abci_app.integers.inheritance import Layer, layered_shares
 from abci_app.integers.shares import OWNER, ROW, Credit, PayoutPolicy, Shares, credits_of, payout_shares
 from abci_app.types import PPB
@@ -126,12 +126,14 @@ def compose(facts: ChainFacts, exchange: Exchange, inputs: Mapping[bytes, LayerI
     """The document that follows from the facts and the underivable inputs."""
     own: dict[bytes, Shares | None] = {}
     parts = []
-    for index, (entry_id, amount) in enumerate(layer_amounts(facts)):
+    for index, split in enumerate(_split_by_schedule(facts)):
+        entry_id, amount = split.entry_id, split.own_ppb
         known, given = facts.layers[entry_id], inputs.get(entry_id)
         if amount and known.method and given is None:
             raise AttributionError(f"layers[{index}]", f"entry {entry_id.hex()} has an index: it is needed")
         part, own[entry_id] = _layer_part(f"layers[{index}]", known, given if amount else None, exchange)
-        parts.append(msgspec.structs.replace(part, own_ppb=amount))
+        undeclared_ppb = split.undeclared_ppb if known.layer.is_undeclared else UNSET
+        parts.append(msgspec.structs.replace(part, own_ppb=amount, undeclared_ppb=undeclared_ppb))
     layers = {entry_id: replace(known.layer, own=own.get(entry_id)) for entry_id, known in facts.layers.items()}
     whole = layered_shares(facts.entry_id, layers)
     return Explanation(
@@ -373,8 +375,13 @@ def layer_amounts(facts: ChainFacts) -> list[tuple[bytes, int]]:
 
     That follows from the schedules alone. A layer that gets nothing needs no index.
     """
+    return [(layer.entry_id, layer.own_ppb) for layer in _split_by_schedule(facts)]
+
+
+def _split_by_schedule(facts: ChainFacts) -> tuple[inheritance.LayerAmount, ...]:
+    """The schedules split the whole over every layer's own data and over what each layer does not declare."""
     bare = {entry_id: replace(known.layer, own=None) for entry_id, known in facts.layers.items()}
-    return [(layer.entry_id, layer.own_ppb) for layer in layered_shares(facts.entry_id, bare).layers]
+    return layered_shares(facts.entry_id, bare).layers
 
 
 def reached(facts: ChainFacts) -> list[bytes]:

@@ -96,7 +96,8 @@ def ask_clean(stage: Stage) -> None:
     exam = stage.query("models", "clean", CleanQuery(b"", cast.MODEL, 0, b"", cast.EXAM, 0))
     stage.report.check(
         "proven: not among the declared inputs; unknown below the imported base, which is named",
-        (exam.answer, exam.found, exam.imports) == (CleanAnswer.UNKNOWN_BELOW_IMPORTS, (), (stage.entries["base"],)),
+        (exam.answer, exam.found, [item.entry_id for item in exam.unknown_below])
+        == (CleanAnswer.UNKNOWN_BELOW, (), [stage.entries["base"]]),
         str(exam),
     )
     other = stage.query("models", "clean", CleanQuery(b"", cast.MODEL, 0, b"", cast.QUESTIONS, 1))

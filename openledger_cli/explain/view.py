@@ -332,8 +332,14 @@ def _models(document: Explanation, explainer: Explainer, ledger: ClientLedger) -
 
 
 def _explained_by(layer: LayerPart) -> str:
+    from attribution.explanation.page import show_share
+
     methods = [name for name, part in (("gradients", _gradients(layer)), ("spans", _spans(layer))) if part]
-    return " and ".join(methods) or ("nothing (pool)" if layer.own_ppb else "nothing")
+    known = " and ".join(methods) or ("nothing (pool)" if layer.own_ppb else "nothing")
+    # Absent where the entry declares all that it was made from.
+    if not isinstance(layer.undeclared_ppb, int):
+        return known
+    return f"{known}; made from more than it declares ({show_share(layer.undeclared_ppb)} of the whole to the pool)"
 
 
 def _short(text: str) -> str:

@@ -162,8 +162,10 @@ def _impact(arguments: argparse.Namespace) -> None:
 def impact_lines(page: ImpactPage) -> list[Line]:
     """Entries by number, each with how it stands on the DataNet."""
     from abci_app.bech32 import encode_id
+    from abci_app.modules.models.kinds import is_unknown_below
     from openledger.words import word_of
-    from openledger_cli.lines import Line
+    from openledger_cli.lines import Line, count
+    from openledger_cli.query.lineage_tree import unknown_words
 
     version = f"version {page.version}" if page.version else "any version"
     top = Line(f"made from {page.name}, {version}, {encode_id('oldata', page.datanet_id)}")
@@ -175,8 +177,15 @@ def impact_lines(page: ImpactPage) -> list[Line]:
         line.add(f"recorded at height {item.height} by {encode_id('open', item.recorder)}")
         if item.superseded_by_entry_id:
             line.add(f"SUPERSEDED by {encode_id('olrun', item.superseded_by_entry_id)}")
+        if is_unknown_below(item.kind, item.undeclared):
+            line.add(unknown_words(item.kind, item.undeclared))
     if not page.entries:
-        top.add("nothing")
+        top.add("nothing that declares it")
+    if page.undeclared_entries:
+        top.add(
+            f"UNKNOWN: {count(page.undeclared_entries, 'entry', 'entries')} of this chain came from outside or declare "
+            "less than they were made from, and may stand on it without saying so"
+        )
     return [top]
 
 
@@ -224,6 +233,7 @@ def clean_lines(view: CleanView, datanet: str) -> list[Line]:
     from abci_app.modules.models.lineage import CleanAnswer
     from openledger.amounts import show_share
     from openledger_cli.lines import Line, count
+    from openledger_cli.query.lineage_tree import unknown_words
 
     looked = count(view.entry_count, "entry", "entries")
     if view.answer == CleanAnswer.PRESENT:
@@ -235,9 +245,9 @@ def clean_lines(view: CleanView, datanet: str) -> list[Line]:
     elif view.answer == CleanAnswer.NOT_DECLARED:
         top = Line(f"NOT DECLARED: {datanet} is not among the declared inputs, and nothing below is unknown")
     else:
-        top = Line(f"NOT DECLARED, UNKNOWN BELOW IMPORTS: {datanet} is not among the declared inputs")
-    for entry_id in view.imports:
-        top.add(f"what the imported {encode_id('olrun', entry_id)} was made from is not on this chain")
+        top = Line(f"NOT DECLARED, UNKNOWN BELOW: {datanet} is not among the declared inputs")
+    for item in view.unknown_below:
+        top.add(f"{encode_id('olrun', item.entry_id)}: {unknown_words(item.kind, item.undeclared)}")
     top.add(f"looked at all of {encode_id('olrun', view.entry_id)} and its ancestors: {looked}")
     top.add("this speaks of declared DataNet versions, not of content: the same text may stand elsewhere")
     return [top]

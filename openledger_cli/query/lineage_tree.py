@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from abci_app.bech32 import encode_id
-from abci_app.modules.models.records import EntryKind
+from abci_app.modules.models.kinds import EntryKind, is_unknown_below
 from openledger.amounts import show_share
 from openledger.words import word_of
 from openledger_cli.lines import Line, count, show_size, show_time
@@ -168,19 +168,29 @@ def _facts(shown: Shown, entry_id: bytes, stored: StoredEntry, line: Line) -> No
     if entry_id == shown.page.entry_id:
         line.below += [_evaluation(shown, item) for item in shown.page.evaluations]
         line.below += [_reproduction(shown, item) for item in shown.page.reproductions]
-    if entry.kind == EntryKind.IMPORT:
-        line.add("came from outside: what it was made from is not on this chain")
+    if is_unknown_below(entry.kind, entry.undeclared):
+        line.add(unknown_words(entry.kind, entry.undeclared))
     for place, item in enumerate(entry.inputs):
         line.below.append(_input(shown, item, place, manifest))
 
 
+def unknown_words(kind: int, undeclared: int) -> str:
+    """What is not known below an entry."""
+    if kind == EntryKind.IMPORT:
+        return "UNKNOWN BELOW: it came from outside, and what it was made from is not on this chain"
+    what = word_of("undeclared", undeclared).replace("-", " ")
+    return f"UNKNOWN BELOW: its {what} are not all declared, and what else it was made from is not on this chain"
+
+
 def _input(shown: Shown, item: Input, place: int, manifest: Manifest | str | None) -> Line:
     name = shown.datanet(item.datanet_id, item.version)
-    line = Line(f"trained on {name}, {show_share(item.weight_ppb)} of the mix, {item.rows_used:,} rows used")
+    rows = f"{item.rows_used:,} rows used" if item.rows_used_root else "rows not declared"
+    line = Line(f"trained on {name}, {show_share(item.weight_ppb)} of the mix, {rows}")
     if manifest is not None and not isinstance(manifest, str):
         for text in _described(lambda: _describe_input(manifest, place, item)):
             line.add(text)
-    line.add(f"root of the rows used {item.rows_used_root.hex()}")
+    if item.rows_used_root:
+        line.add(f"root of the rows used {item.rows_used_root.hex()}")
     return line
 
 
@@ -224,11 +234,13 @@ def _verdict(shown: Shown, stored: StoredEntry) -> list[Line]:
     admission = stored.admission
     outcome, profile = word_of("outcome", admission.outcome), word_of("profile", admission.profile)
     line = Line(f"licence check when recorded: {outcome.replace('-', ' ')} ({profile} policy)")
+    if admission.unknown_below:
+        line.add("UNKNOWN BELOW: this speaks of declared sources, and there are some that are not on this chain")
     joined = next(
         (item.joined for item in shown.page.joined if item.joined_terms_id == admission.joined_terms_id), None
     )
     if joined is not None:
-        line.below = [Line(text) for text in joined_words(joined, shown.terms)]
+        line.below += [Line(text) for text in joined_words(joined, shown.terms)]
     schedule = admission.schedule
     if stored.entry.parents and schedule.ancestors_ppb:
         line.add(

@@ -16,6 +16,7 @@ from openledger_cli.proofs.trust import add_trust_options, open_client
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from abci_app.modules.models.kinds import EntryKind
     from abci_app.modules.models.queries import VerdictView
     from abci_app.modules.models.records import Entry
     from openledger.client.client import Client
@@ -43,7 +44,13 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--parent", action="append", default=[], metavar="MODEL|ENTRY", help="what it would be made from (repeat)"
     )
-    parser.add_argument("--kind", default="lora", help="lora, full, merge, import, ... (default: lora)")
+    parser.add_argument("--kind", help="lora, full, merge, import, ... (default: what takes such parents and inputs)")
+    parser.add_argument(
+        "--undeclared",
+        default="nothing",
+        metavar="WHAT",
+        help="parents, inputs or parents-and-inputs: there are more than those named, under the terms of --terms",
+    )
     parser.add_argument("--terms", default="", metavar="TERMS", help="terms that it would bring in itself")
     parser.add_argument("--draft", metavar="FILE", help="instead of all these: an entry as JSON")
     parser.add_argument("--at", type=int, metavar="SECONDS", help="judge as of this Unix time (default: now)")
@@ -87,6 +94,8 @@ def verdict_lines(view: VerdictView) -> list[Line]:
     top = Line(f"{outcome} under the chain's {word_of('profile', view.profile)} policy")
     if view.text:
         top.add(view.text)
+    if view.unknown_below:
+        top.add("UNKNOWN BELOW: this speaks of declared sources, and there are some that are not on this chain")
     if view.first or view.second:
         top.add(f"between {view.first} and {view.second}" if view.second else f"because of {view.first}")
     top.below += [
@@ -115,40 +124,65 @@ def _read_draft(context: Context, arguments: argparse.Namespace, client: Client)
 def _draft(context: Context, arguments: argparse.Namespace, client: Client) -> Entry:
     """An entry with these sources. Its digests are empty and its shares equal: the check looks at neither."""
     from abci_app.hashing import HASH_BYTES
-    from abci_app.modules.models.records import Attribution, Entry, EntryKind, Input, Output, Parent, check_entry
+    from abci_app.modules.models.kinds import ADAPTER, BASE, RULES, EntryKind, Undeclared
+    from abci_app.modules.models.records import Attribution, Entry, Input, Output, Parent, check_entry
     from abci_app.types import PPB
     from openledger.client.provenance import split_version
-    from openledger.words import number_of
     from openledger_cli.signing import resolver
 
     resolve = resolver(context, client)
     nothing = bytes(HASH_BYTES)
-    kind = number_of("kind", arguments.kind)
-    if kind is None:
-        raise UsageError(f"--kind {arguments.kind!r}: write a word such as lora or merge")
+    kind = EntryKind(_word("kind", arguments.kind)) if arguments.kind else _kind_of(arguments)
+    undeclared = Undeclared(_word("undeclared", arguments.undeclared))
     versions = [split_version(text) for text in arguments.input]
     if any(not version for _, version in versions):
         raise UsageError("--input: write DATANET@VERSION, for example my-datanet@1")
+    # What is undeclared needs a part, however small: the check looks at no weights.
+    weights = _equal_shares(len(versions), PPB - int(undeclared.has_inputs))
+    shares = _equal_shares(len(arguments.parent), PPB - int(undeclared.has_parents))
     inputs = [
-        Input(_identify(resolve, "oldata", name, "DataNet"), version, share, 0, nothing)
-        for (name, version), share in zip(versions, _equal_shares(len(versions), PPB), strict=True)
+        Input(_identify(resolve, "oldata", name, "DataNet"), version, share, 0, b"")
+        for (name, version), share in zip(versions, weights, strict=True)
     ]
+    roles = [RULES[kind].needed_role or BASE, *[ADAPTER] * len(arguments.parent)]
     parents = [
-        Parent(_identify(resolve, "olrun", name, "model or entry"), "base", share)
-        for name, share in zip(arguments.parent, _equal_shares(len(arguments.parent), PPB), strict=True)
+        Parent(_identify(resolve, "olrun", name, "model or entry"), role, share)
+        for name, role, share in zip(arguments.parent, roles, shares, strict=False)
     ]
     terms_id = _identify(resolve, "olterms", arguments.terms, "terms") if arguments.terms else b""
     entry = Entry(
-        EntryKind(kind),
-        tuple(parents),
-        tuple(inputs),
-        terms_id,
-        nothing,
-        Output(nothing, nothing, 0, "draft"),
-        Attribution(0, b""),
+        kind=kind,
+        parents=tuple(parents),
+        inputs=tuple(inputs),
+        undeclared=undeclared,
+        terms_id=terms_id,
+        manifest_root=nothing,
+        output=Output(nothing, nothing, 0, "draft"),
+        attribution=Attribution(0, b""),
     )
     check_entry(entry)
     return entry
+
+
+def _kind_of(arguments: argparse.Namespace) -> EntryKind:
+    """A kind that takes these parents and inputs; the licence check is the same for all but imports."""
+    from abci_app.modules.models.kinds import EntryKind
+
+    if not arguments.parent:
+        return EntryKind.PRETRAIN if arguments.input else EntryKind.IMPORT
+    if arguments.input:
+        return EntryKind.LORA
+    return EntryKind.MERGE if len(arguments.parent) > 1 else EntryKind.QUANTISE
+
+
+def _word(field: str, text: str) -> int:
+    """The number of a word given to an option; raises `UsageError`."""
+    from openledger.words import number_of
+
+    number = number_of(field, text)
+    if number is None:
+        raise UsageError(f"--{field} {text!r}: write a word, not a number")
+    return number
 
 
 def _equal_shares(number: int, whole: int) -> list[int]:

@@ -22,6 +22,8 @@ examples:
       --parent olrun1... --input oldata1...@3 --step "removed rows with addresses" --from alice
   openledger record --model my-merge --kind merge --files out/ --recipe merge.yaml --framework mergekit \\
       --parent olrun1...:first:60% --parent olrun1...:second:40% --from alice
+  openledger record --model my-model --kind full --files out/ --recipe train.toml --framework axolotl \\
+      --parent my-base --undeclared inputs --terms my-terms --from alice    its data stay unknown, and that is said
 """
 
 
@@ -45,6 +47,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--input", action="append", default=[], metavar="DATANET@VERSION[:WEIGHT]", help="DataNet version used (repeat)"
     )
     parser.add_argument(
+        "--undeclared",
+        default="nothing",
+        metavar="WHAT",
+        help="parents, inputs or parents-and-inputs: there were more than those named; needs --terms",
+    )
+    parser.add_argument(
         "--step", action="append", default=[], metavar="TEXT", help="what was done to the data, in words (repeat)"
     )
     parser.add_argument(
@@ -65,8 +73,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Read the files, store, record."""
+    from abci_app.modules.models.kinds import Undeclared
     from openledger.content.store import ContentStore
     from openledger.errors import UsageError
+    from openledger.words import number_of
     from openledger_cli.train.commands import open_ledger
     from trainer.record import RunEventRecord, describe_folder, record_external
 
@@ -83,19 +93,21 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"the run started at {started} and finished at {finished}: pass --started and --finished")
     store = ContentStore.open(args.content)
     with open_ledger(args) as ledger:
-        inputs = parse_inputs(ledger, args.input, tuple(args.step))
+        undeclared = Undeclared(number_of("undeclared", args.undeclared) or 0)
+        inputs = parse_inputs(ledger, args.input, tuple(args.step), left_out=undeclared.has_inputs)
         record = record_external(
             model_name=args.model,
             kind=args.kind,
             framework=args.framework,
             recipe=recipe,
-            parents=parse_parents(ledger, args.parent),
+            parents=parse_parents(ledger, args.parent, args.kind, left_out=undeclared.has_parents),
             inputs=[with_all_rows(ledger, item, store) for item in inputs] if args.all_rows else inputs,
             folder=args.files,
             artefact=describe_folder(args.files),
             store=store,
             event=RunEventRecord(started, finished, args.environment, "", 0),
             terms_id=ledger.terms(args.terms) if args.terms else b"",
+            undeclared=args.undeclared,
         )
         published = ledger.publish(record)
     args.context.output.show(
@@ -109,25 +121,38 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def parse_parents(ledger: ClientLedger, texts: list[str]) -> list[ParentRecord]:
-    """`ENTRY[:ROLE[:SHARE]]`; shares that are left out divide what remains equally."""
+def parse_parents(
+    ledger: ClientLedger, texts: list[str], kind: str = "lora", *, left_out: bool = False
+) -> list[ParentRecord]:
+    """`ENTRY[:ROLE[:SHARE]]`; shares that are left out divide what remains equally.
+
+    With `left_out` there are undeclared parents besides: their share is what the given ones leave.
+    """
+    from abci_app.modules.models.kinds import BASE, RULES, EntryKind
     from trainer.record import ParentRecord
 
     split = [(*text.split(":", 2), "", "")[:3] for text in texts]
-    shares = divide([share for _, _, share in split], "--parent")
+    shares = divide([share for _, _, share in split], "--parent", left_out=left_out)
+    # A word that is no kind is refused by name later.
+    usual_role = RULES[EntryKind[kind.upper()]].needed_role if kind.upper() in EntryKind.__members__ else ""
     return [
-        ParentRecord(ledger.entry(entry).entry_id, role or "base", share)
+        ParentRecord(ledger.entry(entry).entry_id, role or usual_role or BASE, share)
         for (entry, role, _), share in zip(split, shares, strict=True)
     ]
 
 
-def parse_inputs(ledger: ClientLedger, texts: list[str], steps: tuple[str, ...]) -> list[DeclaredInput]:
-    """`DATANET@VERSION[:WEIGHT]`; weights that are left out divide what remains equally."""
+def parse_inputs(
+    ledger: ClientLedger, texts: list[str], steps: tuple[str, ...], *, left_out: bool = False
+) -> list[DeclaredInput]:
+    """`DATANET@VERSION[:WEIGHT]`; weights that are left out divide what remains equally.
+
+    With `left_out` there are undeclared inputs besides: their weight is what the given ones leave.
+    """
     from openledger.errors import UsageError
     from trainer.record import DeclaredInput
 
     names = [(*text.split(":", 1), "")[:2] for text in texts]
-    weights = divide([weight for _, weight in names], "--input")
+    weights = divide([weight for _, weight in names], "--input", left_out=left_out)
     inputs = []
     for (name, _), weight in zip(names, weights, strict=True):
         datanet, separator, version = name.rpartition("@")
@@ -150,8 +175,11 @@ def with_all_rows(ledger: ClientLedger, item: DeclaredInput, store: ContentStore
     return replace(item, rows_used=len(leaves), rows_used_root=list_root("rows-used", leaves))
 
 
-def divide(texts: list[str], option: str) -> list[int]:
-    """Shares in parts per billion from texts such as `60%`; empty ones divide the rest, most to the first."""
+def divide(texts: list[str], option: str, *, left_out: bool = False) -> list[int]:
+    """Shares in parts per billion from texts such as `60%`; empty ones divide the rest, most to the first.
+
+    With `left_out` every share must be given, and together they must leave a part.
+    """
     from abci_app.types import PPB
     from openledger.amounts import parse_share
     from openledger.errors import UsageError
@@ -161,6 +189,10 @@ def divide(texts: list[str], option: str) -> list[int]:
     open_places = given.count(None)
     if not texts:
         return []
+    if left_out and (open_places or rest <= 0):
+        raise UsageError(f"{option}: give every one its share, and leave a part for those that are undeclared")
+    if left_out:
+        return [share for share in given if share is not None]
     if rest < 0 or (open_places == 0 and rest != 0):
         raise UsageError(f"the shares of {option} sum to {PPB - rest} parts per billion; they must sum to {PPB} (100%)")
     each, remainder = divmod(rest, open_places) if open_places else (0, 0)

@@ -20,11 +20,11 @@ from abci_app.modules.datanets.records import (
 from abci_app.modules.licences import RegisterTerms, terms_id_of
 from abci_app.modules.licences.join import Stated, Terms, UseClass
 from abci_app.modules.members import SetMember, SetPeer
+from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.records import (
     Attribution,
     CreateModel,
     Entry,
-    EntryKind,
     EvaluationDraft,
     Grade,
     Input,
@@ -90,20 +90,33 @@ CONTRIBUTION = Contribution(
 )
 
 IMPORT = Entry(
-    EntryKind.IMPORT, (), (), TERMS_ID, digest("manifest of the base"),
-    Output(digest("base"), digest("tensors of the base"), 2**40, "safetensors"), Attribution(0, b""),
+    kind=EntryKind.IMPORT, parents=(), inputs=(), undeclared=Undeclared.NOTHING, terms_id=TERMS_ID,
+    manifest_root=digest("manifest of the base"),
+    output=Output(digest("base"), digest("tensors of the base"), 2**40, "safetensors"), attribution=Attribution(0, b""),
 )  # fmt: skip
 ADAPTER = Entry(
-    EntryKind.LORA,
-    (Parent(entry_id_of(IMPORT), "base", 10**9),),
-    (
+    kind=EntryKind.LORA,
+    parents=(Parent(entry_id_of(IMPORT), "base", 10**9),),
+    inputs=(
         Input(DATANET_ID, 1, 333_333_333, 4_096, digest("rows used 1")),
         Input(DATANET_ID, 2, 666_666_667, 70_000, digest("rows used 2")),
     ),
-    b"",
-    digest("manifest of the adapter"),
-    Output(digest("adapter"), digest("tensors of the adapter"), 1_843_200, "safetensors"),
-    Attribution(1, digest("attribution")),
+    undeclared=Undeclared.NOTHING,
+    terms_id=b"",
+    manifest_root=digest("manifest of the adapter"),
+    output=Output(digest("adapter"), digest("tensors of the adapter"), 1_843_200, "safetensors"),
+    attribution=Attribution(1, digest("attribution")),
+)
+# Made from an adapter that is listed and a base and data that are not.
+UNDECLARED = Entry(
+    kind=EntryKind.FULL,
+    parents=(Parent(entry_id_of(ADAPTER), "adapter", 400_000_000),),
+    inputs=(Input(DATANET_ID, 1, 999_999_999, 0, b""),),
+    undeclared=Undeclared.PARENTS_AND_INPUTS,
+    terms_id=TERMS_ID,
+    manifest_root=digest("manifest of the undeclared"),
+    output=Output(digest("undeclared"), digest("tensors of the undeclared"), 2**30, "safetensors"),
+    attribution=Attribution(0, b""),
 )
 _RUN = Run(1_790_000_000, 1_790_000_600, digest("environment"), "8 x H200", "loss", -1_234_567)
 
@@ -123,7 +136,9 @@ MESSAGES: tuple[Message, ...] = (
     CreateVersion(DATANET_ID, "first"),
     RevokeContribution(contribution_id_of(CONTRIBUTION), Reason.PERSONAL_DATA),
     CreateModel("alice/poet", "Writes poems"),
-    RecordRuns((RunDraft(IMPORT, _RUN, b"", ""), RunDraft(ADAPTER, _RUN, MODEL_ID, "v1"))),
+    RecordRuns(
+        (RunDraft(IMPORT, _RUN, b"", ""), RunDraft(ADAPTER, _RUN, MODEL_ID, "v1"), RunDraft(UNDECLARED, _RUN, b"", ""))
+    ),
     RecordReproduction(entry_id_of(ADAPTER), Grade.TRACE_MATCH, digest("again"), digest("tensors again"), _RUN),
     RecordEvaluations((EvaluationDraft(entry_id_of(ADAPTER), DATANET_ID, 1, "accuracy", -812_000, 500, 17_000),)),
     SupersedeEntry(entry_id_of(ADAPTER), entry_id_of(IMPORT), "wrong recipe"),

@@ -29,6 +29,7 @@ from tests.golden.samples import (
     SPONSOR,
     TERMS,
     TERMS_ID,
+    UNDECLARED,
     digest,
     object_id,
 )
@@ -194,6 +195,7 @@ def make() -> dict[str, Any]:
             _content_id("terms", "olterms", TERMS, TERMS_ID),
             _content_id("contribution", "olcontrib", CONTRIBUTION, contribution_id_of(CONTRIBUTION)),
             _content_id("entry", "olrun", IMPORT, entry_id_of(IMPORT)),
+            _content_id("entry", "olrun", UNDECLARED, entry_id_of(UNDECLARED)),
             _content_id("entry", "olrun", ADAPTER, entry_id_of(ADAPTER)),
         ],
         "object_ids": [_object_id("datanet", "oldata", 3, 0), _object_id("model", "olmodel", 4, 1)],

@@ -19,10 +19,10 @@ from abci_app.modules.datanets.records import (
 from abci_app.modules.licences import RegisterTerms, terms_id_of
 from abci_app.modules.licences.join import Terms
 from abci_app.modules.members import ALL_ROLES, Role, SetMember, SetPeer
+from abci_app.modules.models.kinds import EntryKind
 from abci_app.modules.models.records import (
     CreateModel,
     Entry,
-    EntryKind,
     EvaluationDraft,
     RecordEvaluations,
     RecordReproduction,

@@ -100,10 +100,15 @@ def test_the_same_run_twice_gives_the_same_entry(tmp_path: Path) -> None:
 
 def test_a_kind_can_be_said_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
     store = ContentStore.open(tmp_path / "content")
-    callback = OpenLedgerCallback(lambda _: None, "mine", kind="distil", store=store)
+    callback = OpenLedgerCallback(
+        lambda _: None, "mine", kind="distil", undeclared="parents-and-inputs", terms_id=b"\7" * 32, store=store
+    )
     trained(tmp_path / "out", callback, lora=False)
     assert callback.record is not None
-    assert callback.record.entry.kind == "distil"
+    assert (callback.record.entry.kind, callback.record.entry.undeclared) == ("distil", "parents-and-inputs")
+    silent = OpenLedgerCallback(lambda _: None, "mine", store=store)
+    with pytest.raises(UsageError, match=r"a full needs a parent as 'base' .* or say that its parents are undeclared"):
+        trained(tmp_path / "out", silent, lora=False)
     with pytest.raises(UsageError, match="kind of run 'magic' is unknown; use one of pretrain, lora"):
         trained(tmp_path / "out", OpenLedgerCallback(lambda _: None, "mine", kind="magic", store=store), lora=False)
 
@@ -121,7 +126,9 @@ def test_when_publishing_fails_the_record_is_still_there_to_publish_again(tmp_pa
     def refuse(record: RunRecord) -> None:
         raise UsageError("no money")
 
-    callback = OpenLedgerCallback(refuse, "mine", store=ContentStore.open(tmp_path / "content"))
+    callback = OpenLedgerCallback(
+        refuse, "mine", parents=PARENTS, inputs=INPUTS, store=ContentStore.open(tmp_path / "content")
+    )
     with pytest.raises(UsageError, match="no money"):
         trained(tmp_path / "out", callback)
     assert callback.record is not None

@@ -15,6 +15,7 @@ from abci_app.modules.datanets.queries import ContributionsQuery
 from abci_app.modules.datanets.records import Contribute, CreateDatanet, CreateVersion, Decision, ReviewContribution
 from abci_app.modules.licences import RegisterTerms, terms_id_of
 from abci_app.modules.licences.join import Stated
+from abci_app.modules.models.kinds import RULES, EntryKind
 from abci_app.modules.models.queries import EntryEventsQuery, ModelQuery
 from abci_app.modules.models.records import (
     CreateModel,
@@ -91,7 +92,11 @@ RECORD = RunRecord(
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "import"])
 def test_an_entry_survives_the_way_to_the_chain_and_back(kind: str) -> None:
-    record = replace(ENTRY, kind=kind)
+    rule = RULES[EntryKind[kind.upper()]]
+    parents = ENTRY.parents
+    if rule.needed_role not in ("", "base"):
+        parents = (replace(parents[0], role=rule.needed_role), parents[1])
+    record = replace(ENTRY, kind=kind, parents=parents if rule.takes_parents else ())
     entry = to_entry(record)
     check_entry(entry)
     assert decode(type(entry), encode(entry)) == entry

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from abci_app.hashing import list_root
 from abci_app.types import PPB
 from openledger.content.store import ContentStore
 from openledger.data.manifest import ManifestError, files_of, get_manifest
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model
 from trainer.describe import describe
+from trainer.publish import from_entry, to_entry
 from trainer.record import (
     DeclaredInput,
     EntryRecord,
@@ -48,7 +48,7 @@ def test_a_run_of_any_framework_is_recorded_from_its_files(tmp_path: Path) -> No
     assert record.entry == EntryRecord(
         "full",
         (ParentRecord(b"\1" * 32, "base", PPB),),
-        (InputRecord(b"\2" * 32, 4, PPB, 0, list_root("rows-used", ())),),
+        (InputRecord(b"\2" * 32, 4, PPB, 0, b""),),
         record.manifest.root,
         artefact.artefact_digest,
         artefact.artefact_digest,
@@ -85,11 +85,39 @@ def test_wrong_kinds_weights_and_shares_are_refused(tmp_path: Path) -> None:
         external(store, tiny_model(), recipe=b"")
 
 
+def test_a_run_without_parents_or_inputs_is_recorded_only_as_undeclared_under_terms(tmp_path: Path) -> None:
+    store = ContentStore.open(tmp_path / "content")
+    with pytest.raises(
+        ManifestError, match=r"a full needs a parent as 'base' .* or say that its parents are undeclared"
+    ):
+        external(store, tiny_model(), parents=[])
+    with pytest.raises(ManifestError, match=r"a full needs an input .* or say that its inputs are undeclared"):
+        external(store, tiny_model(), inputs=[])
+    with pytest.raises(ManifestError, match="undeclared parents or inputs needs the terms under which"):
+        external(store, tiny_model(), inputs=[], undeclared="inputs")
+    with pytest.raises(ManifestError, match=f"sum to {PPB}: leave a part for those that are undeclared"):
+        external(store, tiny_model(), undeclared="inputs", terms_id=b"\3" * 32)
+    record = external(store, tiny_model(), inputs=[], undeclared="inputs", terms_id=b"\3" * 32)
+    assert (record.entry.undeclared, record.entry.terms_id) == ("inputs", b"\3" * 32)
+    assert from_entry(to_entry(record.entry)) == record.entry
+
+
+def test_rows_that_nobody_declared_are_not_shown_as_none(tmp_path: Path) -> None:
+    store = ContentStore.open(tmp_path / "content")
+    record = external(store, tiny_model())
+    (part,) = record.manifest.inputs
+    assert "rows_used" not in part
+    with pytest.raises(ManifestError, match="rows_used needs the root of these rows"):
+        external(
+            ContentStore.open(tmp_path / "content"),
+            tiny_model(),
+            inputs=[DeclaredInput(b"\2" * 32, 4, PPB, rows_used=3)],
+        )
+
+
 def test_an_external_run_is_not_retrained_but_says_why(tmp_path: Path) -> None:
     chain: TinyChain = tiny_chain(tmp_path)
     base = chain.entries["base"]
-    record = external(
-        chain.store, tiny_model(), inputs=[], parents=[ParentRecord(base.entry_id, "base", PPB)], recipe=b"x"
-    )
+    record = external(chain.store, tiny_model(), parents=[ParentRecord(base.entry_id, "base", PPB)], recipe=b"x")
     with pytest.raises(UsageError, match=r"recorded from llama\.cpp finetune; its recipe cannot run here"):
         verify_entry(chain.add_entry("mine", record.entry), chain, chain.store)

@@ -12,6 +12,7 @@ from attribution.adapted_model import ADAPTER_FILE
 from openledger.content.artefact import describe_artefact
 from openledger.data.manifest import Manifest, files_of, get_manifest, verify_part
 from openledger.data.rows import TamperedRows
+from openledger.errors import UsageError
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
 from trainer.describe import describe
 from trainer.partition import data_order_root
@@ -282,3 +283,9 @@ def test_the_adapter_file_has_one_metadata_key_and_no_path(chain: TinyChain, tmp
     with safe_open(trained.folder / "adapter_model.safetensors", framework="pt") as stored:
         assert stored.metadata() == {"format": "pt"}
     assert str(tmp_path) not in (trained.folder / "adapter_config.json").read_text()
+
+
+def test_an_input_whose_weight_gives_it_no_row_is_refused_before_training(chain: TinyChain, tmp_path: Path) -> None:
+    recipe = tiny_recipe(("weight_ppb: 750000000", "weight_ppb: 999999999"), ("weight_ppb: 250000000", "weight_ppb: 1"))
+    with pytest.raises(UsageError, match=r"datasets\[1\]: none of the 12 rows of this run comes from questions"):
+        train_recipe(recipe, chain, chain.store, tmp_path / "out")

@@ -16,6 +16,7 @@ from abci_app.modules.models.events import (
     ReproductionRecorded,
     RunsRecorded,
 )
+from abci_app.modules.models.kinds import EntryKind, is_unknown_below
 from abci_app.modules.models.records import (
     BY_INPUT,
     BY_PARENT,
@@ -32,7 +33,6 @@ from abci_app.modules.models.records import (
     Admission,
     Counters,
     CreateModel,
-    EntryKind,
     EntryReference,
     Evaluation,
     Grade,
@@ -80,9 +80,10 @@ class _Recording:
     counters: Counters
     new_entries: int = 0
 
-    def next_entry(self) -> int:
+    def next_entry(self, undeclared: bool) -> int:
         number = self.counters.entries + 1
-        self.counters = structs.replace(self.counters, entries=number)
+        undeclared_entries = self.counters.undeclared + int(undeclared)
+        self.counters = structs.replace(self.counters, entries=number, undeclared=undeclared_entries)
         self.new_entries += 1
         return number
 
@@ -96,7 +97,7 @@ class _Recording:
 
 
 def _recording(context: Context) -> _Recording:
-    return _Recording(context, COUNTERS.get(context.state) or Counters(0, 0))
+    return _Recording(context, COUNTERS.get(context.state) or Counters(0, 0, 0))
 
 
 def execute_record_runs(context: Context, message: RecordRuns) -> None:
@@ -137,21 +138,22 @@ def _admit(recording: _Recording, draft: RunDraft, entry_id: bytes) -> StoredEnt
     check = check_terms(state, entry, licences.profile_of(context.block.parameters), context.time_seconds)
     if check.outcome == Outcome.CONFLICT and entry.kind != EntryKind.IMPORT:
         raise Rejected(ModelsCode.TERMS_CLASH, check.text)
-    number = recording.next_entry()
+    number = recording.next_entry(is_unknown_below(entry.kind, entry.undeclared))
     NUMBERS.set(state, number, EntryReference(entry_id))
     for item in entry.inputs:
         BY_INPUT.add(state, item.datanet_id, item.version, number)
     for parent_number in check.parent_numbers:
         BY_PARENT.add(state, parent_number, number)
     admission = Admission(
-        number,
-        context.height,
-        context.time_seconds,
-        context.sender,
-        check.profile,
-        check.outcome,
-        licences.store_joined_terms(state, check.joined),
-        DEFAULT_SCHEDULE,
+        number=number,
+        height=context.height,
+        time_seconds=context.time_seconds,
+        recorder=context.sender,
+        profile=check.profile,
+        outcome=check.outcome,
+        joined_terms_id=licences.store_joined_terms(state, check.joined),
+        unknown_below=int(check.unknown_below),
+        schedule=DEFAULT_SCHEDULE,
     )
     return StoredEntry(entry, admission, draft.run, b"", 0, b"")
 

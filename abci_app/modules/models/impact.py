@@ -14,7 +14,7 @@ from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.module import Query
 from abci_app.modules import datanets
 from abci_app.modules.datanets import resolve_datanet
-from abci_app.modules.models.records import BY_INPUT, BY_PARENT, ENTRIES, MODELS, StoredEntry
+from abci_app.modules.models.records import BY_INPUT, BY_PARENT, COUNTERS, ENTRIES, MODELS, StoredEntry
 from abci_app.modules.models.resolve import entry_of_number
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
@@ -41,12 +41,13 @@ class ImpactQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class ImpactEntry(Struct, frozen=True):
-    """One entry below the DataNet; `direct` 1: trained on it, 0: by way of a parent."""
+    """One entry below the DataNet; `direct` 1: trained on it, 0: by way of a parent; `undeclared` as in the entry."""
 
     number: int
     entry_id: bytes
     direct: int
     kind: int
+    undeclared: int
     recorder: bytes
     height: int
     model_id: bytes
@@ -56,7 +57,11 @@ class ImpactEntry(Struct, frozen=True):
 
 
 class ImpactPage(Struct, frozen=True):
-    """Entries by rising number; complete once `more` is 0. `frontier`: entries so far with children on later pages."""
+    """Entries by rising number; complete once `more` is 0. `frontier`: entries so far with children on later pages.
+
+    `undeclared_entries`: imports and entries with undeclared parents or inputs on the whole chain. They may stand on
+    the DataNet without saying so; no answer can tell.
+    """
 
     datanet_id: bytes
     name: str
@@ -65,6 +70,7 @@ class ImpactPage(Struct, frozen=True):
     after_number: int
     frontier: tuple[int, ...]
     more: int
+    undeclared_entries: int
 
 
 def query_impact(view: StateView, args: ImpactQuery) -> ImpactPage:
@@ -85,7 +91,17 @@ def query_impact(view: StateView, args: ImpactQuery) -> ImpactPage:
             f"more than {MAX_PAGE} entries have children beyond this page: ask for one version, or direct_only",
         )
     more = int(bool(frontier) or descent.direct_left())
-    return ImpactPage(datanet_id, datanet.name, args.version, tuple(entries), after_number, frontier, more)
+    counters = COUNTERS.get(view)
+    return ImpactPage(
+        datanet_id=datanet_id,
+        name=datanet.name,
+        version=args.version,
+        entries=tuple(entries),
+        after_number=after_number,
+        frontier=frontier,
+        more=more,
+        undeclared_entries=counters.undeclared if counters else 0,
+    )
 
 
 class _Descent:
@@ -154,16 +170,17 @@ class _Descent:
             raise InvariantBroken(f"entry {entry_id.hex()} has a number but is not stored")
         model = MODELS.get(self._view, stored.model_id) if stored.model_id else None
         return ImpactEntry(
-            number,
-            entry_id,
-            int(self._is_direct(stored)),
-            stored.entry.kind,
-            stored.admission.recorder,
-            stored.admission.height,
-            stored.model_id,
-            model.name if model else "",
-            stored.model_version,
-            stored.superseded_by_entry_id,
+            number=number,
+            entry_id=entry_id,
+            direct=int(self._is_direct(stored)),
+            kind=stored.entry.kind,
+            undeclared=stored.entry.undeclared,
+            recorder=stored.admission.recorder,
+            height=stored.admission.height,
+            model_id=stored.model_id,
+            model_name=model.name if model else "",
+            model_version=stored.model_version,
+            superseded_by_entry_id=stored.superseded_by_entry_id,
         )
 
     def _is_direct(self, stored: StoredEntry) -> bool:

@@ -2,6 +2,7 @@
 
 from abci_app.errors import Rejected
 from abci_app.modules import datanets, licences
+from abci_app.modules.models.kinds import is_unknown_below
 from abci_app.modules.models.records import (
     BY_INPUT,
     BY_PARENT,
@@ -47,17 +48,24 @@ def entries_are_sound(view: StateView) -> list[str]:
 def _reference_faults(view: StateView, stored: StoredEntry, label: str) -> list[str]:
     number = stored.admission.number
     faults = []
+    unknown_below = is_unknown_below(stored.entry.kind, stored.entry.undeclared)
     for item in stored.entry.inputs:
-        if datanets.find_version(view, item.datanet_id, item.version) is None:
+        version = datanets.find_version(view, item.datanet_id, item.version)
+        if version is None:
             faults.append(f"{label} uses a DataNet version that does not exist")
+        elif item.rows_used > version.row_count:
+            faults.append(f"{label} uses more rows than a DataNet version has")
         if not BY_INPUT.has(view, item.datanet_id, item.version, number):
             faults.append(f"{label} is not indexed by its input")
     for parent in stored.entry.parents:
         found = ENTRIES.get(view, parent.entry_id)
+        unknown_below = unknown_below or (found is not None and bool(found.admission.unknown_below))
         if found is None or found.admission.number >= number:
             faults.append(f"{label} has a parent that was not recorded before it")
         elif not BY_PARENT.has(view, found.admission.number, number):
             faults.append(f"{label} is not indexed by its parent")
+    if bool(stored.admission.unknown_below) != unknown_below:
+        faults.append(f"{label} and its parents disagree on what is unknown below it")
     if bool(stored.superseded_by_entry_id) != SUPERSESSIONS.has(view, number):
         faults.append(f"{label} and the supersessions disagree")
     return faults
@@ -93,13 +101,16 @@ def indexes_lead_to_entries(view: StateView) -> list[str]:
 
 def numbers_are_dense(view: StateView) -> list[str]:
     """Entries are numbered 1 to the counter; event numbers are used once each."""
-    counters = COUNTERS.get(view) or Counters(0, 0)
+    counters = COUNTERS.get(view) or Counters(0, 0, 0)
     numbers = [number for (number,), _ in NUMBERS.iterate(view)]
     faults = []
     if numbers != list(range(1, counters.entries + 1)):
         faults.append(f"entries are not numbered 1 to {counters.entries}")
-    if len(list(ENTRIES.iterate(view))) != counters.entries:
+    stored = [record for _, record in ENTRIES.iterate(view)]
+    if len(stored) != counters.entries:
         faults.append(f"there are not {counters.entries} entries")
+    if sum(is_unknown_below(each.entry.kind, each.entry.undeclared) for each in stored) != counters.undeclared:
+        faults.append(f"there are not {counters.undeclared} imports and undeclared entries")
     events = [event for table in (RUNS, REPRODUCTIONS, EVALUATIONS) for (_, event), _ in table.iterate(view)]
     if sorted(events) != list(range(1, counters.events + 1)):
         faults.append(f"events are not numbered 1 to {counters.events}")

@@ -18,11 +18,11 @@ from abci_app.module import Query
 from abci_app.modules import datanets, licences
 from abci_app.modules.datanets import DatanetVersion, NumberedContribution, contributions_of_version, resolve_datanet
 from abci_app.modules.licences import JoinedTermsView, TermsView
+from abci_app.modules.models.kinds import is_unknown_below
 from abci_app.modules.models.records import (
     EVALUATIONS,
     MODELS,
     REPRODUCTIONS,
-    EntryKind,
     Evaluation,
     Reproduction,
     StoredEntry,
@@ -123,8 +123,8 @@ class CleanAnswer(IntEnum):
     PRESENT = 1
     # Not among the declared inputs of the entry and all its ancestors, and nothing below is unknown.
     NOT_DECLARED = 2
-    # Not among the declared inputs; what the imported ancestors were made from is not on this chain.
-    UNKNOWN_BELOW_IMPORTS = 3
+    # Not among the declared inputs; what some of the ancestors were made from is not on this chain.
+    UNKNOWN_BELOW = 3
 
 
 class CleanHit(Struct, frozen=True):
@@ -135,14 +135,22 @@ class CleanHit(Struct, frozen=True):
     weight_ppb: int
 
 
+class CleanUnknown(Struct, frozen=True):
+    """An entry of which something is not on this chain: an import, or parents and inputs that it does not declare."""
+
+    entry_id: bytes
+    kind: int
+    undeclared: int
+
+
 class CleanView(Struct, frozen=True):
-    """The answer; `imports` names the ancestors below which nothing is known."""
+    """The answer; `unknown_below` names the entries below which something is unknown."""
 
     entry_id: bytes
     datanet_id: bytes
     answer: int
     found: tuple[CleanHit, ...]
-    imports: tuple[bytes, ...]
+    unknown_below: tuple[CleanUnknown, ...]
     # Entries that were looked at: the whole closure.
     entry_count: int
 
@@ -273,21 +281,22 @@ def query_clean(view: StateView, args: CleanQuery) -> CleanView:
     datanet_id = resolve_datanet(view, args.datanet_id, args.datanet_name)
     datanets.require_datanet_version(view, datanet_id, args.datanet_version)
     found: list[CleanHit] = []
-    imports: list[bytes] = []
+    unknown: list[CleanUnknown] = []
     entry_count = 0
     for item in _Climb(view, (root,)):
         entry_count += 1
-        if item.stored.entry.kind == EntryKind.IMPORT:
-            imports.append(item.entry_id)
+        kind, undeclared = item.stored.entry.kind, item.stored.entry.undeclared
+        if is_unknown_below(kind, undeclared):
+            unknown.append(CleanUnknown(item.entry_id, kind, undeclared))
         found += [
             CleanHit(item.entry_id, used.version, used.weight_ppb)
             for used in item.stored.entry.inputs
             if used.datanet_id == datanet_id and args.datanet_version in (0, used.version)
         ]
-    answer = CleanAnswer.UNKNOWN_BELOW_IMPORTS if imports else CleanAnswer.NOT_DECLARED
+    answer = CleanAnswer.UNKNOWN_BELOW if unknown else CleanAnswer.NOT_DECLARED
     if found:
         answer = CleanAnswer.PRESENT
-    return CleanView(root, datanet_id, int(answer), tuple(found), tuple(imports), entry_count)
+    return CleanView(root, datanet_id, int(answer), tuple(found), tuple(unknown), entry_count)
 
 
 QUERIES = (

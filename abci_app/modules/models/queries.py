@@ -27,6 +27,7 @@ from abci_app.modules.models.records import (
     StoredEntry,
     StoredRun,
     Supersession,
+    check_entry,
 )
 from abci_app.modules.models.resolve import entry_of_number, read_entry, resolve_model
 from abci_app.modules.models.terms import check_terms
@@ -192,13 +193,17 @@ class EvaluationsPage(Struct, frozen=True):
 
 
 class VerdictView(Struct, frozen=True):
-    """The licence check of a draft: `licence_join.Profile` and `.Outcome`, why, and the two that clash by name."""
+    """The licence check of a draft: `licence_join.Profile` and `.Outcome`, why, and the two that clash by name.
+
+    `unknown_below` 1: it speaks of declared sources; the draft or an ancestor has some that are not on this chain.
+    """
 
     profile: int
     outcome: int
     text: str
     first: str
     second: str
+    unknown_below: int
     joined: JoinedTerms
     # Every terms record among the joined ones.
     terms: tuple[TermsView, ...]
@@ -307,12 +312,18 @@ def query_verdict(view: StateView, args: VerdictQuery) -> VerdictView:
     profile = licences.find_profile(view)
     if profile is None:
         raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet")
-    if len(args.entry.terms_id) not in (0, 32):
-        raise Rejected(Code.BAD_QUERY, "the draft's terms_id must be empty or 32 bytes")
+    check_entry(args.entry)
     check = check_terms(view, args.entry, profile, args.at_seconds)
     terms = licences.stored_terms(view, [source.terms_id for source in check.joined.sources])
     return VerdictView(
-        int(check.profile), int(check.outcome), check.text, check.first, check.second, check.joined, terms
+        profile=int(check.profile),
+        outcome=int(check.outcome),
+        text=check.text,
+        first=check.first,
+        second=check.second,
+        unknown_below=int(check.unknown_below),
+        joined=check.joined,
+        terms=terms,
     )
 
 

@@ -8,15 +8,23 @@ from msgspec import Meta
 from abci_app.errors import Rejected
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Message
+from abci_app.modules.models.kinds import (
+    EntryKind,
+    Undeclared,
+    find_fault,
+    find_fault_of_rows,
+    find_fault_of_shares,
+    find_fault_of_terms,
+)
 from abci_app.names import NameOwner
 from abci_app.state.codec import Record, encode
 from abci_app.state.table import HASHED, ID, U64, Index, Item, Map
 from abci_app.state.table import U32 as U32_PART
 from abci_app.types import (
-    PPB,
     U32,
     Bytes32,
     EntryId,
+    Flag,
     Height,
     Integer,
     Label,
@@ -55,21 +63,7 @@ class ModelsCode(IntEnum):
     ALREADY_SUPERSEDED = 613
     BAD_SUPERSESSION = 614
     UNKNOWN_BENCHMARK = 615
-
-
-class EntryKind(IntEnum):
-    """What produced the output."""
-
-    PRETRAIN = 1
-    LORA = 2
-    FULL = 3
-    MERGE = 4
-    DISTIL = 5
-    QUANTISE = 6
-    PROMPT = 7
-    RETRIEVAL = 8
-    # Came from outside: no parents, no inputs, what is below it is unknown.
-    IMPORT = 9
+    TOO_MANY_ROWS = 616
 
 
 class Grade(IntEnum):
@@ -89,13 +83,16 @@ class Parent(Record, frozen=True, array_like=True, gc=False):
 
 
 class Input(Record, frozen=True, array_like=True, gc=False):
-    """A DataNet version in the mix: its weight, and count and list root ('rows-used') of the rows consumed."""
+    """A DataNet version in the mix: its weight, and count and list root ('rows-used') of the rows consumed.
+
+    Without a root the rows are not declared, and the count is 0.
+    """
 
     datanet_id: Bytes32
     version: U32
     weight_ppb: Ppb
     rows_used: Integer
-    rows_used_root: Bytes32
+    rows_used_root: OptionalBytes32
 
 
 class Output(Record, frozen=True, array_like=True, gc=False):
@@ -120,7 +117,9 @@ class Entry(Record, frozen=True, array_like=True, tag=1, gc=False):
     kind: Annotated[int, Meta(ge=1, le=9)]
     parents: Annotated[tuple[Parent, ...], Meta(max_length=MAX_PARENTS)]
     inputs: Annotated[tuple[Input, ...], Meta(max_length=MAX_INPUTS)]
-    # Terms that this entry itself brings in: needed for imports, else empty or what the builder adds.
+    # kinds.Undeclared: what else there was. What weights or shares leave of the whole is the undeclared ones' part.
+    undeclared: Annotated[int, Meta(ge=0, le=3)]
+    # Terms that this entry itself brings in: needed for imports and for what is undeclared.
     terms_id: OptionalBytes32
     manifest_root: Bytes32
     output: Output
@@ -168,6 +167,8 @@ class Admission(Record, frozen=True, array_like=True, gc=False):
     outcome: Annotated[int, Meta(ge=1, le=3)]
     # Joined terms of all inputs, parents and the entry's own (licences/joined): its outbound duties.
     joined_terms_id: Bytes32
+    # 1: of what this entry or an ancestor was made from, something is not on this chain.
+    unknown_below: Flag
     schedule: InheritanceSchedule
 
 
@@ -258,6 +259,8 @@ class Counters(Record, frozen=True, array_like=True, tag=1, gc=False):
     """Last numbers given out."""
 
     entries: Integer
+    # Entries below which something is unknown by their own record: imports, and what is undeclared.
+    undeclared: Integer
     # Runs beyond the first, reproductions and evaluations share one numbering.
     events: Integer
 
@@ -380,21 +383,24 @@ def check_entry(entry: Entry) -> None:
             raise Rejected(ModelsCode.BAD_ENTRY, f"{field} must be empty or 32 bytes")
     if bool(entry.attribution.method) != bool(entry.attribution.commitment_root):
         raise Rejected(ModelsCode.BAD_ENTRY, "an attribution needs both its method and its commitment root, or neither")
-    if entry.kind == EntryKind.IMPORT:
-        if entry.parents or entry.inputs:
-            raise Rejected(ModelsCode.BAD_ENTRY, "an import has neither parents nor inputs: choose another kind")
-        if not entry.terms_id:
-            raise Rejected(ModelsCode.BAD_ENTRY, "an import needs the terms under which the model was received")
+    kind, undeclared = EntryKind(entry.kind), Undeclared(entry.undeclared)
+    fault = find_fault(kind, [each.role for each in entry.parents], len(entry.inputs), undeclared)
+    fault = fault or find_fault_of_terms(kind, undeclared, bool(entry.terms_id))
+    for item in entry.inputs:
+        fault = fault or find_fault_of_rows(item.rows_used, item.rows_used_root)
+    if fault:
+        raise Rejected(ModelsCode.BAD_ENTRY, fault)
     parent_ids = [parent.entry_id for parent in entry.parents]
     if len(frozenset(parent_ids)) != len(parent_ids):
         raise Rejected(ModelsCode.BAD_ENTRY, "a parent is listed twice: add up its shares")
     versions = [(item.datanet_id, item.version) for item in entry.inputs]
     if len(frozenset(versions)) != len(versions):
         raise Rejected(ModelsCode.BAD_ENTRY, "a DataNet version is listed twice: add up its weights")
-    _check_sum("weights of the inputs", [item.weight_ppb for item in entry.inputs])
-    _check_sum("shares of the parents", [parent.share_ppb for parent in entry.parents])
+    _require_sum("weights of the inputs", [item.weight_ppb for item in entry.inputs], undeclared.has_inputs)
+    _require_sum("shares of the parents", [parent.share_ppb for parent in entry.parents], undeclared.has_parents)
 
 
-def _check_sum(what: str, shares: list[int]) -> None:
-    if shares and sum(shares) != PPB:
-        raise Rejected(ModelsCode.BAD_SHARES, f"{what} sum to {sum(shares)}, must be {PPB} parts per billion")
+def _require_sum(what: str, shares: list[int], undeclared: bool) -> None:
+    fault = find_fault_of_shares(what, shares, undeclared)
+    if fault:
+        raise Rejected(ModelsCode.BAD_SHARES, fault)

@@ -9,7 +9,8 @@ from abci_app.bech32 import encode_id
 from abci_app.errors import Rejected
 from abci_app.modules import datanets, licences
 from abci_app.modules.licences import JoinedTerms, Outcome, Profile, first_clash, judge
-from abci_app.modules.models.records import ENTRIES, Entry, Input, ModelsCode, Parent
+from abci_app.modules.models.kinds import is_unknown_below
+from abci_app.modules.models.records import ENTRIES, Admission, Entry, Input, ModelsCode, Parent
 from abci_app.state.store import StateView
 
 # Terms named beside a clashing input; more would make the line unreadable.
@@ -28,25 +29,47 @@ class TermsCheck:
     joined: JoinedTerms
     # Entry numbers of the parents, in the entry's order.
     parent_numbers: tuple[int, ...]
+    # Whether something that the entry or an ancestor of it was made from is not on this chain.
+    unknown_below: bool
 
 
 def check_terms(view: StateView, entry: Entry, profile: Profile, time_seconds: int) -> TermsCheck:
     """Read what the entry refers to and judge it; raises `Rejected` for anything that does not exist or is revoked."""
     items = [_input_terms(view, item) for item in entry.inputs]
     numbers: list[int] = []
+    unknown_below = is_unknown_below(entry.kind, entry.undeclared)
     for parent in entry.parents:
-        number, joined = _parent_terms(view, parent)
-        numbers.append(number)
-        items.append(joined)
+        admission = _parent_admission(view, parent)
+        numbers.append(admission.number)
+        unknown_below = unknown_below or bool(admission.unknown_below)
+        items.append(licences.joined_terms(view, admission.joined_terms_id))
     if entry.terms_id:
         items.append(_own_terms(view, entry.terms_id))
     joined_terms = licences.join_terms(items)
     outcome, reason = judge(joined_terms, profile, time_seconds)
     if outcome != Outcome.CONFLICT:
-        return TermsCheck(profile, outcome, reason, "", "", joined_terms, tuple(numbers))
+        return TermsCheck(
+            profile=profile,
+            outcome=outcome,
+            text=reason,
+            first="",
+            second="",
+            joined=joined_terms,
+            parent_numbers=tuple(numbers),
+            unknown_below=unknown_below,
+        )
     first, second, why = _name_clash(view, entry, items, profile, time_seconds)
     text = f"terms clash between {first} and {second}: {why or reason}" if second else f"{first}: {why or reason}"
-    return TermsCheck(profile, outcome, text, first, second, joined_terms, tuple(numbers))
+    return TermsCheck(
+        profile=profile,
+        outcome=outcome,
+        text=text,
+        first=first,
+        second=second,
+        joined=joined_terms,
+        parent_numbers=tuple(numbers),
+        unknown_below=unknown_below,
+    )
 
 
 def _input_terms(view: StateView, item: Input) -> JoinedTerms:
@@ -63,16 +86,22 @@ def _input_terms(view: StateView, item: Input) -> JoinedTerms:
             f"a contribution was revoked since version {item.version} of DataNet {_datanet_name(view, item)}: "
             f"train on version {datanets.usable_from_version(view, item.datanet_id)} or later (its owner creates it)",
         )
+    if item.rows_used > record.row_count:
+        raise Rejected(
+            ModelsCode.TOO_MANY_ROWS,
+            f"{item.rows_used} rows used of version {item.version} of DataNet {_datanet_name(view, item)}, "
+            f"which has {record.row_count}: count different rows",
+        )
     return datanets.version_terms(view, record)
 
 
-def _parent_terms(view: StateView, parent: Parent) -> tuple[int, JoinedTerms]:
+def _parent_admission(view: StateView, parent: Parent) -> Admission:
     stored = ENTRIES.get(view, parent.entry_id)
     if stored is None:
         raise Rejected(
             ModelsCode.UNKNOWN_PARENT, f"parent entry {show_entry(parent.entry_id)} does not exist: record it first"
         )
-    return stored.admission.number, licences.joined_terms(view, stored.admission.joined_terms_id)
+    return stored.admission
 
 
 def _own_terms(view: StateView, terms_id: bytes) -> JoinedTerms:

@@ -71,6 +71,52 @@ def test_a_fine_tune_on_a_fine_tune_credits_both_and_leaves_the_base_to_the_pool
     assert layered_shares(BASE, layers).unexplained_ppb == PPB
 
 
+def test_undeclared_parents_and_inputs_go_to_the_pool_like_an_import() -> None:
+    whole = replace(layer(FIRST, paid(alice=PPB)), undeclared_parents=True, undeclared_kept_ppb=200_000_000)
+    assert layered_shares(FIRST, stacked(whole)) == LayeredShares(
+        ((ALICE, 800_000_000),),
+        200_000_000,
+        (LayerAmount(FIRST, 800_000_000, ((ALICE, 800_000_000),), 0, 200_000_000),),
+    )
+    partly = replace(whole, undeclared_inputs_ppb=250_000_000)
+    assert layered_shares(FIRST, stacked(partly)).by_owner == ((ALICE, 600_000_000),)
+    assert layered_shares(FIRST, stacked(partly)).unexplained_ppb == 400_000_000
+
+
+def test_listed_parents_beside_undeclared_ones_get_their_share_and_a_merge_keeps_nothing() -> None:
+    base = layer(BASE, paid(carol=PPB))
+    tuned = replace(
+        layer(FIRST, paid(alice=PPB), (BASE, 300_000_000, 100_000_000)),
+        undeclared_parents=True, undeclared_kept_ppb=200_000_000,
+    )  # fmt: skip
+    assert layered_shares(FIRST, stacked(base, tuned)).by_owner == ((ALICE, 830_000_000), (CAROL, 30_000_000))
+    merge = replace(layer(FIRST, None, (BASE, 300_000_000, 1), has_data=False), undeclared_parents=True)
+    shares = layered_shares(FIRST, stacked(base, merge))
+    assert (shares.by_owner, shares.unexplained_ppb) == (((CAROL, 300_000_000),), 700_000_000)
+
+
+def test_shares_that_leave_nothing_to_undeclared_parents_are_refused() -> None:
+    greedy = replace(layer(FIRST, None, (BASE, PPB, 0)), undeclared_parents=True)
+    with pytest.raises(NumbersRefused, match="leave no part for the undeclared ones"):
+        layered_shares(FIRST, stacked(layer(BASE, None, has_data=False), greedy))
+
+
+@given(*[st.integers(0, PPB)] * 3, st.integers(0, PPB - 1), st.booleans())
+def test_nobody_gains_by_leaving_out_a_parent(amount: int, kept: int, more: int, share: int, has_data: bool) -> None:
+    """Own data gets no more with an undeclared parent than with the same one listed, which keeps at most as much."""
+    kept_listed, kept_undeclared = sorted((kept, more))
+    own = paid(alice=amount, unexplained=PPB - amount)
+    base = layer(BASE, None, has_data=False)
+    listed = layer(FIRST, own, (BASE, PPB, kept_listed), has_data=has_data)
+    silent = replace(layer(FIRST, own, (BASE, share, kept_listed), has_data=has_data), undeclared_parents=True)
+    silent = replace(silent, undeclared_kept_ppb=kept_undeclared)
+    paid_listed = layered_shares(FIRST, stacked(base, listed))
+    paid_silent = layered_shares(FIRST, stacked(base, silent))
+    assert sum(part for _, part in paid_silent.by_owner) <= sum(part for _, part in paid_listed.by_owner) + 1
+    for shares in (paid_listed, paid_silent):
+        assert sum(part for _, part in shares.by_owner) + shares.unexplained_ppb == PPB
+
+
 def test_a_merge_passes_everything_to_its_parents() -> None:
     layers = stacked(
         layer(FIRST, paid(alice=PPB)),

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from abci_app.hashing import list_root
+from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.records import (
     Admission,
     Attribution,
     Entry,
-    EntryKind,
     InheritanceSchedule,
     Input,
     Output,
@@ -106,8 +106,17 @@ def stored(leaves: LeafList | None = None) -> StoredEntry:
     rows = [] if leaves is None else [name[:32] for name in leaves.keys]
     inputs = (Input(key(70), 3, 10**9, len(rows), list_root("rows-used", rows)),)
     output = Output(key(1), key(1), 1, "safetensors")
-    entry = Entry(EntryKind.LORA, (), inputs, b"", key(1), output, Attribution(3, key(1)))
-    admission = Admission(2, 1, 1, key(1), 1, 1, key(1), InheritanceSchedule(0, 0, 0))
+    entry = Entry(
+        kind=EntryKind.LORA,
+        parents=(),
+        inputs=inputs,
+        undeclared=Undeclared.PARENTS,
+        terms_id=key(1),
+        manifest_root=key(1),
+        output=output,
+        attribution=Attribution(3, key(1)),
+    )
+    admission = Admission(2, 1, 1, key(1), 1, 1, key(1), 1, InheritanceSchedule(0, 0, 0))
     return StoredEntry(entry, admission, Run(1, 2, b"", "", "", 0), key(1), 1, b"")
 
 

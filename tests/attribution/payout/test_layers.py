@@ -8,11 +8,11 @@ from abci_app.integers import NumbersRefused
 from abci_app.integers.inheritance import Layer, ParentPart
 from abci_app.integers.shares import Shares
 from abci_app.modules.models import DEFAULT_SCHEDULE
+from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.records import (
     Admission,
     Attribution,
     Entry,
-    EntryKind,
     Input,
     Output,
     Parent,
@@ -31,19 +31,43 @@ ALICE = key(101)
 BASE, FIRST, SECOND = map(key, (1, 2, 3))
 
 
-def stored(number: int, model: bytes, version: int, *parents: bytes, inputs: int = 1) -> StoredEntry:
-    share = PPB // len(parents) if parents else 0
+def stored(
+    number: int,
+    model: bytes,
+    version: int,
+    *parents: bytes,
+    inputs: int = 1,
+    undeclared: Undeclared = Undeclared.NOTHING,
+    declared_ppb: int = PPB,
+) -> StoredEntry:
+    share = declared_ppb // len(parents) if parents else 0
     entry = Entry(
-        EntryKind.LORA,
-        tuple(Parent(parent, "adapter", share) for parent in parents),
-        tuple(Input(key(900 + index), 1, PPB // inputs, 1, bytes(32)) for index in range(inputs)),
-        b"",
-        bytes(32),
-        Output(bytes(32), bytes(32), 1, "safetensors"),
-        Attribution(0, b""),
+        kind=EntryKind.LORA,
+        parents=tuple(Parent(parent, "adapter", share) for parent in parents),
+        inputs=tuple(Input(key(900 + index), 1, declared_ppb // inputs, 1, bytes(32)) for index in range(inputs)),
+        undeclared=undeclared,
+        terms_id=b"",
+        manifest_root=bytes(32),
+        output=Output(bytes(32), bytes(32), 1, "safetensors"),
+        attribution=Attribution(0, b""),
     )
-    admission = Admission(number, 1, 1, ALICE, 1, 1, bytes(32), DEFAULT_SCHEDULE)
+    admission = Admission(number, 1, 1, ALICE, 1, 1, bytes(32), 0, DEFAULT_SCHEDULE)
     return StoredEntry(entry, admission, Run(0, 0, b"", "", "", 0), model, version, b"")
+
+
+def test_undeclared_parents_keep_the_most_that_ancestors_keep_however_many_versions_came_before() -> None:
+    child = stored(9, key(500), 40, FIRST, undeclared=Undeclared.PARENTS, declared_ppb=PPB // 4)
+    layer = layer_of(SECOND, child, {FIRST: stored(1, key(500), 39)}, None)
+    assert (layer.undeclared_parents_ppb, layer.undeclared_kept_ppb) == (PPB - PPB // 4, DEFAULT_SCHEDULE.ancestors_ppb)
+    assert (layer.parents[0].kept_ppb, layer.undeclared_inputs_ppb) == (DEFAULT_SCHEDULE.ancestors_ppb, 0)
+
+
+def test_undeclared_inputs_are_data_with_the_part_that_the_listed_ones_leave() -> None:
+    bare = layer_of(SECOND, stored(9, b"", 0, inputs=0, undeclared=Undeclared.INPUTS), {}, None)
+    assert (bare.has_data, bare.undeclared_inputs_ppb, bare.is_undeclared) == (True, PPB, True)
+    partly = stored(9, b"", 0, undeclared=Undeclared.PARENTS_AND_INPUTS, declared_ppb=600_000_000)
+    layer = layer_of(SECOND, partly, {}, None)
+    assert (layer.undeclared_inputs_ppb, layer.undeclared_parents_ppb) == (400_000_000, PPB)
 
 
 def test_age_counts_versions_between_or_before() -> None:

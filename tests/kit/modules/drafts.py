@@ -9,8 +9,10 @@ from msgspec import structs
 
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.modules.datanets.records import Contribute, Contribution, contribution_id_of
+from abci_app.modules.licences import terms_id_of
 from abci_app.modules.licences.join import Stated, Terms, UseClass
-from abci_app.modules.models.records import Attribution, Entry, EntryKind, Input, Output, Parent, Run, RunDraft
+from abci_app.modules.models.kinds import RULES, EntryKind, Undeclared
+from abci_app.modules.models.records import Attribution, Entry, Input, Output, Parent, Run, RunDraft
 from abci_app.state.codec import encode
 from abci_app.types import PPB
 from tests.kit.signing import CHAIN_ID
@@ -102,10 +104,11 @@ def inputs(*versions: tuple[bytes, int]) -> tuple[Input, ...]:
     )
 
 
-def parents(*entry_ids: bytes) -> tuple[Parent, ...]:
-    """Equal shares over entries."""
-    shares = split_ppb(len(entry_ids))
-    return tuple([Parent(entry_id, "base", share) for entry_id, share in zip(entry_ids, shares, strict=True)])
+def parents(*entry_ids: bytes, first_role: str = "base") -> tuple[Parent, ...]:
+    """Equal shares over entries: the first is the base (or has another role), the others are adapters."""
+    roles = [first_role, *["adapter"] * (len(entry_ids) - 1)]
+    given = zip(entry_ids, roles, split_ppb(len(entry_ids)), strict=False)
+    return tuple([Parent(entry_id, role, share) for entry_id, role, share in given])
 
 
 def output(name: str) -> Output:
@@ -122,17 +125,30 @@ def entry(
     terms_id: bytes = b"",
     **changes: Any,
 ) -> Entry:
-    """An entry whose output nobody else has."""
+    """An entry whose output nobody else has; where its kind needs more than is given, it says that it declares less."""
+    rule = RULES[kind]
+    without_inputs = rule.needs_inputs and not data
+    named = parents(*made_from, first_role=rule.needed_role or "base")
+    undeclared = undeclared_of(parents=len(made_from) < rule.least_parents, inputs=without_inputs)
+    if undeclared.has_parents:
+        # What is listed leaves a part for what is not.
+        named = tuple([structs.replace(parent, share_ppb=parent.share_ppb // 2) for parent in named])
     drafted = Entry(
-        kind,
-        parents(*made_from),
-        inputs(*data),
-        terms_id,
-        digest(f"manifest {name}"),
-        output(name),
-        Attribution(0, b""),
+        kind=kind,
+        parents=named,
+        inputs=inputs(*data),
+        undeclared=undeclared,
+        terms_id=terms_id or (terms_id_of(FREE) if undeclared else b""),
+        manifest_root=digest(f"manifest {name}"),
+        output=output(name),
+        attribution=Attribution(0, b""),
     )
     return structs.replace(drafted, **changes)
+
+
+def undeclared_of(*, parents: bool, inputs: bool) -> Undeclared:
+    """What an entry has to say that it does not declare."""
+    return Undeclared(parents * Undeclared.PARENTS + inputs * Undeclared.INPUTS)
 
 
 RUN = Run(1_699_990_000, 1_699_999_000, digest("environment"), "one H100", "accuracy", 812_000)

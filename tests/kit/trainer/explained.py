@@ -47,7 +47,7 @@ class Records:
         entry = to_entry(record)
         schedule = InheritanceSchedule(PPB // 2, 0, PPB // 10)
         number = len(self.stored) + 1
-        admission = Admission(number, 1, 1, b"r" * 32, 1, 1, b"t" * 32, schedule)
+        admission = Admission(number, 1, 1, b"r" * 32, 1, 1, b"t" * 32, 0, schedule)
         entry_id = entry_id_of(entry)
         self.stored[entry_id] = StoredEntry(entry, admission, Run(1, 2, b"", "", "", 0), b"m" * 32, number, b"")
         self.names[name] = entry_id

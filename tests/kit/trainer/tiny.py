@@ -127,7 +127,7 @@ def tiny_chain(folder: Path) -> TinyChain:
     event = RunEventRecord(1, 2, "test", "", 0)
     record = record_external(
         model_name="base", kind="pretrain", framework="test", recipe=b"random", parents=(), inputs=(),
-        folder=model, artefact=artefact, store=chain.store, event=event,
+        folder=model, artefact=artefact, store=chain.store, event=event, terms_id=b"\7" * 32, undeclared="inputs",
     )  # fmt: skip
     chain.add_entry("base", record.entry)
     return chain

@@ -103,7 +103,7 @@ def test_a_lineage_is_a_tree_that_people_can_read(run: Run, story: Story) -> Non
     entry = {name: encode_id("olrun", entry_id) for name, entry_id in story.entries.items()}
     for line in (
         f"tutor version 2, lora, {entry['second']}",
-        f"made from, as base (50%): tutor version 1, lora, {entry['first']}",
+        f"made from, as adapter (50%): tutor version 1, lora, {entry['first']}",
         f"made from, as base (50%): base version 1, base model, import, {entry['base']}",
         f"made from, as base (100%): base version 1, base model, import, {entry['base']}, shown above",
         "run: 2023-11-14T19:26:40Z to 2023-11-14T21:56:40Z, on one H100, accuracy 812,000",
@@ -113,7 +113,8 @@ def test_a_lineage_is_a_tree_that_people_can_read(run: Run, story: Story) -> Non
         "filter: keep rows whose completion has at least 40 characters (20 left)",
         "split: 10 % held out by hash of the row under 'held-out' (2 held out, 18 for training)",
         "reference version 1: 21 rows, 600 bytes, 2 contributions",
-        "came from outside: what it was made from is not on this chain",
+        "UNKNOWN BELOW: it came from outside, and what it was made from is not on this chain",
+        "UNKNOWN BELOW: this speaks of declared sources, and there are some that are not on this chain",
         "complete: 3 entries, 2 DataNet versions, 4 contributions by 4 contributors, 2 terms records",
     ):
         assert line in lines, out
@@ -298,7 +299,7 @@ def test_nothing_was_made_from_it(run: Run) -> None:
             "PRESENT: questions is among the declared inputs",
             "version 1, 50% of the mix of olrun1",
         ),
-        ("tutor", "exam@1", "NOT DECLARED, UNKNOWN BELOW IMPORTS: exam@1 is not", "what the imported olrun1"),
+        ("tutor", "exam@1", "NOT DECLARED, UNKNOWN BELOW: exam@1 is not", "olrun1"),
     ],
 )
 def test_whether_a_datanet_is_in_a_model(run: Run, model: str, datanet: str, first: str, second: str) -> None:
@@ -331,6 +332,7 @@ def test_a_draft_from_a_file(run: Run, story: Story, tmp_path: Path) -> None:
         "kind": "import",
         "parents": [],
         "inputs": [],
+        "undeclared": "nothing",
         "terms_id": encode_id("olterms", terms_id_of(CLASHING)),
         "manifest_root": "00" * 32,
         "output": {"artefact_digest": "11" * 32, "tensor_digest": "22" * 32, "byte_count": 3, "format": "gguf"},

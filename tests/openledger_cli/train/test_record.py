@@ -36,7 +36,7 @@ def test_record_takes_a_run_of_any_framework(ledger: FakeLedger, capsys: pytest.
     assert json.loads(capsys.readouterr().out)["manifest_root"] == record.entry.manifest_root.hex()
     assert record.entry.parents == (ParentRecord(ledger.chain.entries["base"].entry_id, "base", PPB),)
     assert [(item.version, item.weight_ppb) for item in record.entry.inputs] == [(1, PPB // 4), (1, PPB // 4 * 3)]
-    assert [item.rows_used for item in record.entry.inputs] == [0, 0]
+    assert [(item.rows_used, item.rows_used_root) for item in record.entry.inputs] == [(0, b""), (0, b"")]
     assert (record.event.started_seconds, record.event.finished_seconds, record.event.environment) == (
         100, 200, "eight GPUs",
     )  # fmt: skip
@@ -48,14 +48,34 @@ def test_record_takes_a_run_of_any_framework(ledger: FakeLedger, capsys: pytest.
 def test_record_with_all_rows_names_the_rows_of_every_version(ledger: FakeLedger) -> None:
     words = [
         "record", "--model", "mine", "--kind", "full", "--files", str(tiny_model()), "--recipe", "recipe.yaml",
-        "--framework", "axolotl", "--input", "facts@1:25%", "--input", "questions@1", "--all-rows", "--from", "alice",
-        "--content", "content",
+        "--framework", "axolotl", "--parent", "base", "--input", "facts@1:25%", "--input", "questions@1", "--all-rows",
+        "--from", "alice", "--content", "content",
     ]  # fmt: skip
     assert main(words) == ExitCode.OK
     (record,) = ledger.records
     leaves = [row.leaf for row in load_rows(ledger.chain.store, ledger.chain.versions["facts", 1])]
     assert [item.rows_used for item in record.entry.inputs] == [40, 20]
     assert record.entry.inputs[0].rows_used_root == list_root("rows-used", leaves)
+
+
+def test_record_says_what_is_undeclared_only_when_it_is_told_to(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["record", "--model", "mine", "--kind", "full", "--files", str(tiny_model()), "--recipe", "recipe.yaml",
+             "--framework", "axolotl", "--parent", "base", "--from", "alice", "--content", "content"]  # fmt: skip
+    assert main(words) == ExitCode.USAGE
+    assert "a full needs an input" in capsys.readouterr().err
+    assert main([*words, "--undeclared", "inputs"]) == ExitCode.USAGE
+    assert "needs the terms under which those were received" in capsys.readouterr().err
+    assert main([*words, "--undeclared", "some"]) == ExitCode.USAGE
+    assert "'some' is not one of nothing, parents, inputs, parents-and-inputs" in capsys.readouterr().err
+    assert main([*words, "--undeclared", "parents", "--terms", "cc"]) == ExitCode.USAGE
+    assert (
+        "--parent: give every one its share, and leave a part for those that are undeclared" in capsys.readouterr().err
+    )
+    assert main([*words, "--undeclared", "inputs", "--terms", "cc"]) == ExitCode.OK
+    (record,) = ledger.records
+    assert (record.entry.inputs, record.entry.undeclared, record.entry.terms_id) == ((), "inputs", b"\7" * 32)
 
 
 def test_record_takes_an_import_with_its_terms_and_any_files(

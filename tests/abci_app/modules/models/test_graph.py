@@ -13,8 +13,9 @@ from abci_app.modules.licences import RegisterTerms
 from abci_app.modules.models import impact as models_impact
 from abci_app.modules.models import invariants as models_invariants
 from abci_app.modules.models.impact import ImpactPage, ImpactQuery
-from abci_app.modules.models.lineage import CleanAnswer, CleanQuery, LineagePage, LineageQuery
-from abci_app.modules.models.records import Entry, EntryKind, RecordRuns, entry_id_of
+from abci_app.modules.models.kinds import EntryKind
+from abci_app.modules.models.lineage import CleanAnswer, CleanQuery, CleanUnknown, LineagePage, LineageQuery
+from abci_app.modules.models.records import Entry, RecordRuns, entry_id_of
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.overlay import Overlay
 from abci_app.state.views import EmptyView
@@ -134,13 +135,17 @@ def test_clean_says_what_the_closure_says(graph: Graph, net: bytes, version: int
     view = ask(store.latest(), "models", "clean", CleanQuery(graph.ids[root], "", 0, net, "", version))
     closure, ids = graph.ancestors(root), graph.ids
     direct = set(graph.direct(net, version))
-    imports = [ids[each] for each in closure if graph.entries[each].kind == EntryKind.IMPORT]
-    answer = CleanAnswer.UNKNOWN_BELOW_IMPORTS if imports else CleanAnswer.NOT_DECLARED
+    unknown = [
+        CleanUnknown(ids[each], graph.entries[each].kind, graph.entries[each].undeclared)
+        for each in closure
+        if graph.entries[each].kind == EntryKind.IMPORT or graph.entries[each].undeclared
+    ]
+    answer = CleanAnswer.UNKNOWN_BELOW if unknown else CleanAnswer.NOT_DECLARED
     found = [ids[each] for each in closure if each in direct]
     assert sorted({hit.entry_id for hit in view.found}) == sorted(found)
-    assert (view.answer, list(view.imports), view.entry_count) == (
+    assert (view.answer, list(view.unknown_below), view.entry_count) == (
         CleanAnswer.PRESENT if found else answer,
-        imports,
+        unknown,
         len(closure),
     )
 
@@ -204,6 +209,7 @@ def test_an_entry_id_follows_from_the_documented_bytes_and_never_changes() -> No
         2,
         [[bytes(32), "base", 10**9]],
         [[item.datanet_id, item.version, 5 * 10**8, 3, item.rows_used_root] for item in drafted.inputs],
+        0,
         FREE_ID,
         drafted.manifest_root,
         [out.artefact_digest, out.tensor_digest, 1_000, "safetensors"],
@@ -212,6 +218,6 @@ def test_an_entry_id_follows_from_the_documented_bytes_and_never_changes() -> No
     assert (
         independent_hash("openledger/entry/v1", plain)
         == entry_id_of(drafted).hex()
-        == "bc18632dc5c87e9cbf335c377c5f3be75394c7d93d6e63b434f76140d1377d56"
+        == "f8fd5382c85727369415afa9d0a68abd84e2e7db318955d608edd6a214af0932"
     )
     assert len(msgpack.packb(plain)) <= 600

@@ -143,12 +143,35 @@ def test_a_parent_that_came_later_is_named(state: Overlay) -> None:
 
 
 def test_an_input_that_does_not_exist_is_named(state: Overlay) -> None:
-    corrupt_entry(state, inputs=(structs.replace(ONE.inputs[0], version=9),))
+    corrupt_entry(state, inputs=(structs.replace(ONE.inputs[0], version=9, weight_ppb=1),))
     assert faults(state) == [
         f"{TWO_SAYS} hashes otherwise",
         f"{TWO_SAYS} uses a DataNet version that does not exist",
         f"{TWO_SAYS} is not indexed by its input",
     ]
+
+
+def test_more_rows_than_a_version_has_are_named(state: Overlay) -> None:
+    stored = ENTRIES.get(state, ONE_ID)
+    assert stored is not None
+    inputs = (structs.replace(ONE.inputs[0], rows_used=10**15),)
+    ENTRIES.set(state, ONE_ID, structs.replace(stored, entry=structs.replace(stored.entry, inputs=inputs)))
+    assert faults(state) == [f"{ONE_SAYS} hashes otherwise", f"{ONE_SAYS} uses more rows than a DataNet version has"]
+
+
+def test_an_entry_that_hides_what_is_unknown_below_it_is_named(state: Overlay) -> None:
+    stored = ENTRIES.get(state, ONE_ID)
+    assert stored is not None
+    admission = structs.replace(stored.admission, unknown_below=0)
+    ENTRIES.set(state, ONE_ID, structs.replace(stored, admission=admission))
+    assert faults(state) == [f"{ONE_SAYS} and its parents disagree on what is unknown below it"]
+
+
+def test_a_wrong_count_of_undeclared_entries_is_named(state: Overlay) -> None:
+    counters = COUNTERS.get(state)
+    assert counters is not None
+    COUNTERS.set(state, structs.replace(counters, undeclared=0))
+    assert faults(state) == ["there are not 0 imports and undeclared entries"]
 
 
 def test_missing_joined_terms_are_named(state: Overlay) -> None:

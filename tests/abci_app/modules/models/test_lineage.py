@@ -16,11 +16,13 @@ from abci_app.modules.datanets.records import ACCEPTED, VERSIONS, RevokeContribu
 from abci_app.modules.licences import JoinedTermsView, TermsView, joined_id_of
 from abci_app.modules.licences.join import lift
 from abci_app.modules.models.impact import ImpactEntry, ImpactPage, ImpactQuery
+from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.lineage import (
     MAX_EVENTS_SHOWN,
     CleanAnswer,
     CleanHit,
     CleanQuery,
+    CleanUnknown,
     CleanView,
     LineageDatanet,
     LineageEntry,
@@ -31,7 +33,6 @@ from abci_app.modules.models.lineage import (
 from abci_app.modules.models.records import (
     EVALUATIONS,
     REPRODUCTIONS,
-    EntryKind,
     EvaluationDraft,
     RecordEvaluations,
     RecordReproduction,
@@ -52,6 +53,9 @@ ADAPTER = entry("adapter", data=[(TICKETS, 1)], made_from=[entry_id_of(BASE)])
 OTHER = entry("other", data=[(TICKETS, 1), (TICKETS, 2)])
 MERGED = entry("merged", kind=EntryKind.MERGE, made_from=[entry_id_of(OTHER), entry_id_of(ADAPTER)])
 BASE_ID, ADAPTER_ID, OTHER_ID, MERGED_ID = [entry_id_of(each) for each in (BASE, ADAPTER, OTHER, MERGED)]
+
+IMPORTED = CleanUnknown(BASE_ID, EntryKind.IMPORT, Undeclared.NOTHING)
+NO_BASE = CleanUnknown(OTHER_ID, EntryKind.LORA, Undeclared.PARENTS)
 
 
 @pytest.fixture
@@ -190,23 +194,53 @@ def ask_clean(ledger: Ledger, entry_id: bytes, version: int = 0) -> CleanView:
 def test_a_declared_input_anywhere_below_is_present(ledger: Ledger) -> None:
     half = PPB // 2
     hits = (CleanHit(OTHER_ID, 1, half), CleanHit(OTHER_ID, 2, half), CleanHit(ADAPTER_ID, 1, PPB))
-    present = CleanView(MERGED_ID, TICKETS, CleanAnswer.PRESENT, hits, (BASE_ID,), 4)
+    present = CleanView(MERGED_ID, TICKETS, CleanAnswer.PRESENT, hits, (NO_BASE, IMPORTED), 4)
     assert ask_clean(ledger, MERGED_ID) == present
     assert ledger.ask("models", "clean", CleanQuery(b"", NAME, 0, b"", NET, 0)) == present
 
 
 def test_one_version_is_told_apart_from_another(ledger: Ledger) -> None:
     assert ask_clean(ledger, MERGED_ID, 2).found == (CleanHit(OTHER_ID, 2, PPB // 2),)
-    unknown = CleanView(ADAPTER_ID, TICKETS, CleanAnswer.UNKNOWN_BELOW_IMPORTS, (), (BASE_ID,), 2)
+    unknown = CleanView(ADAPTER_ID, TICKETS, CleanAnswer.UNKNOWN_BELOW, (), (IMPORTED,), 2)
     assert ask_clean(ledger, ADAPTER_ID, 2) == unknown
 
 
-def test_without_imports_below_it_is_proven_not_to_be_declared(ledger: Ledger) -> None:
-    alone = entry("alone")
-    ledger.accept(BOB, RecordRuns((run_of(alone),)))
-    assert ask_clean(ledger, entry_id_of(alone)) == CleanView(
-        entry_id_of(alone), TICKETS, CleanAnswer.NOT_DECLARED, (), (), 1
+def test_where_all_is_declared_below_it_is_proven_not_to_be_declared(ledger: Ledger) -> None:
+    alone = entry("alone", kind=EntryKind.PRETRAIN, data=[(TICKETS, 1)])
+    child = entry("child", made_from=[entry_id_of(alone)], data=[(TICKETS, 1)])
+    ledger.accept(BOB, RecordRuns((run_of(alone), run_of(child))))
+    assert ask_clean(ledger, entry_id_of(child), 2) == CleanView(
+        entry_id_of(child), TICKETS, CleanAnswer.NOT_DECLARED, (), (), 2
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "undeclared"),
+    [
+        (EntryKind.PRETRAIN, Undeclared.INPUTS),
+        (EntryKind.LORA, Undeclared.PARENTS_AND_INPUTS),
+        (EntryKind.FULL, Undeclared.PARENTS_AND_INPUTS),
+        (EntryKind.MERGE, Undeclared.PARENTS),
+        (EntryKind.DISTIL, Undeclared.PARENTS_AND_INPUTS),
+        (EntryKind.QUANTISE, Undeclared.PARENTS),
+        (EntryKind.PROMPT, Undeclared.PARENTS),
+        (EntryKind.RETRIEVAL, Undeclared.INPUTS),
+    ],
+)
+def test_below_what_is_undeclared_nothing_is_known_for_every_descendant(
+    ledger: Ledger, kind: EntryKind, undeclared: Undeclared
+) -> None:
+    bare = entry("bare", kind=kind)
+    assert bare.undeclared == undeclared
+    child = entry("child", data=[(TICKETS, 1)], made_from=[entry_id_of(bare)])
+    ledger.accept(BOB, RecordRuns((run_of(bare), run_of(child))))
+    unknown = (CleanUnknown(entry_id_of(bare), kind, undeclared),)
+    assert ask_clean(ledger, entry_id_of(child), 2) == CleanView(
+        entry_id_of(child), TICKETS, CleanAnswer.UNKNOWN_BELOW, (), unknown, 2
+    )
+    assert [stored_entry(ledger, entry_id_of(each)).admission.unknown_below for each in (bare, child)] == [1, 1]
+    assert ask_impact(ledger, 1).undeclared_entries == 3
+    assert ledger.violations() == []
 
 
 def test_clean_needs_an_entry_and_a_datanet(ledger: Ledger) -> None:
@@ -222,16 +256,17 @@ def impact_entry(ledger: Ledger, entry_id: bytes, direct: int) -> ImpactEntry:
     stored = stored_entry(ledger, entry_id)
     name = NAME if stored.model_id else ""
     return ImpactEntry(
-        stored.admission.number,
-        entry_id,
-        direct,
-        stored.entry.kind,
-        BOB.address,
-        stored.admission.height,
-        stored.model_id,
-        name,
-        stored.model_version,
-        stored.superseded_by_entry_id,
+        number=stored.admission.number,
+        entry_id=entry_id,
+        direct=direct,
+        kind=stored.entry.kind,
+        undeclared=stored.entry.undeclared,
+        recorder=BOB.address,
+        height=stored.admission.height,
+        model_id=stored.model_id,
+        model_name=name,
+        model_version=stored.model_version,
+        superseded_by_entry_id=stored.superseded_by_entry_id,
     )
 
 
@@ -245,12 +280,12 @@ def ask_impact(ledger: Ledger, version: int, **more: object) -> ImpactPage:
 def test_everything_that_stands_on_a_datanet_version_is_found(ledger: Ledger) -> None:
     ledger.accept(BOB, SupersedeEntry(OTHER_ID, ADAPTER_ID, ""))
     adapter, other, merged = [impact_entry(ledger, *each) for each in ((ADAPTER_ID, 1), (OTHER_ID, 1), (MERGED_ID, 0))]
-    assert ask_impact(ledger, 1) == ImpactPage(TICKETS, NET, 1, (adapter, other, merged), 4, (), 0)
-    assert ask_impact(ledger, 2) == ImpactPage(TICKETS, NET, 2, (other, merged), 4, (), 0)
-    assert ask_impact(ledger, 0) == ImpactPage(TICKETS, NET, 0, (adapter, other, merged), 4, (), 0)
-    assert ask_impact(ledger, 1, direct_only=1) == ImpactPage(TICKETS, NET, 1, (adapter, other), 3, (), 0)
+    assert ask_impact(ledger, 1) == ImpactPage(TICKETS, NET, 1, (adapter, other, merged), 4, (), 0, 2)
+    assert ask_impact(ledger, 2) == ImpactPage(TICKETS, NET, 2, (other, merged), 4, (), 0, 2)
+    assert ask_impact(ledger, 0) == ImpactPage(TICKETS, NET, 0, (adapter, other, merged), 4, (), 0, 2)
+    assert ask_impact(ledger, 1, direct_only=1) == ImpactPage(TICKETS, NET, 1, (adapter, other), 3, (), 0, 2)
     by_name = ImpactQuery(b"", NET, 2, 0, 0, (), 1)
-    assert ledger.ask("models", "impact", by_name) == ImpactPage(TICKETS, NET, 2, (other,), 3, (3,), 1)
+    assert ledger.ask("models", "impact", by_name) == ImpactPage(TICKETS, NET, 2, (other,), 3, (3,), 1, 2)
 
 
 def test_pages_of_an_impact_go_on_where_the_last_one_ended(ledger: Ledger) -> None:

@@ -6,6 +6,7 @@ from msgspec import structs
 from abci_app.modules import models
 from abci_app.modules.licences import JOINED, RegisterTerms, joined_id_of, terms_id_of
 from abci_app.modules.licences.join import Outcome, Profile, Stated, join, lift
+from abci_app.modules.models.kinds import EntryKind
 from abci_app.modules.models.records import (
     BY_INPUT,
     BY_PARENT,
@@ -23,7 +24,6 @@ from abci_app.modules.models.records import (
     Counters,
     CreateModel,
     Entry,
-    EntryKind,
     EntryReference,
     Evaluation,
     EvaluationDraft,
@@ -59,18 +59,24 @@ def ledger() -> Ledger:
 
 
 def admitted(
-    ledger: Ledger, of: Entry, number: int, outcome: Outcome = Outcome.COMPATIBLE, joined_id: bytes | None = None
+    ledger: Ledger,
+    of: Entry,
+    number: int,
+    outcome: Outcome = Outcome.COMPATIBLE,
+    joined_id: bytes | None = None,
+    unknown_below: int = 1,
 ) -> StoredEntry:
-    """An entry that Bob recorded in the last block, attached to no model."""
+    """An entry that Bob recorded in the last block, attached to no model; it does not declare its base."""
     admission = Admission(
-        number,
-        ledger.height,
-        ledger.seconds,
-        BOB.address,
-        Profile.CONSERVATIVE,
-        outcome,
-        joined_id or joined_id_of(FREE_JOINED),
-        models.DEFAULT_SCHEDULE,
+        number=number,
+        height=ledger.height,
+        time_seconds=ledger.seconds,
+        recorder=BOB.address,
+        profile=Profile.CONSERVATIVE,
+        outcome=outcome,
+        joined_terms_id=joined_id or joined_id_of(FREE_JOINED),
+        unknown_below=unknown_below,
+        schedule=models.DEFAULT_SCHEDULE,
     )
     return StoredEntry(of, admission, RUN, b"", 0, b"")
 
@@ -102,7 +108,7 @@ def test_a_first_run_writes_the_entry_its_number_and_its_indexes(ledger: Ledger)
         ENTRIES.key(TRAINED_ID): encode(admitted(ledger, TRAINED, 1)),
         NUMBERS.key(1): encode(EntryReference(TRAINED_ID)),
         BY_INPUT.key(TICKETS, 1, 1): PRESENT,
-        COUNTERS.key(): encode(Counters(1, 0)),
+        COUNTERS.key(): encode(Counters(1, 1, 0)),
     }
     assert ledger.violations() == []
 
@@ -119,7 +125,7 @@ def test_parents_are_indexed_by_number_and_terms_are_joined_over_everything(ledg
         BY_PARENT.key(1, 3): PRESENT,
         BY_PARENT.key(2, 3): PRESENT,
         JOINED.key(joined_id_of(joined)): encode(joined),
-        COUNTERS.key(): encode(Counters(3, 0)),
+        COUNTERS.key(): encode(Counters(3, 2, 0)),
     }
     assert ledger.violations() == []
 
@@ -141,7 +147,7 @@ def test_the_same_run_gives_the_same_entry_whoever_records_it_on_whatever_chain(
     effects = ledger.effects(EVE, RecordRuns((run_of(TRAINED, run=LATER_RUN),)))
     assert effects == {
         RUNS.key(1, 1): encode(StoredRun(EVE.address, LATER_RUN, ledger.height, ledger.seconds)),
-        COUNTERS.key(): encode(Counters(1, 1)),
+        COUNTERS.key(): encode(Counters(1, 1, 1)),
     }
     event = {"entry_id": TRAINED_ID.hex(), "count": "1", "new_entries": "0"}
     assert ledger.accept(EVE, RecordRuns((run_of(TRAINED),))) == [("runs_recorded", event)]
@@ -159,7 +165,7 @@ def test_repeating_an_entry_within_one_message_is_a_further_run(ledger: Ledger) 
     assert [run for _, run in RUNS.iterate(ledger.store, 1)] == [
         StoredRun(BOB.address, LATER_RUN, ledger.height, ledger.seconds)
     ]
-    assert COUNTERS.get(ledger.store) == Counters(1, 1)
+    assert COUNTERS.get(ledger.store) == Counters(1, 1, 1)
 
 
 def test_a_new_entry_becomes_the_next_version_of_the_senders_model(ledger: Ledger) -> None:
@@ -173,7 +179,7 @@ def test_a_new_entry_becomes_the_next_version_of_the_senders_model(ledger: Ledge
         BY_INPUT.key(TICKETS, 1, 1): PRESENT,
         VERSIONS.key(MODEL, 1): encode(ModelVersion(1, "v1.0", ledger.height)),
         MODELS.key(MODEL): encode(structs.replace(before, version_count=1)),
-        COUNTERS.key(): encode(Counters(1, 0)),
+        COUNTERS.key(): encode(Counters(1, 1, 0)),
     }
     assert ledger.violations() == []
 
@@ -210,9 +216,9 @@ def test_an_import_is_recorded_whatever_its_terms_say(ledger: Ledger) -> None:
 def test_an_outcome_that_needs_approval_is_recorded_with_the_entry(ledger: Ledger) -> None:
     asking = terms(name="ask first", approval_required=Stated.YES)
     ledger.accept(EVE, RegisterTerms(asking))
-    drafted = entry("asking", terms_id=terms_id_of(asking))
+    drafted = entry("asking", data=[(TICKETS, 1)], terms_id=terms_id_of(asking))
     (entry_id,) = record(ledger, drafted)
-    joined_id = joined_id_of(lift(terms_id_of(asking), asking))
+    joined_id = joined_id_of(join(FREE_JOINED, lift(terms_id_of(asking), asking)))
     assert stored_entry(ledger, entry_id) == admitted(ledger, drafted, 1, Outcome.NEEDS_APPROVAL, joined_id)
 
 
@@ -237,7 +243,7 @@ def test_a_bit_exact_reproduction_is_kept_and_the_recorder_finds_it(ledger: Ledg
     kept = Reproduction(
         EVE.address, 1, message.artefact_digest, message.tensor_digest, LATER_RUN, ledger.height, ledger.seconds
     )
-    assert effects == {REPRODUCTIONS.key(1, 1): encode(kept), COUNTERS.key(): encode(Counters(1, 1))}
+    assert effects == {REPRODUCTIONS.key(1, 1): encode(kept), COUNTERS.key(): encode(Counters(1, 1, 1))}
     assert ledger.involved(EVE, message) == [EVE.address, BOB.address]
     assert ledger.accept(CARL, message) == [("reproduction_recorded", {"entry_id": TRAINED_ID.hex(), "grade": "1"})]
     assert ledger.violations() == []
@@ -265,7 +271,7 @@ def test_evaluations_of_several_entries_are_kept_in_order(ledger: Ledger) -> Non
     assert effects == {
         EVALUATIONS.key(1, 1): encode(Evaluation(TICKETS, 1, "accuracy", 812_000, 500, 3_000, *where_and_when)),
         EVALUATIONS.key(2, 2): encode(Evaluation(TICKETS, 2, "loss", -17, 1, 0, *where_and_when)),
-        COUNTERS.key(): encode(Counters(2, 2)),
+        COUNTERS.key(): encode(Counters(2, 2, 2)),
     }
     assert ledger.accept(EVE, RecordEvaluations(drafts)) == [
         ("evaluations_recorded", {"entry_id": first.hex(), "count": "2"})

@@ -9,6 +9,7 @@ from abci_app.module import Message
 from abci_app.modules.datanets.records import RevokeContribution
 from abci_app.modules.licences import LicencesCode, RegisterTerms, show_terms, terms_id_of
 from abci_app.modules.licences.join import MAX_SOURCES
+from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.records import (
     MAX_EVALUATIONS,
     MAX_INPUTS,
@@ -17,9 +18,9 @@ from abci_app.modules.models.records import (
     Attribution,
     CreateModel,
     Entry,
-    EntryKind,
     EvaluationDraft,
     ModelsCode,
+    Parent,
     RecordEvaluations,
     RecordReproduction,
     RecordRuns,
@@ -37,6 +38,7 @@ UNKNOWN = digest("nothing has this id")
 TRAINED = entry("trained", data=[(TICKETS, 1)])
 TRAINED_ID = entry_id_of(TRAINED)
 (INPUT,), (PARENT,) = inputs((TICKETS, 1)), parents(TRAINED_ID)
+OTHER_PARENT = Parent(digest("other parent"), "adapter", 0)
 IMPORT = entry("base", kind=EntryKind.IMPORT, terms_id=FREE_ID)
 
 
@@ -80,12 +82,12 @@ REPRODUCTION = RecordReproduction(TRAINED_ID, 1, OUT.artefact_digest, OUT.tensor
         (
             recording(structs.replace(IMPORT, inputs=(INPUT,))),
             ModelsCode.BAD_ENTRY,
-            "an import has neither parents nor inputs: choose another kind",
+            "an import has no inputs (it came from outside, and nothing below it is known here): choose another kind",
         ),
         (
             recording(structs.replace(IMPORT, parents=(PARENT,))),
             ModelsCode.BAD_ENTRY,
-            "an import has neither parents nor inputs: choose another kind",
+            "an import has no parents (it came from outside, and nothing below it is known here): choose another kind",
         ),
         (
             recording(structs.replace(IMPORT, terms_id=b"")),
@@ -93,7 +95,7 @@ REPRODUCTION = RecordReproduction(TRAINED_ID, 1, OUT.artefact_digest, OUT.tensor
             "an import needs the terms under which the model was received",
         ),
         (
-            with_entry(parents=(structs.replace(PARENT, share_ppb=1), structs.replace(PARENT, share_ppb=PPB - 1))),
+            with_entry(parents=(PARENT, structs.replace(PARENT, role="adapter"))),
             ModelsCode.BAD_ENTRY,
             "a parent is listed twice: add up its shares",
         ),
@@ -108,14 +110,44 @@ REPRODUCTION = RecordReproduction(TRAINED_ID, 1, OUT.artefact_digest, OUT.tensor
             f"weights of the inputs sum to {PPB - 1}, must be {PPB} parts per billion",
         ),
         (
-            with_entry(parents=(structs.replace(PARENT, share_ppb=0),)),
+            with_entry(parents=(structs.replace(PARENT, share_ppb=0),), undeclared=Undeclared.NOTHING),
             ModelsCode.BAD_SHARES,
             f"shares of the parents sum to 0, must be {PPB} parts per billion",
         ),
         (
-            with_entry(parents=tuple([structs.replace(PARENT, entry_id=digest(str(n))) for n in range(2)])),
+            with_entry(parents=(PARENT, structs.replace(OTHER_PARENT, share_ppb=1)), undeclared=Undeclared.NOTHING),
             ModelsCode.BAD_SHARES,
-            f"shares of the parents sum to {2 * PPB}, must be {PPB} parts per billion",
+            f"shares of the parents sum to {PPB + 1}, must be {PPB} parts per billion",
+        ),
+        (
+            with_entry(parents=(PARENT,)),
+            ModelsCode.BAD_SHARES,
+            f"shares of the parents sum to {PPB}: leave a part for those that are undeclared",
+        ),
+        (
+            with_entry(undeclared=Undeclared.PARENTS_AND_INPUTS),
+            ModelsCode.BAD_SHARES,
+            f"weights of the inputs sum to {PPB}: leave a part for those that are undeclared",
+        ),
+        (
+            with_entry(terms_id=b""),
+            ModelsCode.BAD_ENTRY,
+            "a lora with undeclared parents or inputs needs the terms under which those were received",
+        ),
+        (
+            with_entry(inputs=(structs.replace(INPUT, rows_used_root=b"short"),)),
+            ModelsCode.BAD_ENTRY,
+            "rows_used_root must be empty or 32 bytes",
+        ),
+        (
+            with_entry(inputs=(structs.replace(INPUT, rows_used_root=b""),)),
+            ModelsCode.BAD_ENTRY,
+            "rows_used needs the root of these rows; without a list of rows both stay empty",
+        ),
+        (
+            with_entry(inputs=(structs.replace(INPUT, rows_used=0),)),
+            ModelsCode.BAD_ENTRY,
+            "an input of which no row was used is none: leave it out",
         ),
         (recording(TRAINED, model_id=b"short"), ModelsCode.BAD_ENTRY, "model_id must be empty or 32 bytes"),
         (
@@ -167,7 +199,9 @@ TOO_MANY_PARENTS = parents(*[digest(str(number)) for number in range(MAX_PARENTS
         with_entry(parents=(structs.replace(PARENT, role=""),)),
         with_entry(parents=(structs.replace(PARENT, share_ppb=PPB + 1),)),
         with_entry(inputs=(structs.replace(INPUT, weight_ppb=-1),)),
-        with_entry(inputs=(structs.replace(INPUT, rows_used_root=b""),)),
+        with_entry(inputs=(structs.replace(INPUT, rows_used_root=bytes(33)),)),
+        with_entry(undeclared=4),
+        with_entry(undeclared=-1),
         with_entry(attribution=Attribution(256, bytes(32))),
         with_entry(output=structs.replace(OUT, format="Pickle")),
         recording(TRAINED, run=structs.replace(RUN, quality_value=2**63)),

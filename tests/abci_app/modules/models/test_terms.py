@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from abci_app.errors import Code
 from abci_app.modules.datanets.records import CreateDatanet, CreateVersion, Decision, ReviewContribution
 from abci_app.modules.licences import RegisterTerms, TermsView, terms_id_of
 from abci_app.modules.licences.join import Outcome, Profile, Stated, Terms, UseClass, join_all, lift
+from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.queries import VerdictQuery, VerdictView
-from abci_app.modules.models.records import Entry, EntryKind, ModelsCode, RecordRuns, entry_id_of
+from abci_app.modules.models.records import Entry, ModelsCode, RecordRuns, entry_id_of
 from abci_app.modules.models.terms import MAX_NAMES_SHOWN, show_entry
 from abci_app.types import PPB
 from abci_app.utc import utc_text
@@ -83,7 +83,7 @@ def test_one_input_alone_can_be_the_reason(ledger: Ledger) -> None:
 
 
 def test_a_parent_and_an_input_can_clash(ledger: Ledger) -> None:
-    (parent,) = record(ledger, entry("parent", data=uses("CC BY-SA 4.0")))
+    (parent,) = record(ledger, entry("parent", kind=EntryKind.PRETRAIN, data=uses("CC BY-SA 4.0")))
     log = refused(ledger, entry("child", data=uses("CC BY-NC 4.0"), made_from=[parent]))
     assert log == (
         "terms clash between DataNet 'net/cc-by-nc-4.0' version 1 (CC BY-NC 4.0) and "
@@ -116,7 +116,7 @@ def test_a_clash_inside_one_datanet_version_names_both_of_its_terms(ledger: Ledg
 
 def test_what_is_built_on_an_import_under_forbidding_terms_is_refused(ledger: Ledger) -> None:
     (imported,) = record(ledger, entry("base", kind=EntryKind.IMPORT, terms_id=terms_id_of(NO_TRAINING)))
-    log = refused(ledger, entry("child", made_from=[imported]))
+    log = refused(ledger, entry("child", data=[(TICKETS, 1)], made_from=[imported]))
     assert log == f"parent base {show_entry(imported)} (eyes only): training is not allowed"
 
 
@@ -126,12 +126,12 @@ def test_many_terms_are_named_by_the_first_few_and_counted(ledger: Ledger) -> No
     imports = [entry(each.name, kind=EntryKind.IMPORT, terms_id=terms_id_of(each)) for each in shares]
     ids = record(ledger, *imports)
     (merged,) = record(ledger, entry("merged", kind=EntryKind.MERGE, made_from=ids[:5]))
-    log = refused(ledger, entry("child", made_from=[merged, ids[5]]))
+    log = refused(ledger, entry("child", kind=EntryKind.QUANTISE, made_from=[merged, ids[5]]))
     in_order = [each.name for each in sorted(shares[:5], key=terms_id_of)]
     names = " + ".join([*in_order[:MAX_NAMES_SHOWN], "2 more"])
     assert log == (
         f"terms clash between parent base {show_entry(merged)} ({names}) and "
-        f"parent base {show_entry(ids[5])} (share 5): revenue shares sum to {6 * (PPB // 5)} of {PPB} parts"
+        f"parent adapter {show_entry(ids[5])} (share 5): revenue shares sum to {6 * (PPB // 5)} of {PPB} parts"
     )
 
 
@@ -176,10 +176,25 @@ def test_the_dry_run_says_what_consensus_then_writes(
     joined = join_all([lift(terms_id, each) for terms_id, each in sources.items()])
     said = verdict(ledger, drafted)
     views = tuple([TermsView(terms_id, sources[terms_id]) for terms_id in sorted(sources)])
-    assert said == VerdictView(Profile.CONSERVATIVE, outcome, text, "", "", joined, views)
+    assert said == VerdictView(
+        profile=Profile.CONSERVATIVE,
+        outcome=outcome,
+        text=text,
+        first="",
+        second="",
+        unknown_below=1,
+        joined=joined,
+        terms=views,
+    )
     (kept,) = record(ledger, drafted)
     admission = stored_entry(ledger, kept).admission
-    assert (admission.outcome, admission.profile) == (said.outcome, said.profile)
+    assert (admission.outcome, admission.profile, admission.unknown_below) == (said.outcome, said.profile, 1)
+
+
+def test_the_dry_run_of_what_declares_everything_says_that_nothing_is_unknown(ledger: Ledger) -> None:
+    (parent,) = record(ledger, entry("parent", kind=EntryKind.PRETRAIN, data=[(TICKETS, 1)]))
+    said = [verdict(ledger, entry("draft", data=data, made_from=[parent])) for data in ([(TICKETS, 1)], [])]
+    assert [each.unknown_below for each in said] == [0, 1]
 
 
 def test_the_dry_run_looks_at_any_moment(ledger: Ledger) -> None:
@@ -192,14 +207,15 @@ def test_the_dry_run_looks_at_any_moment(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("drafted", "code"),
     [
-        (entry("draft", made_from=[digest("nobody's")]), ModelsCode.UNKNOWN_PARENT),
+        (entry("draft", data=[(TICKETS, 1)], made_from=[digest("nobody's")]), ModelsCode.UNKNOWN_PARENT),
         (entry("draft", data=[(TICKETS, 9)]), ModelsCode.UNKNOWN_INPUT),
         (entry("draft", terms_id=digest("nobody's")), ModelsCode.UNKNOWN_TERMS),
-        (entry("draft", terms_id=b"short"), Code.BAD_QUERY),
+        (entry("draft", terms_id=b"short"), ModelsCode.BAD_ENTRY),
+        (structs.replace(entry("draft"), undeclared=Undeclared.NOTHING), ModelsCode.BAD_ENTRY),
     ],
 )
 def test_the_dry_run_refuses_what_refers_to_nothing_and_proves_the_absence(
-    ledger: Ledger, drafted: Entry, code: Code
+    ledger: Ledger, drafted: Entry, code: ModelsCode
 ) -> None:
     said, _ = ledger.ask("models", "verdict", VerdictQuery(drafted, 1))
     assert said == code
