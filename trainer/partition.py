@@ -96,8 +96,7 @@ def data_order(recipe: Recipe, partitions: Sequence[Partition]) -> tuple[Example
     """The examples of all steps in the order in which the run consumes them.
 
     Position n goes to the input that is furthest behind its share (weight x (n + 1) - 10^9 x already taken, ties to
-    the first), so after every batch the mix is as close to the weights as whole rows allow. Raises `UsageError` for an
-    input of which this uses no row.
+    the first), so after every batch the mix is as close to the weights as whole rows allow.
     """
     total = recipe.train.steps * recipe.train.batch_size
     streams = [_Stream(recipe, index, partition.training) for index, partition in enumerate(partitions)]
@@ -108,13 +107,18 @@ def data_order(recipe: Recipe, partitions: Sequence[Partition]) -> tuple[Example
             key=lambda item: recipe.datasets[item.index].weight_ppb * (position + 1) - PPB * item.taken,
         )
         order.append(stream.next())
-    for stream, dataset in zip(streams, recipe.datasets, strict=True):
-        if not stream.taken:
-            raise UsageError(
-                f"datasets[{stream.index}]: none of the {total} rows of this run comes from {dataset.datanet}: raise "
-                "its weight_ppb or train.steps, or leave it out (an input of which no row is used is none)"
-            )
     return tuple(order)
+
+
+def check_inputs_used(recipe: Recipe, order: Sequence[Example]) -> None:
+    """An input of which no row is used is none, and the chain records no such: raises `PartitionError`."""
+    used = {example.input_index for example in order}
+    for index, dataset in enumerate(recipe.datasets):
+        if index not in used:
+            raise PartitionError(
+                f"datasets[{index}]: none of the {len(order)} rows of this run comes from {dataset.datanet}: raise its "
+                "weight_ppb or train.steps, or leave it out"
+            )
 
 
 class _Stream:

@@ -22,7 +22,6 @@ from abci_app.modules.datanets.queries import (
     FullVersionView,
     VersionQuery,
 )
-from abci_app.modules.licences.join import Outcome
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.queries import (
     EntryQuery,
@@ -32,7 +31,6 @@ from abci_app.modules.models.queries import (
     ModelVersionsQuery,
     ModelView,
     VerdictQuery,
-    VerdictView,
 )
 from abci_app.modules.models.records import (
     Attribution,
@@ -51,7 +49,7 @@ from abci_app.modules.models.records import (
     StoredEntry,
     entry_id_of,
 )
-from abci_app.types import ID_BYTES, MAX_NAME_LENGTH, MAX_TEXT_LENGTH, PPB
+from abci_app.types import MAX_NAME_LENGTH, MAX_TEXT_LENGTH
 from openledger.client.core import SigningParty
 from openledger.client.names import find_id
 from openledger.client.provenance import id_of_text, split_version
@@ -62,6 +60,7 @@ from openledger.errors import NotVerified, QueryFailed, UsageError
 from openledger.words import word_of
 from trainer import verify
 from trainer.environment import environment_line
+from trainer.licence_check import draft_entry, verdict_of
 from trainer.record import EntryRecord, EvaluationRecord, InputRecord, ParentRecord, RunEventRecord, RunRecord
 from trainer.train import TrainedRun
 from trainer.verify import Verdict
@@ -72,7 +71,6 @@ GRADES = {
     verify.Grade.TRACE_MATCH: Grade.TRACE_MATCH,
     verify.Grade.DIFFERS: Grade.DIFFERS,
 }
-_NO_DIGEST = bytes(ID_BYTES)
 
 
 class Pending(Protocol):
@@ -361,35 +359,6 @@ def parse_reference(prefix: str, text: str) -> tuple[bytes, str]:
         return decode_id(text, prefix)[1], ""
     found = id_of_text(prefix, text)
     return found, "" if found else text
-
-
-def draft_entry(kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tuple[bytes, int]]) -> Entry:
-    """An entry with these sources for the licence check, which looks neither at digests nor at weights."""
-    shares = [PPB // len(inputs)] * len(inputs) if inputs else []
-    if shares:
-        shares[0] += PPB - sum(shares)
-    return Entry(
-        kind=EntryKind[kind.upper()],
-        parents=tuple([Parent(item.entry_id, item.role, item.share_ppb) for item in parents]),
-        inputs=tuple(
-            [
-                Input(datanet_id, version, share, 0, b"")
-                for (datanet_id, version), share in zip(inputs, shares, strict=True)
-            ]
-        ),
-        undeclared=Undeclared.NOTHING,
-        terms_id=b"",
-        manifest_root=_NO_DIGEST,
-        output=Output(_NO_DIGEST, _NO_DIGEST, 0, "draft"),
-        attribution=Attribution(0, b""),
-    )
-
-
-def verdict_of(view: VerdictView) -> LicenceVerdict:
-    """The chain's answer in lines: outcome and policy, then the reason, which names what clashes."""
-    outcome = word_of("outcome", view.outcome).replace("-", " ")
-    line = f"licence check: {outcome} under the chain's {word_of('profile', view.profile)} policy"
-    return LicenceVerdict((line, view.text) if view.text else (line,), view.outcome == Outcome.CONFLICT)
 
 
 def _contribution(item: FullContribution) -> ContributionRecord:

@@ -25,15 +25,22 @@ from openledger.content.store import ContentStore
 from openledger.data.manifest import to_json
 from openledger.data.versions import DatanetVersion
 from openledger.errors import OpenLedgerError
+from trainer.checkpoint import Checkpoint
 from trainer.copies import CopiedRow, leave_out_copies
 from trainer.dataset import load_rows
 from trainer.environment import code_description, make_deterministic
 from trainer.evaluate import Evaluation, evaluate, to_micronats
 from trainer.examples import tokenise
-from trainer.partition import Example, Partition, data_order, data_order_root, held_out_rows, make_partition
+from trainer.partition import (
+    Example,
+    Partition,
+    check_inputs_used,
+    data_order,
+    data_order_root,
+    held_out_rows,
+    make_partition,
+)
 from trainer.recipe import Recipe
-
-CHECKPOINT_FILE = "checkpoint.safetensors"
 
 # step (1-based), steps, loss in nats
 Progress = Callable[[int, int, float], None]
@@ -87,6 +94,7 @@ def prepare_run(recipe: Recipe, versions: Sequence[DatanetVersion], store: Conte
     if recipe.attribution is not None:
         partitions, copies = leave_out_copies(partitions, versions)
     order = data_order(recipe, partitions)
+    check_inputs_used(recipe, order)
     held_out = held_out_rows(partitions, recipe.evaluate.rows)
     return PreparedRun(recipe, tuple(versions), partitions, order, held_out, copies)
 
@@ -131,7 +139,7 @@ def train(
     before = evaluate(model, held_out, inputs, padding_id) if held_out else None
     make_deterministic(recipe.train.seed, recipe.train.threads)
     identity = _run_identity(prepared, base_label, adapter_folder)
-    checkpoint = _Checkpoint.of(work_folder, identity, started)
+    checkpoint = Checkpoint.of(work_folder, identity, started)
     adapters = _Adapters.of(recipe, work_folder or output_folder.with_name(f"{output_folder.name}-work"), base_label)
     done = optimise(model, recipe, ordered, padding_id, checkpoint=checkpoint, adapters=adapters, progress=progress)
     after = evaluate(model, held_out, inputs, padding_id) if held_out else None
@@ -202,7 +210,7 @@ def optimise(
     ordered: Sequence[Tokens],
     padding_id: int,
     *,
-    checkpoint: "_Checkpoint | None" = None,
+    checkpoint: Checkpoint | None = None,
     adapters: "_Adapters | None" = None,
     progress: Progress | None = None,
 ) -> Optimised:
@@ -324,72 +332,3 @@ def _run_identity(prepared: PreparedRun, base_label: str, adapter_folder: Path |
     code = to_json(code_description())
     parts = (prepared.recipe.digest(), data_order_root(prepared.order), base_label.encode(), adapter, code)
     return sha256(b"\0".join(parts)).hexdigest()
-
-
-@dataclass(slots=True)
-class _Checkpoint:
-    """One safetensors file: adapter, optimizer moments, random state, loss trace, and when the run started.
-
-    Its metadata name the run that it belongs to.
-    """
-
-    path: Path
-    identity: str
-    started_seconds: int
-
-    @classmethod
-    def of(cls, folder: Path | None, identity: str, started_seconds: int) -> "_Checkpoint | None":
-        if folder is None:
-            return None
-        folder.mkdir(parents=True, exist_ok=True)
-        return cls(folder / CHECKPOINT_FILE, identity, started_seconds)
-
-    def save(self, model: Any, optimizer: Any, trace: Sequence[int]) -> None:
-        import torch
-        from safetensors.torch import save_file
-
-        tensors = {
-            "random": torch.get_rng_state(),
-            "trace": torch.tensor(trace, dtype=torch.int64),
-            "started": torch.tensor([self.started_seconds], dtype=torch.int64),
-        }
-        for name, parameter in model.named_parameters():
-            if parameter.requires_grad:
-                tensors[f"parameter/{name}"] = parameter.detach().contiguous()
-                for key, value in optimizer.state[parameter].items():
-                    tensors[f"{key}/{name}"] = value.contiguous()
-        incoming = self.path.with_suffix(".incoming")
-        save_file(tensors, incoming, metadata={"run": self.identity})
-        incoming.replace(self.path)
-
-    def restore(self, model: Any, optimizer: Any) -> list[int]:
-        """Load the state if it belongs to this run; returns the losses of the steps done."""
-        if not self.path.is_file():
-            return []
-        from safetensors import SafetensorError
-
-        try:
-            return self._restore(model, optimizer)
-        except SafetensorError:  # cut short, by a full disk or a power failure: the run starts again
-            return []
-
-    def _restore(self, model: Any, optimizer: Any) -> list[int]:
-        import torch
-        from safetensors import safe_open
-
-        with safe_open(self.path, framework="pt") as stored:
-            if (stored.metadata() or {}).get("run") != self.identity:
-                return []
-            keys = set(stored.keys())
-            with torch.no_grad():
-                for name, parameter in model.named_parameters():
-                    if parameter.requires_grad:
-                        parameter.copy_(stored.get_tensor(f"parameter/{name}"))
-                        optimizer.state[parameter] = {
-                            key: stored.get_tensor(f"{key}/{name}")
-                            for key in ("step", "exp_avg", "exp_avg_sq")
-                            if f"{key}/{name}" in keys
-                        }
-            torch.set_rng_state(stored.get_tensor("random"))
-            self.started_seconds = int(stored.get_tensor("started")[0])
-            return [int(loss) for loss in stored.get_tensor("trace").tolist()]

@@ -247,7 +247,11 @@ def test_the_licence_check_names_both_that_clash(net: Net) -> None:
     base = [ParentRecord(net.base.entry_id, "base", PPB)]
     inputs = [(net.datanets[name], 1) for name in ("facts", "questions")]
     assert net.ledger().licence_verdict("lora", base, inputs) == LicenceVerdict(
-        ("licence check: compatible under the chain's conservative policy",), conflict=False
+        (
+            "licence check: compatible under the chain's conservative policy",
+            "unknown below: this speaks of declared sources, and there are some that are not on this chain",
+        ),
+        conflict=False,
     )
     closed = structs.replace(FREE, name="look, do not train", spdx="", training=Stated.NO)
     sent = net.client.send(OWNER, RegisterTerms(closed), CreateDatanet("closed", "", terms_id_of(closed), (), 1))

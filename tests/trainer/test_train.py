@@ -14,11 +14,12 @@ from openledger.data.manifest import Manifest, files_of, get_manifest, verify_pa
 from openledger.data.rows import TamperedRows
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
+from trainer.checkpoint import CHECKPOINT_FILE
 from trainer.describe import describe
 from trainer.partition import data_order_root
 from trainer.recipe import Recipe, parse_recipe
 from trainer.record import ParentRecord, RunRecord
-from trainer.train import CHECKPOINT_FILE, TrainedRun, TrainingError, indexed_steps, prepare_run, train
+from trainer.train import TrainedRun, TrainingError, indexed_steps, prepare_run, train
 from trainer.workflow import train_recipe
 
 pytestmark = pytest.mark.ml

@@ -8,14 +8,8 @@ from msgspec import Meta
 from abci_app.errors import Rejected
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Message
-from abci_app.modules.models.kinds import (
-    EntryKind,
-    Undeclared,
-    find_fault,
-    find_fault_of_rows,
-    find_fault_of_shares,
-    find_fault_of_terms,
-)
+from abci_app.modules.models import kinds
+from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.names import NameOwner
 from abci_app.state.codec import Record, encode
 from abci_app.state.table import HASHED, ID, U64, Index, Item, Map
@@ -384,10 +378,10 @@ def check_entry(entry: Entry) -> None:
     if bool(entry.attribution.method) != bool(entry.attribution.commitment_root):
         raise Rejected(ModelsCode.BAD_ENTRY, "an attribution needs both its method and its commitment root, or neither")
     kind, undeclared = EntryKind(entry.kind), Undeclared(entry.undeclared)
-    fault = find_fault(kind, [each.role for each in entry.parents], len(entry.inputs), undeclared)
-    fault = fault or find_fault_of_terms(kind, undeclared, bool(entry.terms_id))
+    fault = kinds.find_fault(kind, [each.role for each in entry.parents], len(entry.inputs), undeclared)
+    fault = fault or kinds.find_fault_of_terms(kind, undeclared, bool(entry.terms_id))
     for item in entry.inputs:
-        fault = fault or find_fault_of_rows(item.rows_used, item.rows_used_root)
+        fault = fault or kinds.find_fault_of_rows(item.rows_used, item.rows_used_root)
     if fault:
         raise Rejected(ModelsCode.BAD_ENTRY, fault)
     parent_ids = [parent.entry_id for parent in entry.parents]
@@ -401,6 +395,6 @@ def check_entry(entry: Entry) -> None:
 
 
 def _require_sum(what: str, shares: list[int], undeclared: bool) -> None:
-    fault = find_fault_of_shares(what, shares, undeclared)
+    fault = kinds.find_fault_of_shares(what, shares, undeclared)
     if fault:
         raise Rejected(ModelsCode.BAD_SHARES, fault)
