@@ -30,6 +30,10 @@ class Message(Record, frozen=True, array_like=True, forbid_unknown_fields=True, 
         """The most that this message can take from the sender's balance (fee not counted): bounds pending spends."""
         return 0
 
+    def new_keys(self) -> tuple[bytes, ...]:
+        """Public keys that this message lets act: checked as points of the curve once the sender can pay."""
+        return ()
+
     def fee_units(self) -> int:
         """How often the message fee is due: a message that carries a list counts its items."""
         return 1

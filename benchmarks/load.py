@@ -34,12 +34,12 @@ class LoadAccount:
         return cls(address_of(policy), policy, secret)
 
     def sign(self, chain_id: str, messages: tuple[object, ...], fee_limit_nopen: int = FEE_LIMIT_NOPEN) -> bytes:
-        """A signed transaction with the next sequence; it brings the policy until one was committed."""
+        """A signed transaction with the next sequence; the account's first one brings the policy."""
         body = msgpack.encode(
             Body(chain_id, self.address, self.sequence, fee_limit_nopen, 0, b"", b"", messages)  # type: ignore[arg-type]
         )
         signature = crypto_sign(signed_digest(body), self.secret)[:64]
-        policy = b"" if self.policy_is_stored else self.policy
+        policy = b"" if self.policy_is_stored or self.sequence else self.policy
         self.sequence += 1
         return encode_envelope(body, (Auth(self.address, policy, (KeySignature(0, signature),)),))
 

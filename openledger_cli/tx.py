@@ -194,7 +194,7 @@ def _build_offline(context: Context, arguments: argparse.Namespace, documents: l
         slots = [transactions.delegated_slot(sender.address, party.public_key)]
     else:
         stored = bytes.fromhex(arguments.stored_policy) if arguments.stored_policy else b""
-        slots = [transactions.single_slot(sender.address, sender.policy, stored)]
+        slots = [transactions.single_slot(sender.address, sender.policy, stored, options["sequence"])]
     if "sponsor" in options:
         slots.append(transactions.single_slot(options["sponsor"].address, options["sponsor"].policy, b""))
     draft = transactions.build(
@@ -249,7 +249,7 @@ def _broadcast(arguments: argparse.Namespace) -> int:
             raise UsageError(
                 f"wrong chain id: the file is for {chain_id!r}, the node is on {client.chain_id!r}: name another --node"
             )
-        return signing.send_draft(arguments.context, arguments, client, draft)
+        return signing.send_draft(arguments.context, arguments, client, client.settle(draft))
 
 
 def _simulate(arguments: argparse.Namespace) -> int:

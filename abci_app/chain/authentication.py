@@ -87,13 +87,21 @@ def authenticate(view: StateView, transaction: Transaction, height: int, account
 def check_auth(
     view: StateView, transaction: Transaction, position: int, height: int, account_of: AccountOf = get_account
 ) -> Agreed:
-    """Check one account's policy and signatures against the state; a stored policy wins over a presented one."""
+    """Check one account's policy and signatures against the state.
+
+    A policy must be presented exactly when none is stored: it is not signed, so that whoever relays the transaction
+    could otherwise add or drop it, and change hash, size and fee.
+    """
     auth, presented = transaction.auths[position], transaction.presented[position]
     account = account_of(view, auth.account)
     if isinstance(presented, DelegatedKey):
         return _check_delegated(view, transaction, auth, presented, account, height)
     if auth.policy and address_of(auth.policy) != auth.account:
         raise Rejected(Code.BAD_POLICY, f"the presented policy is not the first policy of {show_address(auth.account)}")
+    if auth.policy and account.policy:
+        raise Rejected(
+            Code.BAD_POLICY, f"the policy of {show_address(auth.account)} is stored: send the transaction without it"
+        )
     policy = decode_stored_policy(account.policy) if account.policy else presented
     if policy is None:
         raise Rejected(Code.BAD_POLICY, f"{show_address(auth.account)} is new: its first transaction brings its policy")
@@ -137,8 +145,7 @@ def take_fee_and_sequence(state: Overlay, transaction: Transaction, block: Block
     body = transaction.body
     check_chain_and_expiry(transaction, block.chain_id, block.height)
     fee = fee_nopen(transaction, block)
-    sender = authenticate(state, transaction, block.height)
-    account = sender.account
+    account = get_account(state, body.sender)
     if body.sequence != account.sequence:
         raise Rejected(
             Code.WRONG_SEQUENCE,
@@ -147,7 +154,14 @@ def take_fee_and_sequence(state: Overlay, transaction: Transaction, block: Block
     own_fee = 0 if body.sponsor else fee
     if account.balance_nopen < own_fee:
         raise _cannot_pay(body.sender, account.balance_nopen, own_fee)
+    if body.sponsor:
+        sponsor_nopen = get_account(state, body.sponsor).balance_nopen
+        if sponsor_nopen < fee:
+            raise _cannot_pay(body.sponsor, sponsor_nopen, fee)
+    # The dear checks come last: who cannot pay must not make anybody verify a signature, let alone ten keys.
+    sender = authenticate(state, transaction, block.height)
     delegation = _spend(sender.delegation, own_fee + transaction.maximum_spend_nopen())
+    transaction.check_keys()
     if body.sponsor:
         _charge_sponsor(state, transaction, fee)
     if delegation is not None:
@@ -159,8 +173,6 @@ def take_fee_and_sequence(state: Overlay, transaction: Transaction, block: Block
 def _charge_sponsor(state: Overlay, transaction: Transaction, fee: int) -> None:
     sponsor = transaction.body.sponsor
     account = get_account(state, sponsor)
-    if account.balance_nopen < fee:
-        raise _cannot_pay(sponsor, account.balance_nopen, fee)
     policy = account.policy or transaction.auths[1].policy
     ACCOUNTS.set(state, sponsor, Account(account.sequence, account.balance_nopen - fee, policy))
 

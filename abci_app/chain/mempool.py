@@ -10,21 +10,27 @@ follows it first. Other threads may call `exclude`, `is_excluded` and `next_sequ
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
-from msgspec import structs
-
-from abci_app.accounts import ACCOUNTS, DELEGATIONS, Account, Delegation, get_account, show_address
+from abci_app.accounts import ACCOUNTS, DELEGATIONS, Delegation, get_account, show_address
 from abci_app.chain.authentication import authenticate, check_chain_and_expiry, fee_nopen
 from abci_app.chain.block import Decoder
 from abci_app.chain.committed import Committed
-from abci_app.chain.registry import TAG_OF
+from abci_app.chain.pending import (
+    Pending,
+    PendingAccount,
+    PendingKey,
+    bounds_after,
+    costs_of,
+    first_policies,
+    key_change_waits,
+    keys_changed,
+    loses_place,
+    pending_of,
+)
 from abci_app.chain.transaction import Transaction
 from abci_app.errors import Code, Rejected
 from abci_app.hashing import sha256
 from abci_app.module import BlockContext
-from abci_app.modules.accounts import FIRST_DELEGABLE_TYPE
-from abci_app.policy import address_of
 from abci_app.state.store import StateView
 from abci_app.state.views import EmptyView
 
@@ -38,53 +44,6 @@ MAX_PENDING = 100_000
 MAX_EXCLUDED = 4_096
 # Accounts whose committed record is remembered until the next commit: CheckTx asks for the sender's four times.
 MAX_READ = 20_000
-
-
-@dataclass(slots=True)
-class Pending:
-    """One admitted transaction: what it may cost whom, and for which block it was admitted or last rechecked."""
-
-    sender: bytes
-    sequence: int
-    expiry_height: int
-    digest: bytes
-    costs: tuple[tuple[bytes, int], ...]
-    changes_keys: bool
-    seen_height: int
-    # The delegated key that signed, or empty: its limit counts pending spends too.
-    delegated_key: bytes = b""
-
-    def own_cost_nopen(self) -> int:
-        """What it may cost its sender."""
-        return sum([cost for payer, cost in self.costs if payer == self.sender])
-
-
-@dataclass(slots=True)
-class PendingAccount:
-    """Committed state of an account as last read, its pending transactions by sequence, and what they may cost it."""
-
-    key: bytes
-    account: Account
-    pending: dict[int, Pending] = field(default_factory=dict)
-    reserved_nopen: int = 0
-    # Transactions that this account sends or pays for; some may cost nothing.
-    waiting: int = 0
-    # One above the last pending sequence. A number of its own, because queries read it from another thread.
-    next_pending: int = 0
-
-    def next_sequence(self) -> int:
-        """The sequence that the next transaction must have."""
-        return max(self.account.sequence, self.next_pending)
-
-
-@dataclass(slots=True)
-class PendingKey:
-    """A delegated key with pending transactions: its bounds as last read, and what may be spent of its limit."""
-
-    key: bytes
-    delegation: Delegation
-    reserved_nopen: int = 0
-    waiting: int = 0
 
 
 class Mempool:
@@ -135,9 +94,14 @@ class Mempool:
         check_chain_and_expiry(transaction, block.chain_id, block.height)
         fee = fee_nopen(transaction, block)
         pending = self._plan(transaction, digest, fee, block)
-        agreed = authenticate(self._view, transaction, block.height, lambda _, address: self._account(address).account)
+        self._require_no_first_policy_of_another(transaction)
+        agreed = authenticate(
+            self._view, transaction, block.height, lambda _, address: self._account(address).as_next_seen()
+        )
         if agreed.delegation is not None:
             self._plan_delegated(pending, agreed.delegation)
+        transaction.check_keys()
+        pending.brings_policies = first_policies(transaction)
         self._insert(pending, agreed.delegation)
 
     def recheck(self, raw: bytes, block: BlockContext) -> None:
@@ -151,6 +115,8 @@ class Mempool:
                 raise Rejected(Code.EXPIRED, f"transaction expired at height {pending.expiry_height}")
             if pending.sequence < self._accounts[pending.sender].account.sequence:
                 raise Rejected(Code.WRONG_SEQUENCE, f"sequence {pending.sequence} was used by another transaction")
+            if pending.parameters != block.parameters:
+                self._reprice(pending, self._decode(raw), block)
             for payer, _ in pending.costs:
                 account = self._accounts[payer]
                 if account.reserved_nopen > account.account.balance_nopen:
@@ -163,6 +129,20 @@ class Mempool:
             self._torn = False
             raise
         pending.seen_height = block.height
+
+    def _reprice(self, pending: Pending, transaction: Transaction, block: BlockContext) -> None:
+        """Fees changed: a transaction whose limit no longer suffices would be left out of every block and stay here."""
+        costs = costs_of(transaction, fee_nopen(transaction, block))
+        own_nopen = pending.own_cost_nopen()
+        for payer, cost in pending.costs:
+            self._accounts[payer].reserved_nopen -= cost
+        pending.costs, pending.parameters = costs, block.parameters
+        for payer, cost in costs:
+            self._accounts[payer].reserved_nopen += cost
+        if pending.delegated_key:
+            self._delegated[pending.sender, pending.delegated_key].reserved_nopen += (
+                pending.own_cost_nopen() - own_nopen
+            )
 
     def _recheck_delegated(self, key: PendingKey) -> None:
         """Another transaction of the key, never seen here, can have spent what waits: it would wait for ever."""
@@ -185,7 +165,7 @@ class Mempool:
             written = writes.get(entry.key)
             if written is not None:
                 account = ACCOUNTS.decode_value(written)
-                if _keys_changed(address, entry.account.policy, account.policy):
+                if keys_changed(address, entry.account.policy, account.policy):
                     rekeyed[address] = None
                 entry.account = account
             for sequence in list(entry.pending):
@@ -199,6 +179,10 @@ class Mempool:
         for digest in self._excluded:
             if digest in self._by_digest:
                 self._drop_from(self._by_digest[digest].sender, self._by_digest[digest].sequence)
+        for entry in list(self._accounts.values()):
+            # Stored by a transaction that was not seen here: what brings it again would be left out for ever.
+            if entry.bringer is not None and entry.account.policy:
+                self._drop_from(entry.bringer.sender, entry.bringer.sequence)
         self._drop_signed_by_former_keys(rekeyed, writes)
         self._accounts = {address: entry for address, entry in self._accounts.items() if entry.waiting}
         self._read.clear()
@@ -212,7 +196,7 @@ class Mempool:
         for (sender, public_key), entry in list(self._delegated.items()):
             if entry.key not in writes or not entry.waiting:
                 continue
-            after = _bounds_after(entry, writes)
+            after = bounds_after(entry, writes)
             if after is not None:
                 entry.delegation = after
                 continue
@@ -261,13 +245,10 @@ class Mempool:
         for payer, _ in pending.costs:
             entry = self._accounts.get(payer)
             written = committed.writes.get(entry.key) if entry else None
-            if entry is None or (
-                written is not None
-                and _keys_changed(payer, entry.account.policy, ACCOUNTS.decode_value(written).policy)
-            ):
+            if entry is None or (written is not None and loses_place(pending, payer, entry.account, written)):
                 return False
         key = self._delegated.get((pending.sender, pending.delegated_key)) if pending.delegated_key else None
-        return key is None or key.key not in committed.writes or _bounds_after(key, committed.writes) is not None
+        return key is None or key.key not in committed.writes or bounds_after(key, committed.writes) is not None
 
     def __len__(self) -> int:
         self.follow()
@@ -287,11 +268,10 @@ class Mempool:
             raise Rejected(
                 Code.TOO_MANY_PENDING, f"{MAX_PENDING_PER_ACCOUNT} transactions are pending: wait for the next block"
             )
-        spend = transaction.maximum_spend_nopen()
-        costs = ((body.sponsor, fee), (body.sender, spend)) if body.sponsor else ((body.sender, fee + spend),)
+        costs = costs_of(transaction, fee)
         for payer, cost in costs:
             entry = self._account(payer)
-            if _key_change_waits(entry):
+            if key_change_waits(entry):
                 raise Rejected(
                     Code.PENDING_POLICY_CHANGE,
                     f"a change of keys is pending for {show_address(payer)}: wait until it is committed",
@@ -303,8 +283,18 @@ class Mempool:
                     f"{show_address(payer)} has {max(available, 0)} nopen left beside its pending transactions, "
                     f"needs {cost}: fund the account first",
                 )
-        changes_keys = any(TAG_OF[type(message)] < FIRST_DELEGABLE_TYPE for message in body.messages)
-        return Pending(body.sender, body.sequence, body.expiry_height, digest, costs, changes_keys, block.height)
+        return pending_of(transaction, digest, costs, block)
+
+    def _require_no_first_policy_of_another(self, transaction: Transaction) -> None:
+        """A first policy is brought exactly once, and only one sender's own transactions come in a known order."""
+        for auth in transaction.auths:
+            bringer = self._account(auth.account).bringer
+            if bringer is not None and not bringer.sender == auth.account == transaction.body.sender:
+                raise Rejected(
+                    Code.PENDING_POLICY_CHANGE,
+                    f"the first transaction that {show_address(auth.account)} agreed to is pending: wait until it is "
+                    "committed",
+                )
 
     def _plan_delegated(self, pending: Pending, delegation: Delegation) -> None:
         entry = self._delegated.get((pending.sender, delegation.public_key))
@@ -340,6 +330,8 @@ class Mempool:
         sender.pending[pending.sequence] = pending
         sender.next_pending = pending.sequence + 1
         self._by_digest[pending.digest] = pending
+        for address, policy in pending.brings_policies:
+            self._accounts[address].bringer, self._accounts[address].first_policy = pending, policy
         if delegation is not None:
             place = (pending.sender, delegation.public_key)
             key = self._delegated.setdefault(place, PendingKey(DELEGATIONS.key(*place), delegation))
@@ -353,6 +345,8 @@ class Mempool:
         for payer, cost in pending.costs:
             self._accounts[payer].reserved_nopen -= cost
             self._accounts[payer].waiting -= 1
+        for address, _ in pending.brings_policies:
+            self._accounts[address].bringer, self._accounts[address].first_policy = None, b""
         if pending.delegated_key:
             key = self._delegated[pending.sender, pending.delegated_key]
             key.reserved_nopen -= pending.own_cost_nopen()
@@ -371,23 +365,3 @@ class Mempool:
 def _oldest_held(height: int) -> int:
     """The block for which a transaction was last asked about, at the least, if CometBFT holds it at this commit."""
     return height + 2 - FORGOTTEN_AFTER_BLOCKS
-
-
-def _bounds_after(entry: PendingKey, writes: Mapping[bytes, bytes | None]) -> Delegation | None:
-    """The delegation as written, None where more than its spending changed."""
-    written = writes[entry.key]
-    after = DELEGATIONS.decode_value(written) if written is not None else None
-    if after is None or structs.replace(after, spent_nopen=entry.delegation.spent_nopen) != entry.delegation:
-        return None
-    return after
-
-
-def _keys_changed(address: bytes, before: bytes, after: bytes) -> bool:
-    """Whether other keys act for the account now; storing the first policy, the address's own, changes nothing."""
-    return before != after and (bool(before) or address_of(after) != address)
-
-
-def _key_change_waits(entry: PendingAccount) -> bool:
-    """Nothing is admitted behind a change of keys, so only the last pending transaction can be one."""
-    last = next(reversed(entry.pending.values()), None)
-    return last is not None and last.changes_keys

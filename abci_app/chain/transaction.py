@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Union
 from msgspec import Meta
 
 from abci_app.accounts import MAX_POLICY_BYTES
-from abci_app.chain.registry import MESSAGE_TYPES
+from abci_app.chain.registry import MESSAGE_TYPES, TAG_OF
 from abci_app.errors import Code, Rejected
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Message
-from abci_app.policy import MAX_POLICY_KEYS, SIGNATURE_BYTES, DelegatedKey, Policy, decode_policy
+from abci_app.modules.accounts import FIRST_DELEGABLE_TYPE
+from abci_app.policy import MAX_POLICY_KEYS, SIGNATURE_BYTES, DelegatedKey, Policy, check_points, decode_policy
 from abci_app.state.codec import CodecError, Record, decode, encode
 from abci_app.types import U8, Bytes32, ChainId, Height, Integer, Nopen, OptionalBytes32
 
@@ -43,7 +44,7 @@ class KeySignature(Record, frozen=True, array_like=True, gc=False):
 
 
 class Auth(Record, frozen=True, array_like=True, gc=False):
-    """Who agrees; `policy` may be left empty once the account's policy is stored."""
+    """Who agrees. `policy` is given exactly while none is stored: no signature covers it, so nobody may choose."""
 
     account: Bytes32
     policy: Annotated[bytes, Meta(max_length=MAX_POLICY_BYTES)]
@@ -85,11 +86,27 @@ class Transaction:
     presented: tuple[Policy | DelegatedKey | None, ...]
     signed_digest: bytes
     verified: set[tuple[bytes, bytes]] = field(default_factory=set)
+    # Whether every key that the transaction brings was found to be a point of the curve, another pure fact.
+    keys_checked: bool = False
 
     @property
     def payer(self) -> bytes:
         """The account that pays the fee."""
         return self.body.sponsor or self.body.sender
+
+    def check_keys(self) -> None:
+        """Raises `Rejected(BAD_POLICY)` unless all keys that the transaction brings are valid points.
+
+        The dearest check that a transaction can ask for, so it comes last, when its sender has signed and can pay.
+        """
+        if self.keys_checked:
+            return
+        for presented in self.presented:
+            if isinstance(presented, Policy):
+                check_points([key.public_key for key in presented.keys])
+        for message in self.body.messages:
+            check_points(message.new_keys())
+        self.keys_checked = True
 
     def maximum_spend_nopen(self) -> int:
         """The most that the messages can take from the sender (fee not counted)."""
@@ -117,6 +134,7 @@ def decode_transaction(raw: bytes) -> Transaction:
         raise Rejected(Code.MALFORMED, f"transaction is malformed: {error}") from error
     _check_body(body)
     _check_auths(body, envelope.auths)
+    _check_key_changes(body)
     for message in body.messages:
         message.validate()
     presented = tuple([decode_policy(auth.policy) if auth.policy else None for auth in envelope.auths])
@@ -138,3 +156,14 @@ def _check_auths(body: Body, auths: tuple[Auth, ...]) -> None:
     expected = [body.sender, body.sponsor] if body.sponsor else [body.sender]
     if [auth.account for auth in auths] != expected:
         raise Rejected(Code.BAD_SIGNATURE, "signatures must be the sender's, then the sponsor's if there is one")
+
+
+def _check_key_changes(body: Body) -> None:
+    """One change of keys a transaction: each costs up to ten checks of points, and none knows what the other leaves."""
+    changes = [type(message).__name__ for message in body.messages if TAG_OF[type(message)] < FIRST_DELEGABLE_TYPE]
+    if len(changes) > 1:
+        raise Rejected(
+            Code.MALFORMED,
+            f"the transaction changes keys {len(changes)} times ({changes[0]}, {changes[1]}): send one change a "
+            "transaction",
+        )

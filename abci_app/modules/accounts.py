@@ -10,7 +10,6 @@ from enum import IntEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct, structs
-from nacl.bindings import crypto_core_ed25519_is_valid_point
 
 from abci_app.accounts import ACCOUNTS, DELEGATIONS, MAX_DELEGATED_TYPES, MAX_POLICY_BYTES, Delegation, get_account
 from abci_app.errors import Code, Rejected
@@ -34,9 +33,14 @@ class SetPolicy(Message, frozen=True, array_like=True, forbid_unknown_fields=Tru
     policy: Annotated[bytes, Meta(min_length=1, max_length=MAX_POLICY_BYTES)]
 
     def validate(self) -> None:
-        """The policy must be a policy, well-formed and reachable."""
+        """The policy must be a policy, well-formed and reachable; its keys are looked at once the sender can pay."""
         if not isinstance(decode_policy(self.policy), Policy):
             raise Rejected(Code.BAD_POLICY, "a delegated key cannot be an account's policy")
+
+    def new_keys(self) -> tuple[bytes, ...]:
+        """Every key of the policy."""
+        policy = decode_policy(self.policy)
+        return tuple([key.public_key for key in policy.keys]) if isinstance(policy, Policy) else ()
 
 
 class SetDelegation(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0012):
@@ -48,13 +52,15 @@ class SetDelegation(Message, frozen=True, array_like=True, forbid_unknown_fields
     expiry_height: Height
 
     def validate(self) -> None:
-        """Types sorted and unique, none of them able to change keys; the key a valid point."""
+        """Types sorted and unique, none of them able to change keys."""
         if list(self.message_types) != sorted(frozenset(self.message_types)):
             raise Rejected(AccountsCode.BAD_DELEGATION, "delegated message types must be sorted and unique")
         if self.message_types[0] < FIRST_DELEGABLE_TYPE:
             raise Rejected(AccountsCode.BAD_DELEGATION, "changing policies and delegations cannot be delegated")
-        if not crypto_core_ed25519_is_valid_point(self.public_key):
-            raise Rejected(Code.BAD_POLICY, f"public key {self.public_key.hex()} is not a valid Ed25519 point")
+
+    def new_keys(self) -> tuple[bytes, ...]:
+        """The key that is to act."""
+        return (self.public_key,)
 
 
 class RevokeDelegation(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0013):

@@ -84,6 +84,10 @@ class AsyncClient:
             flow = self._core.send_many(signer, groups, options, time.monotonic, timeout_seconds, mode)
             return await self.run(flow)
 
+    async def settle(self, draft: Draft) -> Draft:
+        """A draft, signed or not, with its policies present where the chain asks for them now."""
+        return await self.run(self._core.settle(draft))
+
     async def broadcast(self, raw: bytes, *, mode: str = "sync") -> Sent:
         """Hand over a transaction that is signed already."""
         return await self.run(flows.broadcast(raw, mode))

@@ -121,9 +121,13 @@ class Client:
         with self._turn:
             return self.run(self._core.rehearse(party, messages, options))
 
+    def settle(self, draft: Draft) -> Draft:
+        """A draft, signed or not, with its policies present where the chain asks for them now."""
+        return self.run(self._core.settle(draft))
+
     def simulate_draft(self, draft: Draft) -> Simulation:
         """Dry run of a draft, signed or not."""
-        return self.run(flows.simulate(draft.unsigned_envelope()))
+        return self.run(flows.simulate(self.settle(draft).unsigned_envelope()))
 
     # --- Queries
 

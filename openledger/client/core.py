@@ -102,7 +102,10 @@ class Core:
         """An unsigned transaction with sequence, fee limit and policies filled in."""
         chain_id = yield from self.ensure_chain()
         sender = options.get("account", party)
-        slots = [(yield from self._sender_slot(sender, party, options))]
+        sequence = options.get("sequence")
+        if sequence is None:
+            sequence = yield from self._next_sequence(sender.address)
+        slots = [(yield from self._sender_slot(sender, party, sequence, options))]
         expiry_height = options.get("expiry_height", 0)
         if "sponsor" in options:
             sponsor = options["sponsor"]
@@ -110,9 +113,6 @@ class Core:
             if not expiry_height:
                 status = yield calls.status()
                 expiry_height = status.sync_info.latest_block_height + SPONSORED_EXPIRY_BLOCKS
-        sequence = options.get("sequence")
-        if sequence is None:
-            sequence = yield from self._next_sequence(sender.address)
         memo_digest = options.get("memo_digest", b"")
         fee_limit_nopen = options.get("fee_limit_nopen")
         if fee_limit_nopen is not None:
@@ -181,6 +181,13 @@ class Core:
                     raise
         raise AssertionError("the loop returns or raises")
 
+    def settle(self, draft: Draft) -> Flow[Draft]:
+        """A signed draft with its policies present where the chain asks for them now."""
+        stored: dict[bytes, bytes] = {}
+        for slot in draft.slots:
+            stored[slot.account] = (yield from flows.account(slot.account)).policy
+        return transactions.settle(draft, stored)
+
     def forget(self, address: bytes) -> None:
         """Ask again for what may have changed: sequence, policy, fees."""
         self._sequences.pop(address, None)
@@ -192,15 +199,15 @@ class Core:
             self._sequences[address] = yield from flows.next_sequence(address)
         return self._sequences[address]
 
-    def _sender_slot(self, sender: Party, signer: Party, options: SendOptions) -> Flow[Slot]:
+    def _sender_slot(self, sender: Party, signer: Party, sequence: int, options: SendOptions) -> Flow[Slot]:
         if options.get("delegated"):
             public_key = getattr(signer, "public_key", b"")
             if not public_key:
                 raise UsageError("a delegated transaction is signed by one key: name that key")
             return transactions.delegated_slot(sender.address, public_key)
-        return (yield from self._slot(sender))
+        return (yield from self._slot(sender, sequence))
 
-    def _slot(self, party: Party) -> Flow[Slot]:
+    def _slot(self, party: Party, sequence: int = 0) -> Flow[Slot]:
         stored = self._policies.get(party.address, b"")
         if not stored:
             stored = (yield from flows.account(party.address)).policy
@@ -212,7 +219,7 @@ class Core:
                 "openledger",
                 "this account has sent nothing yet, so its policy is not on the chain: name its key",
             )
-        return transactions.single_slot(party.address, party.policy, stored)
+        return transactions.single_slot(party.address, party.policy, stored, sequence)
 
 
 def _may_retry(code: int, options: SendOptions) -> bool:

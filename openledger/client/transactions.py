@@ -5,7 +5,7 @@ two differ is refused, so nobody signs what they did not read.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -126,6 +126,21 @@ def build(
     return draft
 
 
+def settle(draft: Draft, stored_policies: Mapping[bytes, bytes]) -> Draft:
+    """The draft with policies present exactly where they must be, by what is stored for each account now.
+
+    Policies are not signed: a transaction can be signed before and sent after an account's first one.
+    """
+
+    def settled(slot: Slot) -> Slot:
+        if isinstance(decode_policy(slot.policy), DelegatedKey):
+            return slot
+        is_first = slot.account != draft.body.sender or not draft.body.sequence
+        return replace(slot, present=is_first and not stored_policies[slot.account])
+
+    return replace(draft, slots=tuple([settled(slot) for slot in draft.slots]))
+
+
 def estimate_fee(draft: Draft, fees: Parameters) -> int:
     """Fee in nopen, at most: per byte with as many signatures as there can be, and per message."""
     return fee_of(fees, len(draft.unsigned_envelope()), draft.body.messages)
@@ -170,10 +185,13 @@ def delegated_slot(account: bytes, public_key: bytes) -> Slot:
     return Slot(account, encode(DelegatedKey(public_key)), present=True)
 
 
-def single_slot(account: bytes, policy: Policy | bytes, stored_policy: bytes) -> Slot:
-    """The slot of an account: its stored policy counts; until one is stored, the first policy travels along."""
+def single_slot(account: bytes, policy: Policy | bytes, stored_policy: bytes, sequence: int = 0) -> Slot:
+    """The slot of an account: its stored policy counts; while none is stored, the first policy travels along.
+
+    With the account's own first transaction, that is: those behind it will find the policy stored.
+    """
     first = policy if isinstance(policy, bytes) else encode_policy(policy)
-    return Slot(account, stored_policy or first, present=not stored_policy)
+    return Slot(account, stored_policy or first, present=not stored_policy and not sequence)
 
 
 # --- Files

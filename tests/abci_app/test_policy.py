@@ -96,8 +96,10 @@ INVALID_POINTS = sorted({case[0] for case in SIGNATURE_CASES if not case[3]})
 
 @pytest.mark.parametrize("point", INVALID_POINTS, ids=lambda point: point.hex()[:16])
 def test_a_key_that_is_no_valid_point_never_enters_a_policy(point: bytes) -> None:
-    text = rejection_of(encode_policy(single_key_policy(point)))
-    assert text == f"public key {point.hex()} is not a valid Ed25519 point"
+    with pytest.raises(Rejected) as rejection:
+        check_policy(single_key_policy(point))
+    text = f"public key {point.hex()} is not a valid Ed25519 point"
+    assert (rejection.value.code, rejection.value.text) == (Code.BAD_POLICY, text)
 
 
 def satisfies(policy: Policy, indices: Sequence[int]) -> bool:

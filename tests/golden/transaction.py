@@ -76,6 +76,7 @@ def _transactions() -> list[dict[str, Any]]:
     shared.sequence = 200
     sponsored = _signer().transaction(transfer, Burn(1), expiry_height=500, sponsor=SPONSOR)
     cases = {
+        "first transaction, with the policy": _signer().transaction(transfer),
         "policy already stored": _signer().transaction(transfer, with_policy=False),
         "sponsored, two messages": sponsored,
         "two of three keys, memo digest": shared.transaction(transfer, memo_digest=digest("memo")),
@@ -129,13 +130,14 @@ def _refused() -> list[dict[str, Any]]:
         "message with a field too many": with_field(8, [[*transfer, 1]]),
         "message with a field too few": with_field(8, [transfer[:-1]]),
         "message as a map": with_field(8, [{"recipient": transfer[1]}]),
+        "two changes of keys": with_field(8, [[0x13, SPONSOR.keys[0].public], [0x13, ALICE.keys[0].public]]),
         "transfer of nothing": with_field(8, [[*transfer[:2], 0]]),
         "no signature": msgpack.packb([1, body_bytes, [[*auths[0][:2], []]]]),
         "no auth": msgpack.packb([1, body_bytes, []]),
         "auth of another account": msgpack.packb([1, body_bytes, [[bytes(32), *auths[0][1:]]]]),
         "signature of 63 bytes": msgpack.packb([1, body_bytes, [[*auths[0][:2], [[0, bytes(63)]]]]]),
         "policy with a threshold out of reach": msgpack.packb(
-            [1, body_bytes, [[auths[0][0], msgpack.packb([1, 2, msgpack.unpackb(auths[0][1])[2]]), auths[0][2]]]]
+            [1, body_bytes, [[auths[0][0], msgpack.packb([1, 2, msgpack.unpackb(ALICE.policy)[2]]), auths[0][2]]]]
         ),
         "sponsor without expiry": with_field(6, SPONSOR.address, [*auths, [SPONSOR.address, b"", auths[0][2]]]),
         "sponsor is the sender": with_field(6, ALICE.address),

@@ -65,9 +65,13 @@ class Signer:
         expiry_height: int = 0,
         sponsor: "Signer | None" = None,
         memo_digest: bytes = b"",
-        with_policy: bool = True,
+        with_policy: bool | None = None,
+        sponsor_policy: bool = True,
     ) -> bytes:
-        """A signed transaction; without `sequence` the next one of this signer."""
+        """A signed transaction; without `sequence` the next one of this signer.
+
+        The sender's policy comes along with its first transaction, the sponsor's unless told otherwise.
+        """
         if sequence is None:
             sequence = self.sequence
             self.sequence += 1
@@ -83,9 +87,9 @@ class Signer:
                 messages,
             )
         )
-        auths = [self.auth(body, with_policy)]
+        auths = [self.auth(body, not sequence if with_policy is None else with_policy)]
         if sponsor:
-            auths.append(sponsor.auth(body))
+            auths.append(sponsor.auth(body, sponsor_policy))
         return encode_envelope(body, tuple(auths))
 
     def delegated_transaction(self, key: Key, *messages: Message, fee_limit_nopen: int = 10**6) -> bytes:

@@ -134,9 +134,14 @@ class World:
         signer, limit = operation.signer, 10**8
         if operation.delegated:
             return signer.delegated_transaction(operation.delegated, *operation.messages, fee_limit_nopen=limit)
-        expiry_height = self.chain.height + 5 if operation.sponsor else 0
+        sponsor = operation.sponsor
         return signer.transaction(
-            *operation.messages, fee_limit_nopen=limit, sponsor=operation.sponsor, expiry_height=expiry_height
+            *operation.messages,
+            fee_limit_nopen=limit,
+            sponsor=sponsor,
+            expiry_height=self.chain.height + 5 if sponsor else 0,
+            with_policy=not signer.sequence and not self.chain.account(signer.address).policy,
+            sponsor_policy=sponsor is not None and not self.chain.account(sponsor.address).policy,
         )
 
     # --- Blocks

@@ -2,14 +2,14 @@
 
 import pytest
 
-from abci_app.accounts import Account
+from abci_app.accounts import Account, show_address
 from abci_app.chain.block import FEES_ACCOUNT
-from abci_app.chain.transaction import Auth, Body, KeySignature, encode_envelope, signed_digest
+from abci_app.chain.transaction import Auth, Body, Envelope, KeySignature, encode_envelope, signed_digest
 from abci_app.errors import Code
 from abci_app.modules.accounts import SetPolicy
 from abci_app.modules.bank import Burn, Transfer
 from abci_app.policy import Policy, PolicyKey, encode_policy, single_key_policy
-from abci_app.state.codec import encode
+from abci_app.state.codec import decode, encode
 from tests.kit.chain import Chain, accounts_with, changed, fee_of, refused, replay
 from tests.kit.signing import CHAIN_ID, Key, Signer
 
@@ -64,10 +64,46 @@ def test_a_presented_policy_must_hash_to_the_address(chain: Chain, alice: Signer
     assert (code, log.startswith("the presented policy is not the first policy of open1")) == (Code.BAD_POLICY, True)
 
 
-def test_another_policy_is_refused_even_if_the_stored_one_would_agree(chain: Chain, alice: Signer, bob: Signer) -> None:
-    assert chain.codes(alice.transaction(Transfer(bob.address, 5))) == [0]
+def stored_and_again(chain: Chain, alice: Signer) -> tuple[int, str]:
+    """Code and log of a transaction that presents a policy although one is stored."""
+    return refused(chain, alice.transaction(Burn(5), with_policy=True))
+
+
+def test_another_policy_is_refused_even_if_the_stored_one_would_agree(chain: Chain, alice: Signer) -> None:
+    assert chain.codes(alice.transaction(Burn(5))) == [0]
     alice.policy = encode_policy(Policy(1, (PolicyKey(1, alice.keys[0].public, 2),)))
-    assert refused(chain, alice.transaction(Transfer(bob.address, 5)))[0] == Code.BAD_POLICY
+    assert stored_and_again(chain, alice)[0] == Code.BAD_POLICY
+
+
+def with_auth_policy(raw: bytes, policy: bytes, position: int = 0) -> bytes:
+    """The same signed transaction with other policy bytes in one of its auths, as anybody could relay it."""
+    envelope = decode(Envelope, raw)
+    auths = list(envelope.auths)
+    auths[position] = Auth(auths[position].account, policy, auths[position].signatures)
+    return encode_envelope(envelope.body, tuple(auths))
+
+
+def test_whoever_relays_a_transaction_can_neither_add_nor_drop_the_policy(
+    chain: Chain, alice: Signer, bob: Signer
+) -> None:
+    """It is not signed: another hash, another size, and a fee up to the sender's limit."""
+    first, second = alice.transaction(Burn(5)), alice.transaction(Burn(6))
+    new = f"{show_address(alice.address)} is new: its first transaction brings its policy"
+    assert refused(chain, with_auth_policy(first, b"")) == (Code.BAD_POLICY, new)
+    assert chain.codes(first) == [0]
+    text = f"the policy of {show_address(alice.address)} is stored: send the transaction without it"
+    assert refused(chain, with_auth_policy(second, alice.policy)) == (Code.BAD_POLICY, text)
+    assert chain.codes(second) == [0]
+    sponsored = bob.transaction(Burn(5), sponsor=alice, sponsor_policy=False, expiry_height=20)
+    assert refused(chain, with_auth_policy(sponsored, alice.policy, 1)) == (Code.BAD_POLICY, text)
+    assert chain.codes(sponsored) == [0]
+
+
+def test_the_second_transaction_of_a_block_finds_the_policy_stored_by_the_first(chain: Chain, alice: Signer) -> None:
+    transactions = [alice.transaction(Burn(number), with_policy=with_policy)
+                    for number, with_policy in ((1, True), (2, True), (3, False))]  # fmt: skip
+    third = alice.transaction(Burn(3), sequence=1, with_policy=False)
+    assert chain.codes(*transactions, third) == [0, Code.BAD_POLICY, Code.WRONG_SEQUENCE, 0]
 
 
 @pytest.mark.parametrize("change", ["signature", "digest", "other key"])
@@ -206,9 +242,7 @@ def test_set_policy_replaces_the_keys_and_keeps_address_and_balance(chain: Chain
     assert chain.codes(fresh.transaction(Transfer(bob.address, 5), with_policy=False)) == [0]
 
 
-def test_the_stored_policy_wins_over_the_first_one_when_it_is_presented_again(
-    chain: Chain, alice: Signer, bob: Signer
-) -> None:
+def test_the_first_policy_does_not_act_after_it_was_replaced(chain: Chain, alice: Signer, bob: Signer) -> None:
     assert chain.codes(alice.transaction(SetPolicy(new_policy("fresh")))) == [0]
     old = alice.transaction(Transfer(bob.address, 5), sequence=1)
     code, log = refused(chain, old)
@@ -219,7 +253,7 @@ def test_the_rotated_policy_cannot_be_presented_since_it_is_not_the_address(chai
     assert chain.codes(alice.transaction(SetPolicy(new_policy("fresh")))) == [0]
     fresh = with_key(alice, "fresh")
     fresh.policy = new_policy("fresh")
-    assert refused(chain, fresh.transaction(Burn(1)))[0] == Code.BAD_POLICY
+    assert stored_and_again(chain, fresh)[0] == Code.BAD_POLICY
 
 
 @pytest.mark.parametrize(
@@ -292,6 +326,6 @@ def test_an_account_can_sponsor_the_first_transaction_after_its_own_in_one_block
     chain: Chain, alice: Signer, bob: Signer
 ) -> None:
     own = bob.transaction(Burn(3))
-    sponsored = alice.transaction(Burn(4), sponsor=bob, expiry_height=9)
+    sponsored = alice.transaction(Burn(4), sponsor=bob, sponsor_policy=False, expiry_height=9)
     assert chain.codes(own, sponsored) == [0, 0]
     assert chain.account(bob.address) == Account(1, FUNDS - 3 - fee_of(own) - fee_of(sponsored), bob.policy)

@@ -94,11 +94,12 @@ def test_a_refused_transaction_reserves_nothing(chain: Chain, alice: Signer, bob
 
 def test_pending_spends_and_fees_are_reserved(alice: Signer, bob: Signer) -> None:
     first, second = [alice.transaction(Transfer(bob.address, 1_000)) for _ in range(2)]
-    chain = Chain.start({alice.address: 2 * (1_000 + fee_of(first)) - 1})
+    chain = Chain.start({alice.address: 2 * 1_000 + fee_of(first) + fee_of(second) - 1})
     assert chain.check(first) == (0, "")
     code, log = chain.check(second)
     assert code == Code.INSUFFICIENT_FUNDS
-    assert f"has {999 + fee_of(first)} nopen left beside its pending transactions, needs {1_000 + fee_of(first)}" in log
+    needed = 1_000 + fee_of(second)
+    assert f"has {needed - 1} nopen left beside its pending transactions, needs {needed}" in log
 
 
 def test_exactly_enough_funds_suffice(alice: Signer, bob: Signer) -> None:
@@ -170,15 +171,16 @@ def rotated_elsewhere(chain: Chain, alice: Signer, sequence: int) -> bytes:
 
 def test_what_an_old_key_left_waiting_is_dropped_when_the_keys_change(chain: Chain, alice: Signer, bob: Signer) -> None:
     """Otherwise a stolen key could fill the queue and lock the owner out of this node after the rotation."""
+    assert chain.codes(alice.transaction(Burn(1))) == [0]
     waiting = [alice.transaction(Transfer(bob.address, 1)) for _ in range(3)]
-    sponsored = bob.transaction(Burn(1), sponsor=alice, expiry_height=50)
+    sponsored = bob.transaction(Burn(1), sponsor=alice, sponsor_policy=False, expiry_height=50)
     own = bob.transaction(Burn(2))
     assert [chain.check(raw) for raw in [*waiting, sponsored, own]] == [(0, "")] * 5
-    assert chain.codes(rotated_elsewhere(chain, alice, 0)) == [0]
-    assert (next_sequence(chain, alice), next_sequence(chain, bob)) == (1, 0)
+    assert chain.codes(rotated_elsewhere(chain, alice, 1)) == [0]
+    assert (next_sequence(chain, alice), next_sequence(chain, bob)) == (2, 0)
     assert [chain.check(raw, recheck=True)[0] for raw in waiting[1:]] == [Code.BAD_SIGNATURE, Code.WRONG_SEQUENCE]
     assert chain.check(sponsored, recheck=True)[0] == Code.BAD_SIGNATURE
-    fresh = Signer([Key.named("fresh")], alice.policy, alice.address, 1)
+    fresh = Signer([Key.named("fresh")], alice.policy, alice.address, 2)
     assert chain.check(fresh.transaction(Burn(1), with_policy=False)) == (0, "")
     assert chain.check(bob.transaction(Burn(3), sequence=0)) == (0, "")
 
@@ -211,13 +213,16 @@ def test_two_delegated_keys_can_be_revoked_at_once_while_both_have_transactions_
     chain: Chain, alice: Signer
 ) -> None:
     second = Key.named("second agent")
-    grants = [SetDelegation(key.public, (BURN_TAG,), 10**9, 500) for key in (AGENT, second)]
-    assert chain.codes(alice.transaction(*grants)) == [0]
+    grants = [alice.transaction(SetDelegation(key.public, (BURN_TAG,), 10**9, 500)) for key in (AGENT, second)]
+    assert chain.codes(*grants) == [0, 0]
     waiting = [alice.delegated_transaction(key, Burn(1)) for key in (AGENT, second, AGENT, second)]
     assert [chain.check(raw) for raw in waiting] == [(0, "")] * 4
-    revoke = alice.transaction(RevokeDelegation(AGENT.public), RevokeDelegation(second.public), sequence=1)
-    assert chain.codes(revoke) == [0]
-    assert (pending(chain), next_sequence(chain, alice)) == (0, 2)
+    revocations = [
+        alice.transaction(RevokeDelegation(key.public), sequence=sequence)
+        for sequence, key in enumerate((AGENT, second), 2)
+    ]
+    assert chain.codes(*revocations) == [0, 0]
+    assert (pending(chain), next_sequence(chain, alice)) == (0, 4)
 
 
 def test_a_delegated_keys_own_spending_is_no_change_of_its_bounds(chain: Chain, alice: Signer, bob: Signer) -> None:
@@ -350,10 +355,13 @@ def test_a_free_sponsored_transaction_survives_commits_that_do_not_include_it(al
     assert pending(chain) == 0
 
 
-def test_nothing_is_remembered_of_accounts_that_wait_for_nothing(chain: Chain, alice: Signer, bob: Signer) -> None:
+def test_nothing_is_remembered_of_accounts_that_wait_for_nothing(alice: Signer, bob: Signer) -> None:
+    carol = Signer.named("carol")
+    chain = Chain.start(accounts_with(FUNDS, [alice, bob, carol]))
     transactions = [
-        alice.transaction(Transfer(bob.address, 1)), bob.transaction(Burn(1), sponsor=alice, expiry_height=9)
-    ]  # fmt: skip
+        alice.transaction(Transfer(bob.address, 1)),
+        bob.transaction(Burn(1), sponsor=carol, expiry_height=9),
+    ]
     assert [chain.check(raw) for raw in transactions] == [(0, "")] * 2
     assert chain.codes(*transactions) == [0, 0]
     books = chain.application.mempool

@@ -62,7 +62,8 @@ def test_a_revoked_delegation_is_gone(ledger: Ledger) -> None:
 
 
 def test_delegations_survive_a_change_of_policy(ledger: Ledger) -> None:
-    ledger.accept(ALICE, SetDelegation(AGENT, (BURN,), 50, 9), SetPolicy(BOB.policy))
+    ledger.accept(ALICE, SetDelegation(AGENT, (BURN,), 50, 9))
+    ledger.accept(ALICE, SetPolicy(BOB.policy))
     assert DELEGATIONS.has(ledger.store, ALICE.address, AGENT)
 
 
