@@ -35,6 +35,7 @@ class Code(IntEnum):
     NOT_YET_PROVABLE = 24
     QUERY_TOO_LARGE = 25
     PROOF_TOO_DEEP = 26
+    BUSY = 27
 
 
 class Rejected(Exception):

@@ -38,7 +38,6 @@ from openledger.light.wire import NANOSECONDS_PER_SECOND
 
 START_NS = 1_790_000_000 * NANOSECONDS_PER_SECOND
 CONTRIBUTIONS_EACH = 64
-QUERY_BUDGET_NODES = 100_000
 
 
 def _digest(text: str) -> bytes:
@@ -108,7 +107,7 @@ def make(chain: Chain, validators: Validators, entry_id: bytes) -> tuple[bytes, 
     """A bundle of an entry's lineage, and how many entries it shows."""
     question = query_question("models", "lineage", LineageQuery(entry_id, "", 0, (), 4_096, CONTRIBUTIONS_EACH))
     with chain.application.store.latest() as version:
-        view = RecordingView(version, QUERY_BUDGET_NODES)
+        view = RecordingView(version)
         page = find_query("models", "lineage").function(view, question.arguments())
         proof = version.prove(view.keys, view.ranges)
         blocks = (

@@ -17,6 +17,7 @@ from abci_app.state.staging import Change, StagedBlock, check_changes, stage_cha
 from abci_app.state.store import HISTORY_HEIGHTS, UnknownHeight
 from abci_app.state.trie import EMPTY_ROOT, TreeUpdate, app_hash_of, build, root_of
 from abci_app.state.trie_read import walk
+from abci_app.state.work import Spend, free
 from node.leveldb_records import (
     COMMIT_KEY,
     FORMAT,
@@ -166,20 +167,20 @@ class LevelDBStore:
         except plyvel.CorruptionError as error:
             raise _damaged(error) from error
 
-    def latest(self) -> LevelDBVersion:
-        """The last committed version."""
+    def latest(self, spend: Spend = free) -> LevelDBVersion:
+        """The last committed version; `spend` hears of the work that reading it costs."""
         head = self._head
-        return LevelDBVersion(head, head.commit, self._cache)
+        return LevelDBVersion(head, head.commit, self._cache, spend)
 
-    def version(self, height: int) -> LevelDBVersion:
+    def version(self, height: int, spend: Spend = free) -> LevelDBVersion:
         """A kept version; raises `UnknownHeight`."""
         head = self._head
         if height == head.commit.height and height:
-            return LevelDBVersion(head, head.commit, self._cache)
+            return LevelDBVersion(head, head.commit, self._cache, spend)
         if not head.earliest_height <= height < head.commit.height:
             raise UnknownHeight(f"height {height} is not kept: {head.earliest_height} to {head.commit.height} are")
         commit = Commit.decode(head.snapshot.get(height_key(b"h", height)))
-        return LevelDBVersion(head, commit, self._cache)
+        return LevelDBVersion(head, commit, self._cache, spend)
 
     # --- Genesis
 

@@ -13,6 +13,7 @@ from abci_app.state.pages import LeafPage, Page
 from abci_app.state.proof import SimpleProof
 from abci_app.state.trie import ReadPage, app_hash_of
 from abci_app.state.trie_read import path
+from abci_app.state.work import HISTORY_GET_UNITS, HISTORY_ROW_UNITS, PAGE_READ_UNITS, Spend, free
 from node.leveldb_records import (
     Commit,
     decode_stored_page,
@@ -100,12 +101,13 @@ class Head:
     generation: int  # of `values` at this commit
 
 
-def page_reader(source: Any, cache: PageCache) -> ReadPage:
+def page_reader(source: Any, cache: PageCache, spend: Spend = free) -> ReadPage:
     """Read pages through the cache from a database or snapshot."""
 
     def read(number: int) -> Page:
         page = cache.get(number)
         if page is None:
+            spend(PAGE_READ_UNITS)
             page = decode_stored_page(number, source.get(page_key(number), verify_checksums=True))
             cache.put(number, page)
         return page
@@ -116,10 +118,11 @@ def page_reader(source: Any, cache: PageCache) -> ReadPage:
 class LevelDBVersion:
     """One committed height, read from a snapshot: usable from any thread while blocks go on. See `store.Version`."""
 
-    def __init__(self, head: Head, commit: Commit, cache: PageCache) -> None:
+    def __init__(self, head: Head, commit: Commit, cache: PageCache, spend: Spend = free) -> None:
         self._head: Head | None = head
         self._root = commit.root
-        self._read = page_reader(head.snapshot, cache)
+        self._spend = spend
+        self._read = page_reader(head.snapshot, cache, spend)
         self.height = commit.height
         self.app_hash = app_hash_of(commit.root_hash)
         later = [undo for undo in head.recent if undo.height > commit.height]
@@ -135,6 +138,7 @@ class LevelDBVersion:
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""
         if self._undo is None:
+            self._spend(HISTORY_GET_UNITS)
             snapshot = self._open_head.snapshot
             start = history_key(key, self.height + 1)
             with snapshot.iterator(start=start, stop=start[:-8] + b"\xff" * 8, include_key=False) as found:
@@ -181,7 +185,9 @@ class LevelDBVersion:
     def _changed_recently(self, start: bytes, end: bytes, reverse: bool) -> Iterator[tuple[bytes, bytes | None]]:
         merged: dict[bytes, bytes | None] = {}
         for undo in self._undo or ():
-            for key in undo.keys_between(start, end):
+            changed = undo.keys_between(start, end)
+            self._spend(HISTORY_ROW_UNITS * len(changed))
+            for key in changed:
                 merged.setdefault(key, undo.old_values[key])
         return iter(sorted(merged.items(), reverse=reverse))
 
@@ -190,6 +196,7 @@ class LevelDBVersion:
         low, high = history_prefix(start), history_prefix(end)
         current: tuple[bytes, bytes | None] | None = None
         for stored, data in scan(self._open_head.snapshot, b"o", low, high, reverse=reverse):
+            self._spend(HISTORY_ROW_UNITS)
             key, height = split_history_key(stored)
             if height <= self.height:
                 continue
@@ -203,7 +210,7 @@ class LevelDBVersion:
 
     def prove(self, keys: Sequence[bytes], ranges: Sequence[tuple[bytes, bytes]]) -> bytes:
         """Native proof."""
-        return proof_build.prove(self._read, self._root, self, self.height, keys, ranges)
+        return proof_build.prove(self._read, self._root, self, self.height, keys, ranges, self._spend)
 
     def prove_simple(self, key: bytes) -> SimpleProof:
         """`simple:v` path; raises `KeyError` or `ProofTooDeep`."""

@@ -209,9 +209,9 @@ class Application:
 
     # --- Query connection
 
-    def query(self, request: pb.RequestQuery) -> pb.ResponseQuery:
-        """Answer from committed state; never raises for a bad query."""
-        return answer_query(self.store, self.local, self._books, request, self._committed)
+    def query(self, request: pb.RequestQuery, *, hurried: bool = False) -> pb.ResponseQuery:
+        """Answer from committed state; never raises for a bad query. Hurried: only what costs little."""
+        return answer_query(self.store, self.local, self._books, request, self._committed, hurried)
 
     # --- Snapshot connection: none are taken or accepted yet
 

@@ -16,12 +16,16 @@ height 0 the answer is for the last committed height - 1, whose header exists.
 
 A query that is refused on state (no such model) has code and text, and with `prove` the proof of what was read, so that
 whoever asked can come to the same refusal. Without `prove` a named query answers `[[id ...], result]`.
+
+All work of a question is counted against one budget (state/work.py, ADR 22), whatever its path.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from enum import IntEnum
+from itertools import pairwise
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -42,17 +46,22 @@ from abci_app.state import ics23
 from abci_app.state.codec import CodecError, Record, decode
 from abci_app.state.store import ProofTooDeep, SimpleProof, StateView, Store, UnknownHeight, Version
 from abci_app.state.trie import app_hash_of
-from abci_app.state.views import BUDGET_BYTES, QueryBudgetExceeded, RecordingView
+from abci_app.state.views import RecordingView
+from abci_app.state.work import GET_UNITS, PATH_UNITS, QueryBudgetExceeded, Work
 
 STORE_NAME = "openledger"
 MAX_QUERY_BYTES = 131_072
 MAX_MULTI_KEYS = 4_096
 MAX_MULTI_RANGES = 64
-# Keys that one query may visit: bounds the time that a hostile query takes (some two seconds with proof).
-QUERY_BUDGET_NODES = 100_000
-# Bytes that one query may read where a proof is asked for: a proof shows each value once, and a larger one than
-# `MAX_ANSWER_BYTES` is refused anyway.
-PROOF_BUDGET_BYTES = 32 * 1024 * 1024
+# A path is compared, never kept: no valid one is longer.
+MAX_PATH_CHARACTERS: Final = 256
+# Work of one question, about a microsecond a unit: 50 ms, and 100 ms more for proving what it read. Everybody who asks
+# the node waits that long behind it, the peer filter among them.
+QUERY_BUDGET_UNITS: Final = 50_000
+PROOF_BUDGET_UNITS: Final = 100_000
+# The same for a question whose turn comes late because of those before it: what is small is still answered.
+HURRIED_BUDGET_UNITS: Final = 500
+HURRIED_PROOF_BUDGET_UNITS: Final = 1_000
 # CometBFT answers beyond this size are refused by our own client, and pages are made to fit.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 # A node this far behind admits every peer, so that a chain's peer list cannot lock out who is syncing.
@@ -61,7 +70,9 @@ SYNCING_AFTER_SECONDS = 60
 # Only these are looked up: the path is free text from the network.
 NODE_ID = re.compile(r"\A[0-9a-f]{40}\Z")
 
-Key = Annotated[bytes, Meta(min_length=1, max_length=128)]
+# One byte more than a key has, so that "just above this key" can be asked.
+MAX_KEY_BYTES: Final = 128
+Key = Annotated[bytes, Meta(min_length=1, max_length=MAX_KEY_BYTES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,38 +90,68 @@ class MultiQuery(Record, frozen=True, array_like=True, gc=False):
     ranges: Annotated[tuple[tuple[Key, Key], ...], Meta(max_length=MAX_MULTI_RANGES)]
 
 
+class _Question:
+    """One query under way: what is asked, and the budget that all its work counts against."""
+
+    def __init__(self, request: pb.RequestQuery, hurried: bool) -> None:
+        self.path = request.path[:MAX_PATH_CHARACTERS]
+        self.data, self.height, self.prove = request.data, request.height, request.prove
+        self.work = Work(HURRIED_BUDGET_UNITS if hurried else QUERY_BUDGET_UNITS)
+        self._proof_units = HURRIED_PROOF_BUDGET_UNITS if hurried else PROOF_BUDGET_UNITS
+
+    def prove_read(self, version: Version, recorded: RecordingView) -> bytes:
+        """Native proof of all that was read."""
+        self.work.extend(self._proof_units)
+        return version.prove(recorded.keys, recorded.ranges)
+
+
 def answer_query(
-    store: Store, local: LocalNode, books: Mempool, request: pb.RequestQuery, committed: Committed
+    store: Store,
+    local: LocalNode,
+    books: Mempool,
+    request: pb.RequestQuery,
+    committed: Committed,
+    hurried: bool = False,
 ) -> pb.ResponseQuery:
-    """Answer one query; an expected failure is a coded response."""
+    """Answer one query; an expected failure is a coded response.
+
+    `hurried`: others have waited long enough, so anything but a small question is told to come again.
+    """
+    question = _Question(request, hurried)
     try:
-        if len(request.data) > MAX_QUERY_BYTES:
-            raise Rejected(Code.BAD_QUERY, f"query data has {len(request.data)} bytes, at most {MAX_QUERY_BYTES}")
-        if request.path.startswith("/p2p/filter/"):
-            return _filter_peer(committed.view, local, request.path)
-        if request.path == "/local/next-sequence":
-            return _next_sequence(books, request.data)
-        with _open_version(store, request.height, request.prove) as version:
-            return _answer(version, request, committed.last_block_seconds)
+        if len(question.data) > MAX_QUERY_BYTES:
+            raise Rejected(Code.BAD_QUERY, f"query data has {len(question.data)} bytes, at most {MAX_QUERY_BYTES}")
+        if question.path.startswith("/p2p/filter/"):
+            return _filter_peer(committed.view, local, question.path)
+        if question.path == "/local/next-sequence":
+            return _next_sequence(books, question.data)
+        with _open_version(store, question) as version:
+            return _answer(version, question, committed.last_block_seconds)
     except Rejected as rejection:
-        codespace = codespace_of(rejection.code)
-        return pb.ResponseQuery(code=int(rejection.code), log=rejection.text, codespace=codespace)
+        return _refused(rejection.code, rejection.text)
     except UnknownHeight as error:
-        return pb.ResponseQuery(code=int(Code.HEIGHT_UNAVAILABLE), log=str(error), codespace="openledger")
+        return _refused(Code.HEIGHT_UNAVAILABLE, str(error))
     except ProofTooDeep as error:
-        return pb.ResponseQuery(code=int(Code.PROOF_TOO_DEEP), log=str(error), codespace="openledger")
+        return _refused(Code.PROOF_TOO_DEEP, str(error))
     except QueryBudgetExceeded as error:
-        return pb.ResponseQuery(code=int(Code.QUERY_TOO_LARGE), log=str(error), codespace="openledger")
+        if hurried:
+            return _refused(Code.BUSY, "the node has many questions to answer: ask this one again in a moment")
+        return _refused(Code.QUERY_TOO_LARGE, str(error))
 
 
-def _open_version(store: Store, height: int, prove: bool) -> Version:
+def _refused(code: IntEnum, text: str) -> pb.ResponseQuery:
+    return pb.ResponseQuery(code=int(code), log=text, codespace=codespace_of(code))
+
+
+def _open_version(store: Store, question: _Question) -> Version:
     """The version to answer from (see the module docstring)."""
+    height, spend = question.height, question.work.spend
     if height < 0:
         raise Rejected(Code.BAD_QUERY, f"height {height} is negative")
     if not store.height:
         raise Rejected(Code.HEIGHT_UNAVAILABLE, "no block is committed yet: ask again after the first block")
-    if height == 0 and not prove:
-        return store.latest()
+    if height == 0 and not question.prove:
+        return store.latest(spend)
     if height == 0:
         height = store.height - 1
         latest_chain = CHAIN.get(store)
@@ -118,32 +159,34 @@ def _open_version(store: Store, height: int, prove: bool) -> Version:
             raise Rejected(
                 Code.NOT_YET_PROVABLE, "the first provable height is not followed by a header yet: ask after a block"
             )
-    return store.version(height)
+    return store.version(height, spend)
 
 
-def _answer(version: Version, request: pb.RequestQuery, last_block_seconds: int) -> pb.ResponseQuery:
-    path = request.path
+def _answer(version: Version, question: _Question, last_block_seconds: int) -> pb.ResponseQuery:
+    path = question.path
     if path == f"/store/{STORE_NAME}/key":
-        return _answer_key(version, request.data, request.prove)
+        return _answer_key(version, question)
     if path == f"/store/{STORE_NAME}/multi":
-        return _answer_multi(version, request.data)
+        return _answer_multi(version, question)
     if path == f"/store/{STORE_NAME}/ics23":
-        return _answer_ics23(version, request.data)
+        return _answer_ics23(version, question)
     if path.startswith(("/query/", "/named/")):
-        return _answer_module_query(version, path, request)
+        return _answer_module_query(version, question)
     if path == "/simulate":
-        return _answer_simulation(version, request.data, last_block_seconds)
+        return _answer_simulation(version, question, last_block_seconds)
     raise Rejected(Code.UNKNOWN_QUERY, f"no query path {path[:100]!r}")
 
 
-def _answer_key(version: Version, key: bytes, prove: bool) -> pb.ResponseQuery:
-    value = version.get(key) if key else None
+def _answer_key(version: Version, question: _Question) -> pb.ResponseQuery:
+    key = question.data
+    question.work.spend(GET_UNITS + (PATH_UNITS if question.prove else 0))
+    value = version.get(key) if 0 < len(key) <= MAX_KEY_BYTES else None
     if value is None:
         raise Rejected(
             Code.NOT_FOUND, "no such key; absence is proven by /store/openledger/multi, which this path cannot do"
         )
     response = pb.ResponseQuery(key=key, value=value, height=version.height)
-    if prove:
+    if question.prove:
         path = version.prove_simple(key)
         response.proof_ops.ops.extend([_simple_operator(key, path), _upper_operator(path.root())])
     return response
@@ -161,25 +204,35 @@ def _upper_operator(root: bytes) -> crypto_pb2.ProofOp:
     return crypto_pb2.ProofOp(type="simple:v", key=name, data=crypto_pb2.ValueOp(proof=proof).SerializeToString())
 
 
-def _answer_multi(version: Version, data: bytes) -> pb.ResponseQuery:
+def _answer_multi(version: Version, question: _Question) -> pb.ResponseQuery:
     try:
-        query = decode(MultiQuery, data)
+        query = decode(MultiQuery, question.data)
     except CodecError as error:
         raise Rejected(Code.BAD_QUERY, f"arguments are malformed: {error}") from error
-    recorded = RecordingView(version, QUERY_BUDGET_NODES, PROOF_BUDGET_BYTES)
+    _require_disjoint(query.ranges)
+    recorded = RecordingView(version, question.work)
     for key in query.keys:
         recorded.get(key)
     for start, end in query.ranges:
-        if start >= end:
-            raise Rejected(Code.BAD_QUERY, "a range must end above its start")
         for _ in recorded.iterate(start, end):
             pass
-    return _bounded(pb.ResponseQuery(value=version.prove(recorded.keys, recorded.ranges), height=version.height))
+    return _bounded(pb.ResponseQuery(value=question.prove_read(version, recorded), height=version.height))
 
 
-def _answer_ics23(version: Version, key: bytes) -> pb.ResponseQuery:
-    if not key:
-        raise Rejected(Code.BAD_QUERY, "give a key")
+def _require_disjoint(ranges: Sequence[tuple[bytes, bytes]]) -> None:
+    for start, end in ranges:
+        if start >= end:
+            raise Rejected(Code.BAD_QUERY, "a range must end above its start")
+    for (_, end), (start, _) in pairwise(sorted(ranges)):
+        if start < end:
+            raise Rejected(Code.BAD_QUERY, "two ranges overlap: ask for each key once")
+
+
+def _answer_ics23(version: Version, question: _Question) -> pb.ResponseQuery:
+    key = question.data
+    if not 0 < len(key) <= MAX_KEY_BYTES:
+        raise Rejected(Code.BAD_QUERY, f"give a key of 1 to {MAX_KEY_BYTES} bytes")
+    question.work.spend(2 * (GET_UNITS + PATH_UNITS))  # of an absent key, both neighbours are proven
     operators = [
         crypto_pb2.ProofOp(type="ics23:openledger", key=operator_key, data=data)
         for operator_key, data in ics23.commitment_proofs(version, key)
@@ -189,33 +242,32 @@ def _answer_ics23(version: Version, key: bytes) -> pb.ResponseQuery:
     return response
 
 
-def _answer_module_query(version: Version, path: str, request: pb.RequestQuery) -> pb.ResponseQuery:
-    parts = path.split("/")
+def _answer_module_query(version: Version, question: _Question) -> pb.ResponseQuery:
+    parts = question.path.split("/")
     if len(parts) != 4:
-        raise Rejected(Code.UNKNOWN_QUERY, f"no query path {path[:100]!r}: write /query/<module>/<name>")
+        raise Rejected(Code.UNKNOWN_QUERY, f"no query path {question.path[:100]!r}: write /query/<module>/<name>")
     query = find_query(parts[2], parts[3])
-    budget_bytes = PROOF_BUDGET_BYTES if request.prove else BUDGET_BYTES
-    recorded = RecordingView(version, QUERY_BUDGET_NODES, budget_bytes)
+    recorded = RecordingView(version, question.work)
     response = pb.ResponseQuery(height=version.height)
     try:
-        asked = decode(NamedArguments, request.data) if parts[1] == "named" else NamedArguments(request.data, ())
+        asked = decode(NamedArguments, question.data) if parts[1] == "named" else NamedArguments(question.data, ())
         result, names = run_query(recorded, query, asked.args, asked.names)
     except CodecError as error:
         raise Rejected(Code.BAD_QUERY, f"arguments of {parts[2]}/{parts[3]} are malformed: {error}") from error
     except Rejected as rejection:
-        if not request.prove:
+        if not question.prove:
             raise
         response.code, response.log = int(rejection.code), rejection.text
         response.codespace = codespace_of(rejection.code)
         result, names = None, ()
-    if request.prove:
-        response.value = version.prove(recorded.keys, recorded.ranges)
+    if question.prove:
+        response.value = question.prove_read(version, recorded)
     else:
         response.value = msgspec.msgpack.encode(([item.id for item in names], result) if names else result)
     return _bounded(response)
 
 
-def _answer_simulation(version: Version, raw: bytes, last_block_seconds: int) -> pb.ResponseQuery:
+def _answer_simulation(version: Version, question: _Question, last_block_seconds: int) -> pb.ResponseQuery:
     chain, parameters = CHAIN.get(version), parameters_of(version)
     if chain is None or parameters is None:
         raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet")
@@ -223,8 +275,10 @@ def _answer_simulation(version: Version, raw: bytes, last_block_seconds: int) ->
     time_seconds = max(last_block_seconds, chain.genesis_time_seconds)
     context = BlockContext(chain.chain_id, version.height + 1, time_seconds, parameters)
     try:
-        simulation = simulate(version, context, raw)
+        simulation = simulate(RecordingView(version, question.work), context, question.data, question.work.spend)
     except TransactionFailure as failure:
+        if isinstance(failure.__cause__, QueryBudgetExceeded):
+            raise failure.__cause__ from failure
         # Anybody can ask this: what would be left out of a block must not stop the node here either.
         name = type(failure.__cause__).__name__
         text = f"this transaction makes a rule of the node fail: {name}; report it to the developers"
@@ -257,6 +311,4 @@ def _filter_peer(view: StateView, local: LocalNode, path: str) -> pb.ResponseQue
         return pb.ResponseQuery()
     if NODE_ID.match(node_id) and members.peer_is_allowed(view, node_id):
         return pb.ResponseQuery()
-    return pb.ResponseQuery(
-        code=int(Code.NOT_PERMITTED), log=f"node {node_id[:40]} is not among this chain's peers", codespace="openledger"
-    )
+    return _refused(Code.NOT_PERMITTED, f"node {node_id[:40]} is not among this chain's peers")

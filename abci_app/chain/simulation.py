@@ -3,6 +3,8 @@
 A signature list of the right shape must be there (zeros will do), so that size and fee are those of the real one.
 """
 
+from typing import Final
+
 from msgspec import Struct
 
 from abci_app.chain.block import BlockExecution
@@ -10,9 +12,15 @@ from abci_app.chain.registry import table_of_key
 from abci_app.chain.transaction import Transaction, decode_transaction
 from abci_app.module import BlockContext
 from abci_app.state.store import StateView
+from abci_app.state.work import Spend, free
 
 # Effects shown; a transaction of 64 runs changes some 700 keys.
 MAX_EFFECTS = 1_024
+# Work of decoding and of each message or item of its list, beside what it reads; a run of training costs the most.
+TRANSACTION_UNITS: Final = 100
+MESSAGE_UNITS: Final = 100
+# Decoding and checking are quicker than reading from storage, and this counts both ways.
+BYTES_A_UNIT: Final = 32
 
 
 class Effect(Struct, frozen=True):
@@ -51,15 +59,20 @@ class _EverySignature(set[tuple[bytes, bytes]]):
         return True
 
 
-def _decode_unsigned(raw: bytes) -> Transaction:
-    transaction = decode_transaction(raw)
-    transaction.verified = _EverySignature()
-    return transaction
+def simulate(view: StateView, context: BlockContext, raw: bytes, spend: Spend = free) -> Simulation:
+    """Execute `raw` alone on `view`; nothing is kept. Raises `TransactionFailure` where a rule raised.
 
+    `view` counts what is read; what decoding and executing cost beside that is told to `spend`.
+    """
 
-def simulate(view: StateView, context: BlockContext, raw: bytes) -> Simulation:
-    """Execute `raw` alone on `view`; nothing is kept. Raises `TransactionFailure` where a rule raised."""
-    execution = BlockExecution(view, context, _decode_unsigned)
+    def decode_unsigned(raw: bytes) -> Transaction:
+        spend(TRANSACTION_UNITS + len(raw) // BYTES_A_UNIT)
+        transaction = decode_transaction(raw)
+        spend(MESSAGE_UNITS * sum([message.fee_units() for message in transaction.body.messages]))
+        transaction.verified = _EverySignature()
+        return transaction
+
+    execution = BlockExecution(view, context, decode_unsigned)
     before = dict(execution.state.writes)
     result = execution.execute_or_fail(raw)
     changed = [(key, value) for key, value in execution.state.changes() if before.get(key, b"") != value]

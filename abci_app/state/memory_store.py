@@ -17,13 +17,15 @@ from abci_app.state.staging import Change, StagedBlock, check_changes, stage_cha
 from abci_app.state.store import HISTORY_HEIGHTS, UnknownHeight
 from abci_app.state.trie import EMPTY_ROOT, Root, TreeUpdate, app_hash_of, build
 from abci_app.state.trie_read import find, path, walk
+from abci_app.state.work import Spend, free
 
 
 class MemoryVersion:
     """One height of a `MemoryStore`, which stands among the store's `reading` until the version is closed."""
 
-    def __init__(self, store: "MemoryStore", height: int, root: Root) -> None:
+    def __init__(self, store: "MemoryStore", height: int, root: Root, spend: Spend) -> None:
         self._store = store
+        self._spend = spend
         self._root = root
         self._reading = store.reading
         self.height = height
@@ -41,7 +43,7 @@ class MemoryVersion:
 
     def prove(self, keys: Sequence[bytes], ranges: Sequence[tuple[bytes, bytes]]) -> bytes:
         """Native proof."""
-        return proof_build.prove(self._store.read_page, self._root, self, self.height, keys, ranges)
+        return proof_build.prove(self._store.read_page, self._root, self, self.height, keys, ranges, self._spend)
 
     def prove_simple(self, key: bytes) -> SimpleProof:
         """`simple:v` path; raises `KeyError` or `ProofTooDeep`."""
@@ -129,22 +131,22 @@ class MemoryStore:
         for key, leaf in walk(self.read_page, self._root, start, end, reverse=reverse):
             yield key, self.value_of(leaf)
 
-    def latest(self) -> MemoryVersion:
+    def latest(self, spend: Spend = free) -> MemoryVersion:
         """The last committed version; a commit may run meanwhile, and the height is what it changes last."""
         while True:
             height = self.height
             self.reading.append(height)
             kept = self._kept.get(height)
             if kept is not None or not height:
-                return MemoryVersion(self, height, kept.root if kept else EMPTY_ROOT)
+                return MemoryVersion(self, height, kept.root if kept else EMPTY_ROOT, spend)
             self.reading.remove(height)  # pruned between the two reads
 
-    def version(self, height: int) -> MemoryVersion:
+    def version(self, height: int, spend: Spend = free) -> MemoryVersion:
         """A kept version; raises `UnknownHeight`."""
         if not self.earliest_height <= height <= self.height or not self.height:
             raise UnknownHeight(f"height {height} is not kept: {self.earliest_height} to {self.height} are")
         self.reading.append(height)
-        return MemoryVersion(self, height, self._kept[height].root)
+        return MemoryVersion(self, height, self._kept[height].root, spend)
 
     def stage_genesis(self, initial_height: int, changes: Sequence[Change]) -> bytes:
         """Build the genesis state; repeatable until the first commit."""

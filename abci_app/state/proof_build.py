@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from abci_app.state.pages import CorruptPage, leaf_hash
+from abci_app.state.pages import CorruptPage, Page, leaf_hash
 from abci_app.state.proof import HIDDEN, INNER, LEAF, SimpleProof, encode_proof
 from abci_app.state.store import StateView
 from abci_app.state.trie import ReadPage, Root
 from abci_app.state.trie_read import Shown, find, path, show, walk
+from abci_app.state.work import BYTES_A_UNIT, FIND_UNITS, LEAF_UNITS, NEIGHBOURS_UNITS, SHOWN_PAGE_UNITS, Spend, free
 
 
 def merge_ranges(ranges: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -30,11 +31,16 @@ def prove(
     height: int,
     keys: Sequence[bytes],
     ranges: Sequence[tuple[bytes, bytes]],
+    spend: Spend = free,
 ) -> bytes:
-    """Native proof of keys, present or absent, and ranges at one version; `view` gives that version's values."""
+    """Native proof of keys, present or absent, and ranges at one version; `view` gives that version's values.
+
+    `read` counts the pages that are not in memory; everything else is counted here.
+    """
     present: list[bytes] = []
     absent: list[tuple[bytes, bytes]] = []
     for key in sorted(dict.fromkeys(keys)):
+        spend(FIND_UNITS)
         if find(read, root, key) is None:
             absent.append((key, key + b"\x00"))
         else:
@@ -42,10 +48,16 @@ def prove(
     proven = merge_ranges([*ranges, *absent])
     intervals = [(key, key) for key in present]
     for start, end in proven:
+        spend(NEIGHBOURS_UNITS)
         interval = _with_boundaries(read, root, start, end)
         if interval is not None:
             intervals.append(interval)
-    shown = show(read, root, _merge_intervals(intervals))
+
+    def read_to_show(number: int) -> Page:
+        spend(SHOWN_PAGE_UNITS)
+        return read(number)
+
+    shown = show(read_to_show, root, _merge_intervals(intervals))
     tokens, hashes = bytearray(), bytearray()
     entries: list[bytes] = []
     todo: list[Shown] = [] if shown is None else [shown]
@@ -59,8 +71,10 @@ def prove(
             todo.append(node[1])
             todo.append(node[0])
         else:
+            value = _value(view, *node)
+            spend(LEAF_UNITS + len(value) // BYTES_A_UNIT)
             tokens.append(LEAF)
-            entries.extend((node[0], _value(view, *node)))
+            entries.extend((node[0], value))
     return encode_proof(height, entries, bytes(tokens), bytes(hashes), proven)
 
 

@@ -10,6 +10,7 @@ from typing import Protocol, Self
 
 from abci_app.state.proof import ProofTooDeep, SimpleProof
 from abci_app.state.staging import StagedBlock
+from abci_app.state.work import Spend, free
 
 HISTORY_HEIGHTS = 128
 Change = tuple[bytes, bytes | None]
@@ -44,7 +45,11 @@ class StateView(Protocol):
 
 
 class Version(StateView, Protocol):
-    """One committed height: immutable, usable from another thread while blocks go on; a context manager."""
+    """One committed height: immutable, usable from another thread while blocks go on; a context manager.
+
+    It counts what its caller cannot see: rows of the history that it passes over, pages of the tree, leaves of a proof.
+    What a view of it hands out is counted by that view (views.py).
+    """
 
     height: int
     app_hash: bytes
@@ -98,11 +103,11 @@ class Store(StateView, Protocol):
         """The oldest height that can still be proven."""
         ...
 
-    def latest(self) -> Version:
-        """The last committed version."""
+    def latest(self, spend: Spend = free) -> Version:
+        """The last committed version; `spend` hears of the work that reading it costs."""
         ...
 
-    def version(self, height: int) -> Version:
+    def version(self, height: int, spend: Spend = free) -> Version:
         """A kept version; raises `UnknownHeight`."""
         ...
 

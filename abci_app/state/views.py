@@ -5,13 +5,7 @@ from collections.abc import Iterator
 
 from abci_app.state.proof_build import merge_ranges
 from abci_app.state.store import StateView
-
-# Values that one query may read: they, what is decoded from them and the proof stand in memory together.
-BUDGET_BYTES = 64 * 2**20
-
-
-class QueryBudgetExceeded(Exception):
-    """A query read more keys or bytes than it may; the text says how many."""
+from abci_app.state.work import BYTES_A_UNIT, GET_UNITS, OPEN_UNITS, ROW_UNITS, Work, free
 
 
 class EmptyView:
@@ -27,50 +21,37 @@ class EmptyView:
 
 
 class RecordingView:
-    """Reads of `base`, counted against budgets of keys and of bytes, and recorded.
+    """Reads of `base`, counted as work and recorded.
 
     An iteration records the range that was really walked: after key k was handed out, [start, k || 00) forwards or
     [k, end) backwards, and all of [start, end) once it ran to its end. So a reader that stops early is proven exactly
     as far as it looked.
     """
 
-    def __init__(self, base: StateView, budget_nodes: int, budget_bytes: int = BUDGET_BYTES) -> None:
+    def __init__(self, base: StateView, work: Work | None = None) -> None:
         self._base = base
-        self._budget_bytes = budget_bytes
-        self._left_bytes = budget_bytes
-        self._budget_nodes = budget_nodes
-        self._left_nodes = budget_nodes
+        self._spend = work.spend if work else free
         self._keys: dict[bytes, None] = {}
         # Start and end of each walk so far; an iteration updates its own entry.
         self._walks: list[tuple[bytes, bytes]] = []
 
-    def _spend(self) -> None:
-        if self._left_nodes <= 0:
-            raise QueryBudgetExceeded(f"the query reads more than {self._budget_nodes} keys: ask for less")
-        self._left_nodes -= 1
-
-    def _spend_bytes(self, value: bytes) -> None:
-        self._left_bytes -= len(value)
-        if self._left_bytes < 0:
-            raise QueryBudgetExceeded(f"the query reads more than {self._budget_bytes} bytes: ask for less")
-
     def get(self, key: bytes) -> bytes | None:
         """The value, or None; either is recorded."""
-        self._spend()
+        self._spend(GET_UNITS)
         self._keys[key] = None
         value = self._base.get(key)
         if value is not None:
-            self._spend_bytes(value)
+            self._spend(len(value) // BYTES_A_UNIT)
         return value
 
     def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """[start, end) in key order."""
         if start >= end:
             return
+        self._spend(OPEN_UNITS)
         walk = -1
         for key, value in self._base.iterate(start, end, reverse=reverse):
-            self._spend()
-            self._spend_bytes(value)
+            self._spend(ROW_UNITS + len(value) // BYTES_A_UNIT)
             walked = (key, end) if reverse else (start, key + b"\x00")
             if walk < 0:
                 walk = len(self._walks)
@@ -78,7 +59,6 @@ class RecordingView:
             else:
                 self._walks[walk] = walked
             yield key, value
-        self._spend()
         if walk < 0:
             self._walks.append((start, end))
         else:

@@ -12,8 +12,6 @@ from tests.fuzz.mutation import TEXTS, damage_bytes, damage_tree, pack, unpack
 from tests.fuzz.target import Target, Violation, code_name
 
 QUERY_NAMES = tuple(all_queries())
-# Keys that a proof may cover in this corpus; a judge reads all of them again.
-PROOF_BUDGET_NODES = 5_000
 
 
 def make_query(rng: random.Random, corpus: Corpus) -> bytes:
@@ -57,7 +55,7 @@ def judge_query(corpus: Corpus, encoded: bytes) -> str:
 def make_proof(rng: random.Random, corpus: Corpus) -> bytes:
     """A damaged native proof of something on the chain."""
     with corpus.store.latest() as version:
-        recording = RecordingView(version, PROOF_BUDGET_NODES)
+        recording = RecordingView(version)
         keys = rng.sample(_keys(corpus), 2)
         recording.get(keys[0])
         recording.get(keys[1] + b"\x00")

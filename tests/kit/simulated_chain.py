@@ -274,7 +274,7 @@ class SimulatedNode:
         """As abci_app/chain/queries.py answers with prove: a refusal of the query comes with its proof, too."""
         refusal: dict[str, Any] = {}
         with self.chain.store.version(height) as version:
-            view = RecordingView(version, 10_000)
+            view = RecordingView(version)
             if path == "/store/openledger/multi":
                 keys, ranges = msgspec.msgpack.decode(data)
                 for key in keys:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from abci_app.chain.chain_module import ParametersQuery
-from abci_app.chain.queries import QUERY_BUDGET_NODES
+from abci_app.chain.queries import QUERY_BUDGET_UNITS
 from abci_app.chain.registry import find_query
 from abci_app.modules.accounts import DelegationsQuery
 from abci_app.modules.bank import AccountQuery, SupplyQuery
@@ -32,6 +32,7 @@ from abci_app.modules.models.queries import (
 from abci_app.modules.models.records import ENTRIES
 from abci_app.state import proof
 from abci_app.state.views import RecordingView
+from abci_app.state.work import Work
 from tests.kit.modules.drafts import digest
 from tests.kit.modules.ledger import ask
 from tests.simulation.rules import random_entry
@@ -105,7 +106,7 @@ def lie_at_random(world: World, count: int) -> None:
     for module, name, args in world.rng.sample(questions(world), count):
         with store.latest() as version:
             answer = _answer(module, name)
-            recording = RecordingView(version, QUERY_BUDGET_NODES)
+            recording = RecordingView(version, Work(QUERY_BUDGET_UNITS))
             honest = answer(recording, args)
             honest_proof = version.prove(recording.keys, recording.ranges)
             lie = bytearray(honest_proof)

@@ -118,7 +118,7 @@ def test_a_refusal_comes_with_the_proof_of_what_was_read(story: Story) -> None:
         assert answer.log.startswith(text)
         with application.store.version(answer.height) as version:
             state = proof.verify(answer.value, version.app_hash)
-            recording = RecordingView(version, 100)
+            recording = RecordingView(version)
             with pytest.raises(Rejected) as caught:
                 run_query(recording, find_query("models", "model"), encode(args))
         with pytest.raises(Rejected) as again:

@@ -206,26 +206,61 @@ def test_a_negative_height_is_refused(chain: Chain) -> None:
 
 
 def test_a_query_that_reads_too_much_is_stopped(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "QUERY_BUDGET_NODES", 2)
-    start, end = ACCOUNTS.range()
-    for prove in (False, True):
-        answer = chain.query("/store/openledger/multi", encode([[], [[start, end]]]), prove=prove, height=3)
-        assert (answer.code, answer.log) == (
-            Code.QUERY_TOO_LARGE, "the query reads more than 2 keys: ask for less",
-        )  # fmt: skip
+    monkeypatch.setattr(queries, "QUERY_BUDGET_UNITS", 10)
+    everything = ("/store/openledger/multi", encode([[], [list(ACCOUNTS.range())]]))
+    members = ("/query/members/list", encode(MembersQuery(b"", 5)))
+    simulated = ("/simulate", Signer.named("bob").transaction(Burn(1)))
+    for path, data in (everything, members, simulated):
+        for prove in (False, True):
+            answer = chain.query(path, data, prove=prove, height=3)
+            assert (answer.code, answer.log, answer.value) == (
+                Code.QUERY_TOO_LARGE, "the query costs more than 10 units of work: ask for less", b"",
+            )  # fmt: skip
 
 
-def test_a_query_that_reads_too_many_bytes_is_stopped(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "PROOF_BUDGET_BYTES", 9)
-    monkeypatch.setattr(queries, "BUDGET_BYTES", 10)
+def test_a_proof_that_costs_too_much_is_not_made(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "PROOF_BUDGET_UNITS", -queries.QUERY_BUDGET_UNITS + 35)
+    everything = encode([[], [list(ACCOUNTS.range())]])
+    answer = chain.query("/store/openledger/multi", everything, height=3)
+    assert (answer.code, answer.log) == (
+        Code.QUERY_TOO_LARGE, "the query costs more than 35 units of work: ask for less",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [[[b"a", b"c"], [b"b", b"d"]], [[b"a", b"b"]] * 2, [[b"c", b"d"], [b"a", b"z"]], [[b"a", b"a\x00\x00"]] * 64],
+    ids=["overlapping", "the same twice", "one inside another", "64 times the same"],
+)
+def test_ranges_that_overlap_are_refused(chain: Chain, ranges: list[list[bytes]]) -> None:
+    answer = chain.query("/store/openledger/multi", encode([[], ranges]), height=3)
+    assert (answer.code, answer.log) == (Code.BAD_QUERY, "two ranges overlap: ask for each key once")
+
+
+def test_ranges_that_touch_are_answered(chain: Chain) -> None:
     start, end = ACCOUNTS.range()
-    everything = ("/store/openledger/multi", encode([[], [[start, end]]]))
-    account = ("/query/bank/account", encode(AccountQuery(ALICE)))
-    for (path, data), prove, limit in ((everything, True, 9), (account, True, 9), (account, False, 10)):
-        answer = chain.query(path, data, prove=prove, height=3)
-        assert (answer.code, answer.log) == (
-            Code.QUERY_TOO_LARGE, f"the query reads more than {limit} bytes: ask for less",
-        )  # fmt: skip
+    middle = start + b"\x80"
+    answer = chain.query("/store/openledger/multi", encode([[], [[middle, end], [start, middle]]]), height=2)
+    state = proof.verify(answer.value, app_hash(chain, 2))
+    with chain.application.store.version(2) as version:
+        assert list(state.iterate(start, end)) == list(version.iterate(start, end))
+
+
+def test_a_hurried_question_is_answered_when_it_is_small_and_told_to_come_again_otherwise(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "HURRIED_BUDGET_UNITS", 60)
+    small = pb.RequestQuery(path="/query/bank/account", data=encode(AccountQuery(ALICE)))
+    large = pb.RequestQuery(
+        path="/store/openledger/multi", data=encode([[SUPPLY.key()] * 20, [list(ACCOUNTS.range())]]), height=2
+    )
+    query = chain.application.query
+    assert query(small, hurried=True) == query(small)
+    assert query(large).code == 0
+    refusal = query(large, hurried=True)
+    assert (refusal.code, refusal.log, refusal.codespace) == (
+        Code.BUSY, "the node has many questions to answer: ask this one again in a moment", "openledger",
+    )  # fmt: skip
 
 
 def test_an_answer_that_is_too_large_is_not_sent(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from abci_app.state.proof import verify
 from abci_app.state.store import StateView
-from abci_app.state.views import EmptyView, QueryBudgetExceeded, RecordingView
+from abci_app.state.views import EmptyView, RecordingView
+from abci_app.state.work import BYTES_A_UNIT, GET_UNITS, OPEN_UNITS, ROW_UNITS, QueryBudgetExceeded, Work
 from tests.abci_app.state.test_proof import version_of
 from tests.kit.state import trees
 
@@ -42,15 +43,15 @@ def test_a_query_runs_alike_on_the_state_and_on_the_proof_of_what_it_read(
     state: dict[bytes, bytes], query: list[Read]
 ) -> None:
     version = version_of(state)
-    recorded = RecordingView(version, 100_000)
+    recorded = RecordingView(version)
     answers = run(recorded, query)
     assert answers == run(version, query)
     proven = verify(version.prove(recorded.keys, recorded.ranges), version.app_hash)
     assert run(proven, query) == answers
 
 
-def recording(budget_nodes: int = 100) -> RecordingView:
-    return RecordingView(version_of({b"a": b"1", b"b": b"2", b"c": b"3", b"d": b"4"}), budget_nodes)
+def recording(limit_units: int = 1_000) -> RecordingView:
+    return RecordingView(version_of({b"a": b"1", b"b": b"2", b"c": b"3", b"d": b"4"}), Work(limit_units))
 
 
 def test_a_walk_that_stops_early_is_recorded_as_far_as_it_went() -> None:
@@ -85,30 +86,39 @@ def test_ranges_are_merged_and_keys_inside_them_left_out() -> None:
 
 
 def test_the_budget_counts_single_reads() -> None:
-    view = recording(budget_nodes=3)
+    view = recording(3 * GET_UNITS)
     assert [view.get(key) for key in (b"a", b"a", b"x")] == [b"1", b"1", None]
     with pytest.raises(QueryBudgetExceeded) as caught:
         view.get(b"a")
-    assert str(caught.value) == "the query reads more than 3 keys: ask for less"
+    assert str(caught.value) == f"the query costs more than {3 * GET_UNITS} units of work: ask for less"
 
 
-def test_the_budget_counts_rows_and_the_end_of_a_walk() -> None:
-    assert len(list(recording(5).iterate(b"a", b"z"))) == 4
+def test_the_budget_counts_the_start_and_the_rows_of_a_walk() -> None:
+    assert len(list(recording(OPEN_UNITS + 4 * ROW_UNITS).iterate(b"a", b"z"))) == 4
     with pytest.raises(QueryBudgetExceeded):
-        list(recording(4).iterate(b"a", b"z"))
+        list(recording(OPEN_UNITS + 4 * ROW_UNITS - 1).iterate(b"a", b"z"))
+
+
+def test_walks_that_find_nothing_cost_their_start() -> None:
+    view = recording(2 * OPEN_UNITS)
+    assert [list(view.iterate(b"x", b"y")) for _ in range(2)] == [[], []]
+    with pytest.raises(QueryBudgetExceeded):
+        list(view.iterate(b"x", b"y"))
 
 
 def test_the_budget_counts_bytes_of_values() -> None:
-    """Records take up to kilobytes: 100,000 of them, decoded and proven, would fill a node's memory."""
-    state = {b"a": b"12345", b"b": b"12345", b"c": b"1"}
-    view = RecordingView(version_of(state), 100, budget_bytes=10)
-    assert [view.get(key) for key in (b"a", b"x", b"b")] == [b"12345", None, b"12345"]
-    with pytest.raises(QueryBudgetExceeded) as caught:
-        view.get(b"c")
-    assert str(caught.value) == "the query reads more than 10 bytes: ask for less"
-    assert len(list(RecordingView(version_of(state), 100, budget_bytes=11).iterate(b"a", b"z"))) == 3
+    """Records take up to kilobytes: thousands of them, decoded and proven, would fill a node's memory."""
+    state = {b"a": bytes(BYTES_A_UNIT * 50), b"b": b"1"}
+    enough = 2 * GET_UNITS + 50
+    view = RecordingView(version_of(state), Work(enough))
+    assert [view.get(key) for key in (b"a", b"b")] == [state[b"a"], b"1"]
+    view = RecordingView(version_of(state), Work(enough - 1))
+    view.get(b"a")
     with pytest.raises(QueryBudgetExceeded):
-        list(RecordingView(version_of(state), 100, budget_bytes=10).iterate(b"a", b"z"))
+        view.get(b"b")
+    assert len(list(RecordingView(version_of(state), Work(OPEN_UNITS + 2 * ROW_UNITS + 50)).iterate(b"a", b"z"))) == 2
+    with pytest.raises(QueryBudgetExceeded):
+        list(RecordingView(version_of(state), Work(OPEN_UNITS + 2 * ROW_UNITS + 49)).iterate(b"a", b"z"))
 
 
 def test_an_empty_view_has_nothing() -> None:

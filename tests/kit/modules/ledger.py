@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from abci_app.accounts import ACCOUNTS, Account
-from abci_app.chain.queries import QUERY_BUDGET_NODES
+from abci_app.chain.queries import QUERY_BUDGET_UNITS
 from abci_app.chain.registry import HANDLERS, find_query, parameters_of
 from abci_app.errors import Rejected
 from abci_app.module import BlockContext, Context, Message
@@ -19,6 +19,7 @@ from abci_app.state.codec import decode, encode
 from abci_app.state.overlay import Overlay
 from abci_app.state.store import StateView
 from abci_app.state.views import RecordingView
+from abci_app.state.work import Work
 from abci_app.types import Address
 from tests.kit.chain import GENESIS_SECONDS, Chain, changed
 from tests.kit.signing import CHAIN_ID, Signer
@@ -44,7 +45,7 @@ def _answer(query: Any, view: StateView, args: Any) -> Any:
 def ask(version: Any, module: str, name: str, args: Any) -> Any:
     """A query's answer, or (code, text); the same from the state and from a proof of what it read there."""
     query = find_query(module, name)
-    recording = RecordingView(version, QUERY_BUDGET_NODES)
+    recording = RecordingView(version, Work(QUERY_BUDGET_UNITS))
     answer = _answer(query, recording, decode(query.args_type, encode(args)))
     proven = proof.verify(version.prove(recording.keys, recording.ranges), version.app_hash)
     assert (proven.height, _answer(query, proven, args)) == (version.height, answer)

@@ -127,7 +127,7 @@ def test_a_version_does_not_read_what_was_accepted_after_it(ledger: Ledger) -> N
 def test_a_version_is_read_exactly_as_far_as_it_reaches(ledger: Ledger) -> None:
     """Else its proof would grow with everything that came later."""
     query = VersionQuery(TICKETS, "", 2, 0, 10)
-    recording = RecordingView(ledger.store, budget_nodes=100)
+    recording = RecordingView(ledger.store)
     ledger.accept(ALICE, ReviewContribution(D, Decision.ACCEPT, 0))
     assert datanets_queries.query_version(recording, query).record.accepted_through == 3
     assert recording.ranges == [(ACCEPTED.range(TICKETS)[0], ACCEPTED.key(TICKETS, 3) + b"\x00")]

@@ -26,6 +26,7 @@ from abci_app.modules.licences import LicencesCode, RegisterTerms, show_terms, t
 from abci_app.modules.licences.join import MAX_SOURCES
 from abci_app.state.overlay import Overlay
 from abci_app.state.views import RecordingView
+from abci_app.state.work import GET_UNITS, Work
 from tests.kit.modules.drafts import FREE, contribute, contribution_id, digest, new_id, terms
 from tests.kit.modules.ledger import ALICE, BOB, CARL, DORA, EVE, FUNDS, Ledger, execute
 from tests.kit.signing import Signer
@@ -360,7 +361,7 @@ def test_asking_for_a_version_in_vain_does_not_read_the_contributions(ledger: Le
         for start in range(0, 40, 16):
             ledger.accept(DORA, *[RevokeContribution(each, 1) for each in ids[start : start + 16]])
     with pytest.raises(Rejected) as rejection:
-        execute(Overlay(RecordingView(ledger.store, budget_nodes=8)), ALICE, NEW_VERSION, ledger.height + 1)
+        execute(Overlay(RecordingView(ledger.store, Work(8 * GET_UNITS))), ALICE, NEW_VERSION, ledger.height + 1)
     assert rejection.value.code == DatanetsCode.NOTHING_NEW
 
 
