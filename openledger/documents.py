@@ -219,6 +219,9 @@ def _read_bytes(info: Any, value: Any, resolve: Resolver | None, field: str) -> 
     if prefix and text.lower().startswith(f"{prefix}1"):
         return decode_id(text, prefix)[1]
     wanted = info.max_length if info.min_length == info.max_length else None
+    if prefix:
+        # Shorter hex digits are a name that somebody may well have given.
+        wanted = _ID_BYTES
     if _is_hex(text) and (wanted is None or len(text) == 2 * wanted):
         return bytes.fromhex(text)
     found = resolve(prefix, text) if resolve is not None and prefix else None

@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from abci_app.bech32 import encode_id
 from openledger.amounts import parse_amount, show_amount
 from openledger.client.core import Account, Party, SendOptions
 from openledger.errors import KeyFailure, UsageError
@@ -13,6 +14,7 @@ from openledger_cli.text import note
 
 if TYPE_CHECKING:
     from openledger.client.client import Client
+    from openledger.client.names import QuestionNames
     from openledger.client.results import Committed, Sent
     from openledger.client.transactions import Draft
     from openledger.documents import Resolver
@@ -102,22 +104,35 @@ def open_signer(context: Context, arguments: argparse.Namespace, name: str, chai
     return wallet.signer(name, passphrase)
 
 
-def resolver(context: Context, client: "Client | None" = None) -> "Resolver":
-    """Looks names up: keys of the wallet for addresses; names on the chain for everything else."""
+def question_resolver(context: Context, names: "QuestionNames") -> "Resolver":
+    """For questions: keys of this home for addresses; everything else becomes a name in the question itself."""
+
+    def resolve(prefix: str, text: str) -> bytes | None:
+        return _own_address(context, text) if prefix == "open" else names.stand_in(prefix, text)
+
+    return resolve
+
+
+def transaction_resolver(context: Context, client: "Client") -> "Resolver":
+    """For transactions: keys of this home for addresses; ids of everything else on the node's word, said aloud."""
+    from openledger.client.names import id_on_the_nodes_word
 
     def resolve(prefix: str, text: str) -> bytes | None:
         if prefix == "open":
-            try:
-                return context.wallet(context.settings.chain_id).get(text).address_bytes
-            except KeyFailure:
-                return None
-        if client is None:
-            return None
-        from openledger.client.names import find_id
-
-        return find_id(client, prefix, text)
+            return _own_address(context, text)
+        found = id_on_the_nodes_word(client, prefix, text)
+        if found is not None:
+            note(f"{text} is {encode_id(prefix, found)}, says the node (not verified)")
+        return found
 
     return resolve
+
+
+def _own_address(context: Context, text: str) -> bytes | None:
+    try:
+        return context.wallet(context.settings.chain_id).get(text).address_bytes
+    except KeyFailure:
+        return None
 
 
 def send_draft(context: Context, arguments: argparse.Namespace, client: "Client", draft: "Draft") -> int:

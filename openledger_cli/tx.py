@@ -278,7 +278,7 @@ def _write(context: Context, draft: Any, file: Path | None) -> int:
 def _messages(context: Context, documents: list[Any], client: Any) -> "list[Message]":
     from openledger.documents import message_from_document
 
-    resolve = signing.resolver(context, client)
+    resolve = signing.transaction_resolver(context, client)
     return [message_from_document(document, resolve) for document in documents]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from abci_app.modules.models.records import Entry
 from attribution.explanation.explainer import OutputSource
 from openledger.content.store import ContentStore
-from trainer.publish import from_entry
+from trainer.chain_records import from_entry
 from trainer.workflow import KnownEntry, artefact_folder
 
 

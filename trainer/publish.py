@@ -8,12 +8,13 @@ with Client(url) as client:
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from abci_app.bech32 import PREFIXES, decode_id, encode_id
 from abci_app.errors import Code
 from abci_app.module import Message
+from abci_app.modules.bank import SupplyQuery
 from abci_app.modules.datanets.queries import (
     MAX_FULL_PAGE,
     ContributionQuery,
@@ -22,46 +23,41 @@ from abci_app.modules.datanets.queries import (
     FullVersionView,
     VersionQuery,
 )
-from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.queries import (
     EntryQuery,
     EntryView,
     ModelQuery,
-    ModelVersionsPage,
-    ModelVersionsQuery,
     ModelView,
     VerdictQuery,
 )
 from abci_app.modules.models.records import (
-    Attribution,
     CreateModel,
-    Entry,
-    EvaluationDraft,
     Grade,
-    Input,
-    Output,
-    Parent,
     RecordEvaluations,
     RecordReproduction,
     RecordRuns,
-    Run,
-    RunDraft,
     StoredEntry,
     entry_id_of,
 )
-from abci_app.types import MAX_NAME_LENGTH, MAX_TEXT_LENGTH
+from abci_app.types import MAX_NAME_LENGTH
 from openledger.client.core import SigningParty
-from openledger.client.names import find_id
-from openledger.client.provenance import id_of_text, split_version
+from openledger.client.names import QuestionNames, query_of_name
+from openledger.client.provenance import id_of_text
 from openledger.client.results import Answer, Committed, Sent
-from openledger.data.rows import RowCommitment
 from openledger.data.versions import ContributionRecord, DatanetVersion
-from openledger.errors import NotVerified, QueryFailed, UsageError
-from openledger.words import word_of
+from openledger.errors import Denied, NotVerified, QueryFailed, UsageError
 from trainer import verify
+from trainer.chain_records import (
+    from_entry,
+    to_contribution,
+    to_entry,
+    to_evaluation_drafts,
+    to_run,
+    to_run_draft,
+)
 from trainer.environment import environment_line
 from trainer.licence_check import draft_entry, verdict_of
-from trainer.record import EntryRecord, EvaluationRecord, InputRecord, ParentRecord, RunEventRecord, RunRecord
+from trainer.record import ParentRecord, RunEventRecord, RunRecord
 from trainer.train import TrainedRun
 from trainer.verify import Verdict
 from trainer.workflow import KnownEntry, LicenceVerdict
@@ -108,94 +104,6 @@ class Published:
     height: int
 
 
-def to_entry(record: EntryRecord) -> Entry:
-    """The chain's record of an entry."""
-    return Entry(
-        kind=EntryKind[record.kind.upper()],
-        parents=tuple([Parent(item.entry_id, item.role, item.share_ppb) for item in record.parents]),
-        inputs=tuple(
-            [
-                Input(item.datanet_id, item.version, item.weight_ppb, item.rows_used, item.rows_used_root)
-                for item in record.inputs
-            ]
-        ),
-        undeclared=Undeclared[record.undeclared.upper().replace("-", "_")],
-        terms_id=record.terms_id,
-        manifest_root=record.manifest_root,
-        output=Output(record.artefact_digest, record.tensor_digest, record.byte_count, record.format),
-        attribution=Attribution(record.attribution_method, record.attribution_root),
-    )
-
-
-def from_entry(entry: Entry) -> EntryRecord:
-    """The reverse."""
-    return EntryRecord(
-        kind=EntryKind(entry.kind).name.lower(),
-        parents=tuple([ParentRecord(item.entry_id, item.role, item.share_ppb) for item in entry.parents]),
-        inputs=tuple(
-            [
-                InputRecord(item.datanet_id, item.version, item.weight_ppb, item.rows_used, item.rows_used_root)
-                for item in entry.inputs
-            ]
-        ),
-        manifest_root=entry.manifest_root,
-        artefact_digest=entry.output.artefact_digest,
-        tensor_digest=entry.output.tensor_digest,
-        byte_count=entry.output.byte_count,
-        format=entry.output.format,
-        terms_id=entry.terms_id,
-        undeclared=word_of("undeclared", entry.undeclared),
-        attribution_method=entry.attribution.method,
-        attribution_root=entry.attribution.commitment_root,
-    )
-
-
-def to_run(event: RunEventRecord) -> Run:
-    """What differs between repetitions."""
-    machine = "".join([character if " " <= character <= "~" else "?" for character in event.environment])
-    return Run(
-        started_seconds=event.started_seconds,
-        finished_seconds=event.finished_seconds,
-        environment_digest=b"",
-        machine=machine[:MAX_TEXT_LENGTH],
-        quality_metric=event.quality_metric,
-        quality_value=event.quality_value,
-    )
-
-
-def to_run_draft(record: RunRecord, model_id: bytes = b"", label: str = "") -> RunDraft:
-    """One item of a `RecordRuns` message; with `model_id` it becomes that model's next version."""
-    return RunDraft(to_entry(record.entry), to_run(record.event), model_id, label)
-
-
-def to_evaluation_drafts(record: RunRecord) -> tuple[EvaluationDraft, ...]:
-    """Measurements of the run's entry, and those taken before training, which speak of the model it started from.
-
-    That is the adapter where training continued one, else the base (`parents[-1]`).
-    """
-    own = entry_id_of(to_entry(record.entry))
-    parents = record.entry.parents
-    return tuple(
-        [
-            _evaluation(item, parents[-1].entry_id if item.of_parent else own)
-            for item in record.evaluations
-            if parents or not item.of_parent
-        ]
-    )
-
-
-def _evaluation(item: EvaluationRecord, entry_id: bytes) -> EvaluationDraft:
-    return EvaluationDraft(
-        entry_id=entry_id,
-        benchmark_datanet_id=item.datanet_id,
-        benchmark_version=item.version,
-        metric=item.metric,
-        value=item.value,
-        sample_size=item.sample_size,
-        interval=item.interval,
-    )
-
-
 def entry_text(entry_id: bytes) -> str:
     """`olrun1…`"""
     return encode_id("olrun", entry_id)
@@ -208,6 +116,9 @@ class ClientLedger:
         self._client = client
         self._signer = signer
         self._prove = prove
+        self._chain_id = ""
+        # What was named so far, by id: a licence check asks with these names again.
+        self._names: dict[bytes, tuple[str, str]] = {}
 
     # --- Reads
 
@@ -220,7 +131,10 @@ class ClientLedger:
             query = VersionQuery(datanet_id, name, version, after_number, MAX_FULL_PAGE)
             answer = self._query("datanets", "version_contributions", query, height)
             page: FullVersionView = answer.value
-            records += [_contribution(item) for item in page.contributions]
+            datanet_id = page.datanet_id
+            if name:
+                self._names[datanet_id], name = ("oldata", name), ""
+            records += [to_contribution(item) for item in page.contributions]
             after_number, height = page.next_number, answer.height
             if not after_number:
                 break
@@ -241,7 +155,7 @@ class ClientLedger:
     def entry_id(self, reference: str) -> bytes:
         """Id of such an entry."""
         entry_id, name = parse_reference("olrun", reference)
-        return self._entry_of_model(*split_version(name)) if name else entry_id
+        return self._id_of_name("olrun", name) if name else entry_id
 
     def stored_entry(self, entry_id: bytes) -> StoredEntry:
         """An entry with what the chain wrote beside it."""
@@ -251,7 +165,7 @@ class ClientLedger:
     def contribution(self, contribution_id: bytes) -> ContributionRecord:
         """One contribution."""
         view: ContributionView = self._query("datanets", "contribution", ContributionQuery(contribution_id)).value
-        return _contribution(FullContribution(contribution_id, view.stored))
+        return to_contribution(FullContribution(contribution_id, view.stored))
 
     def model_name(self, model_id: bytes) -> str:
         """Name of a model."""
@@ -260,37 +174,52 @@ class ClientLedger:
 
     @property
     def chain_id(self) -> str:
-        """Of the chain that answers."""
-        return self._client.chain_id
+        """Of the chain that answers: by its signed headers where answers are proven."""
+        if self._prove and not self._chain_id:
+            self._query("bank", "supply", SupplyQuery())
+        return self._chain_id or self._client.chain_id
 
     def licence_verdict(
         self, kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tuple[bytes, int]]
     ) -> LicenceVerdict:
-        """The chain's dry run, as of now, for an entry with these parents and inputs; weights play no part in it."""
-        query = VerdictQuery(draft_entry(kind, parents, inputs), int(time.time()))
-        return verdict_of(self._query("models", "verdict", query).value)
+        """The chain's dry run, as of now, for an entry with these parents and inputs; weights play no part in it.
+
+        What was asked for by name before is asked for by name again, so that the answer itself proves what the names
+        stand for; raises `NotVerified` when one stands for something else by now.
+        """
+        names = QuestionNames()
+        draft = draft_entry(
+            kind,
+            [replace(parent, entry_id=self._named(names, parent.entry_id)) for parent in parents],
+            [(self._named(names, datanet_id), version) for datanet_id, version in inputs],
+        )
+        answer = self._query("models", "verdict", names.arguments(VerdictQuery(draft, int(time.time()))))
+        for found in answer.names:
+            if self._names.get(found.id) != (found.kind, found.text):
+                raise NotVerified(f"{found.text!r} stands for something else than a moment ago: run the command again")
+        verdict = verdict_of(answer.value)
+        known = [f"{found.text} is {encode_id(found.kind, found.id)}" for found in answer.names]
+        return LicenceVerdict((*verdict.lines, *known), verdict.conflict)
+
+    def _named(self, names: QuestionNames, id_: bytes) -> bytes:
+        """What holds the place of the name that this id was asked for by; the id where it was none."""
+        return names.stand_in(*self._names[id_]) or id_ if id_ in self._names else id_
 
     def terms(self, reference: str) -> bytes:
-        """Id of terms given by id, name or SPDX name; on the node's word, the chain checks the id again."""
+        """Id of terms given by id, name or SPDX name."""
         terms_id, name = parse_reference("olterms", reference)
-        found = terms_id or find_id(self._client, "olterms", name)
-        if not found:
-            raise UsageError(f"there are no terms {name!r} on this chain: see `openledger query licences list`")
+        return terms_id or self._id_of_name("olterms", name)
+
+    def _id_of_name(self, kind: str, text: str) -> bytes:
+        found = self._query(*query_of_name(kind, text)).names[0].id
+        self._names[found] = (kind, text)
         return found
 
-    def _entry_of_model(self, name: str, version: int) -> bytes:
-        if not version:
-            model: ModelView = self._query("models", "model", ModelQuery(b"", name)).value
-            if not model.latest_entry_id:
-                raise UsageError(f"model {name!r} has no version yet: name an entry (olrun1...)")
-            return model.latest_entry_id
-        page: ModelVersionsPage = self._query("models", "versions", ModelVersionsQuery(b"", name, version - 1, 1)).value
-        if not page.versions or page.versions[0].version != version:
-            raise UsageError(f"model {name!r} has no version {version}: see `openledger query models versions`")
-        return page.versions[0].entry_id
-
     def _query(self, module: str, name: str, arguments: object, height: int = 0) -> Answer[Any]:
-        return self._client.query(module, name, arguments, height=height, prove=self._prove)
+        answer = self._client.query(module, name, arguments, height=height, prove=self._prove)
+        if answer.verified:
+            self._chain_id = answer.evidence.chain_id
+        return answer
 
     # --- Writes
 
@@ -344,10 +273,10 @@ class ClientLedger:
 
     def _find_model(self, name: str) -> ModelView | None:
         try:
-            # On the node's word: the newest state counts here, and the chain checks again.
-            view: ModelView = self._client.query("models", "model", ModelQuery(b"", name), prove=False).value
+            view: ModelView = self._query("models", "model", ModelQuery(b"", name)).value
         except QueryFailed as failure:
-            if failure.code != Code.NOT_FOUND:
+            # A bare refusal is no answer where answers are proven: the model may exist and be ours.
+            if failure.code != Code.NOT_FOUND or (self._prove and not isinstance(failure, Denied)):
                 raise
             return None
         return view
@@ -359,12 +288,3 @@ def parse_reference(prefix: str, text: str) -> tuple[bytes, str]:
         return decode_id(text, prefix)[1], ""
     found = id_of_text(prefix, text)
     return found, "" if found else text
-
-
-def _contribution(item: FullContribution) -> ContributionRecord:
-    record = item.stored.contribution
-    commitment = RowCommitment(
-        record.rows_root, record.row_count, record.byte_count, record.content_digest, record.sketch
-    )
-    when, number = (item.stored.height, item.stored.submitted_number), item.stored.accepted_number
-    return ContributionRecord(item.contribution_id, record.contributor, commitment, *when, record.datanet_id, number)

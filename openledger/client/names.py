@@ -1,20 +1,29 @@
-"""Names that people type instead of ids, looked up on the chain.
+"""Names that people type instead of ids.
 
-The answer is the node's word: a transaction names ids, and whoever signs one sees them in it. Queries that take a name
-themselves (lineage, impact) prove the name together with the answer.
+A question carries them: `QuestionNames` collects them while arguments are read and asks nobody, so that nothing but the
+answer's own proof says what they stand for. A transaction holds ids only; for those, `id_on_the_nodes_word` takes the
+node's word, and whoever signs sees the ids.
 """
 
 from typing import Any, Protocol
 
-from abci_app.chain.registry import find_query
+from abci_app.chain.names import Name, Named
+from abci_app.chain.registry import NAME_KINDS
+from abci_app.modules.datanets.queries import DatanetQuery
+from abci_app.modules.licences import TermsQuery
+from abci_app.modules.models.queries import EntryQuery, ModelQuery
+from abci_app.types import MAX_TEXT_LENGTH
+from openledger.client.provenance import split_version
 from openledger.client.results import Answer
 from openledger.errors import QueryFailed, UsageError
 
-# Id prefix -> (module, query, field of its arguments and of its result).
-_BY_NAME = {"oldata": ("datanets", "datanet", "datanet_id"), "olmodel": ("models", "model", "model_id")}
-# Terms have no unique names: all are read, a page at a time.
-_TERMS_PAGE = 200
-_MAX_TERMS_PAGES = 50
+# Id prefix -> (module, query, its arguments for an id).
+_SHOWN_BY: dict[str, tuple[str, str, Any]] = {
+    "oldata": ("datanets", "datanet", lambda held: DatanetQuery(held, "")),
+    "olmodel": ("models", "model", lambda held: ModelQuery(held, "")),
+    "olrun": ("models", "entry", EntryQuery),
+    "olterms": ("licences", "terms", TermsQuery),
+}
 
 
 class Asks(Protocol):
@@ -24,55 +33,40 @@ class Asks(Protocol):
         """A module's query."""
 
 
-def find_id(client: Asks, prefix: str, name: str) -> bytes | None:
-    """Id of the DataNet, model, terms or entry with this name; None when there is none. Raises `UsageError`."""
-    if prefix == "olterms":
-        return _find_terms(client, name)
-    if prefix == "olrun":
-        return _find_entry(client, name)
-    if prefix not in _BY_NAME:
+class QuestionNames:
+    """The names of one question; `stand_in` gives what holds their place in its arguments."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, str], Name] = {}
+
+    def stand_in(self, kind: str, text: str) -> bytes | None:
+        """For the name of a DataNet, model, entry or terms; None for ids that nobody names. Raises `UsageError`."""
+        if kind not in NAME_KINDS:
+            return None
+        if not 0 < len(text) <= MAX_TEXT_LENGTH or not (text.isascii() and text.isprintable()):
+            raise UsageError(f"{text[:80]!r} cannot be a name: names are at most {MAX_TEXT_LENGTH} printable ASCII")
+        if kind == "olrun":
+            split_version(text)
+        return self._names.setdefault((kind, text), Name(kind, text)).stand_in()
+
+    def arguments(self, args: Any) -> Any:
+        """The arguments with the names that they hold stand-ins of."""
+        names = tuple([self._names[place] for place in sorted(self._names)])
+        return Named(args, names) if names else args
+
+
+def query_of_name(kind: str, text: str) -> tuple[str, str, Any]:
+    """Module, query and arguments that show the object with a name; its answer's `names` has the id."""
+    names = QuestionNames()
+    module, query, make_args = _SHOWN_BY[kind]
+    return module, query, names.arguments(make_args(names.stand_in(kind, text)))
+
+
+def id_on_the_nodes_word(client: Asks, kind: str, text: str) -> bytes | None:
+    """Id for a transaction that somebody signs; None where the node says that there is none."""
+    if kind not in _SHOWN_BY:
         return None
-    module, query, field = _BY_NAME[prefix]
-    found = _ask_by_name(client, module, query, field, name)
-    return None if found is None else bytes(getattr(found, field))
-
-
-def _ask_by_name(client: Asks, module: str, query: str, field: str, name: str) -> Any:
-    args = find_query(module, query).args_type(**{field: b"", "name": name})
     try:
-        return client.query(module, query, args, prove=False).value
+        return client.query(*query_of_name(kind, text), prove=False).names[0].id
     except QueryFailed:
         return None
-
-
-def _find_terms(client: Asks, name: str) -> bytes | None:
-    from abci_app.modules.licences import TermsListQuery
-
-    after, found = b"", set[bytes]()
-    for _ in range(_MAX_TERMS_PAGES):
-        page = client.query("licences", "list", TermsListQuery(after, _TERMS_PAGE), prove=False).value
-        found.update([item.terms_id for item in page.items if name in (item.terms.name, item.terms.spdx)])
-        after = page.next_terms_id
-        if not after:
-            break
-    if len(found) > 1:
-        raise UsageError(
-            f"{len(found)} terms are called {name!r}: give the olterms1... id, see `openledger query licences list`"
-        )
-    return next(iter(found), None)
-
-
-def _find_entry(client: Asks, name: str) -> bytes | None:
-    """Entry of a model's version: `my-model` is the latest, `my-model@2` the second."""
-    from abci_app.modules.models.queries import ModelVersionsQuery
-    from openledger.client.provenance import split_version
-
-    name, version = split_version(name)
-    if not version:
-        model = _ask_by_name(client, "models", "model", "model_id", name)
-        return (model.latest_entry_id or None) if model is not None else None
-    try:
-        page = client.query("models", "versions", ModelVersionsQuery(b"", name, version - 1, 1), prove=False).value
-    except QueryFailed:
-        return None
-    return page.versions[0].entry_id if page.versions and page.versions[0].version == version else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from abci_app.bech32 import encode_id
+from openledger.light.query import Denial
 from openledger_cli.lines import count
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def _claimed(verdicts: Sequence[Verdict]) -> str:
 def proven_pages(pages: Pages) -> str:
     """The same from (`module/query`, arguments, result) of each page."""
     name, _, value = pages[0]
+    if isinstance(value, Denial) and len(pages) == 1:
+        return f"the answer to {name} is no: {value.text}"
     if name == "models/lineage":
         return _lineage(pages)
     if name == "models/impact":

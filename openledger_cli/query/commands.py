@@ -7,12 +7,12 @@ import argparse
 from typing import Any
 
 from openledger.amounts import show_amount
-from openledger.client.results import Answer
 from openledger.errors import QueryFailed, UsageError
 from openledger_cli import signing
 from openledger_cli.context import Context
 from openledger_cli.output import print_line
 from openledger_cli.proofs.trust import add_trust_options, open_client
+from openledger_cli.query.answers import ask, show_answer
 from openledger_cli.text import note
 
 _EXAMPLES = """\
@@ -108,6 +108,7 @@ def _default(field: Any) -> str | None:
 
 def _query(arguments: argparse.Namespace) -> None:
     from abci_app.chain.registry import find_query
+    from openledger.client.names import QuestionNames
     from openledger.documents import from_document
 
     context: Context = arguments.context
@@ -116,41 +117,12 @@ def _query(arguments: argparse.Namespace) -> None:
         name.removeprefix("argument_"): value for name, value in vars(arguments).items() if name.startswith("argument_")
     }
     document = {name: value for name, value in given.items() if value is not None}
+    names = QuestionNames()
+    resolve = signing.question_resolver(context, names)
+    args = from_document(definition.args_type, document, resolve, f"{arguments.module}.{arguments.query}")
     with open_client(context, arguments) as client:
-        resolve = signing.resolver(context, client)
-        args = from_document(definition.args_type, document, resolve, f"{arguments.module}.{arguments.query}")
-        answer = ask(client, arguments, arguments.module, arguments.query, args)
+        answer = ask(client, arguments, arguments.module, arguments.query, names.arguments(args))
     show_answer(context, answer)
-
-
-def ask(client: Any, arguments: argparse.Namespace, module: str, name: str, args: Any) -> Answer[Any]:
-    """The answer, verified unless --unverified."""
-    if arguments.bundle and arguments.unverified:
-        raise UsageError("--bundle needs a verified answer: leave --unverified out")
-    answer: Answer[Any] = client.query(module, name, args, height=arguments.height, prove=not arguments.unverified)
-    if arguments.bundle:
-        arguments.bundle.write_bytes(client.light.bundle(answer.evidence))
-        note(f"wrote {arguments.bundle}: check it anywhere with `openledger verify {arguments.bundle}`")
-    return answer
-
-
-def show_answer(context: Context, answer: Answer[Any], people: Any = None) -> None:
-    """Print a result and how far it can be trusted; in JSON the two stand side by side."""
-    from openledger.documents import to_document
-
-    value = to_document(answer.value)
-    if context.as_json:
-        document = {"height": answer.height, "verified": answer.verified, "how": answer.note, "result": value}
-        context.output.show(document)
-        return
-    context.output.show(answer.value, people)
-    pages = (
-        {name: start for name, start in value.items() if name.startswith("next_")} if isinstance(value, dict) else {}
-    )
-    next_key = next(iter(pages.values()), "")
-    if next_key:
-        note(f"more: pass {next_key} as the page's start")
-    note(f"\n{answer.note}" if answer.verified else f"\nNOT VERIFIED: {answer.note}")
 
 
 def account_address(context: Context, text: str) -> bytes:

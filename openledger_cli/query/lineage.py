@@ -79,6 +79,7 @@ def _command(commands: Any, name: str, run: Any, help_text: str, epilog: str) ->
 
 def _lineage(arguments: argparse.Namespace) -> None:
     from openledger.client.provenance import lineage, lineage_question
+    from openledger_cli.query.answers import denials_as_bundles
 
     if bool(arguments.name) == bool(arguments.entry):
         raise UsageError("name a model or an entry: `openledger query lineage my-model`, or --entry olrun1...")
@@ -88,7 +89,8 @@ def _lineage(arguments: argparse.Namespace) -> None:
     if arguments.entry and not question.entry_id:
         raise UsageError(f"--entry {arguments.entry!r}: give olrun1... or 64 hex digits, or a model's name without it")
     with open_client(context, arguments) as client:
-        whole = lineage(client, question, height=arguments.height, prove=not arguments.unverified)
+        with denials_as_bundles(client, arguments):
+            whole = lineage(client, question, height=arguments.height, prove=not arguments.unverified)
         manifests = read_manifests(whole.value, arguments.content)
         _write_bundles(client, arguments, whole, manifests)
     words = {root.hex(): _manifest_words(found) for root, found in manifests.items()}
@@ -146,12 +148,14 @@ def known_people(context: Context) -> dict[bytes, str]:
 
 def _impact(arguments: argparse.Namespace) -> None:
     from openledger.client.provenance import impact, impact_question
+    from openledger_cli.query.answers import denials_as_bundles
 
     _check_bundle(arguments)
     context: Context = arguments.context
     question = impact_question(arguments.name, arguments.version, direct_only=arguments.direct)
     with open_client(context, arguments) as client:
-        whole = impact(client, question, height=arguments.height, prove=not arguments.unverified)
+        with denials_as_bundles(client, arguments):
+            whole = impact(client, question, height=arguments.height, prove=not arguments.unverified)
         _write_bundles(client, arguments, whole, {})
     if context.as_json:
         show_whole(context, whole, "", {})
@@ -206,7 +210,7 @@ def impact_counts(page: ImpactPage, *, direct_only: bool = False) -> str:
 def _clean(arguments: argparse.Namespace) -> None:
     from abci_app.modules.models.lineage import CleanQuery
     from openledger.client.provenance import entry_id_of_text, id_of_text, split_version
-    from openledger_cli.query.commands import ask, show_answer
+    from openledger_cli.query.answers import ask, show_answer
 
     name, version = split_version(arguments.name)
     datanet, datanet_version = split_version(arguments.datanet)
@@ -217,7 +221,7 @@ def _clean(arguments: argparse.Namespace) -> None:
     context: Context = arguments.context
     with open_client(context, arguments) as client:
         answer: Answer[CleanView] = ask(client, arguments, "models", "clean", question)
-    lines = clean_lines(answer.value, arguments.datanet)
+    lines = clean_lines(answer.value, "" if entry_id else arguments.name, datanet_version)
 
     def people(console: Console, _document: Any) -> None:
         from openledger_cli.lines import print_lines
@@ -227,8 +231,8 @@ def _clean(arguments: argparse.Namespace) -> None:
     show_answer(context, answer, people)
 
 
-def clean_lines(view: CleanView, datanet: str) -> list[Line]:
-    """The answer in words. It speaks of what was declared, never of content."""
+def clean_lines(view: CleanView, model: str, datanet_version: int) -> list[Line]:
+    """The answer in words, with names and ids. It speaks of what was declared, never of content."""
     from abci_app.bech32 import encode_id
     from abci_app.modules.models.lineage import CleanAnswer
     from openledger.amounts import show_share
@@ -236,6 +240,7 @@ def clean_lines(view: CleanView, datanet: str) -> list[Line]:
     from openledger_cli.query.lineage_tree import unknown_words
 
     looked = count(view.entry_count, "entry", "entries")
+    datanet = view.datanet_name + (f" version {datanet_version}" if datanet_version else "")
     if view.answer == CleanAnswer.PRESENT:
         top = Line(f"PRESENT: {datanet} is among the declared inputs")
         for hit in view.found:
@@ -248,7 +253,9 @@ def clean_lines(view: CleanView, datanet: str) -> list[Line]:
         top = Line(f"NOT DECLARED, UNKNOWN BELOW: {datanet} is not among the declared inputs")
     for item in view.unknown_below:
         top.add(f"{encode_id('olrun', item.entry_id)}: {unknown_words(item.kind, item.undeclared)}")
-    top.add(f"looked at all of {encode_id('olrun', view.entry_id)} and its ancestors: {looked}")
+    top.add(f"the DataNet {view.datanet_name} is {encode_id('oldata', view.datanet_id)}")
+    entry = f"{model}, {encode_id('olrun', view.entry_id)}" if model else encode_id("olrun", view.entry_id)
+    top.add(f"looked at all of {entry} and its ancestors: {looked}")
     top.add("this speaks of declared DataNet versions, not of content: the same text may stand elsewhere")
     return [top]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from abci_app.modules.models.kinds import EntryKind
     from abci_app.modules.models.queries import VerdictView
     from abci_app.modules.models.records import Entry
-    from openledger.client.client import Client
+    from openledger.client.names import QuestionNames
     from openledger_cli.lines import Line
 
 _EXAMPLES = """\
@@ -61,7 +61,8 @@ def register(commands: Any) -> None:
 def _verdict(arguments: argparse.Namespace) -> int:
     from abci_app.modules.licences.join import Outcome
     from abci_app.modules.models.queries import VerdictQuery
-    from openledger_cli.query.commands import ask, show_answer
+    from openledger.client.names import QuestionNames
+    from openledger_cli.query.answers import ask, show_answer
 
     if bool(arguments.draft) == bool(arguments.input or arguments.parent or arguments.terms):
         raise UsageError("name what is mixed with --input and --parent, or give --draft FILE")
@@ -69,9 +70,10 @@ def _verdict(arguments: argparse.Namespace) -> int:
     at_seconds = int(time.time()) if arguments.at is None else arguments.at
     if at_seconds < 0:
         raise UsageError(f"--at {at_seconds}: give a Unix time in seconds")
+    names = QuestionNames()
+    entry = _read_draft(context, arguments, names) if arguments.draft else _draft(arguments, names)
     with open_client(context, arguments) as client:
-        entry = _read_draft(context, arguments, client) if arguments.draft else _draft(context, arguments, client)
-        answer = ask(client, arguments, "models", "verdict", VerdictQuery(entry, at_seconds))
+        answer = ask(client, arguments, "models", "verdict", names.arguments(VerdictQuery(entry, at_seconds)))
     lines = verdict_lines(answer.value)
 
     def people(console: Console, _document: Any) -> None:
@@ -105,10 +107,10 @@ def verdict_lines(view: VerdictView) -> list[Line]:
     return [top]
 
 
-def _read_draft(context: Context, arguments: argparse.Namespace, client: Client) -> Entry:
+def _read_draft(context: Context, arguments: argparse.Namespace, names: QuestionNames) -> Entry:
     from abci_app.modules.models.records import Entry, check_entry
     from openledger.documents import from_document
-    from openledger_cli.signing import resolver
+    from openledger_cli.signing import question_resolver
 
     try:
         document = json.loads(Path(arguments.draft).expanduser().read_text(encoding="utf-8"))
@@ -116,21 +118,19 @@ def _read_draft(context: Context, arguments: argparse.Namespace, client: Client)
         raise UsageError(f"draft {arguments.draft!r} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"draft {arguments.draft!r} is not JSON: {error}") from None
-    entry: Entry = from_document(Entry, document, resolver(context, client), "entry")
+    entry: Entry = from_document(Entry, document, question_resolver(context, names), "entry")
     check_entry(entry)
     return entry
 
 
-def _draft(context: Context, arguments: argparse.Namespace, client: Client) -> Entry:
+def _draft(arguments: argparse.Namespace, names: QuestionNames) -> Entry:
     """An entry with these sources. Its digests are empty and its shares equal: the check looks at neither."""
     from abci_app.hashing import HASH_BYTES
     from abci_app.modules.models.kinds import ADAPTER, BASE, RULES, EntryKind, Undeclared
     from abci_app.modules.models.records import Attribution, Entry, Input, Output, Parent, check_entry
     from abci_app.types import PPB
     from openledger.client.provenance import split_version
-    from openledger_cli.signing import resolver
 
-    resolve = resolver(context, client)
     nothing = bytes(HASH_BYTES)
     kind = EntryKind(_word("kind", arguments.kind)) if arguments.kind else _kind_of(arguments)
     undeclared = Undeclared(_word("undeclared", arguments.undeclared))
@@ -141,15 +141,15 @@ def _draft(context: Context, arguments: argparse.Namespace, client: Client) -> E
     weights = _equal_shares(len(versions), PPB - int(undeclared.has_inputs))
     shares = _equal_shares(len(arguments.parent), PPB - int(undeclared.has_parents))
     inputs = [
-        Input(_identify(resolve, "oldata", name, "DataNet"), version, share, 0, b"")
+        Input(_identify(names, "oldata", name), version, share, 0, b"")
         for (name, version), share in zip(versions, weights, strict=True)
     ]
     roles = [RULES[kind].needed_role or BASE, *[ADAPTER] * len(arguments.parent)]
     parents = [
-        Parent(_identify(resolve, "olrun", name, "model or entry"), role, share)
+        Parent(_identify(names, "olrun", name), role, share)
         for name, role, share in zip(arguments.parent, roles, shares, strict=False)
     ]
-    terms_id = _identify(resolve, "olterms", arguments.terms, "terms") if arguments.terms else b""
+    terms_id = _identify(names, "olterms", arguments.terms) if arguments.terms else b""
     entry = Entry(
         kind=kind,
         parents=tuple(parents),
@@ -190,10 +190,8 @@ def _equal_shares(number: int, whole: int) -> list[int]:
     return [whole - whole // number * (number - 1), *[whole // number] * (number - 1)] if number else []
 
 
-def _identify(resolve: Any, prefix: str, text: str, what: str) -> bytes:
+def _identify(names: QuestionNames, prefix: str, text: str) -> bytes:
+    """The id in a text, or what holds the place of the name that it is."""
     from openledger.client.provenance import id_of_text
 
-    found: bytes = id_of_text(prefix, text) or resolve(prefix, text) or b""
-    if not found:
-        raise UsageError(f"there is no {what} {text!r} on this chain: check the name, or give its {prefix}1... id")
-    return found
+    return id_of_text(prefix, text) or names.stand_in(prefix, text) or b""

@@ -14,9 +14,7 @@ from tests.tidy.repository import ROOT, tracked_files
 
 SOURCES = ("abci_app", "attribution", "node", "openledger", "openledger_cli", "trainer")
 
-CIRCLES: list[list[str]] = [
-    ["openledger_cli.query.commands", "openledger_cli.query.lineage", "openledger_cli.query.verdict"]
-]
+CIRCLES: list[list[str]] = []
 PROSE = ("attribution", "benchmarks")
 """Folders whose docstrings follow the rules of prose."""
 BAD_BEGINNING = re.compile(r"(What|As|Of|So|The same)\b")

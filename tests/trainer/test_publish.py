@@ -42,17 +42,14 @@ from tests.kit.modules.drafts import FREE
 from tests.kit.openledger.fake_node import FakeNode
 from tests.kit.trainer.on_chain import TERMS_ID, fill_chain, publish_base
 from tests.kit.trainer.tiny import fact_batches, put_rows, tiny_recipe
+from trainer.chain_records import from_entry, to_entry, to_evaluation_drafts, to_run_draft
 from trainer.dataset import load_rows
 from trainer.evaluate import METRIC
 from trainer.publish import (
     ClientLedger,
     Pending,
     Published,
-    from_entry,
     parse_reference,
-    to_entry,
-    to_evaluation_drafts,
-    to_run_draft,
 )
 from trainer.record import (
     KINDS,
@@ -194,12 +191,12 @@ def test_an_entry_is_read_by_id_or_as_the_latest_version_of_a_model(net: Net) ->
     known = ledger.entry("base")
     assert known == ledger.entry("base@1") == ledger.entry(net.base.entry) == ledger.entry(net.base.entry_id.hex())
     assert (known.entry_id, known.record.kind, known.record.terms_id) == (net.base.entry_id, "import", TERMS_ID)
-    with pytest.raises(UsageError, match="model 'base' has no version 7"):
+    with pytest.raises(QueryFailed, match="model 'base' has no version 7"):
         ledger.entry("base@7")
     with pytest.raises(QueryFailed, match="there is no model named 'nobody'"):
         ledger.entry("nobody")
     net.client.send(OWNER, CreateModel("empty", "")).wait()
-    with pytest.raises(UsageError, match="model 'empty' has no version yet: name an entry"):
+    with pytest.raises(QueryFailed, match="model 'empty' has no version yet"):
         ledger.entry("empty")
     with pytest.raises(IdError, match="is an id of kind DataNet, here one of kind provenance entry is needed"):
         parse_reference("olrun", encode_id("oldata", net.datanets["facts"]))
@@ -207,7 +204,7 @@ def test_an_entry_is_read_by_id_or_as_the_latest_version_of_a_model(net: Net) ->
 
 def test_terms_are_found_by_name_and_missing_ones_are_said(net: Net) -> None:
     assert net.ledger().terms("CC-BY-4.0") == net.ledger().terms(encode_id("olterms", TERMS_ID)) == TERMS_ID
-    with pytest.raises(UsageError, match="there are no terms 'my own' on this chain"):
+    with pytest.raises(QueryFailed, match="there are no terms named 'my own'"):
         net.ledger().terms("my own")
 
 
@@ -268,6 +265,52 @@ def test_the_licence_check_names_both_that_clash(net: Net) -> None:
     assert verdict.conflict
     assert verdict.lines[0] == "licence check: conflict under the chain's conservative policy"
     assert "DataNet 'closed' version 1 (look, do not train)" in verdict.lines[1]
+
+
+class Proving:
+    """A client that answers from the node and notes what was asked for without proof, and with which names."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.chain_id = client.chain_id
+        self.unproven: list[str] = []
+        self.names: dict[str, list[str]] = {}
+
+    def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
+        path = f"{module}/{name}"
+        if not prove:
+            self.unproven.append(path)
+        self.names[path] = [each.text for each in getattr(args, "names", ())]
+        return self.client.query(module, name, args, height=height, prove=False)
+
+    def send(self, signer: SigningParty, *messages: Message, memo_digest: bytes = b"") -> Pending:
+        return self.client.send(signer, *messages, memo_digest=memo_digest)
+
+
+def test_a_check_before_training_asks_nothing_without_proof_and_names_what_it_judges(net: Net) -> None:
+    """Once the licence check judged ids that were looked up before it, some of them on the node's word."""
+    client = Proving(net.client)
+    ledger = ClientLedger(client, OWNER)
+    version, base = ledger.datanet_version("facts", 1), ledger.entry("base")
+    verdict = ledger.licence_verdict(
+        "lora", [ParentRecord(base.entry_id, "base", PPB)], [(version.datanet_id, version.version)]
+    )
+    ledger.check_model("base")
+    assert ledger.terms("CC-BY-4.0") == TERMS_ID
+    assert client.unproven == []
+    assert client.names["models/verdict"] == ["facts", "base"]
+    assert verdict.lines[-2:] == (
+        f"facts is {encode_id('oldata', version.datanet_id)}",
+        f"base is {encode_id('olrun', base.entry_id)}",
+    )
+
+
+def test_a_name_that_stands_for_something_else_by_the_time_of_the_check_is_said(net: Net) -> None:
+    ledger = net.ledger()
+    base = ledger.entry("base")
+    ledger._names[bytes(32)] = ledger._names.pop(base.entry_id)
+    with pytest.raises(NotVerified, match="'base' stands for something else than a moment ago"):
+        ledger.licence_verdict("lora", [ParentRecord(bytes(32), "base", PPB)], [(net.datanets["facts"], 1)])
 
 
 def contribution_of_only(net: Net, datanet_id: bytes) -> bytes:

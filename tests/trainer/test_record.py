@@ -10,8 +10,8 @@ from openledger.content.store import ContentStore
 from openledger.data.manifest import ManifestError, files_of, get_manifest
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model
+from trainer.chain_records import from_entry, to_entry
 from trainer.describe import describe
-from trainer.publish import from_entry, to_entry
 from trainer.record import (
     DeclaredInput,
     EntryRecord,

@@ -148,6 +148,7 @@ class CleanView(Struct, frozen=True):
 
     entry_id: bytes
     datanet_id: bytes
+    datanet_name: str
     answer: int
     found: tuple[CleanHit, ...]
     unknown_below: tuple[CleanUnknown, ...]
@@ -279,7 +280,7 @@ def query_clean(view: StateView, args: CleanQuery) -> CleanView:
     """Walk the whole closure and say whether the DataNet is a declared input anywhere in it."""
     root = resolve_entry(view, args.entry_id, args.model_name, args.model_version)
     datanet_id = resolve_datanet(view, args.datanet_id, args.datanet_name)
-    datanets.require_datanet_version(view, datanet_id, args.datanet_version)
+    datanet = datanets.require_datanet_version(view, datanet_id, args.datanet_version)
     found: list[CleanHit] = []
     unknown: list[CleanUnknown] = []
     entry_count = 0
@@ -296,7 +297,7 @@ def query_clean(view: StateView, args: CleanQuery) -> CleanView:
     answer = CleanAnswer.UNKNOWN_BELOW if unknown else CleanAnswer.NOT_DECLARED
     if found:
         answer = CleanAnswer.PRESENT
-    return CleanView(root, datanet_id, int(answer), tuple(found), tuple(unknown), entry_count)
+    return CleanView(root, datanet_id, datanet.name, int(answer), tuple(found), tuple(unknown), entry_count)
 
 
 QUERIES = (

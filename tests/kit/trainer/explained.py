@@ -17,7 +17,7 @@ from openledger.content.store import ContentStore
 from openledger.data.versions import ContributionRecord, DatanetVersion
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import RECIPE, WORDS, TinyChain, sentence, tiny_chain
-from trainer.publish import to_entry
+from trainer.chain_records import to_entry
 from trainer.recipe import parse_recipe
 from trainer.record import EntryRecord
 from trainer.workflow import KnownEntry, train_recipe

@@ -2,90 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
 
 from abci_app.bech32 import encode_id
 from abci_app.modules.licences import terms_id_of
-from openledger.client import client as client_module
-from openledger.client import light_client as light_client_module
-from openledger.client.rpc import RpcClient
-from openledger.content.store import ContentStore
-from openledger.data.manifest import put_manifest
 from openledger.exit_codes import ExitCode
 from openledger.keys.wallet import Wallet
-from openledger_cli.main import main
 from openledger_cli.query.lineage import bundle_paths
 from tests.kit.modules.ledger import BOB, CARL
-from tests.kit.openledger.fake_node import FakeNode
+from tests.kit.openledger.local_node import LocalNode, Run
 from tests.kit.openledger.story import CLASHING, FREE, Story
-from tests.kit.simulated_chain import SimulatedChain, SimulatedNode
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-class LocalNode(SimulatedNode):
-    """A simulated node where the light client expects an RPC client."""
-
-    url = "http://127.0.0.1:26657"
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-@pytest.fixture(scope="module")
-def story() -> Story:
-    return Story.tell()
-
-
-@pytest.fixture(scope="module")
-def signed(story: Story) -> SimulatedChain:
-    """The story's state under signed headers."""
-    chain = SimulatedChain()
-    chain.make_block(list(story.ledger.chain.state().items()))
-    chain.make_blocks(4)
-    return chain
-
-
-@pytest.fixture
-def primary(signed: SimulatedChain) -> LocalNode:
-    return LocalNode(signed, "primary")
-
-
-@pytest.fixture
-def run(
-    story: Story,
-    signed: SimulatedChain,
-    primary: LocalNode,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    store = ContentStore.open(tmp_path / "content")
-    for manifest in story.manifests.values():
-        put_manifest(store, manifest)
-    node = FakeNode(story.ledger.chain)
-    transport = httpx.MockTransport(node.answer)
-    monkeypatch.setattr(client_module, "_rpc", lambda url: RpcClient(url, transport=transport))
-    monkeypatch.setattr(light_client_module, "RpcClient", lambda _url: primary)
-    monkeypatch.setattr("time.time_ns", lambda: signed.now_ns)
-    genesis = tmp_path / "genesis.json"
-    genesis.write_bytes(signed.genesis_bytes())
-    for name, value in (("HOME", tmp_path / "home"), ("GENESIS", genesis), ("CONTENT", tmp_path / "content")):
-        monkeypatch.setenv(f"OPENLEDGER_{name}", str(value))
-    monkeypatch.setenv("OPENLEDGER_WITNESSES", "none")
-
-    def run(*words: str) -> tuple[int, str, str]:
-        code = main(list(words))
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
 
 
 def _json(result: tuple[int, str, str]) -> Any:
@@ -299,15 +229,22 @@ def test_nothing_was_made_from_it(run: Run) -> None:
             "PRESENT: questions is among the declared inputs",
             "version 1, 50% of the mix of olrun1",
         ),
-        ("tutor", "exam@1", "NOT DECLARED, UNKNOWN BELOW: exam@1 is not", "olrun1"),
+        ("tutor", "exam@1", "NOT DECLARED, UNKNOWN BELOW: exam version 1 is not", "olrun1"),
     ],
 )
-def test_whether_a_datanet_is_in_a_model(run: Run, model: str, datanet: str, first: str, second: str) -> None:
+def test_whether_a_datanet_is_in_a_model(
+    run: Run, story: Story, model: str, datanet: str, first: str, second: str
+) -> None:
     code, out, error = run("query", "clean", model, datanet)
     assert (code, "verified: state" in error) == (0, True)
     lines = [line.lstrip("│├└─ ") for line in out.splitlines()]
     assert lines[0].startswith(first)
     assert lines[1].startswith(second)
+    name = datanet.partition("@")[0]
+    assert f"the DataNet {name} is {encode_id('oldata', story.datanets[name])}" in lines
+    assert any(
+        line.startswith(f"looked at all of {model}, {encode_id('olrun', story.entries['second'])}") for line in lines
+    )
     assert lines[-1].startswith("this speaks of declared DataNet versions, not of content")
 
 
@@ -360,7 +297,7 @@ def test_a_draft_from_a_file(run: Run, story: Story, tmp_path: Path) -> None:
         (("clean", "tutor", "nothing"), ExitCode.NOT_FOUND, "there is no DataNet named 'nothing'"),
         (("verdict",), ExitCode.USAGE, "name what is mixed with --input and --parent"),
         (("verdict", "--input", "questions"), ExitCode.USAGE, "write DATANET@VERSION"),
-        (("verdict", "--input", "nothing@1"), ExitCode.USAGE, "there is no DataNet 'nothing' on this chain"),
+        (("verdict", "--input", "nothing@1"), ExitCode.NOT_FOUND, "there is no DataNet named 'nothing'"),
         (("verdict", "--draft", "no.json"), ExitCode.USAGE, "draft 'no.json' cannot be read"),
         (
             ("lineage", "tutor", "--bundle", "b.json", "--unverified"),

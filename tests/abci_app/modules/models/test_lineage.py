@@ -194,14 +194,14 @@ def ask_clean(ledger: Ledger, entry_id: bytes, version: int = 0) -> CleanView:
 def test_a_declared_input_anywhere_below_is_present(ledger: Ledger) -> None:
     half = PPB // 2
     hits = (CleanHit(OTHER_ID, 1, half), CleanHit(OTHER_ID, 2, half), CleanHit(ADAPTER_ID, 1, PPB))
-    present = CleanView(MERGED_ID, TICKETS, CleanAnswer.PRESENT, hits, (NO_BASE, IMPORTED), 4)
+    present = CleanView(MERGED_ID, TICKETS, NET, CleanAnswer.PRESENT, hits, (NO_BASE, IMPORTED), 4)
     assert ask_clean(ledger, MERGED_ID) == present
     assert ledger.ask("models", "clean", CleanQuery(b"", NAME, 0, b"", NET, 0)) == present
 
 
 def test_one_version_is_told_apart_from_another(ledger: Ledger) -> None:
     assert ask_clean(ledger, MERGED_ID, 2).found == (CleanHit(OTHER_ID, 2, PPB // 2),)
-    unknown = CleanView(ADAPTER_ID, TICKETS, CleanAnswer.UNKNOWN_BELOW, (), (IMPORTED,), 2)
+    unknown = CleanView(ADAPTER_ID, TICKETS, NET, CleanAnswer.UNKNOWN_BELOW, (), (IMPORTED,), 2)
     assert ask_clean(ledger, ADAPTER_ID, 2) == unknown
 
 
@@ -210,7 +210,7 @@ def test_where_all_is_declared_below_it_is_proven_not_to_be_declared(ledger: Led
     child = entry("child", made_from=[entry_id_of(alone)], data=[(TICKETS, 1)])
     ledger.accept(BOB, RecordRuns((run_of(alone), run_of(child))))
     assert ask_clean(ledger, entry_id_of(child), 2) == CleanView(
-        entry_id_of(child), TICKETS, CleanAnswer.NOT_DECLARED, (), (), 2
+        entry_id_of(child), TICKETS, NET, CleanAnswer.NOT_DECLARED, (), (), 2
     )
 
 
@@ -236,7 +236,7 @@ def test_below_what_is_undeclared_nothing_is_known_for_every_descendant(
     ledger.accept(BOB, RecordRuns((run_of(bare), run_of(child))))
     unknown = (CleanUnknown(entry_id_of(bare), kind, undeclared),)
     assert ask_clean(ledger, entry_id_of(child), 2) == CleanView(
-        entry_id_of(child), TICKETS, CleanAnswer.UNKNOWN_BELOW, (), unknown, 2
+        entry_id_of(child), TICKETS, NET, CleanAnswer.UNKNOWN_BELOW, (), unknown, 2
     )
     assert [stored_entry(ledger, entry_id_of(each)).admission.unknown_below for each in (bare, child)] == [1, 1]
     assert ask_impact(ledger, 1).undeclared_entries == 3

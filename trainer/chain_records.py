@@ -1,0 +1,119 @@
+"""Records of runs as records of the chain, and back: what the trainer writes, what the models module takes."""
+
+from abci_app.modules.datanets.queries import (
+    FullContribution,
+)
+from abci_app.modules.models.kinds import EntryKind, Undeclared
+from abci_app.modules.models.records import (
+    Attribution,
+    Entry,
+    EvaluationDraft,
+    Input,
+    Output,
+    Parent,
+    Run,
+    RunDraft,
+    entry_id_of,
+)
+from abci_app.types import MAX_TEXT_LENGTH
+from openledger.data.rows import RowCommitment
+from openledger.data.versions import ContributionRecord
+from openledger.words import word_of
+from trainer.record import EntryRecord, EvaluationRecord, InputRecord, ParentRecord, RunEventRecord, RunRecord
+
+
+def to_entry(record: EntryRecord) -> Entry:
+    """The chain's record of an entry."""
+    return Entry(
+        kind=EntryKind[record.kind.upper()],
+        parents=tuple([Parent(item.entry_id, item.role, item.share_ppb) for item in record.parents]),
+        inputs=tuple(
+            [
+                Input(item.datanet_id, item.version, item.weight_ppb, item.rows_used, item.rows_used_root)
+                for item in record.inputs
+            ]
+        ),
+        undeclared=Undeclared[record.undeclared.upper().replace("-", "_")],
+        terms_id=record.terms_id,
+        manifest_root=record.manifest_root,
+        output=Output(record.artefact_digest, record.tensor_digest, record.byte_count, record.format),
+        attribution=Attribution(record.attribution_method, record.attribution_root),
+    )
+
+
+def from_entry(entry: Entry) -> EntryRecord:
+    """The reverse."""
+    return EntryRecord(
+        kind=EntryKind(entry.kind).name.lower(),
+        parents=tuple([ParentRecord(item.entry_id, item.role, item.share_ppb) for item in entry.parents]),
+        inputs=tuple(
+            [
+                InputRecord(item.datanet_id, item.version, item.weight_ppb, item.rows_used, item.rows_used_root)
+                for item in entry.inputs
+            ]
+        ),
+        manifest_root=entry.manifest_root,
+        artefact_digest=entry.output.artefact_digest,
+        tensor_digest=entry.output.tensor_digest,
+        byte_count=entry.output.byte_count,
+        format=entry.output.format,
+        terms_id=entry.terms_id,
+        undeclared=word_of("undeclared", entry.undeclared),
+        attribution_method=entry.attribution.method,
+        attribution_root=entry.attribution.commitment_root,
+    )
+
+
+def to_run(event: RunEventRecord) -> Run:
+    """What differs between repetitions."""
+    machine = "".join([character if " " <= character <= "~" else "?" for character in event.environment])
+    return Run(
+        started_seconds=event.started_seconds,
+        finished_seconds=event.finished_seconds,
+        environment_digest=b"",
+        machine=machine[:MAX_TEXT_LENGTH],
+        quality_metric=event.quality_metric,
+        quality_value=event.quality_value,
+    )
+
+
+def to_run_draft(record: RunRecord, model_id: bytes = b"", label: str = "") -> RunDraft:
+    """One item of a `RecordRuns` message; with `model_id` it becomes that model's next version."""
+    return RunDraft(to_entry(record.entry), to_run(record.event), model_id, label)
+
+
+def to_evaluation_drafts(record: RunRecord) -> tuple[EvaluationDraft, ...]:
+    """Measurements of the run's entry, and those taken before training, which speak of the model it started from.
+
+    That is the adapter where training continued one, else the base (`parents[-1]`).
+    """
+    own = entry_id_of(to_entry(record.entry))
+    parents = record.entry.parents
+    return tuple(
+        [
+            _evaluation(item, parents[-1].entry_id if item.of_parent else own)
+            for item in record.evaluations
+            if parents or not item.of_parent
+        ]
+    )
+
+
+def _evaluation(item: EvaluationRecord, entry_id: bytes) -> EvaluationDraft:
+    return EvaluationDraft(
+        entry_id=entry_id,
+        benchmark_datanet_id=item.datanet_id,
+        benchmark_version=item.version,
+        metric=item.metric,
+        value=item.value,
+        sample_size=item.sample_size,
+        interval=item.interval,
+    )
+
+
+def to_contribution(item: FullContribution) -> ContributionRecord:
+    record = item.stored.contribution
+    commitment = RowCommitment(
+        record.rows_root, record.row_count, record.byte_count, record.content_digest, record.sketch
+    )
+    when, number = (item.stored.height, item.stored.submitted_number), item.stored.accepted_number
+    return ContributionRecord(item.contribution_id, record.contributor, commitment, *when, record.datanet_id, number)
