@@ -2,7 +2,7 @@
 
 Code ranges (never renumbered, never reused): 1-99 transaction and query layer, then one hundred per module:
 bank 100, members 200, validators 300, licences 400, datanets 500, models 600, inference 700, claims 800,
-governance 900.
+governance 900, panels 1000, locks 1100, deadlines 1200.
 """
 
 from enum import IntEnum
@@ -47,5 +47,18 @@ class Rejected(Exception):
         self.text = text
 
 
+class GenesisError(ValueError):
+    """The genesis document cannot start a chain; the text names the field and what is wrong with it."""
+
+
 class InvariantBroken(Exception):
-    """The state contradicts itself: a bug. Nobody catches it; the node stops rather than fork."""
+    """The state contradicts itself: a bug. In a transaction it stops the node rather than fork."""
+
+
+class MachineFailure(Exception):
+    """This machine or this installation fails, not the rules: other nodes do not see it. The node stops."""
+
+
+# What differs between nodes that execute the same block: never part of a result, never put aside, always a stop.
+# A recursion's depth depends on who called; a damaged file, memory and a full disk are of one machine.
+MACHINE_ERRORS = (MemoryError, RecursionError, OSError, MachineFailure)

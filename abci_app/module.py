@@ -2,6 +2,9 @@
 
 Two phases only: `message.validate()` sees no state, `execute` sees state. Checks stand beside the writes that they
 protect. A handler raises `Rejected` for an expected failure; anything else it raises is a bug and halts the node.
+
+What acts by itself, hooks and deadlines, answers to nobody who could be refused: a bug there is put aside and reported,
+and the chain goes on (`mechanisms/protection.py`).
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from abci_app.errors import InvariantBroken
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.parameters import Parameters, Section
 from abci_app.state.codec import Record, encode
@@ -18,6 +22,14 @@ from abci_app.state.overlay import Overlay
 from abci_app.state.store import StateView
 from abci_app.state.table import MutableState, Table
 from abci_app.types import Address
+from abci_app.versions import NEWEST_APP_VERSION
+
+# How each module account begins: the address of a policy is a hash, and to find one that begins so takes 2^96 tries.
+MODULE_ACCOUNT_MARK = bytes(12)
+# An Ed25519 public key.
+CONSENSUS_KEY_BYTES = 32
+# CometBFT wants the total below 2^63/8; 100 validators of this power are far below.
+MAX_VALIDATOR_POWER = 10**12
 
 
 class Message(Record, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -43,15 +55,96 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """Base of typed events. bytes fields become indexed lower-case hex attributes, the others plain text."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One validator's part in a commit; `signed`: its signature is for that block, not for none or missing."""
+
+    address: bytes
+    power: int
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LastCommit:
+    """The commit of the block before, as this block's proposer has it; the first block has none."""
+
+    round: int = 0
+    votes: tuple[Vote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Misbehaviour:
+    """Evidence that CometBFT checked: its kind (1 duplicate vote, 2 light-client attack), who, and at which height."""
+
+    kind: int
+    address: bytes
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class BlockContext:
-    """What a rule may know about the block being executed."""
+    """What a rule may know about the block being executed. Results of equal contexts and transactions are equal."""
 
     chain_id: str
     height: int
     time_seconds: int
     # As the block before left them.
     parameters: Parameters
+    app_version: int = NEWEST_APP_VERSION
+    # Address of the validator that proposed it; empty where no block is proposed yet (CheckTx, dry run, genesis).
+    proposer: bytes = b""
+    last_commit: LastCommit = LastCommit()
+    misbehaviour: tuple[Misbehaviour, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConsensusUpdate:
+    """What changes among CometBFT's own parameters from the next height on; 0 leaves a value as it is."""
+
+    max_block_bytes: int = 0
+    app_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A bug that was put aside: what operators must hear of, with the exception for their log."""
+
+    text: str
+    error: Exception
+
+
+@dataclass(slots=True)
+class HookContext:
+    """What a hook or a deadline's handler receives beside the state, and hands out beside its writes."""
+
+    block: BlockContext
+    events: list[Event] = field(default_factory=list)
+    # Consensus key -> power at the next heights (0 removes the validator).
+    powers: dict[bytes, int] = field(default_factory=dict)
+    consensus: ConsensusUpdate | None = None
+    alarms: list[Alarm] = field(default_factory=list)
+
+    @property
+    def height(self) -> int:
+        """Height of the block being executed."""
+        return self.block.height
+
+    def emit(self, event: Event) -> None:
+        """Append an event of the block."""
+        self.events.append(event)
+
+    def set_power(self, public_key: bytes, power: int) -> None:
+        """Tell CometBFT that this validator key has this power from the height after the next on."""
+        if len(public_key) != CONSENSUS_KEY_BYTES or not 0 <= power <= MAX_VALIDATOR_POWER:
+            raise InvariantBroken(f"validator update of key {public_key.hex()} to power {power} is not one")
+        self.powers[public_key] = power
+
+    def merge_into(self, parent: "HookContext") -> None:
+        """Hand everything to the context around this one."""
+        parent.events.extend(self.events)
+        parent.powers.update(self.powers)
+        parent.consensus = self.consensus or parent.consensus
+        parent.alarms.extend(self.alarms)
 
 
 @dataclass(slots=True)
@@ -88,6 +181,22 @@ class Context:
 
 
 Handler = Callable[[Context, Any], None]
+# Begin and end hooks write to their own overlay; it counts whole or not at all.
+Hook = Callable[[Overlay, HookContext], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineKind:
+    """One kind of scheduled work (`mechanisms/deadlines.py`): who is asked whether it is still due, and who does it."""
+
+    number: int
+    name: str
+    lane: int
+    # (state, object, number) -> the height that the object itself waits for; None: it waits for nothing.
+    due_height: Callable[[StateView, bytes, int], int | None]
+    # (state, context, object, number); `Rejected` is an expected end, then `fallback` follows, which only writes.
+    handler: Callable[[Overlay, HookContext, bytes, int], None]
+    fallback: Callable[[Overlay, HookContext, bytes, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +214,28 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class GenesisContext:
+    """What a module's genesis may know: the block that InitChain stands for, and who validates it."""
+
+    block: BlockContext
+    # (consensus key, power) as InitChain names them, in key order.
+    validators: tuple[tuple[bytes, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GenesisSection:
+    """One section of the genesis document's `app_state`, which belongs to one module."""
+
+    name: str
+    type: Any
+    default: Any
+    # Raises `GenesisError` for what can be seen without a state; runs whenever a document is read.
+    check: Callable[[Any], None]
+    # Writes what the section says, also when it is the default; raises `GenesisError`.
+    write: Callable[[MutableState, Any, GenesisContext], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Module:
     """The explicit table of a module's parts; `registry.MODULES` lists them in execution order."""
 
@@ -117,10 +248,12 @@ class Module:
     parameters: tuple[Section, ...] = ()
     # Prefix of ids -> look-up of a name that people give to such objects; raises `Rejected` where there is none.
     names: Mapping[str, Callable[[StateView, str], bytes]] = field(default_factory=dict)
-    # (state, section of the genesis document, block context of height `initial_height`)
-    genesis: Callable[[MutableState, Any, BlockContext], None] | None = None
-    begin_block: Callable[[Overlay, BlockContext], None] | None = None
-    end_block: Callable[[Overlay, BlockContext], None] | None = None
+    genesis: tuple[GenesisSection, ...] = ()
+    begin_block: Hook | None = None
+    end_block: Hook | None = None
+    deadlines: tuple[DeadlineKind, ...] = ()
+    # Message types that came after version 2 of the rules, with the version that brought them.
+    since: Mapping[type[Message], int] = field(default_factory=dict)
     # Each returns one line for everything that is wrong; run by simulation and `node check`, never per block.
     invariants: tuple[Callable[[StateView], list[str]], ...] = ()
 
@@ -131,5 +264,11 @@ def snake_case(name: str) -> str:
 
 
 def module_account(name: str) -> Address:
-    """Address of an account that belongs to a module: no key can ever sign for it."""
-    return Address(tagged_hash(TAGS["module_account"], name.encode("ascii")))
+    """Address of an account that belongs to a module: no key can ever sign for it, and everybody can tell it."""
+    digest = tagged_hash(TAGS["module_account"], name.encode("ascii"))
+    return Address(MODULE_ACCOUNT_MARK + digest[len(MODULE_ACCOUNT_MARK) :])
+
+
+def is_module_account(address: bytes) -> bool:
+    """Whether an address is a module's, also of a module that is yet to come."""
+    return address.startswith(MODULE_ACCOUNT_MARK)

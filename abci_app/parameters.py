@@ -17,6 +17,7 @@ from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import Item, MutableState
 from abci_app.types import NOPEN_PER_OPEN, U32, ChainId, Height, Integer, Seconds
+from abci_app.versions import NEWEST_APP_VERSION, OLDEST_APP_VERSION
 
 # One section speaks at most of every message type that exists; the bound keeps it small enough to read a block.
 MAX_SECTION_PARAMETERS = 1_024
@@ -131,6 +132,8 @@ class Parameter:
     minimum: int
     maximum: int
     meaning: str
+    # The version of the rules that brought it: older ones have neither the rule nor the value.
+    since: int = OLDEST_APP_VERSION
 
     @property
     def full_name(self) -> str:
@@ -249,10 +252,13 @@ def with_changes(
     return changed
 
 
-def write_parameters(state: MutableState, sections: Iterable[Section], parameters: Parameters) -> None:
+def write_parameters(
+    state: MutableState, sections: Iterable[Section], parameters: Parameters, app_version: int = NEWEST_APP_VERSION
+) -> None:
     """Write every section's record whole: whoever reads the state needs no defaults of ours."""
     for section in sections:
-        values = [ParameterValue(parameter.index, parameters[parameter]) for parameter in section.parameters]
+        known = [parameter for parameter in section.parameters if parameter.since <= app_version]
+        values = [ParameterValue(parameter.index, parameters[parameter]) for parameter in known]
         section.table.set(state, ParameterRecord(tuple(values)))
 
 
@@ -276,4 +282,4 @@ class ChainInfo(Record, frozen=True, array_like=True, tag=1, gc=False):
     genesis_time_seconds: Seconds
 
 
-CHAIN = Item("chain/", ChainInfo)
+CHAIN = Item("chain/info/", ChainInfo)

@@ -78,7 +78,7 @@ class Validators:
         """A header signed by all."""
         header = Header(
             block_version=11,
-            app_version=1,
+            app_version=2,
             chain_id=CHAIN_ID,
             height=height,
             time_ns=START_NS + (height - 1) * NANOSECONDS_PER_SECOND,

@@ -13,6 +13,7 @@ import plyvel
 
 from abci_app.parameters import CHAIN
 from abci_app.state.store import StateView
+from abci_app.versions import UnknownVersion, app_version_at
 from node import genesis
 from node.comet_heights import comet_heights
 from node.errors import NodeError
@@ -51,9 +52,23 @@ def heights(home: Home, application_height: int) -> Heights:
         ) from error
 
 
+def _require_known_version(home: Home, state: StateView, application_height: int) -> None:
+    """Raises NodeError for a state whose rules this program does not know."""
+    if application_height and CHAIN.get(state) is None:
+        raise NodeError(
+            f"{home.store_folder} holds a state of version 1 of the rules, which was never released and is not read "
+            "any more: start a new chain in a new home with `openledger node init`"
+        )
+    try:
+        app_version_at(state, application_height + 1)
+    except UnknownVersion as error:
+        raise NodeError(f"{home.store_folder}: {error}") from error
+
+
 def require_agreement(home: Home, state: StateView, application_height: int) -> Heights:
     """Raises NodeError for what no replay repairs: another chain's state, or an application ahead of the blocks."""
     chain, named = CHAIN.get(state), genesis.chain_id(home.genesis_file)
+    _require_known_version(home, state, application_height)
     if chain is not None and chain.chain_id != named:
         raise NodeError(
             f"{home.store_folder} holds the state of chain {chain.chain_id}, {home.genesis_file} is for chain "

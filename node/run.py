@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from types import FrameType
 from abci_app.chain.application import Application
 from abci_app.chain.queries import LocalNode
 from abci_app.errors import InvariantBroken
+from abci_app.module import Alarm
 from node import cometbft, genesis
 from node.abci_server import AbciApplication, AbciServer, Address, Halt
 from node.agreement import require_agreement
@@ -112,7 +114,7 @@ def start(folder: Path, ending: Ending | None = None) -> int:
                 _LOG.info("first start: the state of %d accounts is built from genesis", summary.accounts)
             require_agreement(home, store, store.height)
             clock = _BlockClock()
-            application = _application(store, LocalNode(chosen_peers(home), clock.seconds_behind))
+            application = _application(store, LocalNode(chosen_peers(home), clock.seconds_behind, _report))
             after_answer = None
             if fault is not None:
                 faulty = FaultyApplication(application, fault, lambda: supervisor.pid)
@@ -128,6 +130,12 @@ def start(folder: Path, ending: Ending | None = None) -> int:
         return EXIT_HALTED
     _LOG.info("stopped")
     return 0
+
+
+def _report(alarm: Alarm) -> None:
+    """Tell operators of a bug that the chain put aside; every node of the chain says the same at the same height."""
+    trace = "".join(traceback.format_exception(alarm.error))
+    _LOG.critical("%s; `openledger query deadlines stuck` and `failing` list them\n%s", alarm.text, trace)
 
 
 def _application(store: LevelDBStore, local: LocalNode) -> AbciApplication:

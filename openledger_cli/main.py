@@ -180,7 +180,7 @@ _SHOWN: tuple[tuple[str, str, ExitCode], ...] = (
     ("abci_app.errors", "Rejected", ExitCode.REFUSED),
     ("abci_app.bech32", "IdError", ExitCode.USAGE),
     ("abci_app.integers", "NumbersRefused", ExitCode.USAGE),
-    ("abci_app.chain.genesis", "GenesisError", ExitCode.USAGE),
+    ("abci_app.errors", "GenesisError", ExitCode.USAGE),
     ("node.errors", "NodeError", ExitCode.NODE),
     ("openledger.content.store", "ContentError", ExitCode.FAILURE),
     ("openledger.data.rows", "RowError", ExitCode.USAGE),

@@ -12,8 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from abci_app.bech32 import decode_id
-from abci_app.chain.genesis import TREASURY_ACCOUNT
 from abci_app.integers.shares import PayoutPolicy
+from abci_app.modules.bank import TREASURY_ACCOUNT
 from attribution.adapted_model import AdaptedModel
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.lga.code_copies import MAX_CODE_ROWS, OFF, TOO_MANY

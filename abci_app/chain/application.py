@@ -8,6 +8,7 @@ CometBFT connects anew (`discard_uncommitted`), so every replay of cometbft.md 3
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from abci_app.chain import genesis, wire
 from abci_app.chain.block import (
@@ -24,7 +25,7 @@ from abci_app.chain.queries import LocalNode, answer_query
 from abci_app.chain.registry import parameters_of
 from abci_app.chain.signature_cases import SIGNATURE_CASES
 from abci_app.chain.transaction_cache import TransactionCache
-from abci_app.errors import Code, InvariantBroken, Rejected
+from abci_app.errors import MACHINE_ERRORS, Code, InvariantBroken, Rejected
 from abci_app.module import BlockContext
 from abci_app.parameters import CHAIN, ChainInfo
 from abci_app.pb import abci_pb2 as pb
@@ -32,10 +33,9 @@ from abci_app.policy import check_signature_edge_cases
 from abci_app.state.overlay import Overlay
 from abci_app.state.store import StagedBlock, Store
 from abci_app.state.views import EmptyView
+from abci_app.versions import app_version_at
 
 SOFTWARE_VERSION = "0.1.0"
-# Must equal the genesis document's consensus_params.version.app (cometbft.md 3.4).
-APP_VERSION = 1
 # Rounds of one height that are worth remembering.
 MAX_CANDIDATES = 4
 
@@ -50,7 +50,7 @@ class Application:
         self._cache = TransactionCache()
         self._decode = self._cache.decode
         self._books = Mempool(self._decode, lambda: self._committed)
-        self._candidates: list[tuple[int, int, list[bytes], BlockResult]] = []
+        self._candidates: list[tuple[list[bytes], BlockResult]] = []
         self._genesis: Overlay | None = None
         self._ahead: tuple[BlockResult, StagedBlock] | None = None
         self._decided: tuple[BlockResult, StagedBlock] | None = None
@@ -64,7 +64,7 @@ class Application:
             return pb.ResponseInfo(
                 data="openledger",
                 version=SOFTWARE_VERSION,
-                app_version=APP_VERSION,
+                app_version=app_version_at(version, version.height + 1),
                 last_block_height=version.height,
                 last_block_app_hash=version.app_hash if version.height else b"",
             )
@@ -72,18 +72,18 @@ class Application:
     def init_chain(self, request: pb.RequestInitChain) -> pb.ResponseInitChain:
         """Build the genesis state; may be repeated until the first Commit. Raises `GenesisError` naming the field."""
         document = genesis.decode_genesis(request.app_state_bytes)
-        chain = genesis.chain_info(request.chain_id, request.initial_height or 1, max(request.time.seconds, 0))
-        context = BlockContext(
-            chain.chain_id,
-            chain.initial_height,
-            chain.genesis_time_seconds,
-            genesis.chain_parameters(document.parameters),
+        context = genesis.genesis_context(
+            chain_id=request.chain_id,
+            initial_height=request.initial_height or 1,
+            time_seconds=max(request.time.seconds, 0),
+            app_version=request.consensus_params.version.app,
+            validators=wire.validators_of(request),
+            document=document,
         )
         self.discard_uncommitted()
         overlay = Overlay(EmptyView())  # nothing of an earlier InitChain may show through
-        CHAIN.set(overlay, chain)
         genesis.write_genesis(overlay, document, context)
-        staged = self.store.stage_genesis(chain.initial_height, overlay.changes())
+        staged = self.store.stage_genesis(context.block.height, overlay.changes())
         self._committed = self._last_commit(0, {})
         return pb.ResponseInitChain(app_hash=staged)
 
@@ -130,7 +130,7 @@ class Application:
 
     def prepare_proposal(self, request: pb.RequestPrepareProposal) -> pb.ResponsePrepareProposal:
         """Execute the candidates on scratch state; leave out what cannot pay, what raises and what does not fit."""
-        execution = BlockExecution(self.store, self._context(request.height, request.time.seconds), self._decode)
+        execution = BlockExecution(self.store, self._block_context(request), self._decode)
         chosen: list[bytes] = []
         room_bytes = request.max_tx_bytes
         for raw in request.txs:
@@ -139,7 +139,7 @@ class Application:
                 continue
             try:
                 result = execution.execute(raw, only_if_paid=True)
-            except (MemoryError, OSError):
+            except MACHINE_ERRORS:
                 raise
             except Exception:  # determinism: local to this proposer; the transaction is left out and remembered
                 self._books.exclude(raw)
@@ -153,7 +153,7 @@ class Application:
     def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal:
         """Reject what an honest proposer cannot produce: a transaction that does not pay, or one that raises."""
         try:
-            self._execute(request.height, request.time.seconds, list(request.txs), all_pay=True)
+            self._execute(self._block_context(request), list(request.txs), all_pay=True)
         except TransactionFailure as failure:
             self._books.exclude(failure.raw)
             return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.REJECT)
@@ -168,7 +168,8 @@ class Application:
         """
         if not self._candidates or self._decided is not None:
             return
-        height, _, _, result = self._candidates[-1]
+        result = self._candidates[-1][1]
+        height = result.context.height
         if height == self._expected_height() and (self._ahead is None or self._ahead[0] is not result):
             self._ahead = (result, self.store.stage(height, result.changes))
 
@@ -176,12 +177,12 @@ class Application:
         """Execute the decided block (or take the result of the same one) and compute its app hash."""
         if request.height != self._expected_height():
             raise InvariantBroken(f"asked to execute height {request.height}, expected {self._expected_height()}")
-        result = self._execute(request.height, request.time.seconds, list(request.txs))
+        result = self._execute(self._block_context(request), list(request.txs))
         if self._ahead is None or self._ahead[0] is not result:
             self._ahead = (result, self.store.stage(request.height, result.changes))
         self._decided = self._ahead
         staged = self._decided[1]
-        return wire.finalize_block_response(result.results, staged.app_hash)
+        return wire.finalize_block_response(result, staged.app_hash)
 
     def commit(self, request: pb.RequestCommit) -> pb.ResponseCommit:
         """One synced write, then published: CheckTx and queries read it from now on.
@@ -195,6 +196,8 @@ class Application:
         self._ahead = self._decided = None
         self._candidates.clear()
         self._committed = self._last_commit(result.context.time_seconds, dict(result.changes))
+        for alarm in result.alarms:
+            self.local.alarm(alarm)
         return pb.ResponseCommit(retain_height=0)
 
     def extend_vote(self, request: pb.RequestExtendVote) -> pb.ResponseExtendVote:
@@ -248,7 +251,20 @@ class Application:
         parameters = parameters_of(self.store)
         if parameters is None:
             raise InvariantBroken("the state has no chain parameters: InitChain has not run")
-        return BlockContext(self._chain().chain_id, height, time_seconds, parameters)
+        app_version = app_version_at(self.store, height)
+        return BlockContext(self._chain().chain_id, height, time_seconds, parameters, app_version)
+
+    def _block_context(
+        self, request: pb.RequestPrepareProposal | pb.RequestProcessProposal | pb.RequestFinalizeBlock
+    ) -> BlockContext:
+        """What rules may know of a proposed or decided block."""
+        proposer, last_commit, misbehaviour = wire.block_context_parts(request)
+        return replace(
+            self._context(request.height, request.time.seconds),
+            proposer=proposer,
+            last_commit=last_commit,
+            misbehaviour=misbehaviour,
+        )
 
     def _last_commit(self, last_block_seconds: int, writes: Mapping[bytes, bytes | None]) -> Committed:
         """The record to publish of what the store holds now."""
@@ -259,21 +275,17 @@ class Application:
         view = self.store.latest() if height else self.store
         return Committed(height, view, next_block, last_block_seconds, writes)
 
-    def _execute(
-        self, height: int, time_seconds: int, transactions: list[bytes], *, all_pay: bool = False
-    ) -> BlockResult:
-        """Everything that execution depends on is compared, so a remembered result is the result."""
-        for known_height, known_time, known_transactions, result in self._candidates:
-            if (known_height, known_time) == (height, time_seconds) and known_transactions == transactions:
+    def _execute(self, context: BlockContext, transactions: list[bytes], *, all_pay: bool = False) -> BlockResult:
+        """A remembered result is the result: execution sees committed state, context and transactions, all compared."""
+        for known_transactions, result in self._candidates:
+            if result.context == context and known_transactions == transactions:
                 if all_pay and not all(one.paid for one in result.results):
                     raise UnpaidTransaction
                 return result
-        context = self._context(height, time_seconds)
         result = execute_block(self.store, context, transactions, self._decode, all_pay=all_pay)
         self._remember(transactions, result)
         return result
 
     def _remember(self, transactions: list[bytes], result: BlockResult) -> None:
-        context = result.context
-        self._candidates.append((context.height, context.time_seconds, transactions, result))
+        self._candidates.append((transactions, result))
         del self._candidates[:-MAX_CANDIDATES]

@@ -1,11 +1,13 @@
-"""Execute one block: begin hooks, transactions in order, end hooks. Nothing here touches committed state.
+"""Execute one block: begin hooks, transactions in order, deadlines, end hooks. Nothing here touches committed state.
+
+Hooks and deadlines run protected (`mechanisms/protection.py`): what one of them raises cannot leave the block.
 
 Fees are collected in the block and credited to the `fees` module account at its end, so that the busiest leaf of the
 tree is written once a block and not once a transaction.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cache
 
@@ -13,13 +15,26 @@ from abci_app import accounts
 from abci_app.chain.authentication import take_fee_and_sequence
 from abci_app.chain.registry import HANDLERS, MODULES, TAG_OF
 from abci_app.chain.transaction import Transaction
-from abci_app.errors import Rejected
+from abci_app.errors import MACHINE_ERRORS, Code, Rejected
 from abci_app.hashing import sha256
-from abci_app.module import BlockContext, Context, Event, module_account, snake_case
+from abci_app.mechanisms.deadlines import kinds_by_number, run_deadlines
+from abci_app.mechanisms.hooks import run_hooks
+from abci_app.module import (
+    Alarm,
+    BlockContext,
+    ConsensusUpdate,
+    Context,
+    Event,
+    HookContext,
+    Message,
+    module_account,
+    snake_case,
+)
 from abci_app.modules import members
 from abci_app.state.overlay import Overlay
 from abci_app.state.store import StateView
 from abci_app.types import Address
+from abci_app.versions import begins_after, enter_version
 
 FEES_ACCOUNT = module_account("fees")
 # (key, value, indexed)
@@ -42,11 +57,19 @@ class TransactionResult:
 
 @dataclass(slots=True)
 class BlockResult:
-    """Outcome of a block: one result a transaction, and every changed key (None = removed), sorted."""
+    """Outcome of a block: one result a transaction, every changed key (None = removed) sorted, and what hooks hand out.
+
+    Alarms are for operators: they enter no consensus.
+    """
 
     context: BlockContext
     results: list[TransactionResult]
     changes: list[tuple[bytes, bytes | None]]
+    events: list[tuple[str, list[Attribute]]] = field(default_factory=list)
+    # (consensus key, power), by key.
+    powers: list[tuple[bytes, int]] = field(default_factory=list)
+    consensus: ConsensusUpdate | None = None
+    alarms: list[Alarm] = field(default_factory=list)
 
 
 class TransactionFailure(Exception):
@@ -73,9 +96,9 @@ class BlockExecution:
         self.results: list[TransactionResult] = []
         self._decode = decode
         self._fees_nopen = 0
-        for module in MODULES:
-            if module.begin_block:
-                module.begin_block(self.state, context)
+        self._hooks = HookContext(context)
+        enter_version(self.state, context)
+        run_hooks(self.state, self._hooks, [(f"{module.name}.begin_block", module.begin_block) for module in MODULES])
 
     def execute(self, raw: bytes, *, only_if_paid: bool = False) -> TransactionResult:
         """Execute one transaction and keep its result, unless it must pay for its place and cannot.
@@ -101,19 +124,30 @@ class BlockExecution:
         """Execute one transaction; a bug comes out as `TransactionFailure`, errors of the machine as they are."""
         try:
             return self.execute(raw)
-        except (MemoryError, OSError):
+        except MACHINE_ERRORS:
             raise
         except Exception as error:  # determinism: rethrown with the place named, never turned into a result
             raise TransactionFailure(self.context.height, len(self.results), raw) from error
 
     def finish(self) -> BlockResult:
-        """Run the end hooks and hand out the changes."""
+        """Run what is due and the end hooks, and hand out the changes."""
         if self._fees_nopen:
             accounts.credit(self.state, FEES_ACCOUNT, self._fees_nopen)
-        for module in MODULES:
-            if module.end_block:
-                module.end_block(self.state, self.context)
-        return BlockResult(self.context, self.results, self.state.changes())
+        hooks = self._hooks
+        run_deadlines(self.state, hooks, kinds_by_number([kind for module in MODULES for kind in module.deadlines]))
+        run_hooks(self.state, hooks, [(f"{module.name}.end_block", module.end_block) for module in MODULES])
+        next_version = begins_after(self.state, self.context.height)
+        if next_version:
+            hooks.consensus = replace(hooks.consensus or ConsensusUpdate(), app_version=next_version)
+        return BlockResult(
+            context=self.context,
+            results=self.results,
+            changes=self.state.changes(),
+            events=[encode_event(event) for event in hooks.events],
+            powers=sorted(hooks.powers.items()),
+            consensus=hooks.consensus,
+            alarms=hooks.alarms,
+        )
 
 
 def execute_block(
@@ -143,6 +177,7 @@ def execute_messages(state: Overlay, transaction: Transaction, block: BlockConte
         for index, message in enumerate(body.messages):
             message_type = type(message)
             context.message_index = index
+            _require_known(block, message_type)
             members.require_role_for(context, TAG_OF[message_type])
             HANDLERS[message_type][1](context, message)
     except Rejected as rejection:
@@ -155,6 +190,16 @@ def execute_messages(state: Overlay, transaction: Transaction, block: BlockConte
     own_event[1].extend([("account", address.hex(), True) for address in context.involved])
     result.events.extend([encode_event(event) for event in context.events])
     return result
+
+
+def _require_known(block: BlockContext, message_type: type[Message]) -> None:
+    """Raises for a message type that a later version of the rules brings: nodes that have it must refuse it too."""
+    since = HANDLERS[message_type][0].since.get(message_type, 0)
+    if since > block.app_version:
+        raise Rejected(
+            Code.NOT_PERMITTED,
+            f"{message_type.__name__} comes with version {since} of the rules, the chain has {block.app_version}",
+        )
 
 
 @cache

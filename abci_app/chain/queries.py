@@ -37,7 +37,7 @@ from abci_app.chain.names import NamedArguments, run_query
 from abci_app.chain.registry import find_query, parameters_of
 from abci_app.chain.simulation import simulate
 from abci_app.errors import Code, Rejected
-from abci_app.module import BlockContext
+from abci_app.module import Alarm, BlockContext
 from abci_app.modules import members
 from abci_app.parameters import CHAIN
 from abci_app.pb import abci_pb2 as pb
@@ -48,6 +48,7 @@ from abci_app.state.store import ProofTooDeep, SimpleProof, StateView, Store, Un
 from abci_app.state.trie import app_hash_of
 from abci_app.state.views import RecordingView
 from abci_app.state.work import GET_UNITS, PATH_UNITS, QueryBudgetExceeded, Work
+from abci_app.versions import app_version_at
 
 STORE_NAME = "openledger"
 MAX_QUERY_BYTES = 131_072
@@ -77,10 +78,12 @@ Key = Annotated[bytes, Meta(min_length=1, max_length=MAX_KEY_BYTES)]
 
 @dataclass(frozen=True, slots=True)
 class LocalNode:
-    """What the peer filter may know about this node; local, not consensus."""
+    """What the application knows of and tells this node; local, not consensus."""
 
     persistent_peers: frozenset[str] = frozenset()
     seconds_behind: Callable[[], int] = lambda: 0
+    # Called after a commit for each bug that a hook or a deadline met.
+    alarm: Callable[[Alarm], None] = lambda _: None
 
 
 class MultiQuery(Record, frozen=True, array_like=True, gc=False):
@@ -273,7 +276,8 @@ def _answer_simulation(version: Version, question: _Question, last_block_seconds
         raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet")
     # The next header's time is unknown, but not below the last one's; a node that has just started knows genesis only.
     time_seconds = max(last_block_seconds, chain.genesis_time_seconds)
-    context = BlockContext(chain.chain_id, version.height + 1, time_seconds, parameters)
+    height = version.height + 1
+    context = BlockContext(chain.chain_id, height, time_seconds, parameters, app_version_at(version, height))
     try:
         simulation = simulate(RecordingView(version, question.work), context, question.data, question.work.spend)
     except TransactionFailure as failure:

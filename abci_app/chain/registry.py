@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from abci_app.chain.chain_module import FEES, make_chain_module, make_sections
 from abci_app.errors import Code, Rejected
+from abci_app.mechanisms import module as deadlines
 from abci_app.module import Handler, Message, Module, Query, snake_case
 from abci_app.modules import accounts, bank, datanets, licences, members, models
 from abci_app.parameters import SURCHARGES, Parameters, Section, read_parameters
@@ -22,7 +23,7 @@ _MODULES: tuple[Module, ...] = (
 SECTIONS: tuple[Section, ...] = make_sections(_MODULES)
 # What a transaction costs stands in these.
 FEE_SECTIONS = tuple([section for section in SECTIONS if section.name in (FEES, SURCHARGES)])
-MODULES: tuple[Module, ...] = (make_chain_module(SECTIONS), *_MODULES)
+MODULES: tuple[Module, ...] = (make_chain_module(SECTIONS), deadlines.MODULE, *_MODULES)
 
 HANDLERS: dict[type[Message], tuple[Module, Handler]] = {
     message: (module, handler) for module in MODULES for message, handler in module.messages.items()

@@ -6,9 +6,14 @@ Field numbers: cometbft.md 2.5. Building 5,000 results with message objects take
 from collections.abc import Sequence
 from functools import lru_cache
 
-from abci_app.chain.block import TransactionResult
+from abci_app.chain.block import BlockResult, TransactionResult
 from abci_app.hashing import uvarint
+from abci_app.module import ConsensusUpdate, LastCommit, Misbehaviour, Vote
 from abci_app.pb import abci_pb2 as pb
+from abci_app.pb import crypto_pb2, params_pb2
+
+# CometBFT's word for no limit of gas: this chain counts weight itself.
+NO_GAS_LIMIT = -1
 
 
 def repeated_bytes_size(size_bytes: int) -> int:
@@ -50,8 +55,44 @@ def transaction_result(result: TransactionResult) -> bytes:
     return content
 
 
-def finalize_block_response(results: Sequence[TransactionResult], app_hash: bytes) -> pb.ResponseFinalizeBlock:
-    """ResponseFinalizeBlock with one result a transaction, in order."""
-    parts = [_field(0x12, transaction_result(result)) for result in results]
+def finalize_block_response(result: BlockResult, app_hash: bytes) -> pb.ResponseFinalizeBlock:
+    """ResponseFinalizeBlock with one result a transaction, in order, and what hooks handed out."""
+    parts = [_field(0x0A, _event(name, attributes)) for name, attributes in result.events]
+    parts += [_field(0x12, transaction_result(each)) for each in result.results]
     parts.append(_field(0x2A, app_hash))
-    return pb.ResponseFinalizeBlock.FromString(b"".join(parts))
+    response = pb.ResponseFinalizeBlock.FromString(b"".join(parts))
+    for public_key, power in result.powers:
+        response.validator_updates.add(pub_key=crypto_pb2.PublicKey(ed25519=public_key), power=power)
+    if result.consensus is not None:
+        _set_consensus(response.consensus_param_updates, result.context.app_version, result.consensus)
+    return response
+
+
+def _set_consensus(updates: params_pb2.ConsensusParams, app_version: int, change: ConsensusUpdate) -> None:
+    """Name the version in every update: what CometBFT is not told here it takes as 0 (cometbft.md 3.4)."""
+    updates.version.app = change.app_version or app_version
+    if change.max_block_bytes:
+        updates.block.max_bytes, updates.block.max_gas = change.max_block_bytes, NO_GAS_LIMIT
+
+
+def validators_of(request: pb.RequestInitChain) -> list[tuple[bytes, int]]:
+    """(Ed25519 key, or empty for a key of another type, power) of each validator that InitChain names, in its order."""
+    return [(each.pub_key.ed25519, each.power) for each in request.validators]
+
+
+def block_context_parts(
+    request: pb.RequestPrepareProposal | pb.RequestProcessProposal | pb.RequestFinalizeBlock,
+) -> tuple[bytes, LastCommit, tuple[Misbehaviour, ...]]:
+    """Proposer, last commit and misbehaviour of a block, the same whichever request brings it."""
+    if isinstance(request, pb.RequestPrepareProposal):
+        commit: pb.ExtendedCommitInfo | pb.CommitInfo = request.local_last_commit
+    elif isinstance(request, pb.RequestProcessProposal):
+        commit = request.proposed_last_commit
+    else:
+        commit = request.decided_last_commit
+    votes = [
+        Vote(vote.validator.address, vote.validator.power, vote.block_id_flag == pb.BLOCK_ID_FLAG_COMMIT)
+        for vote in commit.votes
+    ]
+    misbehaviour = [Misbehaviour(int(each.type), each.validator.address, each.height) for each in request.misbehavior]
+    return request.proposer_address, LastCommit(commit.round, tuple(votes)), tuple(misbehaviour)

@@ -1,5 +1,7 @@
 """bank: balances, transfers, burning, module accounts.
 
+Genesis: `balances`, [[address, nopen], ...]. What they leave of the supply goes to the `treasury` module account.
+
 State (owned by `abci_app.accounts`, so that a transfer rewrites one leaf an account):
     account/ | H(address) -> Account(sequence, balance_nopen, policy)
     bank/supply/value -> Supply(minted_nopen, burned_nopen)
@@ -8,18 +10,31 @@ Invariant: minted - burned = the sum of all balances (module accounts hold stake
 Nothing mints after genesis.
 """
 
+from collections.abc import Iterator
 from enum import IntEnum
 
 from msgspec import Struct
 
 from abci_app import accounts
 from abci_app.accounts import ACCOUNTS, DELEGATIONS
-from abci_app.errors import Rejected
-from abci_app.module import Context, Message, Module, Query
+from abci_app.errors import GenesisError, Rejected
+from abci_app.genesis_fields import read_address
+from abci_app.module import (
+    Context,
+    GenesisContext,
+    GenesisSection,
+    Message,
+    Module,
+    Query,
+    is_module_account,
+    module_account,
+)
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import Item, MutableState
-from abci_app.types import Address, Bytes32, Nopen
+from abci_app.types import SUPPLY_NOPEN, Address, Bytes32, Nopen
+
+TREASURY_ACCOUNT = module_account("treasury")
 
 # --- Tables
 
@@ -158,6 +173,48 @@ def supply_equals_balances(view: StateView) -> list[str]:
     return [f"balances sum to {held_nopen} nopen, supply is {circulating_nopen}"]
 
 
+# --- Genesis
+
+
+Balances = tuple[tuple[str, Nopen], ...]
+
+
+def genesis_balances(balances: Balances) -> Iterator[tuple[bytes, int]]:
+    """(address, balance) of each account; raises `GenesisError` for a duplicate, a zero, or a module's account."""
+    seen: dict[bytes, None] = {}
+    for index, (text, balance_nopen) in enumerate(balances):
+        field = f"balances[{index}]"
+        address = read_address(field, text)
+        if is_module_account(address):
+            raise GenesisError(
+                f"app_state.{field}: {text} belongs to a module: leave it out (the treasury gets what the others leave)"
+            )
+        if address in seen:
+            raise GenesisError(f"app_state.{field}: {text} is listed twice")
+        if not balance_nopen:
+            raise GenesisError(f"app_state.{field}: balance of {text} is 0, leave the account out")
+        seen[address] = None
+        yield address, balance_nopen
+
+
+def check_genesis(balances: Balances) -> None:
+    """The balances are of different accounts and fit into the supply."""
+    total_nopen = sum([balance_nopen for _, balance_nopen in genesis_balances(balances)])
+    if total_nopen > SUPPLY_NOPEN:
+        raise GenesisError(f"app_state.balances sum to {total_nopen} nopen, the supply is {SUPPLY_NOPEN}: give less")
+
+
+def write_genesis(state: MutableState, balances: Balances, context: GenesisContext) -> None:
+    """Mint the supply: to each its balance, the rest to the treasury."""
+    minted_nopen = 0
+    for address, balance_nopen in genesis_balances(balances):
+        minted_nopen += balance_nopen
+        ACCOUNTS.set(state, address, accounts.Account(0, balance_nopen, b""))
+    if minted_nopen < SUPPLY_NOPEN:
+        ACCOUNTS.set(state, TREASURY_ACCOUNT, accounts.Account(0, SUPPLY_NOPEN - minted_nopen, b""))
+    SUPPLY.set(state, Supply(SUPPLY_NOPEN, 0))
+
+
 MODULE = Module(
     name="bank",
     tables=(ACCOUNTS, DELEGATIONS, SUPPLY),
@@ -167,5 +224,6 @@ MODULE = Module(
         Query("account", AccountQuery, AccountView, query_account, "balance, sequence and policy of an address"),
         Query("supply", SupplyQuery, Supply, query_supply, "minted and burned nopen"),
     ),
+    genesis=(GenesisSection("balances", Balances, (), check_genesis, write_genesis),),
     invariants=(supply_equals_balances,),
 )

@@ -15,8 +15,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from abci_app.accounts import show_address
-from abci_app.errors import Rejected
-from abci_app.module import Context, Event, Message, Module, Query
+from abci_app.errors import GenesisError, Rejected
+from abci_app.genesis_fields import check_name, read_address
+from abci_app.module import Context, Event, GenesisContext, GenesisSection, Message, Module, Query
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import HASHED, Item, Map, MutableState
@@ -226,12 +227,65 @@ class GenesisPeer(Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
 
 
-def write_genesis(state: MutableState, members: tuple[Member, ...], peers: tuple[Peer, ...]) -> None:
-    """Store the members and peers of the genesis document (checked by `abci_app.chain.genesis`)."""
-    for member in members:
+Members = tuple[GenesisMember, ...]
+Peers = tuple[GenesisPeer, ...]
+
+
+def genesis_members(members: Members) -> tuple[Member, ...]:
+    """Member records of the document; raises `GenesisError`."""
+    return tuple(
+        [
+            Member(
+                read_address(f"members[{index}].address", member.address),
+                _role_bits(f"members[{index}].roles", member.roles),
+                member.name,
+            )
+            for index, member in enumerate(members)
+        ]
+    )
+
+
+def _role_bits(field: str, names: tuple[str, ...]) -> int:
+    bits = 0
+    for name in names:
+        try:
+            bits |= Role[name.upper()]
+        except KeyError:
+            known = ", ".join([role.name.lower() for role in Role])
+            raise GenesisError(f"app_state.{field}: no role {name!r}; known: {known}") from None
+    return bits
+
+
+def check_genesis_members(members: Members) -> None:
+    """Different addresses, known roles, at least one each."""
+    addresses = [member.address for member in genesis_members(members)]
+    if len(frozenset(addresses)) != len(addresses):
+        raise GenesisError("app_state.members: an address is listed twice")
+    for index, member in enumerate(members):
+        check_name(f"members[{index}]", member.name)
+        if not member.roles:
+            raise GenesisError(f"app_state.members[{index}].roles is empty: a member has at least one role")
+
+
+def check_genesis_peers(peers: Peers) -> None:
+    """Different nodes."""
+    node_ids = [peer.node_id for peer in peers]
+    for index, peer in enumerate(peers):
+        check_name(f"peers[{index}]", peer.name)
+        if peer.node_id in node_ids[:index]:
+            raise GenesisError(f"app_state.peers[{index}]: {peer.node_id} is listed twice")
+
+
+def write_genesis_members(state: MutableState, members: Members, context: GenesisContext) -> None:
+    """Store the members."""
+    for member in genesis_members(members):
         MEMBERS.set(state, member.address, member)
+
+
+def write_genesis_peers(state: MutableState, peers: Peers, context: GenesisContext) -> None:
+    """Store the peers; a document that lists some closes the chain to all others."""
     for peer in peers:
-        PEERS.set(state, peer.node_id, peer)
+        PEERS.set(state, peer.node_id, Peer(peer.node_id, peer.name))
     if peers:
         PEER_COUNT.set(state, PeerCount(len(peers)))
 
@@ -252,6 +306,10 @@ MODULE = Module(
     queries=(
         Query("member", MemberQuery, MemberView, query_member, "roles of an address"),
         Query("list", MembersQuery, MembersPage, query_members, "all members, paged"),
+    ),
+    genesis=(
+        GenesisSection("members", Members, (), check_genesis_members, write_genesis_members),
+        GenesisSection("peers", Peers, (), check_genesis_peers, write_genesis_peers),
     ),
     invariants=(peer_count_matches,),
 )

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from abci_app.chain import genesis
-from abci_app.chain.genesis import GenesisError, GenesisState
-from abci_app.module import BlockContext
+from abci_app.chain.genesis import GenesisState
+from abci_app.errors import GenesisError
 from abci_app.state.overlay import Overlay
 from abci_app.state.views import EmptyView
 from openledger.errors import OpenLedgerError
@@ -85,7 +85,7 @@ def make_genesis(rng: random.Random, corpus: Corpus) -> bytes:
 def _genesis_tree(rng: random.Random, corpus: Corpus) -> Tree:
     signers = rng.sample(corpus.signers, 3)
     fields: dict[str, Tree] = {
-        "version": 1,
+        "version": 2,
         "balances": [[signer.address.hex(), rng.randrange(10**17)] for signer in signers],
         "members": [{"address": signers[0].address.hex(), "roles": ["registrar", "builder"], "name": "Olga"}],
         "peers": [{"node_id": f"{rng.randrange(2**160):040x}", "name": "node"}],
@@ -105,7 +105,14 @@ def judge_genesis(corpus: Corpus, data: bytes) -> str:
     try:
         document: GenesisState = genesis.decode_genesis(data)
         state = Overlay(EmptyView())
-        context = BlockContext(CHAIN_ID, 1, 1_700_000_000, genesis.chain_parameters(document.parameters))
+        context = genesis.genesis_context(
+            chain_id=CHAIN_ID,
+            initial_height=1,
+            time_seconds=1_700_000_000,
+            app_version=0,
+            validators=[],
+            document=document,
+        )
         genesis.write_genesis(state, document, context)
     except GenesisError as error:
         return _refusal(error)

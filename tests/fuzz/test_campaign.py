@@ -156,7 +156,7 @@ def test_a_rejection_needs_a_documented_code_and_one_line(code: int, log: str, c
 
 
 def test_a_saved_input_is_judged_again_by_the_target_that_its_name_says(corpus: Corpus, tmp_path: Path) -> None:
-    failure = Failure("genesis", b'{"version":2}', "text")
+    failure = Failure("genesis", b'{"version":1}', "text")
     path = tmp_path / failure.file_name
     path.write_bytes(failure.data)
     assert replay(corpus, path) == "refused: GenesisError"

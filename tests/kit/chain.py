@@ -28,8 +28,12 @@ class Chain:
     init: pb.RequestInitChain
     # (height, app hash) of each committed block.
     hashes: list[tuple[int, bytes]] = field(default_factory=list)
-    # The transactions of each committed block, to replay them.
-    blocks: list[list[bytes]] = field(default_factory=list)
+    # The request of each committed block, to replay it.
+    requests: list[pb.RequestFinalizeBlock] = field(default_factory=list)
+    # What CometBFT says of the next block beside its transactions.
+    proposer: bytes = b""
+    commit: pb.CommitInfo = field(default_factory=pb.CommitInfo)
+    misbehaviour: list[pb.Misbehavior] = field(default_factory=list)
 
     @classmethod
     def start(
@@ -52,6 +56,11 @@ class Chain:
         return cls(application, init)
 
     @property
+    def blocks(self) -> list[list[bytes]]:
+        """The transactions of each committed block."""
+        return [list(request.txs) for request in self.requests]
+
+    @property
     def height(self) -> int:
         """Height of the last commit."""
         return self.application.store.height
@@ -67,29 +76,64 @@ class Chain:
 
     def propose(self, *transactions: bytes, max_tx_bytes: int = 2**20) -> list[bytes]:
         """PrepareProposal of the next height."""
-        request = pb.RequestPrepareProposal(txs=transactions, height=self.next_height, max_tx_bytes=max_tx_bytes)
+        votes = [
+            pb.ExtendedVoteInfo(validator=vote.validator, block_id_flag=vote.block_id_flag)
+            for vote in self.commit.votes
+        ]
+        request = pb.RequestPrepareProposal(
+            txs=transactions,
+            height=self.next_height,
+            max_tx_bytes=max_tx_bytes,
+            proposer_address=self.proposer,
+            local_last_commit=pb.ExtendedCommitInfo(round=self.commit.round, votes=votes),
+            misbehavior=self.misbehaviour,
+        )
         request.time.seconds = self.seconds(self.next_height)
         return list(self.application.prepare_proposal(request).txs)
 
     def accepts(self, *transactions: bytes) -> bool:
         """ProcessProposal of the next height."""
-        request = pb.RequestProcessProposal(txs=transactions, height=self.next_height)
+        request = pb.RequestProcessProposal(
+            txs=transactions,
+            height=self.next_height,
+            proposer_address=self.proposer,
+            proposed_last_commit=self.commit,
+            misbehavior=self.misbehaviour,
+        )
         request.time.seconds = self.seconds(self.next_height)
         return self.application.process_proposal(request).status == pb.ResponseProcessProposal.ACCEPT
 
     def finalize(self, *transactions: bytes) -> pb.ResponseFinalizeBlock:
         """FinalizeBlock of the next height, without the commit."""
-        request = pb.RequestFinalizeBlock(txs=transactions, height=self.next_height)
+        return self.application.finalize_block(self.decided(*transactions))
+
+    def decided(self, *transactions: bytes) -> pb.RequestFinalizeBlock:
+        """The request of FinalizeBlock of the next height."""
+        request = pb.RequestFinalizeBlock(
+            txs=transactions,
+            height=self.next_height,
+            proposer_address=self.proposer,
+            decided_last_commit=self.commit,
+            misbehavior=self.misbehaviour,
+        )
         request.time.seconds = self.seconds(self.next_height)
-        return self.application.finalize_block(request)
+        return request
 
     def block(self, *transactions: bytes) -> list[pb.ExecTxResult]:
         """Decide and commit one block."""
-        response = self.finalize(*transactions)
+        return list(self.decide(*transactions).tx_results)
+
+    def decide(self, *transactions: bytes) -> pb.ResponseFinalizeBlock:
+        """Decide and commit one block; the whole answer."""
+        return self.commit_block(self.decided(*transactions))
+
+    def commit_block(self, request: pb.RequestFinalizeBlock) -> pb.ResponseFinalizeBlock:
+        """Execute and commit one decided block."""
+        response = self.application.finalize_block(request)
         self.application.commit(pb.RequestCommit())
         self.hashes.append((self.height, response.app_hash))
-        self.blocks.append(list(transactions))
-        return list(response.tx_results)
+        self.requests.append(request)
+        return response
 
     def codes(self, *transactions: bytes) -> list[int]:
         """Decide and commit one block; the code of each transaction."""
@@ -128,8 +172,8 @@ def replay(chain: Chain, make_store: Callable[[], Store] = MemoryStore) -> list[
     application = Application(make_store())
     application.init_chain(chain.init)
     copy = Chain(application, chain.init)
-    for transactions in chain.blocks:
-        copy.block(*transactions)
+    for request in chain.requests:
+        copy.commit_block(request)
     return copy.hashes
 
 

@@ -133,7 +133,7 @@ class SimulatedChain:
         last = self.blocks.get(height - 1)
         header = Header(
             block_version=11,
-            app_version=1,
+            app_version=2,
             chain_id=self.chain_id,
             height=height,
             time_ns=START_NS + (height - 1) * SECOND,

@@ -12,6 +12,9 @@ from pathlib import Path
 import nacl.signing
 import pytest
 
+from abci_app.chain.application import Application
+from abci_app.pb import abci_pb2 as pb
+from abci_app.state.memory_store import MemoryStore
 from node import cometbft, genesis
 from node.errors import NodeError
 from node.genesis import Declaration, Document
@@ -79,7 +82,7 @@ def test_the_skeleton_is_what_cometbft_reads() -> None:
                 "max_age_num_blocks": "100000", "max_age_duration": "172800000000000", "max_bytes": "1048576",
             },
             "validator": {"pub_key_types": ["ed25519"]},
-            "version": {"app": "1"},
+            "version": {"app": "2"},
             "abci": {"vote_extensions_enable_height": "0"},
         },
         "validators": [],
@@ -88,9 +91,8 @@ def test_the_skeleton_is_what_cometbft_reads() -> None:
 
 
 def test_the_skeletons_version_is_the_applications() -> None:
-    from abci_app.chain.application import APP_VERSION
-
-    assert genesis.APP_VERSION == APP_VERSION
+    version = genesis.skeleton("dev-1")["consensus_params"]["version"]["app"]
+    assert version == str(Application(MemoryStore()).info(pb.RequestInfo()).app_version)
 
 
 def test_several_parties_declare_and_the_coordinator_collects(tmp_path: Path) -> None:
@@ -214,7 +216,9 @@ def _set(*path: str | int) -> Callable[[Document, object], None]:
         (("initial_height",), "7", "initial_height is '7'; this application starts at 1"),
         (("app_hash",), "AB", "app_hash must be empty"),
         (("consensus_params",), None, "consensus_params is None; give an object"),
-        (("consensus_params", "version"), {"app": "2"}, "consensus_params.version.app is '2'; this"),
+        (("consensus_params", "version"), {"app": "3"}, "consensus_params.version.app is '3'; this"),
+        (("consensus_params", "version"), {"app": "1"}, "app is '1': the chain is of version 1, which was never"),
+        (("consensus_params", "version"), {}, "consensus_params.version.app is None; this"),
         (("consensus_params", "validator", "pub_key_types"), [], "consensus_params.validator.pub_key_types is []"),
         (("consensus_params", "block", "max_bytes"), "-1", "consensus_params.block.max_bytes is '-1'"),
         (("validators",), [], "validators is empty"),
@@ -222,7 +226,7 @@ def _set(*path: str | int) -> Callable[[Document, object], None]:
         (("validators", 0, "power"), "many", "validators[0]: ValueError"),
         (("validators", 0, "address"), "AB", "validators[0].address is 'AB'; its key has"),
         (("validators", 0, "pub_key"), {"type": "x", "value": "AA=="}, "validators[0].pub_key: type 'x' with 1 bytes"),
-        (("app_state", "version"), 2, "app_state"),
+        (("app_state", "version"), 1, "app_state.version is 1"),
         (("app_state", "balances"), [[ADDRESS, 10**18], [OTHER, 1]], "balances sum to 1000000000000000001 nopen"),
         (("app_state", "balances"), [[ADDRESS, "1"]], "$.balances[0][1]"),
         (("app_state", "surprise"), 1, "surprise"),

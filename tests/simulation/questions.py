@@ -6,6 +6,8 @@ from typing import Any
 from abci_app.chain.chain_module import ParametersQuery
 from abci_app.chain.queries import QUERY_BUDGET_UNITS
 from abci_app.chain.registry import find_query
+from abci_app.mechanisms.hooks import FailingHooksQuery
+from abci_app.mechanisms.module import DueQuery, StuckQuery
 from abci_app.modules.accounts import DelegationsQuery
 from abci_app.modules.bank import AccountQuery, SupplyQuery
 from abci_app.modules.datanets.queries import (
@@ -66,6 +68,9 @@ def questions(world: World) -> list[Question]:
         ("members", "member", MemberQuery(address)),
         ("members", "list", MembersQuery(b"", some)),
         ("chain", "parameters", ParametersQuery("")),
+        ("deadlines", "stuck", StuckQuery(0, some)),
+        ("deadlines", "due", DueQuery(0, 1)),
+        ("deadlines", "failing", FailingHooksQuery()),
         ("licences", "terms", TermsQuery(_one_of(world, world.terms))),
         ("licences", "joined", JoinedTermsQuery(_joined_id(world))),
         ("licences", "list", TermsListQuery(_one_of(world, world.terms), some)),

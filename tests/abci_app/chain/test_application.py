@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from abci_app.accounts import ACCOUNTS, Account
-from abci_app.chain import genesis, registry
-from abci_app.chain.application import APP_VERSION, MAX_CANDIDATES, SOFTWARE_VERSION, Application
+from abci_app.chain import registry
+from abci_app.chain.application import MAX_CANDIDATES, SOFTWARE_VERSION, Application
 from abci_app.chain.block import FEES_ACCOUNT, TransactionFailure
-from abci_app.chain.genesis import TREASURY_ACCOUNT
 from abci_app.chain.wire import repeated_bytes_size
-from abci_app.errors import Code, InvariantBroken
+from abci_app.errors import Code, GenesisError, InvariantBroken
 from abci_app.module import Context, Handler
-from abci_app.modules.bank import SUPPLY, Burn, Supply, Transfer
+from abci_app.modules.bank import SUPPLY, TREASURY_ACCOUNT, Burn, Supply, Transfer
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.memory_store import MemoryStore
+from abci_app.versions import NEWEST_APP_VERSION
 from tests.kit.chain import GENESIS_SECONDS, Chain, accounts_with, changed, replay, treasury_nopen
 from tests.kit.signing import CHAIN_ID, Signer
 
@@ -279,7 +279,7 @@ def test_info_reports_the_last_commit_and_nothing_executed(chain: Chain, alice: 
     def info() -> pb.ResponseInfo:
         return chain.application.info(pb.RequestInfo())
 
-    expected = pb.ResponseInfo(data="openledger", version=SOFTWARE_VERSION, app_version=APP_VERSION)
+    expected = pb.ResponseInfo(data="openledger", version=SOFTWARE_VERSION, app_version=NEWEST_APP_VERSION)
     assert info() == expected
     chain.finalize(alice.transaction(Burn(1), sequence=0))
     assert info() == expected
@@ -357,7 +357,7 @@ def test_init_chain_after_another_document_leaves_nothing_of_it(alice: Signer, b
 def test_a_failed_init_chain_leaves_no_chain_behind() -> None:
     application = Application(MemoryStore())
     request = pb.RequestInitChain(chain_id=CHAIN_ID, initial_height=1, app_state_bytes=b'{"balances": 5}')
-    with pytest.raises(genesis.GenesisError, match="balances"):
+    with pytest.raises(GenesisError, match="balances"):
         application.init_chain(request)
     assert application.check_tx(b"", False)[0] == Code.HEIGHT_UNAVAILABLE
 

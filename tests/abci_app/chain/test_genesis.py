@@ -7,9 +7,11 @@ import pytest
 
 from abci_app.accounts import ACCOUNTS, Account, show_address
 from abci_app.chain.application import Application
-from abci_app.chain.genesis import TREASURY_ACCOUNT, GenesisError, GenesisState, decode_genesis, encode_genesis
+from abci_app.chain.chain_module import GENESIS_VALIDATORS, GenesisValidators
+from abci_app.chain.genesis import GenesisState, decode_genesis, encode_genesis
 from abci_app.chain.registry import SECTIONS, parameters_of
-from abci_app.modules.bank import SUPPLY, Supply
+from abci_app.errors import GenesisError
+from abci_app.modules.bank import SUPPLY, TREASURY_ACCOUNT, Supply
 from abci_app.modules.members import MEMBERS, PEER_COUNT, PEERS, Member, Peer, PeerCount
 from abci_app.parameters import CHAIN, ChainInfo, Parameters, write_parameters
 from abci_app.pb import abci_pb2 as pb
@@ -18,6 +20,7 @@ from abci_app.state.memory_store import MemoryStore
 from abci_app.state.overlay import Overlay
 from abci_app.state.views import EmptyView
 from abci_app.types import SUPPLY_NOPEN
+from abci_app.versions import APP_VERSION, NEWEST_APP_VERSION, AppVersion
 from tests.kit.chain import GENESIS_SECONDS, Chain
 from tests.kit.signing import CHAIN_ID, Signer
 
@@ -52,6 +55,8 @@ def test_the_whole_state_that_a_document_writes() -> None:
         ACCOUNTS.key(ALICE.address): encode(Account(0, 7, b"")),
         ACCOUNTS.key(TREASURY_ACCOUNT): encode(Account(0, SUPPLY_NOPEN - 7, b"")),
         CHAIN.key(): encode(ChainInfo(CHAIN_ID, 1, GENESIS_SECONDS)),
+        APP_VERSION.key(): encode(AppVersion(NEWEST_APP_VERSION, 0, 0)),
+        GENESIS_VALIDATORS.key(): encode(GenesisValidators(())),
         SUPPLY.key(): encode(Supply(SUPPLY_NOPEN, 0)),
         MEMBERS.key(BOB.address): encode(Member(BOB.address, 65, "Bob")),
         PEERS.key(NODE): encode(Peer(NODE, "node 0")),
@@ -116,7 +121,7 @@ HEX = ALICE.address.hex()
         ({"peers": [{"node_id": NODE}] * 2}, f"app_state.peers[1]: {NODE} is listed twice"),
         ({"peers": [{"node_id": NODE, "name": "Zoë"}]}, "app_state.peers[0].name must be at most 256 printable ASCII"),
         ({"peers": [{"node_id": NODE, "name": "x" * 257}]}, "app_state.peers[0].name must be at most 256 printable"),
-        ({"version": 2}, "app_state: Expected `int` <= 1 - at `$.version`"),
+        ({"version": 1}, "app_state.version is 1, this program reads 2: make the document anew"),
         ({"balance": []}, "app_state: Object contains unknown field `balance`"),
         ({"parameters": {"fee": 1}}, "app_state: Expected `object`, got `int` - at `$.parameters[...]`"),
         (

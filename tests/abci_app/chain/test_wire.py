@@ -3,8 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abci_app.chain.block import TransactionResult
+from abci_app.chain.block import BlockResult, TransactionResult
 from abci_app.chain.wire import finalize_block_response, repeated_bytes_size, transaction_result
+from abci_app.module import BlockContext
+from abci_app.parameters import Parameters
 from abci_app.pb import abci_pb2 as pb
 
 TEXT = st.text(max_size=200)
@@ -47,7 +49,8 @@ def test_what_is_hashed_into_headers_is_the_code_alone() -> None:
 
 @given(st.lists(RESULTS, max_size=4), st.binary(min_size=32, max_size=32))
 def test_a_block_answers_one_result_a_transaction_in_order(results: list[TransactionResult], app_hash: bytes) -> None:
-    assert finalize_block_response(results, app_hash) == pb.ResponseFinalizeBlock(
+    block = BlockResult(BlockContext("test-1", 1, 0, Parameters()), results, [])
+    assert finalize_block_response(block, app_hash) == pb.ResponseFinalizeBlock(
         tx_results=[as_message(result) for result in results], app_hash=app_hash
     )
 

@@ -4,10 +4,10 @@ import pytest
 
 from abci_app.accounts import ACCOUNTS, Account, credit, show_address
 from abci_app.chain.block import FEES_ACCOUNT
-from abci_app.chain.genesis import TREASURY_ACCOUNT
 from abci_app.errors import Code, Rejected
 from abci_app.modules.bank import (
     SUPPLY,
+    TREASURY_ACCOUNT,
     AccountQuery,
     AccountView,
     BankCode,

@@ -13,6 +13,7 @@ TESTS = Path(__file__).parents[2]
 # First of each module's hundred codes and of its 256 type tags (abci_app/errors.py); accounts belong to the core.
 CODE_RANGES = {
     "chain": range(1, 100),
+    "deadlines": range(1200, 1300),
     "accounts": range(1, 100),
     "bank": range(100, 200),
     "members": range(200, 300),
@@ -22,6 +23,7 @@ CODE_RANGES = {
 }
 TAG_RANGES = {
     "chain": 0x00,
+    "deadlines": 0x00,
     "accounts": 0x00,
     "bank": 0x01,
     "members": 0x02,

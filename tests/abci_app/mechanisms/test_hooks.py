@@ -1,0 +1,145 @@
+"""Begin and end hooks: what one of them raises cannot leave the block, in no phase, and the others are not touched."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from abci_app.accounts import ACCOUNTS, EMPTY_ACCOUNT
+from abci_app.errors import Code, Rejected
+from abci_app.mechanisms.hooks import FAILING, FailingHook, FailingHooksQuery, FailingHooksView
+from abci_app.module import Alarm, ConsensusUpdate, HookContext
+from abci_app.modules.bank import Burn, Transfer
+from abci_app.state.overlay import Overlay
+from tests.kit.chain import Chain, accounts_with, replay
+from tests.kit.modules.ledger import ask
+from tests.kit.scheduled import JOBS, Job, Jobs, job_id, raises
+from tests.kit.signing import Signer
+
+ALICE, BOB = Signer.named("alice"), Signer.named("bob")
+FUNDS = 10**9
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    ALICE.sequence = BOB.sequence = 0
+    return Jobs().register(monkeypatch)
+
+
+def start() -> Chain:
+    return Chain.start(accounts_with(FUNDS, [ALICE, BOB]))
+
+
+def events(response: Any) -> list[tuple[str, dict[str, str]]]:
+    return [(event.type, {each.key: each.value for each in event.attributes}) for event in response.events]
+
+
+def failing(chain: Chain) -> tuple[FailingHook, ...]:
+    with chain.application.store.latest() as version:
+        view = ask(version, "deadlines", "failing", FailingHooksQuery())
+    assert isinstance(view, FailingHooksView)
+    return view.hooks
+
+
+def test_a_hook_that_stumbles_over_one_transaction_stops_neither_it_nor_the_chain(jobs: Jobs) -> None:
+    """Before, every validator stopped at that height, and again after every restart."""
+
+    def end(state: Overlay, context: HookContext, job: bytes) -> None:
+        if (ACCOUNTS.get(state, BOB.address) or EMPTY_ACCOUNT).balance_nopen == FUNDS + 13:
+            raise KeyError("what one transaction left behind")
+
+    jobs.deeds["end"] = end
+    heard: list[Alarm] = []
+    chain = start()
+    chain.application.local = replace(chain.application.local, alarm=heard.append)
+    chain.block()
+    raw = ALICE.transaction(Transfer(BOB.address, 13))
+    assert chain.check(raw) == (0, "")
+    assert chain.propose(raw) == [raw]
+    assert chain.accepts(raw)
+    response = chain.decide(raw)
+    assert [result.code for result in response.tx_results] == [0]
+    assert events(response) == [("hook_failed", {"hook": "jobs.end_block"})]
+    assert not chain.application.mempool.is_excluded(raw)
+    assert failing(chain) == (FailingHook("jobs.end_block", 2, 1),)
+    chain.block()
+    assert failing(chain) == (FailingHook("jobs.end_block", 2, 2),)
+    assert [alarm.text.split(" raised")[0] for alarm in heard] == [
+        "hook jobs.end_block at height 2",
+        "hook jobs.end_block at height 3",
+    ]
+    chain.block(BOB.transaction(Burn(1)))  # what it stumbled over is gone: it is no longer listed
+    assert failing(chain) == ()
+    assert replay(chain) == chain.hashes
+
+
+@pytest.mark.parametrize("place", ["begin", "end"])
+@pytest.mark.parametrize("error", [KeyError("bug"), AssertionError(), Rejected(Code.NOT_FOUND, "expected")], ids=repr)
+def test_nothing_of_a_hook_that_fails_stays(jobs: Jobs, place: str, error: Exception) -> None:
+    def deed(state: Overlay, context: HookContext, job: bytes) -> None:
+        JOBS.set(state, job_id(1), Job(1, 1, 1))
+        context.set_power(bytes(32), 1)
+        context.consensus = ConsensusUpdate(max_block_bytes=5)
+        raise error
+
+    jobs.deeds[place] = deed
+    chain = start()
+    response = chain.decide()
+    name = f"jobs.{place}_block"
+    expected = (
+        ("hook_refused", {"hook": name, "code": str(int(Code.NOT_FOUND))})
+        if isinstance(error, Rejected)
+        else ("hook_failed", {"hook": name})
+    )
+    assert events(response) == [expected]
+    assert (len(response.validator_updates), response.HasField("consensus_param_updates")) == (0, False)
+    assert JOBS.get(chain.application.store, job_id(1)) is None
+    assert replay(chain) == chain.hashes
+
+
+@pytest.mark.parametrize("place", ["begin", "end"])
+@pytest.mark.parametrize("error", [MemoryError(), RecursionError(), OSError("disk")], ids=repr)
+def test_errors_of_the_machine_in_a_hook_stop_the_node(jobs: Jobs, place: str, error: Exception) -> None:
+    chain = start()
+    chain.block()
+    jobs.deeds[place] = raises(error)
+    for way in (chain.propose, chain.accepts, chain.finalize):
+        with pytest.raises(type(error)):
+            way()
+    assert chain.height == 1
+
+
+def test_hooks_hand_out_events_powers_and_consensus_parameters(jobs: Jobs) -> None:
+    def deed(state: Overlay, context: HookContext, job: bytes) -> None:
+        context.set_power(b"\x02" * 32, 7)
+        context.set_power(b"\x01" * 32, 0)
+        context.set_power(b"\x02" * 32, 9)
+        context.consensus = ConsensusUpdate(max_block_bytes=2_000_000)
+
+    jobs.deeds["end"] = deed
+    response = start().decide()
+    assert [(each.pub_key.ed25519, each.power) for each in response.validator_updates] == [
+        (b"\x01" * 32, 0),
+        (b"\x02" * 32, 9),
+    ]
+    updates = response.consensus_param_updates
+    # The version stands in every update: CometBFT takes a missing one as 0.
+    assert (updates.block.max_bytes, updates.block.max_gas, updates.version.app) == (2_000_000, -1, 2)
+
+
+@pytest.mark.parametrize(("key", "power"), [(b"\x01" * 31, 1), (b"\x01" * 32, -1), (b"\x01" * 32, 10**12 + 1)])
+def test_a_validator_update_that_cometbft_would_not_take_is_a_bug_of_the_hook(
+    jobs: Jobs, key: bytes, power: int
+) -> None:
+    jobs.deeds["end"] = lambda state, context, job: context.set_power(key, power)
+    chain = start()
+    response = chain.decide()
+    assert len(response.validator_updates) == 0
+    assert failing(chain) == (FailingHook("jobs.end_block", 1, 1),)
+
+
+def test_a_block_without_hooks_that_fail_writes_nothing_of_hooks(jobs: Jobs) -> None:
+    chain = start()
+    chain.block()
+    assert FAILING.get(chain.application.store, "jobs.end_block") is None
+    assert chain.violations() == []
