@@ -56,7 +56,7 @@ class InvariantBroken(Exception):
 
 
 class MachineFailure(Exception):
-    """This machine or this installation fails, not the rules: other nodes do not see it. The node stops."""
+    """Something of this node alone, not of the rules: its installation, its files, the budget of one of its queries."""
 
 
 # What differs between nodes that execute the same block: never part of a result, never put aside, always a stop.

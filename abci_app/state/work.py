@@ -9,6 +9,8 @@ its answer looks like, and the same question costs the same at every node.
 from collections.abc import Callable
 from typing import Final
 
+from abci_app.errors import MachineFailure
+
 # Measured on LevelDB (`python -m benchmarks.work`), with what a query function does with it: decoding, a view.
 GET_UNITS: Final = 6
 OPEN_UNITS: Final = 12
@@ -31,7 +33,7 @@ LEAF_UNITS: Final = 4
 Spend = Callable[[int], None]
 
 
-class QueryBudgetExceeded(Exception):
+class QueryBudgetExceeded(MachineFailure):
     """A question costs more work than it may; the text says how much that is."""
 
 

@@ -11,6 +11,7 @@ from abci_app.mechanisms.hooks import FAILING, FailingHook, FailingHooksQuery, F
 from abci_app.module import Alarm, ConsensusUpdate, HookContext
 from abci_app.modules.bank import Burn, Transfer
 from abci_app.state.overlay import Overlay
+from abci_app.state.work import QueryBudgetExceeded
 from tests.kit.chain import Chain, accounts_with, replay
 from tests.kit.modules.ledger import ask
 from tests.kit.scheduled import JOBS, Job, Jobs, job_id, raises
@@ -143,3 +144,13 @@ def test_a_block_without_hooks_that_fail_writes_nothing_of_hooks(jobs: Jobs) -> 
     chain.block()
     assert FAILING.get(chain.application.store, "jobs.end_block") is None
     assert chain.violations() == []
+
+
+def test_a_dry_run_that_is_out_of_budget_in_a_hook_is_no_bug_of_the_hook(jobs: Jobs) -> None:
+    chain = start()
+    chain.block()
+    raw = ALICE.transaction(Burn(1))
+    assert chain.query("/simulate", raw).code == 0
+    jobs.deeds["begin"] = raises(QueryBudgetExceeded("the query reads more than it may"))
+    answer = chain.query("/simulate", raw)
+    assert (answer.code, answer.log) == (Code.QUERY_TOO_LARGE, "the query reads more than it may")
