@@ -9,25 +9,12 @@ from abci_app.integers import NumbersRefused
 from attribution.lga.query import load_adapter
 from attribution.loss import Tokens
 from attribution.numerics import prepare
+from attribution.text_tokens import end_id, open_tokenizer, padding_id, prompt_ids, text_ids
 from openledger.errors import UsageError
 
 # Names that peft gives to the files of an adapter.
 ADAPTER_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
-
-
-def padding_id_of(tokenizer: Any) -> int:
-    """Token that fills short rows of a batch; masked, so any known one will do."""
-    chosen = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    return int(chosen or 0)
-
-
-def open_tokenizer(base_folder: Path) -> Any:
-    """Open the tokenizer of a base model, from the model's own files."""
-    prepare()
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(str(base_folder), local_files_only=True)
 
 
 @dataclass
@@ -70,7 +57,7 @@ class AdaptedModel:
     @property
     def padding_id(self) -> int:
         """Token that fills short rows of a batch."""
-        return padding_id_of(self.tokenizer)
+        return padding_id(self.tokenizer)
 
     def check_length(self, tokens: int) -> None:
         """Raises `UsageError` for more tokens than the model has positions for."""
@@ -79,16 +66,15 @@ class AdaptedModel:
             raise UsageError(f"prompt and output have {tokens} tokens, the model reads {window} at most: shorten them")
 
     def exchange_tokens(self, prompt: str, output: str) -> Tokens:
-        """Prompt and output as token ids, without special tokens; the loss counts on the output."""
-        prompt_ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else []
-        output_ids = self.tokenizer(output, add_special_tokens=False)["input_ids"]
-        return Tokens((*prompt_ids, *output_ids), len(prompt_ids))
+        """Prompt and output as token ids, read as rows are; the loss counts on the output."""
+        asked = prompt_ids(self.tokenizer, prompt)
+        return Tokens((*asked, *text_ids(self.tokenizer, output)), len(asked))
 
     def answer(self, prompt: str, max_tokens: int) -> Tokens:
         """Greedy continuation: always the likeliest token, ties to the smaller id, up to the end-of-sequence token."""
         import torch
 
-        ids = list(self.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+        ids = list(prompt_ids(self.tokenizer, prompt))
         if not ids:
             raise UsageError("an empty prompt cannot be answered: give --prompt some text")
         prompt_length = len(ids)
@@ -100,7 +86,7 @@ class AdaptedModel:
                 result = self.model(input_ids=torch.tensor([pending]), past_key_values=cache, use_cache=True)
                 cache = result.past_key_values
                 token = int(result.logits[0, -1].argmax())
-                if token == self.tokenizer.eos_token_id:
+                if token == end_id(self.tokenizer):
                     break
                 ids.append(token)
                 pending = [token]

@@ -9,7 +9,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from attribution import loss, numerics
+from attribution import loss, numerics, text_tokens
 from attribution.numerics import LIBRARIES
 from openledger.content.artefact import ArtefactFile, model_signing_root
 from openledger.content.store import file_digest
@@ -19,7 +19,8 @@ _CODE_FILES = (
     "copies.py", "dataset.py", "environment.py", "evaluate.py", "examples.py", "partition.py", "recipe.py",
     "steps.py", "train.py",
 )  # fmt: skip
-_SHARED_FILES = {f"attribution/{Path(each).name}": Path(each) for each in (loss.__file__, numerics.__file__)}
+_SHARED = (loss.__file__, numerics.__file__, text_tokens.__file__)
+_SHARED_FILES = {f"attribution/{Path(each).name}": Path(each) for each in _SHARED}
 
 
 def make_deterministic(seed: int, threads: int) -> None:

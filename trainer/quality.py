@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from abci_app.module import Message
 from abci_app.modules.models.records import EvaluationDraft, RecordEvaluations
-from attribution.adapted_model import padding_id_of
 from attribution.explanation.explainer import Explainer
 from attribution.explanation.facts import KnownEntries
 from attribution.lga.gradients import GradientCollector
@@ -29,6 +28,7 @@ from attribution.loss import Tokens, example_losses, make_batch
 from attribution.measure import baselines, lexical
 from attribution.measure.baselines import CheckpointGradients
 from attribution.measure.certificate import Certificate
+from attribution.text_tokens import padding_id
 from openledger.content.artefact import describe_artefact
 from openledger.content.store import ContentStore
 from openledger.errors import UsageError
@@ -183,7 +183,7 @@ class RetrainRun:
 
     @property
     def _padding_id(self) -> int:
-        return padding_id_of(self.run.tokenizer)
+        return padding_id(self.run.tokenizer)
 
 
 def committed_scores(

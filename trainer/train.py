@@ -17,9 +17,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from attribution.adapted_model import ADAPTER_FILE, CONFIG_FILE, padding_id_of
+from attribution.adapted_model import ADAPTER_FILE, CONFIG_FILE
 from attribution.loss import Tokens, example_losses, make_batch
 from attribution.numerics import prepare
+from attribution.text_tokens import open_tokenizer, padding_id
 from openledger.content.artefact import Artefact, describe_artefact
 from openledger.content.store import ContentStore
 from openledger.data.manifest import to_json
@@ -121,14 +122,14 @@ def train(
     prepare()
     recipe = prepared.recipe
     make_deterministic(recipe.train.seed, recipe.train.threads)
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     started = int(now())
-    tokenizer = AutoTokenizer.from_pretrained(str(base_folder), local_files_only=True)
+    tokenizer = open_tokenizer(base_folder)
     base = AutoModelForCausalLM.from_pretrained(
         str(base_folder), local_files_only=True, dtype="float32", attn_implementation="eager"
     )
-    padding_id = padding_id_of(tokenizer)
+    padding = padding_id(tokenizer)
     # Again: loading drew random numbers. From here to the adapter's initialisation nothing else does.
     make_deterministic(recipe.train.seed, recipe.train.threads)
     model = with_adapter(base, recipe, adapter_folder)
@@ -136,13 +137,13 @@ def train(
     held_out = [(example.input_index, tokenise(tokenizer, example, limit)) for example in prepared.held_out]
     inputs = len(recipe.datasets)
     ordered = [tokenise(tokenizer, example, limit) for example in prepared.order]
-    before = evaluate(model, held_out, inputs, padding_id) if held_out else None
+    before = evaluate(model, held_out, inputs, padding) if held_out else None
     make_deterministic(recipe.train.seed, recipe.train.threads)
     identity = _run_identity(prepared, base_label, adapter_folder)
     checkpoint = Checkpoint.of(work_folder, identity, started)
     adapters = _Adapters.of(recipe, work_folder or output_folder.with_name(f"{output_folder.name}-work"), base_label)
-    done = optimise(model, recipe, ordered, padding_id, checkpoint=checkpoint, adapters=adapters, progress=progress)
-    after = evaluate(model, held_out, inputs, padding_id) if held_out else None
+    done = optimise(model, recipe, ordered, padding, checkpoint=checkpoint, adapters=adapters, progress=progress)
+    after = evaluate(model, held_out, inputs, padding) if held_out else None
     _write_adapter(model, output_folder, base_label)
     if checkpoint and not keep_checkpoint:
         checkpoint.path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from abci_app.bech32 import encode_id
 from abci_app.modules.models.records import Entry, StoredEntry
-from attribution.adapted_model import CONFIG_FILE, AdaptedModel, open_tokenizer
+from attribution.adapted_model import CONFIG_FILE, AdaptedModel
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
 from attribution.explanation.document import ContributionLine, Explanation, GradientPart, from_base64
@@ -47,6 +47,7 @@ from attribution.lga.query import (
 from attribution.spans.index import SpanIndex
 from attribution.spans.proof import prove_spans
 from attribution.stored import fetch_index
+from attribution.text_tokens import open_tokenizer, prompt_ids, text_ids
 from openledger.content.files import cache_home
 from openledger.content.store import ContentMissing, ContentStore
 from openledger.data.outputs import fetch_output
@@ -255,16 +256,12 @@ class Explainer:
         are read by a model and not seen in a text.
         """
         tokenizer = self.tokenizer
-
-        def tokens_of(text: str) -> tuple[int, ...]:
-            return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
-
         prompt, output = exchange.prompt_ids, exchange.output_ids
         known = all(number < len(tokenizer) for number in output)
         written = known and tokenizer.decode(list(output)) == exchange.output
         for field, same in (
-            ("prompt", prompt == tokens_of(exchange.prompt)),
-            ("output", written or output == tokens_of(exchange.output)),
+            ("prompt", prompt == prompt_ids(tokenizer, exchange.prompt)),
+            ("output", written or output == text_ids(tokenizer, exchange.output)),
         ):
             if not same:
                 raise NotVerified(f"{field}.token_ids are not the tokens of {field}.text")

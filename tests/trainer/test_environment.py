@@ -55,9 +55,10 @@ def test_the_code_digest_covers_what_decides_a_run_and_changes_with_it(
     assert code_digest() == described["digest"]
     changed_loss = tmp_path / "loss.py"
     changed_loss.write_text("# another loss\n")
-    with monkeypatch.context() as patch:
-        patch.setitem(environment._SHARED_FILES, "attribution/loss.py", changed_loss)
-        assert code_digest() != described["digest"]
+    for name in ("attribution/loss.py", "attribution/text_tokens.py"):
+        with monkeypatch.context() as patch:
+            patch.setitem(environment._SHARED_FILES, name, changed_loss)
+            assert code_digest() != described["digest"]
     (copy / "describe.py").write_text("# words only\n")
     assert code_digest() == described["digest"]
     (copy / "steps.py").write_text("# other steps\n")

@@ -63,6 +63,28 @@ def tiny_model() -> Path:
     return folder
 
 
+def byte_tokenizer(
+    *, special: Sequence[str] = (), added: Sequence[str] = (), eos_token: str | None = "</s>", **more: Any
+) -> Any:
+    """A tokenizer of a token a byte: `<unk>`, `<s>` and `</s>` have the numbers 0, 1 and 2."""
+    prepare()
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: index for index, token in enumerate(["<unk>", "<s>", "</s>", *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    roles = {"eos_token": eos_token} if eos_token else {}
+    wrapped: Any = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", **roles, **more)
+    if special:
+        wrapped.add_special_tokens({"additional_special_tokens": list(special)})
+    if added:
+        wrapped.add_tokens(list(added))
+    return wrapped
+
+
 @dataclass
 class TinyChain:
     """A chain reader over dictionaries; ids are found by name and by hex."""
