@@ -1,5 +1,6 @@
 """Domain types and protocol-wide numbers. Amounts are `nopen`, shares parts per billion, times whole Unix seconds."""
 
+from enum import IntEnum
 from typing import Annotated, NewType
 
 from msgspec import Meta
@@ -28,6 +29,12 @@ EntryId = NewType("EntryId", bytes)
 ModelId = NewType("ModelId", bytes)
 TermsId = NewType("TermsId", bytes)
 
+
+def words(kind: type[IntEnum]) -> Meta:
+    """Mark a field whose numbers stand for words: documents and commands show and take the words of `kind`."""
+    return Meta(extra={"words": kind})
+
+
 # Field types of messages and records (bounds are checked while decoding, before any rule runs).
 Integer = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Nopen = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
@@ -37,7 +44,8 @@ Seconds = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 U8 = Annotated[int, Meta(ge=0, le=2**8 - 1)]
 U16 = Annotated[int, Meta(ge=0, le=2**16 - 1)]
 U32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-Flag = Annotated[int, Meta(ge=0, le=1)]
+# 0 no, 1 yes: documents show and take booleans.
+Flag = Annotated[int, Meta(ge=0, le=1, extra={"flag": True})]
 Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 # Empty means "none": there is no nil on the wire.
 OptionalBytes32 = Annotated[bytes, Meta(max_length=32)]

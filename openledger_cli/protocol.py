@@ -16,7 +16,7 @@ from abci_app.hashing import LIST_KINDS, TAGS
 from abci_app.state.codec import Record
 from abci_app.state.table import HASHED, Item, KeyPart, Map, Table
 from openledger.documents import type_info
-from openledger.words import enumerations
+from openledger.words import word_of_number, words_of_type
 
 _HEAD = """\
 # Bytes of the protocol
@@ -46,9 +46,7 @@ def protocol_reference() -> str:
     lines += ["## Records and results", ""]
     for kind in types.ordered():
         lines += _record_lines(kind.__name__, kind, types)
-    lines += ["## Words of enumerated fields", "", "| field | number: word |", "|---|---|"]
-    lines += [f"| `{field}` | {_members(kind)} |" for field, kind in sorted(enumerations().items())]
-    lines += ["", "## Codes", "", "| code | module | name |", "|---|---|---|", *_code_lines(), ""]
+    lines += ["## Codes", "", "| code | module | name |", "|---|---|---|", *_code_lines(), ""]
     lines += ["## Tags of hashes", "", "`H(tag, data) = SHA-256(SHA-256(tag) || SHA-256(tag) || data)`", ""]
     lines += ["| name | tag |", "|---|---|", *[f"| {name} | `{tag}` |" for name, tag in TAGS.items()]]
     lines += [f"| list of {kind} | `openledger/list/{kind}/v1` |" for kind in LIST_KINDS]
@@ -85,7 +83,8 @@ class _Types:
             name = info.cls.__name__
             return f"[{name}](#{name.lower()})"
         if isinstance(info, inspect.Metadata):
-            return self._describe(info.type)
+            kind = words_of_type(info)
+            return f"{_scalar(info.type)}: {_members(kind)}" if kind is not None else self._describe(info.type)
         if isinstance(info, inspect.VarTupleType | inspect.ListType):
             most = f" of at most {info.max_length}" if info.max_length is not None else ""
             least = f", at least {info.min_length}" if info.min_length else ""
@@ -152,7 +151,7 @@ def _part(part: KeyPart) -> str:
 
 
 def _members(kind: type[IntEnum]) -> str:
-    return ", ".join(f"{int(member)} {member.name.lower().replace('_', '-')}" for member in kind)
+    return ", ".join(f"{int(member)} {word_of_number(kind, member)}" for member in kind)
 
 
 def _code_lines() -> Iterator[str]:

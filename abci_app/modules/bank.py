@@ -32,7 +32,7 @@ from abci_app.module import (
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import Item, MutableState
-from abci_app.types import SUPPLY_NOPEN, Address, Bytes32, Nopen
+from abci_app.types import SUPPLY_NOPEN, Address, Bytes32, Flag, Nopen
 
 TREASURY_ACCOUNT = module_account("treasury")
 
@@ -138,7 +138,7 @@ class AccountView(Struct, frozen=True):
     """An account as it stands at one height; an unused address has zeros and `exists` 0."""
 
     address: bytes
-    exists: int
+    exists: Flag
     sequence: int
     balance_nopen: int
     policy: bytes

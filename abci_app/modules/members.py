@@ -21,7 +21,7 @@ from abci_app.module import Context, Event, GenesisContext, GenesisSection, Mess
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import HASHED, Item, Map, MutableState
-from abci_app.types import U32, Bytes32, Integer, Text
+from abci_app.types import U32, Bytes32, Flag, Integer, Text
 
 # One page of a member listing.
 MAX_PAGE = 200
@@ -96,7 +96,7 @@ class SetPeer(Message, frozen=True, array_like=True, forbid_unknown_fields=True,
     """Registrar: allow (1) or remove (0) a CometBFT node id."""
 
     node_id: NodeId
-    allowed: Annotated[int, Meta(ge=0, le=1)]
+    allowed: Flag
     name: Text
 
 

@@ -101,7 +101,8 @@ def _default(field: Any) -> str | None:
 
     if field.name == "limit":
         return str(DEFAULT_LIMIT)
-    if isinstance(field.type, inspect.IntType):
+    bare = field.type.type if isinstance(field.type, inspect.Metadata) else field.type
+    if isinstance(bare, inspect.IntType):
         return "0" if field.name.startswith(_CURSORS) or field.name == "version" else None
     return None if getattr(field.type, "min_length", None) else ""
 

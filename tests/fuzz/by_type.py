@@ -96,6 +96,10 @@ def _union(rng: random.Random, info: inspect.UnionType, known: Known) -> Tree:
     return _draw(rng, rng.choice(info.types), known)
 
 
+def _marked(rng: random.Random, info: inspect.Metadata, known: Known) -> Tree:
+    return _draw(rng, info.type, known)
+
+
 _BY_KIND: dict[type[inspect.Type], Callable[[random.Random, Any, Known], Tree]] = {
     inspect.StructType: _struct,
     inspect.IntType: _integer,
@@ -106,4 +110,5 @@ _BY_KIND: dict[type[inspect.Type], Callable[[random.Random, Any, Known], Tree]] 
     inspect.EnumType: _enum,
     inspect.LiteralType: _literal,
     inspect.UnionType: _union,
+    inspect.Metadata: _marked,
 }

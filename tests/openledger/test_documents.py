@@ -5,12 +5,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import inspect
 
 from abci_app.bech32 import encode_id
-from abci_app.chain.registry import MESSAGE_NAMES, MESSAGES_BY_TAG
+from abci_app.chain.registry import MESSAGE_NAMES, MESSAGES_BY_TAG, TABLES
 from abci_app.modules.accounts import SetDelegation
 from abci_app.modules.bank import Transfer
+from abci_app.modules.datanets.records import Decision, Reason, ReviewContribution
+from abci_app.modules.licences import RegisterTerms
 from abci_app.modules.members import Role, SetMember
+from abci_app.state.table import Item, Map
 from openledger.documents import (
     describe_type,
     from_document,
@@ -22,6 +26,7 @@ from openledger.documents import (
 )
 from openledger.errors import UsageError
 from openledger.keys.signer import Signer
+from openledger.words import fields_below
 
 BOB = b"\x0b" * 32
 BOB_TEXT = encode_id("open", BOB)
@@ -128,3 +133,45 @@ def test_no_text_makes_reading_fail_in_another_way(text: str) -> None:
 def test_structs_outside_the_registry_can_be_read_too() -> None:
     with pytest.raises(UsageError, match="Transfer: field 'amount_nopen' is missing"):
         from_document(Transfer, {"recipient": BOB_TEXT})
+
+
+def test_words_go_in_and_out_where_numbers_stand_for_them() -> None:
+    review = {
+        "type": "datanets.review_contribution",
+        "contribution_id": "0c" * 32,
+        "decision": "reject",
+        "reason": "spam",
+    }
+    message = message_from_document(review)
+    assert message == ReviewContribution(b"\x0c" * 32, Decision.REJECT, Reason.SPAM)
+    assert to_document(message) == {**review, "contribution_id": encode_id("olcontrib", b"\x0c" * 32)}
+    peer = {"type": "members.set_peer", "node_id": "ab" * 20, "allowed": True, "name": "first"}
+    assert to_document(message_from_document(peer)) == peer
+    member = {"type": "members.set_member", "member": BOB_TEXT, "roles": ["reviewer", "builder"], "name": ""}
+    assert to_document(message_from_document(member)) == {**member, "roles": ["reviewer", "builder"]}
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_boolean_is_refused_where_a_word_is_wanted(given: bool) -> None:
+    """`"attribution": true` was once stored as the number 1, which says no."""
+    field = type_info(RegisterTerms).fields[0].type.fields
+    attribution = next(item.type for item in field if item.name == "attribution")
+    with pytest.raises(UsageError, match=f"terms.attribution: {given} says nothing here: use one of unknown, no, yes"):
+        read_value(attribution, given, None, "attribution", "terms.attribution")
+    with pytest.raises(UsageError, match=f"{given} is no number"):
+        read_value(type_info(Transfer).fields[1].type, given, None, "amount_nopen", "amount")
+
+
+def test_every_small_number_is_a_word_a_flag_or_known_to_be_a_number() -> None:
+    """An enumerated field without its words would show people numbers, and take them."""
+    plain = {
+        "accept_votes", "contributions_each", "lane", "limit", "message_type", "method", "quorum", "reject_votes",
+        "kind",  # of a deadline: each module numbers its own
+    }  # fmt: skip
+    roots = [*MESSAGES_BY_TAG.values(), *[table.value_type for table in TABLES if isinstance(table, Map | Item)]]
+    unmarked = {
+        name
+        for name, info in fields_below(roots)
+        if isinstance(info, inspect.IntType) and info.le is not None and info.le < 2**16
+    }
+    assert unmarked - plain == set()

@@ -29,7 +29,7 @@ from abci_app.modules.datanets.records import (
 from abci_app.modules.datanets.view import is_usable
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
-from abci_app.types import U32, Bytes32, OptionalBytes32, OptionalName
+from abci_app.types import U32, Bytes32, Flag, OptionalBytes32, OptionalName
 
 # One page of a listing.
 MAX_PAGE = 200
@@ -121,7 +121,7 @@ class VersionView(Struct, frozen=True):
     name: str
     version: int
     record: DatanetVersion
-    usable: int
+    usable: Flag
     contributions: tuple[NumberedContribution, ...]
     next_number: int
 

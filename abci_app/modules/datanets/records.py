@@ -25,6 +25,7 @@ from abci_app.types import (
     OptionalBytes32,
     Seconds,
     Text,
+    words,
 )
 
 # Reviewers are named one by one here; larger juries come with drawn panels.
@@ -147,14 +148,14 @@ class StoredContribution(Record, frozen=True, array_like=True, tag=1, gc=False):
     """A contribution and where it stands."""
 
     contribution: Contribution
-    status: Annotated[int, Meta(ge=1, le=4)]
+    status: Annotated[int, Meta(ge=1, le=4), words(Status)]
     # Place among the DataNet's submissions, and among its accepted contributions (0 = never accepted), from 1.
     submitted_number: U32
     accepted_number: U32
     accept_votes: U8
     reject_votes: U8
     # Reason of the deciding review or of the revocation.
-    reason: U16
+    reason: Annotated[U16, words(Reason)]
     height: Height
     time_seconds: Seconds
     # When it was decided or revoked; 0 while pending.
@@ -204,8 +205,8 @@ class Review(Record, frozen=True, array_like=True, tag=1, gc=False):
     """One reviewer's verdict."""
 
     reviewer: Bytes32
-    decision: Annotated[int, Meta(ge=1, le=2)]
-    reason: U16
+    decision: Annotated[int, Meta(ge=1, le=2), words(Decision)]
+    reason: Annotated[U16, words(Reason)]
     height: Height
 
 
@@ -305,8 +306,8 @@ class ReviewContribution(Message, frozen=True, array_like=True, forbid_unknown_f
     """Owner or named reviewer: accept (1) or reject (2) a pending contribution."""
 
     contribution_id: Bytes32
-    decision: Annotated[int, Meta(ge=1, le=2)]
-    reason: Annotated[int, Meta(ge=0, le=7)]
+    decision: Annotated[int, Meta(ge=1, le=2), words(Decision)]
+    reason: Annotated[int, Meta(ge=0, le=7), words(Reason)]
 
     def validate(self) -> None:
         """A rejection gives its reason."""
@@ -325,7 +326,7 @@ class RevokeContribution(Message, frozen=True, array_like=True, forbid_unknown_f
     """Contributor or owner: no new version and no new training with this contribution; what exists stays visible."""
 
     contribution_id: Bytes32
-    reason: Annotated[int, Meta(ge=1, le=7)]
+    reason: Annotated[int, Meta(ge=1, le=7), words(Reason)]
 
 
 # --- Events

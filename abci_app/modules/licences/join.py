@@ -26,7 +26,7 @@ from typing import Annotated, TypeVar
 from msgspec import Meta
 
 from abci_app.state.codec import Record
-from abci_app.types import PPB, PRINTABLE, U32, Bytes32, Flag, Label, OptionalBytes32, Ppb, Seconds, Text
+from abci_app.types import PPB, PRINTABLE, U32, Bytes32, Flag, Label, OptionalBytes32, Ppb, Seconds, Text, words
 from abci_app.utc import utc_text
 
 # Fields and domains are a vocabulary, not prose: a list longer than this is a text and belongs behind its digest.
@@ -45,7 +45,6 @@ MAX_OUTBOUND = 8
 LIFTED_TERMS_REMEMBERED = 4_096
 
 T = TypeVar("T")
-TriState = Annotated[int, Meta(ge=0, le=2)]
 Spdx = Annotated[str, Meta(max_length=MAX_SPDX_LENGTH, pattern=PRINTABLE)]
 Jurisdiction = Annotated[str, Meta(max_length=MAX_JURISDICTION_LENGTH, pattern=PRINTABLE)]
 Labels = Annotated[tuple[Label, ...], Meta(max_length=MAX_LABELS)]
@@ -57,6 +56,9 @@ class Stated(IntEnum):
     UNKNOWN = 0
     NO = 1
     YES = 2
+
+
+TriState = Annotated[int, Meta(ge=0, le=2), words(Stated)]
 
 
 class UseClass(IntEnum):
@@ -75,7 +77,7 @@ class Terms(Record, frozen=True, array_like=True, tag=1, gc=False):
     name: Text
     # SPDX licence expression; "LicenseRef-..." for one's own, empty where there is none.
     spdx: Spdx
-    use_class: Annotated[int, Meta(ge=0, le=3)]
+    use_class: Annotated[int, Meta(ge=0, le=3), words(UseClass)]
     attribution: TriState
     share_alike: TriState
     no_derivatives: TriState
@@ -114,7 +116,7 @@ class Outbound(Record, frozen=True, array_like=True, gc=False):
     """A licence that the result may carry: the widest use it grants, and whether it lets restrictions be added."""
 
     spdx: Spdx
-    use_class: Annotated[int, Meta(ge=0, le=3)]
+    use_class: Annotated[int, Meta(ge=0, le=3), words(UseClass)]
     admits_restrictions: Flag
 
 
@@ -124,7 +126,7 @@ class JoinedTerms(Record, frozen=True, array_like=True, tag=1, gc=False):
     # Every terms record joined here, ascending.
     sources: Annotated[tuple[Source, ...], Meta(max_length=MAX_SOURCES)]
     # Strictest use class that a source states; 0 if none states one.
-    use_class: Annotated[int, Meta(ge=0, le=3)]
+    use_class: Annotated[int, Meta(ge=0, le=3), words(UseClass)]
     # Bit sets of `Point`: what some source demands, and what some source leaves open.
     demanded: U32
     unstated: U32

@@ -14,11 +14,12 @@ from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.module import Query
 from abci_app.modules import datanets
 from abci_app.modules.datanets import resolve_datanet
+from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.records import BY_INPUT, BY_PARENT, COUNTERS, ENTRIES, MODELS, StoredEntry
 from abci_app.modules.models.resolve import entry_of_number
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
-from abci_app.types import U32, Flag, Integer, OptionalBytes32, OptionalName
+from abci_app.types import U32, Flag, Integer, OptionalBytes32, OptionalName, words
 
 # One page; a frontier is handed back as the next page's argument, so it is bounded likewise.
 MAX_PAGE = 4_096
@@ -45,9 +46,9 @@ class ImpactEntry(Struct, frozen=True):
 
     number: int
     entry_id: bytes
-    direct: int
-    kind: int
-    undeclared: int
+    direct: Flag
+    kind: Annotated[int, words(EntryKind)]
+    undeclared: Annotated[int, words(Undeclared)]
     recorder: bytes
     height: int
     model_id: bytes
@@ -69,7 +70,7 @@ class ImpactPage(Struct, frozen=True):
     entries: tuple[ImpactEntry, ...]
     after_number: int
     frontier: tuple[int, ...]
-    more: int
+    more: Flag
     undeclared_entries: int
 
 

@@ -18,7 +18,7 @@ from abci_app.module import Query
 from abci_app.modules import datanets, licences
 from abci_app.modules.datanets import DatanetVersion, NumberedContribution, contributions_of_version, resolve_datanet
 from abci_app.modules.licences import JoinedTermsView, TermsView
-from abci_app.modules.models.kinds import is_unknown_below
+from abci_app.modules.models.kinds import EntryKind, Undeclared, is_unknown_below
 from abci_app.modules.models.records import (
     EVALUATIONS,
     MODELS,
@@ -31,7 +31,7 @@ from abci_app.modules.models.records import (
 from abci_app.modules.models.resolve import read_entry, resolve_entry
 from abci_app.state.codec import Record, encode
 from abci_app.state.store import StateView
-from abci_app.types import U32, Bytes32, OptionalBytes32, OptionalName
+from abci_app.types import U32, Bytes32, Flag, OptionalBytes32, OptionalName, words
 
 # One page; a frontier is handed back as the next page's argument, so it is bounded likewise.
 MAX_PAGE = 4_096
@@ -76,7 +76,7 @@ class LineageDatanet(Struct, frozen=True):
     version: int
     name: str
     record: DatanetVersion
-    usable: int
+    usable: Flag
     contributions: tuple[NumberedContribution, ...]
     next_number: int
 
@@ -139,8 +139,8 @@ class CleanUnknown(Struct, frozen=True):
     """An entry of which something is not on this chain: an import, or parents and inputs that it does not declare."""
 
     entry_id: bytes
-    kind: int
-    undeclared: int
+    kind: Annotated[int, words(EntryKind)]
+    undeclared: Annotated[int, words(Undeclared)]
 
 
 class CleanView(Struct, frozen=True):
@@ -149,7 +149,7 @@ class CleanView(Struct, frozen=True):
     entry_id: bytes
     datanet_id: bytes
     datanet_name: str
-    answer: int
+    answer: Annotated[int, words(CleanAnswer)]
     found: tuple[CleanHit, ...]
     unknown_below: tuple[CleanUnknown, ...]
     # Entries that were looked at: the whole closure.

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from abci_app.errors import Code, Rejected
 from abci_app.module import Query
 from abci_app.modules import licences
-from abci_app.modules.licences import JoinedTerms, TermsView
+from abci_app.modules.licences import JoinedTerms, Outcome, Profile, TermsView
 from abci_app.modules.models.records import (
     EVALUATIONS,
     MODELS,
@@ -33,7 +33,7 @@ from abci_app.modules.models.resolve import entry_of_number, read_entry, resolve
 from abci_app.modules.models.terms import check_terms
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
-from abci_app.types import U32, Bytes32, Flag, Integer, OptionalBytes32, OptionalName, Seconds
+from abci_app.types import U32, Bytes32, Flag, Integer, OptionalBytes32, OptionalName, Seconds, words
 
 # One page of a listing.
 MAX_PAGE = 200
@@ -198,8 +198,8 @@ class VerdictView(Struct, frozen=True):
     `unknown_below` 1: it speaks of declared sources; the draft or an ancestor has some that are not on this chain.
     """
 
-    profile: int
-    outcome: int
+    profile: Annotated[int, words(Profile)]
+    outcome: Annotated[int, words(Outcome)]
     text: str
     first: str
     second: str

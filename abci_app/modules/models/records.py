@@ -1,4 +1,4 @@
-"""Records, tables, codes, messages and events of the models module; `models.py` has the rules and the spec."""
+"""Records, tables, codes and messages of the models module; its `__init__` has the specification."""
 
 from enum import IntEnum
 from typing import Annotated
@@ -8,6 +8,7 @@ from msgspec import Meta
 from abci_app.errors import Rejected
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Message
+from abci_app.modules.licences import Outcome, Profile
 from abci_app.modules.models import kinds
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.names import NameOwner
@@ -28,6 +29,7 @@ from abci_app.types import (
     Seconds,
     SignedInteger,
     Text,
+    words,
 )
 
 # Frequent retraining is normal; 64 runs of 600 bytes fit into one transaction.
@@ -108,12 +110,12 @@ class Attribution(Record, frozen=True, array_like=True, gc=False):
 class Entry(Record, frozen=True, array_like=True, tag=1, gc=False):
     """What produced a model, immutable; entry id = H('openledger/entry/v1', this record)."""
 
-    kind: Annotated[int, Meta(ge=1, le=9)]
+    kind: Annotated[int, Meta(ge=1, le=9), words(EntryKind)]
     parents: Annotated[tuple[Parent, ...], Meta(max_length=MAX_PARENTS)]
     inputs: Annotated[tuple[Input, ...], Meta(max_length=MAX_INPUTS)]
-    # kinds.Undeclared: what else there was. What weights or shares leave of the whole is the undeclared ones' part.
-    undeclared: Annotated[int, Meta(ge=0, le=3)]
-    # Terms that this entry itself brings in: needed for imports and for what is undeclared.
+    # Weights and shares that are missing to the whole are the part of what is undeclared.
+    undeclared: Annotated[int, Meta(ge=0, le=3), words(Undeclared)]
+    # Terms of the entry's own: imports and undeclared parts need them.
     terms_id: OptionalBytes32
     manifest_root: Bytes32
     output: Output
@@ -156,9 +158,8 @@ class Admission(Record, frozen=True, array_like=True, gc=False):
     height: Height
     time_seconds: Seconds
     recorder: Bytes32
-    # licence_join.Profile and licence_join.Outcome
-    profile: Annotated[int, Meta(ge=1, le=2)]
-    outcome: Annotated[int, Meta(ge=1, le=3)]
+    profile: Annotated[int, Meta(ge=1, le=2), words(Profile)]
+    outcome: Annotated[int, Meta(ge=1, le=3), words(Outcome)]
     # Joined terms of all inputs, parents and the entry's own (licences/joined): its outbound duties.
     joined_terms_id: Bytes32
     # 1: of what this entry or an ancestor was made from, something is not on this chain.
@@ -197,7 +198,7 @@ class Reproduction(Record, frozen=True, array_like=True, tag=1, gc=False):
     """Somebody repeated the run from its manifest and says what came out."""
 
     reproducer: Bytes32
-    grade: Annotated[int, Meta(ge=1, le=3)]
+    grade: Annotated[int, Meta(ge=1, le=3), words(Grade)]
     artefact_digest: Bytes32
     tensor_digest: Bytes32
     run: Run
@@ -237,7 +238,6 @@ class Model(Record, frozen=True, array_like=True, tag=1, gc=False):
     description: Text
     height: Height
     time_seconds: Seconds
-    # Versions are numbered from 1; the last one is the model's latest.
     version_count: U32
 
 
@@ -314,7 +314,7 @@ class RecordReproduction(Message, frozen=True, array_like=True, forbid_unknown_f
     """Say what repeating an entry's run gave. Grade 1 bit-exact, 2 trace match, 3 differs."""
 
     entry_id: Bytes32
-    grade: Annotated[int, Meta(ge=1, le=3)]
+    grade: Annotated[int, Meta(ge=1, le=3), words(Grade)]
     artefact_digest: Bytes32
     tensor_digest: Bytes32
     run: Run

@@ -164,6 +164,8 @@ def objections(type_: Any, path: str) -> list[str]:
         return ([] if (info.max_length or MAX_LENGTH) < MAX_LENGTH else [f"{path}: no greatest length"]) + objections(
             info.item_type, f"{path}[]"
         )
+    if isinstance(info, msgspec.inspect.Metadata):
+        return objections(info.type, path)
     if isinstance(info, msgspec.inspect.BytesType):
         return [] if (info.max_length or MAX_LENGTH) < MAX_LENGTH else [f"{path}: no greatest length"]
     if isinstance(info, msgspec.inspect.StrType):

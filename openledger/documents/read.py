@@ -1,45 +1,25 @@
-"""Messages, records and results as JSON documents, and back: what files and people see instead of MessagePack arrays.
-
-A struct is an object of its fields (`type` first where it is a message: `bank.transfer`), 32-byte ids are bech32m where
-the field's name says which kind, other bytes are hex, integers stay integers. Reading accepts what people write:
-ids in bech32m or hex, amounts like `1.5OPEN`, shares like `12.5%`, names that a `Resolver` knows.
-"""
+"""Messages and records from their documents, or from text on a command line."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
-from enum import Enum
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import inspect
 
-from abci_app.bech32 import IdError, decode_id, encode_id
-from abci_app.chain.registry import MESSAGE_NAMES, MESSAGES_BY_TAG, TAG_OF
+from abci_app.bech32 import IdError, decode_id
+from abci_app.chain.registry import MESSAGE_NAMES, MESSAGES_BY_TAG
 from abci_app.module import Message
 from abci_app.state.codec import CodecError, decode, encode
 from openledger.amounts import parse_amount, parse_share
+from openledger.documents.describe import describe_type
+from openledger.documents.fields import ID_BYTES, MESSAGE_TYPE_FIELDS, id_prefix, type_info
 from openledger.errors import UsageError
-from openledger.words import number_of, words_of
+from openledger.words import is_flag, number_of_word, words, words_of_type
 
 # (id prefix, text) -> 32 bytes, or None when the text is no name that it knows.
 Resolver = Callable[[str, str], bytes | None]
 
-_WORDS_OF_PREFIX: dict[str, tuple[str, ...]] = {
-    "open": (
-        "account", "address", "contributor", "creator", "evaluator", "holder", "member", "operator", "owner", "payee",
-        "payer", "recipient", "recorder", "registrar", "reviewer", "sender", "sponsor", "submitter",
-    ),
-    "oldata": ("datanet", "benchmark"),
-    "olrun": ("ancestor", "child", "descendant", "entry", "entries", "head", "parent", "run", "supersedes"),
-    "olmodel": ("model",),
-    "olterms": ("terms",),
-    "olcontrib": ("contribution",),
-}  # fmt: skip
-_PREFIX_OF_WORD = {word: prefix for prefix, words in _WORDS_OF_PREFIX.items() for word in words}
-# Joined terms are computed, not registered: their id must not pass for that of terms.
-_NOT_IDS = frozenset({"joined_terms"})
 # The chain wants these lists sorted and without repetition.
 _SORTED_FIELDS = frozenset({"reviewers", "message_types", "fields_of_use", "excluded_domains"})
 # Id prefix -> the command that lists what there is.
@@ -51,56 +31,6 @@ _LISTED_BY = {
     "olterms": "query licences list",
     "olcontrib": "query datanets contributions",
 }
-_ID_BYTES = 32
-NAME_OF_TAG: dict[int, str] = {tag: name for name, tag in MESSAGE_NAMES.items()}
-
-
-def id_prefix(field: str, struct: str = "") -> str:
-    """Which kind of id a field of this name holds, or empty: `benchmark_datanet_id` -> `oldata`."""
-    stem = field.removesuffix("_ids").removesuffix("_id")
-    if stem in ("id", "ids"):
-        stem = struct.lower()
-        for word in ("datanet", "contribution", "entry", "model", "terms"):
-            if stem.startswith(word):
-                return _PREFIX_OF_WORD[word]
-        return ""
-    if stem in _NOT_IDS:
-        return ""
-    last = stem.rsplit("_", 1)[-1]
-    return _PREFIX_OF_WORD.get(last) or _PREFIX_OF_WORD.get(last.removesuffix("s"), "")
-
-
-# --- Out
-
-
-def to_document(value: Any, field: str = "", struct: str = "") -> Any:
-    """JSON form of a message, record, result or anything made of them."""
-    if isinstance(value, msgspec.Struct):
-        document = {name: to_document(getattr(value, name), name, type(value).__name__) for name in _fields(value)}
-        if isinstance(value, Message):
-            return {"type": NAME_OF_TAG[TAG_OF[type(value)]], **document}
-        return document
-    if is_dataclass(value) and not isinstance(value, type):
-        kind = type(value).__name__
-        shown = [item.name for item in fields(value) if not item.name.startswith("_")]
-        return {name: to_document(getattr(value, name), name, kind) for name in shown}
-    if isinstance(value, bytes | bytearray):
-        prefix = id_prefix(field, struct)
-        return encode_id(prefix, bytes(value)) if prefix and len(value) == _ID_BYTES else value.hex()
-    if isinstance(value, Enum):
-        return value.name.lower()
-    if isinstance(value, Mapping):
-        return {str(key): to_document(item, str(key)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_document(item, field, struct) for item in value]
-    return value
-
-
-def _fields(value: msgspec.Struct) -> tuple[str, ...]:
-    return value.__struct_fields__
-
-
-# --- In
 
 
 def message_from_document(document: Any, resolve: Resolver | None = None) -> Message:
@@ -142,14 +72,6 @@ def _name_fields(text: str, struct: type[Any]) -> str:
     return re.sub(r"\$\[([0-9]+)\]", name, text)
 
 
-_type_info = cache(inspect.type_info)
-
-
-def type_info(struct: Any) -> Any:
-    """msgspec's description of a struct type."""
-    return _type_info(struct)
-
-
 def _read_struct(info: Any, document: Any, resolve: Resolver | None, place: str) -> Any:
     if not isinstance(document, dict):
         raise UsageError(f"{place}: give an object with {', '.join([field.name for field in info.fields])}")
@@ -170,11 +92,13 @@ def _read_struct(info: Any, document: Any, resolve: Resolver | None, place: str)
 
 def read_value(info: Any, value: Any, resolve: Resolver | None, field: str, place: str) -> Any:
     """One value of any type that messages use, from JSON or from text on a command line."""
+    bare = info.type if isinstance(info, inspect.Metadata) else info
     try:
-        if isinstance(info, inspect.BytesType):
-            return _read_bytes(info, value, resolve, field)
-        if isinstance(info, inspect.IntType):
-            return _read_integer(value, field)
+        if isinstance(bare, inspect.BytesType):
+            return _read_bytes(bare, value, resolve, field)
+        if isinstance(bare, inspect.IntType):
+            return _read_integer(value, info, field)
+        info = bare
         if isinstance(info, inspect.StrType):
             return str(value)
         if isinstance(info, inspect.VarTupleType | inspect.ListType):
@@ -221,7 +145,7 @@ def _read_bytes(info: Any, value: Any, resolve: Resolver | None, field: str) -> 
     wanted = info.max_length if info.min_length == info.max_length else None
     if prefix:
         # Shorter hex digits are a name that somebody may well have given.
-        wanted = _ID_BYTES
+        wanted = ID_BYTES
     if _is_hex(text) and (wanted is None or len(text) == 2 * wanted):
         return bytes.fromhex(text)
     found = resolve(prefix, text) if resolve is not None and prefix else None
@@ -237,38 +161,52 @@ def _read_bytes(info: Any, value: Any, resolve: Resolver | None, field: str) -> 
     raise UsageError(f"{text!r} is neither hex digits of the right number nor @FILE")
 
 
-def _read_integer(value: Any, field: str) -> int:
+def _read_integer(value: Any, info: Any, field: str) -> int:
+    kind = words_of_type(info)
+    if kind is not None:
+        if isinstance(value, bool):
+            raise UsageError(f"{value} says nothing here: use one of {', '.join(words(kind))}")
+        return value if isinstance(value, int) else number_of_word(kind, str(value))
+    if is_flag(info):
+        return _read_flag(value)
     if isinstance(value, bool):
-        return int(value)
+        raise UsageError(f"{value} is no number")
     if isinstance(value, int):
         return value
+    if field == "roles":
+        return _read_roles(value)
     text = str(value).strip()
     if field.endswith("_nopen"):
         return parse_amount(text)
     if field.endswith(("_ppb", "share")):
         return parse_share(text)
-    if field == "roles":
-        return _read_roles(text)
-    if field in ("message_type", "message_types") and text in MESSAGE_NAMES:
+    if field in MESSAGE_TYPE_FIELDS and text in MESSAGE_NAMES:
         return MESSAGE_NAMES[text]
-    number = number_of(field, text)
-    if number is not None:
-        return number
-    if text.lower() in ("yes", "true", "no", "false"):
-        return int(text.lower() in ("yes", "true"))
     try:
         return int(text.replace("_", ""))
     except ValueError:
         raise UsageError(f"{text!r} is not a whole number") from None
 
 
-def _read_roles(text: str) -> int:
+def _read_flag(value: Any) -> int:
+    text = str(value).strip().lower()
+    if text in ("yes", "true", "1"):
+        return 1
+    if text in ("no", "false", "0"):
+        return 0
+    raise UsageError(f"{text!r} is neither yes nor no")
+
+
+def _read_roles(value: Any) -> int:
+    """Bits of role names: a list, or text with commas."""
     from abci_app.modules.members import Role
 
-    if text.isdecimal():
-        return int(text)
+    names = value if isinstance(value, list | tuple) else str(value).split(",")
+    names = [str(name).strip() for name in names if str(name).strip()]
+    if len(names) == 1 and names[0].isdecimal():
+        return int(names[0])
     bits = 0
-    for name in [part.strip() for part in text.split(",") if part.strip()]:
+    for name in names:
         if name.upper() not in Role.__members__:
             known = ", ".join([role.name.lower() for role in Role])
             raise UsageError(f"no role {name!r}; known: {known}")
@@ -321,45 +259,3 @@ def _read_file(path: str) -> bytes:
 
 def _is_hex(text: str) -> bool:
     return len(text) % 2 == 0 and set(text) <= set("0123456789abcdefABCDEF")
-
-
-def describe_type(info: Any, field: str = "") -> str:
-    """Type and limits of a value in words, for help texts: `32-byte id open1..., its name or hex`."""
-    if isinstance(info, inspect.StructType) and field in [item.name for item in info.fields]:
-        info = next(item.type for item in info.fields if item.name == field)
-    if isinstance(info, inspect.BytesType):
-        prefix = id_prefix(field)
-        if prefix:
-            return f"{prefix}1... or name" + (", may be empty" if not info.min_length else "")
-        size = f"{info.max_length}" if info.min_length == info.max_length else f"up to {info.max_length}"
-        return f"hex of {size} bytes" if info.max_length else "hex"
-    if isinstance(info, inspect.IntType):
-        return _describe_integer(info, field)
-    if isinstance(info, inspect.StrType):
-        return f"text of at most {info.max_length} characters" if info.max_length else "text"
-    if isinstance(info, inspect.VarTupleType | inspect.ListType):
-        most = f"up to {info.max_length} " if info.max_length else ""
-        return f"list of {most}[{describe_type(info.item_type, field)}]"
-    if isinstance(info, inspect.TupleType):
-        return "[" + ", ".join([describe_type(item, field) for item in info.item_types]) + "]"
-    if isinstance(info, inspect.StructType):
-        return "JSON {" + ", ".join([item.name for item in info.fields]) + "}"
-    if isinstance(info, inspect.UnionType):
-        return " or ".join([describe_type(item, field) for item in info.types])
-    return type(info).__name__
-
-
-def _describe_integer(info: Any, field: str) -> str:
-    if field.endswith("_nopen"):
-        return "amount such as 1.5OPEN or nopen"
-    if field.endswith("_ppb"):
-        return "share such as 12.5% or parts per billion"
-    if field == "roles":
-        return "role names, comma-separated"
-    if words_of(field):
-        return " or ".join(words_of(field))
-    if (info.ge, info.le) == (0, 1):
-        return "yes or no"
-    if info.le is None or info.le >= 2**63 - 1:
-        return "whole number"
-    return f"whole number {info.ge or 0} to {info.le}"
