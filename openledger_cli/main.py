@@ -183,7 +183,7 @@ _SHOWN: tuple[tuple[str, str, ExitCode], ...] = (
     ("abci_app.errors", "GenesisError", ExitCode.USAGE),
     ("node.errors", "NodeError", ExitCode.NODE),
     ("openledger.content.store", "ContentError", ExitCode.FAILURE),
-    ("openledger.data.rows", "RowError", ExitCode.USAGE),
+    ("openledger.data.row_json", "RowError", ExitCode.USAGE),
     ("openledger.data.manifest", "ManifestError", ExitCode.FAILURE),
     ("openledger.light.bundle", "BundleError", ExitCode.NOT_VERIFIED),
     ("trainer.errors", "TrainerError", ExitCode.FAILURE),

@@ -1,7 +1,8 @@
 """Rows of a contribution: salts, leaves, commitment, and the one file that carries a batch.
 
-A row is the UTF-8 of one JSON object exactly as stored. Its leaf hides it behind a random 16-byte salt, so that the
-list root on the chain proves a row to whoever has it and tells nothing about short rows to those who do not.
+A row is the UTF-8 of one JSON object exactly as stored (openledger.data.row_json has the rule). Its leaf hides it
+behind a random 16-byte salt, so that the list root on the chain proves a row to whoever has it and tells nothing about
+short rows to those who do not.
 
 Row batch file (one object of the content store):
 
@@ -15,18 +16,19 @@ leaves of a file still hash to the root on the chain, the line whose row does no
 import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from abci_app.hashing import SALT_BYTES, list_root, row_leaf, sha256
 from abci_app.types import PPB
 from openledger.content.store import ContentCorrupt, ContentStore
-from openledger.errors import NotVerified, UsageError
+from openledger.data.normalised import normalised_text
+from openledger.data.row_json import Number, RowError, check_object, joined, read_row
+from openledger.errors import NotVerified
 
 MAGIC = b"openledger-rows/1 "
-# A training example of the longest contexts in use; larger documents are split by whoever contributes them.
-MAX_ROW_BYTES = 64 * 2**10
 # A batch is one object in memory and one proof tree; larger collections are several contributions.
 MAX_ROWS = 65_536
 MAX_BATCH_BYTES = 64 * 2**20
@@ -39,11 +41,9 @@ SKETCH_BYTES = SKETCH_BUCKETS * 4
 SHINGLE_TOKENS = 5
 _TOKEN = re.compile(r"\w+")
 _EMPTY_BUCKET = 2**32 - 1
+# Line 1 of a batch file is its header.
+_FIRST_LINE = 2
 _LINE = re.compile(rb"([0-9a-f]{32}) ([0-9a-f]{64}) (.*)", re.DOTALL)
-
-
-class RowError(UsageError, ValueError):
-    """Rows cannot be committed or a batch file is malformed."""
 
 
 class TamperedRows(NotVerified):
@@ -74,23 +74,44 @@ class RowBatch:
     salts: tuple[bytes, ...] = field(repr=False)
 
     @classmethod
-    def from_objects(cls, objects: Iterable[dict[str, str]], salts: Sequence[bytes] | None = None) -> "RowBatch":
-        """Serialise JSON objects (keys in their order, no spaces, non-ASCII as it is) and salt each row."""
-        rows = (
-            json.dumps(item, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() for item in objects
-        )
+    def from_objects(cls, objects: Iterable[Mapping[str, Any]], salts: Sequence[bytes] | None = None) -> "RowBatch":
+        """Serialise JSON objects (keys in their order, no spaces, non-ASCII as it is) and salt each row.
+
+        Raises `RowError` for a value that JSON has not, a key that is no text, and whatever `from_rows` refuses.
+        """
+        rows, problems = [], []
+        for index, item in enumerate(objects):
+            try:
+                check_object(item)
+                rows.append(json.dumps(item, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode())
+            except RowError as error:
+                problems.append(f"row {index} {error}")
+        if problems:
+            raise RowError(joined(problems))
         return cls.from_rows(rows, salts)
 
     @classmethod
-    def from_rows(cls, rows: Iterable[bytes], salts: Sequence[bytes] | None = None) -> "RowBatch":
-        """Check every row (`RowError` names it) and take fresh random salts unless some are given."""
+    def from_rows(
+        cls, rows: Iterable[bytes], salts: Sequence[bytes] | None = None, *, source: str = "", first_line: int = 1
+    ) -> "RowBatch":
+        """Check every row and take fresh random salts unless some are given.
+
+        Raises `RowError` with the rows that are refused, each with its line in `source`, the file that they are from.
+        """
         checked = tuple(rows)
         if not 0 < len(checked) <= MAX_ROWS:
             raise RowError(
-                f"a batch holds 1 to {MAX_ROWS} rows, not {len(checked)}; split it into several contributions"
+                f"{source + ': ' if source else ''}a batch holds 1 to {MAX_ROWS} rows, not {len(checked)}; split it "
+                "into several contributions"
             )
+        problems = []
         for index, row in enumerate(checked):
-            _check_row(index, row)
+            try:
+                read_row(row)
+            except RowError as error:
+                problems.append(f"{_place(source, index, first_line)} {error}")
+        if problems:
+            raise RowError(joined(problems))
         if sum(map(len, checked)) > MAX_BATCH_BYTES:
             raise RowError(f"a batch holds at most {MAX_BATCH_BYTES} bytes; split it into several contributions")
         chosen = tuple(salts) if salts is not None else tuple(secrets.token_bytes(SALT_BYTES) for _ in checked)
@@ -99,7 +120,7 @@ class RowBatch:
         return cls(checked, chosen)
 
     @classmethod
-    def decode(cls, blob: bytes) -> "RowBatch":
+    def decode(cls, blob: bytes, source: str = "row batch file") -> "RowBatch":
         """Parse a row batch file; raises `RowError` with the line that is wrong."""
         if not blob.startswith(MAGIC) or not blob.endswith(b"\n"):
             raise RowError("not a row batch file (no 'openledger-rows/1' header, or cut short)")
@@ -109,10 +130,12 @@ class RowBatch:
         if len(lines) > MAX_ROWS:
             raise RowError(f"{len(lines)} rows, more than {MAX_ROWS}")
         parsed = [_parse_line(index, line) for index, line in enumerate(lines)]
-        batch = cls.from_rows([row for _, _, row in parsed], [salt for salt, _, _ in parsed])
+        batch = cls.from_rows(
+            [row for _, _, row in parsed], [salt for salt, _, _ in parsed], source=source, first_line=_FIRST_LINE
+        )
         for index, (_, leaf, _) in enumerate(parsed):
             if batch.leaves[index] != leaf:
-                raise RowError(f"row {index} does not hash to its leaf")
+                raise RowError(f"{_place(source, index, _FIRST_LINE)} does not hash to its leaf")
         return batch
 
     def encode(self) -> bytes:
@@ -143,17 +166,9 @@ class RowBatch:
         )
 
 
-def _check_row(index: int, row: bytes) -> None:
-    if len(row) > MAX_ROW_BYTES:
-        raise RowError(f"row {index} has {len(row)} bytes, more than {MAX_ROW_BYTES}; split the document")
-    if b"\n" in row:
-        raise RowError(f"row {index} contains a line feed; write its JSON on one line")
-    try:
-        value = json.loads(row.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise RowError(f"row {index} is not JSON in UTF-8: {error}") from error
-    if not isinstance(value, dict):
-        raise RowError(f"row {index} is not a JSON object")
+def _place(source: str, index: int, first_line: int) -> str:
+    """Where a row stands, for refusals."""
+    return f"{source}: line {index + first_line} (row {index})" if source else f"row {index}"
 
 
 def put_batch(store: ContentStore, batch: RowBatch) -> RowCommitment:
@@ -177,7 +192,7 @@ def load_batch(store: ContentStore, contribution: bytes, expected: RowCommitment
         text = f"{name}: {where} was changed after it was registered; {error}"
         raise TamperedRows(text, contribution, index) from error
     try:
-        batch = RowBatch.decode(blob)
+        batch = RowBatch.decode(blob, f"batch file {expected.content_digest.hex()[:16]}…")
     except RowError as error:
         raise TamperedRows(f"{name}: registered file is no valid row batch: {error}", contribution, None) from error
     root = list_root("rows", batch.leaves)
@@ -218,13 +233,13 @@ def _parse_line(index: int, line: bytes) -> tuple[bytes, bytes, bytes]:
 def similarity_sketch(rows: Iterable[bytes]) -> bytes:
     """MinHash sketch over token 5-grams (shorter rows: all their tokens), 64 big-endian 32-bit integers, 256 bytes.
 
-    Tokens are the runs of word characters of the row's text, in lower case. One-permutation hashing: a 5-gram's
-    SHA-256 gives bucket (first byte mod 64) and value (next 4 bytes), each bucket keeps its minimum, an empty one
-    holds 2^32 - 1. Equal text gives equal sketches on every machine; integers only.
+    Tokens are the runs of word characters of the row's text in normal form (openledger.data.normalised).
+    One-permutation hashing: a 5-gram's SHA-256 gives bucket (first byte mod 64) and value (next 4 bytes), each bucket
+    keeps its minimum, an empty one holds 2^32 - 1. Equal text gives equal sketches on every machine; integers only.
     """
     minima = [_EMPTY_BUCKET] * SKETCH_BUCKETS
     for row in rows:
-        tokens = _TOKEN.findall(" ".join(_strings(json.loads(row))).lower())
+        tokens = _TOKEN.findall(normalised_text(" ".join(_strings(read_row(row)))))
         for start in range(max(1, len(tokens) - SHINGLE_TOKENS + 1) if tokens else 0):
             digest = sha256(" ".join(tokens[start : start + SHINGLE_TOKENS]).encode())
             bucket = digest[0] % SKETCH_BUCKETS
@@ -244,7 +259,8 @@ def sketch_similarity_ppb(left: bytes, right: bytes) -> int:
 def _strings(value: object) -> Iterator[str]:
     """Every string of a JSON value, keys left out, in order."""
     if isinstance(value, str):
-        yield value
+        if not isinstance(value, Number):
+            yield value
     elif isinstance(value, dict):
         for item in value.values():
             yield from _strings(item)

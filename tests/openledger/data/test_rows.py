@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from abci_app.hashing import list_root, row_leaf, sha256
 from openledger.content.store import ContentStore
+from openledger.data.row_json import RowError
 from openledger.data.rows import (
     SKETCH_BYTES,
     RowBatch,
     RowCommitment,
-    RowError,
     TamperedRows,
     changed_row,
     load_batch,
@@ -96,7 +96,7 @@ def test_rows_that_do_not_fit_the_chains_record_are_refused(tmp_path: Path) -> N
         ([], "holds 1 to 65536 rows"),
         ([b"[1]"], "row 0 is not a JSON object"),
         ([b"{}", b"{"], "row 1 is not JSON"),
-        ([b'{"a":"\xff"}'], "row 0 is not JSON in UTF-8"),
+        ([b'{"a":"\xff"}'], "row 0 byte 7 is not UTF-8"),
         ([b'{"a":\n1}'], "row 0 contains a line feed"),
         ([b'{"a":"' + b"x" * 65_536 + b'"}'], "row 0 has 65544 bytes"),
     ],
