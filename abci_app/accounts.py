@@ -1,6 +1,8 @@
 """Accounts: sequence, balance and policy of an address.
 
-`account/ | H(address) -> Account`; `delegation/ | H(address) | H(public key) -> Delegation`
+    account/ | H(address) -> Account
+    delegation/ | H(address) | H(public key) -> Delegation
+    policy-changes/ | H(address) -> PolicyChanges        only for who ever changed keys
 
 Balance and sequence stand in one record on purpose: a transfer then rewrites two tree leaves instead of four.
 Records are never deleted: a sequence that restarted would make old transactions valid again.
@@ -12,7 +14,8 @@ from msgspec import Meta
 
 from abci_app.bech32 import encode_id
 from abci_app.errors import Code, Rejected
-from abci_app.state.codec import Record
+from abci_app.hashing import TAGS, tagged_hash
+from abci_app.state.codec import Record, encode
 from abci_app.state.store import StateView
 from abci_app.state.table import HASHED, Map, MutableState
 from abci_app.types import MAX_INTEGER, U16, Bytes32, Height, Integer, Nopen
@@ -31,18 +34,29 @@ class Account(Record, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class Delegation(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """A key that may act for an account: these message types, a total spend (fees included), up to a height."""
+    """A key that may act for an account: these message types, a total spend (fees included), up to a height.
+
+    It lives as long as the policy that made it: `policy_id` names that one, and never comes again.
+    """
 
     public_key: Bytes32
     message_types: Annotated[tuple[U16, ...], Meta(min_length=1, max_length=MAX_DELEGATED_TYPES)]
     spend_limit_nopen: Nopen
     spent_nopen: Nopen
     expiry_height: Height
+    policy_id: Bytes32
+
+
+class PolicyChanges(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """How often an account changed its policy."""
+
+    count: Integer
 
 
 EMPTY_ACCOUNT = Account(0, 0, b"")
 ACCOUNTS = Map("account/", (HASHED,), Account)
 DELEGATIONS = Map("delegation/", (HASHED, HASHED), Delegation)
+POLICY_CHANGES = Map("policy-changes/", (HASHED,), PolicyChanges)
 
 
 def get_account(view: StateView, address: bytes) -> Account:
@@ -68,6 +82,12 @@ def debit(state: MutableState, address: bytes, amount_nopen: int) -> None:
             f"{show_address(address)} has {account.balance_nopen} nopen, needs {amount_nopen}: fund the account first",
         )
     ACCOUNTS.set(state, address, Account(account.sequence, account.balance_nopen - amount_nopen, account.policy))
+
+
+def policy_id_of(view: StateView, address: bytes, policy: bytes) -> bytes:
+    """H('openledger/policy/v1', [changes so far, policy]): who goes back to an earlier policy has another id."""
+    changes = POLICY_CHANGES.get(view, address)
+    return tagged_hash(TAGS["policy"], encode((changes.count if changes else 0, policy)))
 
 
 def show_address(address: bytes) -> str:

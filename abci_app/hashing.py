@@ -16,6 +16,7 @@ EMPTY_HASH = _sha256(b"").digest()
 TAGS: dict[str, str] = {
     "transaction": "openledger/tx/v1",
     "address": "openledger/address/v1",
+    "policy": "openledger/policy/v1",
     "module_account": "openledger/module-account/v1",
     "state_key": "openledger/key/v1",
     "row": "openledger/row/v1",

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from abci_app.accounts import ACCOUNTS, DELEGATIONS, Account, Delegation, get_account, show_address
+from abci_app.accounts import (
+    ACCOUNTS,
+    DELEGATIONS,
+    Account,
+    Delegation,
+    get_account,
+    policy_id_of,
+    show_address,
+)
 from abci_app.chain.chain_module import FEE_PER_BYTE, FEE_PER_MESSAGE
 from abci_app.chain.registry import TAG_OF
 from abci_app.chain.transaction import Auth, Transaction
@@ -129,6 +137,12 @@ def _check_delegated(
     delegation = DELEGATIONS.get(view, auth.account, key.public_key)
     if delegation is None:
         raise Rejected(Code.DELEGATION, f"key {key.public_key.hex()} is not delegated by {show_address(auth.account)}")
+    if delegation.policy_id != policy_id_of(view, auth.account, account.policy):
+        raise Rejected(
+            Code.DELEGATION,
+            f"key {key.public_key.hex()} was delegated by an earlier policy of {show_address(auth.account)} and ended "
+            "with it: let the present one delegate it again",
+        )
     if height > delegation.expiry_height:
         raise Rejected(Code.DELEGATION, f"the delegation expired at height {delegation.expiry_height}")
     for message in transaction.body.messages:

@@ -5,7 +5,7 @@
                     "surcharges": {"bank.transfer": 1000}, "roles": {"models.create_model": ["builder"]}},
      "balances": [["open1...", 1000000000], ...],      addresses in bech32m or as 64 hex digits
      "members": [{"address": "open1...", "roles": ["registrar"], "name": "Alice"}],
-     "peers": [{"node_id": "<40 hex digits>", "name": "validator-0"}],
+     "peers": [{"node_id": "<40 hex digits>", "name": "validator-0"}], "peers_closed": true,
      "validators": [{"public_key": "<64 hex digits>", "power": 10}]}
 
 Supply is 10^18 nopen, minted here once; what the balances leave goes to the `treasury` module account. Every error

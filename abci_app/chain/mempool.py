@@ -11,7 +11,7 @@ follows it first. Other threads may call `exclude`, `is_excluded` and `next_sequ
 
 from collections.abc import Callable, Mapping
 
-from abci_app.accounts import ACCOUNTS, DELEGATIONS, Delegation, get_account, show_address
+from abci_app.accounts import ACCOUNTS, DELEGATIONS, POLICY_CHANGES, Delegation, get_account, show_address
 from abci_app.chain.authentication import authenticate, check_chain_and_expiry, fee_nopen
 from abci_app.chain.block import Decoder
 from abci_app.chain.committed import Committed
@@ -194,7 +194,7 @@ class Mempool:
                 if any(payer in rekeyed for payer, _ in pending.costs) and pending.digest in self._by_digest:
                     self._drop_from(pending.sender, pending.sequence)
         for (sender, public_key), entry in list(self._delegated.items()):
-            if entry.key not in writes or not entry.waiting:
+            if not entry.waiting:
                 continue
             after = bounds_after(entry, writes)
             if after is not None:
@@ -248,7 +248,7 @@ class Mempool:
             if entry is None or (written is not None and loses_place(pending, payer, entry.account, written)):
                 return False
         key = self._delegated.get((pending.sender, pending.delegated_key)) if pending.delegated_key else None
-        return key is None or key.key not in committed.writes or bounds_after(key, committed.writes) is not None
+        return key is None or bounds_after(key, committed.writes) is not None
 
     def __len__(self) -> int:
         self.follow()
@@ -334,7 +334,8 @@ class Mempool:
             self._accounts[address].bringer, self._accounts[address].first_policy = pending, policy
         if delegation is not None:
             place = (pending.sender, delegation.public_key)
-            key = self._delegated.setdefault(place, PendingKey(DELEGATIONS.key(*place), delegation))
+            keys = DELEGATIONS.key(*place), POLICY_CHANGES.key(pending.sender)
+            key = self._delegated.setdefault(place, PendingKey(*keys, delegation))
             key.reserved_nopen += pending.own_cost_nopen()
             key.waiting += 1
         self._torn = False

@@ -72,6 +72,8 @@ class PendingKey:
     """A delegated key with pending transactions: its bounds as last read, and what may be spent of its limit."""
 
     key: bytes
+    # State key of how often its account changed its policy: written there, it ended.
+    changes_key: bytes
     delegation: Delegation
     reserved_nopen: int = 0
     waiting: int = 0
@@ -101,7 +103,11 @@ def first_policies(transaction: Transaction) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def bounds_after(entry: PendingKey, writes: Mapping[bytes, bytes | None]) -> Delegation | None:
-    """The delegation as written, None where more than its spending changed."""
+    """The delegation after a commit, None where more than its spending changed or its account's policy did."""
+    if entry.changes_key in writes:
+        return None
+    if entry.key not in writes:
+        return entry.delegation
     written = writes[entry.key]
     after = DELEGATIONS.decode_value(written) if written is not None else None
     if after is None or structs.replace(after, spent_nopen=entry.delegation.spent_nopen) != entry.delegation:

@@ -3,7 +3,8 @@
 State: see `abci_app.accounts` (the bank module lists the tables).
 
 A stored policy always wins over a presented one. Rotating keys keeps the address and everything that it holds.
-Delegated keys let an agent or a worker act within bounds: message types, total spend (fees included), last height.
+Delegated keys let an agent or a worker act within bounds: message types, total spend (fees included), last height. They
+end with the policy that made them: whoever changes keys because one was stolen is rid of what the thief delegated.
 """
 
 from enum import IntEnum
@@ -11,7 +12,17 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, structs
 
-from abci_app.accounts import ACCOUNTS, DELEGATIONS, MAX_DELEGATED_TYPES, MAX_POLICY_BYTES, Delegation, get_account
+from abci_app.accounts import (
+    ACCOUNTS,
+    DELEGATIONS,
+    MAX_DELEGATED_TYPES,
+    MAX_POLICY_BYTES,
+    POLICY_CHANGES,
+    Delegation,
+    PolicyChanges,
+    get_account,
+    policy_id_of,
+)
 from abci_app.errors import Code, Rejected
 from abci_app.module import Context, Event, Message, Module, Query
 from abci_app.policy import Policy, decode_policy
@@ -28,7 +39,7 @@ class AccountsCode(IntEnum):
 
 
 class SetPolicy(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0011):
-    """Replace the sender's policy (canonical bytes); every delegated key stays until revoked."""
+    """Replace the sender's policy (canonical bytes); every delegated key ends with the old one."""
 
     policy: Annotated[bytes, Meta(min_length=1, max_length=MAX_POLICY_BYTES)]
 
@@ -80,8 +91,10 @@ class PolicyChanged(Event, frozen=True, gc=False):
 
 
 def execute_set_policy(context: Context, message: SetPolicy) -> None:
-    """Store the new policy; the address stays."""
+    """Store the new policy; the address stays, what the old policy delegated ends."""
     account = get_account(context.state, context.sender)
+    changes = POLICY_CHANGES.get(context.state, context.sender)
+    POLICY_CHANGES.set(context.state, context.sender, PolicyChanges(changes.count + 1 if changes else 1))
     ACCOUNTS.set(context.state, context.sender, structs.replace(account, policy=message.policy))
     context.emit(PolicyChanged(context.sender))
 
@@ -90,8 +103,14 @@ def execute_set_delegation(context: Context, message: SetDelegation) -> None:
     """Store the delegation with nothing spent yet."""
     if message.expiry_height < context.height:
         raise Rejected(AccountsCode.BAD_DELEGATION, f"expiry height {message.expiry_height} is already past")
+    policy = get_account(context.state, context.sender).policy
     delegation = Delegation(
-        message.public_key, message.message_types, message.spend_limit_nopen, 0, message.expiry_height
+        public_key=message.public_key,
+        message_types=message.message_types,
+        spend_limit_nopen=message.spend_limit_nopen,
+        spent_nopen=0,
+        expiry_height=message.expiry_height,
+        policy_id=policy_id_of(context.state, context.sender, policy),
     )
     DELEGATIONS.set(context.state, context.sender, message.public_key, delegation)
 
@@ -109,15 +128,30 @@ class DelegationsQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
     address: Bytes32
 
 
-class DelegationsView(Struct, frozen=True):
-    """All delegated keys of an account, complete."""
+class DelegationView(Struct, frozen=True):
+    """One delegated key; `ended` 1: the policy that made it is no longer the account's."""
 
-    delegations: tuple[Delegation, ...]
+    delegation: Delegation
+    ended: int
+
+
+class DelegationsView(Struct, frozen=True):
+    """All delegated keys of an account that were not revoked, complete."""
+
+    delegations: tuple[DelegationView, ...]
 
 
 def query_delegations(view: StateView, args: DelegationsQuery) -> DelegationsView:
-    """Every delegated key of an account and its bounds."""
-    return DelegationsView(tuple([delegation for _, delegation in DELEGATIONS.iterate(view, args.address)]))
+    """Every delegated key of an account, its bounds, and whether it ended with its policy."""
+    current = policy_id_of(view, args.address, get_account(view, args.address).policy)
+    return DelegationsView(
+        tuple(
+            [
+                DelegationView(delegation, int(delegation.policy_id != current))
+                for _, delegation in DELEGATIONS.iterate(view, args.address)
+            ]
+        )
+    )
 
 
 MODULE = Module(

@@ -16,7 +16,7 @@ from enum import IntEnum
 from msgspec import Struct
 
 from abci_app import accounts
-from abci_app.accounts import ACCOUNTS, DELEGATIONS
+from abci_app.accounts import ACCOUNTS, DELEGATIONS, POLICY_CHANGES
 from abci_app.errors import GenesisError, Rejected
 from abci_app.genesis_fields import read_address
 from abci_app.module import (
@@ -57,6 +57,7 @@ class BankCode(IntEnum):
 
     ZERO_AMOUNT = 100
     SELF_TRANSFER = 101
+    MODULE_ACCOUNT = 102
 
 
 # --- Messages
@@ -69,7 +70,8 @@ class Transfer(Message, frozen=True, array_like=True, forbid_unknown_fields=True
     amount_nopen: Nopen
 
     def validate(self) -> None:
-        """The amount must be positive."""
+        """The amount must be positive, the recipient somebody's account: a module counts what it holds itself."""
+        require_no_module_account("recipient", self.recipient)
         if not self.amount_nopen:
             raise Rejected(BankCode.ZERO_AMOUNT, "transfer of 0 nopen: give an amount above zero")
 
@@ -116,6 +118,15 @@ def move(state: MutableState, source: bytes, destination: bytes, amount_nopen: i
     """Move an amount between two accounts; raises `Rejected(INSUFFICIENT_FUNDS)`."""
     accounts.debit(state, source, amount_nopen)
     accounts.credit(state, destination, amount_nopen)
+
+
+def require_no_module_account(field: str, address: bytes) -> None:
+    """Raises for an address that a module owns: what somebody else puts there would break the module's books."""
+    if is_module_account(address):
+        raise Rejected(
+            BankCode.MODULE_ACCOUNT,
+            f"{field} {accounts.show_address(address)} belongs to a module of the chain: name an account that has keys",
+        )
 
 
 def burn(state: MutableState, source: bytes, amount_nopen: int) -> None:
@@ -217,7 +228,7 @@ def write_genesis(state: MutableState, balances: Balances, context: GenesisConte
 
 MODULE = Module(
     name="bank",
-    tables=(ACCOUNTS, DELEGATIONS, SUPPLY),
+    tables=(ACCOUNTS, DELEGATIONS, POLICY_CHANGES, SUPPLY),
     errors=BankCode,
     messages={Transfer: execute_transfer, Burn: execute_burn},
     queries=(

@@ -2,11 +2,15 @@
 
     members/member/ | H(address) -> Member(address, roles, name)
     members/peer/ | H(CometBFT node id) -> Peer(node_id, name)
-    members/peer-count/value -> PeerCount(count)
+    members/peer-list/value -> PeerList(count, closed)
 
-Registrars (members with that role) set members and allowed peers. Which message types need a role stands in the chain
-parameters; a type not listed there is open to all. Invariant: at least one registrar exists if genesis named one.
-The peer filter (an empty list admits everybody) is applied by `Application.query`; removal acts on reconnect.
+Registrars (members with that role) set members and allowed peers. They are named by genesis, later by governance: no
+registrar makes, changes or removes one, so a stolen registrar's key cannot take the chain. Which message types need a
+role stands in the parameters; a type not named there is open to all.
+
+The peer filter is applied by `Application.query`; removal acts on reconnect. A chain that never listed a peer admits
+everybody; the first one that is listed closes it for good, and an empty list then admits nobody. Genesis can close it
+with `"peers_closed": true`.
 """
 
 from enum import IntEnum
@@ -59,15 +63,19 @@ class Peer(Record, frozen=True, array_like=True, tag=1, gc=False):
     name: Text
 
 
-class PeerCount(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """How many peers are listed; 0 admits everybody."""
+class PeerList(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """How many peers are listed, and whether nobody else may connect: an empty list alone opens nothing."""
 
     count: Integer
+    closed: Flag
+
+
+OPEN_LIST = PeerList(0, 0)
 
 
 MEMBERS = Map("members/member/", (HASHED,), Member)
 PEERS = Map("members/peer/", (HASHED,), Peer)
-PEER_COUNT = Item("members/peer-count/", PeerCount)
+PEER_LIST = Item("members/peer-list/", PeerList)
 
 
 class MembersCode(IntEnum):
@@ -77,6 +85,7 @@ class MembersCode(IntEnum):
     UNKNOWN_ROLE = 201
     ROLE_NEEDED = 202
     UNKNOWN_PEER = 203
+    REGISTRAR_PROTECTED = 204
 
 
 class SetMember(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0201):
@@ -108,10 +117,15 @@ class MemberChanged(Event, frozen=True, gc=False):
 
 
 def execute_set_member(context: Context, message: SetMember) -> None:
-    """Registrars only; none can drop its own role, so a chain with a registrar never loses its last one."""
+    """Registrars only, every role but theirs, and never on one of them, themselves included."""
     _require_registrar(context)
-    if message.member == context.sender and not message.roles & Role.REGISTRAR:
-        raise Rejected(MembersCode.NOT_REGISTRAR, "a registrar cannot drop its own role: ask another registrar")
+    if message.roles & Role.REGISTRAR:
+        raise Rejected(MembersCode.REGISTRAR_PROTECTED, "no registrar makes another: leave the role registrar out")
+    if roles_of(context.state, message.member) & Role.REGISTRAR:
+        raise Rejected(
+            MembersCode.REGISTRAR_PROTECTED,
+            f"{show_address(message.member)} is a registrar: no registrar changes or removes one",
+        )
     if message.roles:
         MEMBERS.set(context.state, message.member, Member(message.member, message.roles, message.name))
     else:
@@ -122,14 +136,14 @@ def execute_set_member(context: Context, message: SetMember) -> None:
 def execute_set_peer(context: Context, message: SetPeer) -> None:
     """Registrars only."""
     _require_registrar(context)
-    count = (PEER_COUNT.get(context.state) or PeerCount(0)).count
+    listed = PEER_LIST.get(context.state) or OPEN_LIST
     known = PEERS.has(context.state, message.node_id)
     if message.allowed:
         PEERS.set(context.state, message.node_id, Peer(message.node_id, message.name))
-        PEER_COUNT.set(context.state, PeerCount(count if known else count + 1))
+        PEER_LIST.set(context.state, PeerList(listed.count if known else listed.count + 1, 1))
     elif known:
         PEERS.delete(context.state, message.node_id)
-        PEER_COUNT.set(context.state, PeerCount(count - 1))
+        PEER_LIST.set(context.state, PeerList(listed.count - 1, 1))
     else:
         raise Rejected(MembersCode.UNKNOWN_PEER, f"node {message.node_id} is not on the list")
 
@@ -157,10 +171,8 @@ def require_role_for(context: Context, message_type: int) -> None:
 
 
 def peer_is_allowed(view: StateView, node_id: str) -> bool:
-    """Whether the list admits a CometBFT node id; an empty list admits everybody."""
-    if not (PEER_COUNT.get(view) or PeerCount(0)).count:
-        return True
-    return PEERS.has(view, node_id)
+    """Whether the chain admits a CometBFT node id: a listed one, or any while it was never closed."""
+    return not (PEER_LIST.get(view) or OPEN_LIST).closed or PEERS.has(view, node_id)
 
 
 class MemberQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
@@ -174,6 +186,10 @@ class MembersQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
 
     after_key: Annotated[bytes, Meta(max_length=32)]
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)]
+
+
+class PeersQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """No arguments."""
 
 
 class MemberView(Struct, frozen=True):
@@ -195,6 +211,11 @@ def query_member(view: StateView, args: MemberQuery) -> MemberView:
     """Roles of one address."""
     member = MEMBERS.get(view, args.address)
     return MemberView(args.address, member.roles if member else 0, member.name if member else "")
+
+
+def query_peers(view: StateView, args: PeersQuery) -> PeerList:
+    """How many nodes are listed, and whether the chain is closed to all others."""
+    return PEER_LIST.get(view) or OPEN_LIST
 
 
 def query_members(view: StateView, args: MembersQuery) -> MembersPage:
@@ -287,29 +308,39 @@ def write_genesis_peers(state: MutableState, peers: Peers, context: GenesisConte
     for peer in peers:
         PEERS.set(state, peer.node_id, Peer(peer.node_id, peer.name))
     if peers:
-        PEER_COUNT.set(state, PeerCount(len(peers)))
+        PEER_LIST.set(state, PeerList(len(peers), 1))
+
+
+def write_genesis_closed(state: MutableState, closed: bool, context: GenesisContext) -> None:
+    """Close the chain to whoever is not listed, also when nobody is."""
+    if closed:
+        PEER_LIST.set(state, PeerList((PEER_LIST.get(state) or OPEN_LIST).count, 1))
 
 
 def peer_count_matches(view: StateView) -> list[str]:
-    """The counter equals the number of listed peers."""
-    counted = (PEER_COUNT.get(view) or PeerCount(0)).count
+    """The counter equals the number of listed peers, and a list with peers is closed."""
+    stored = PEER_LIST.get(view) or OPEN_LIST
     listed = len(list(PEERS.iterate(view)))
-    return [] if counted == listed else [f"peer count is {counted}, {listed} peers are listed"]
+    if stored.count != listed:
+        return [f"peer count is {stored.count}, {listed} peers are listed"]
+    return [f"{listed} peers are listed and the list is open"] if listed and not stored.closed else []
 
 
 MODULE = Module(
     name="members",
-    tables=(MEMBERS, PEERS, PEER_COUNT),
+    tables=(MEMBERS, PEERS, PEER_LIST),
     errors=MembersCode,
     messages={SetMember: execute_set_member, SetPeer: execute_set_peer},
     events=(MemberChanged,),
     queries=(
         Query("member", MemberQuery, MemberView, query_member, "roles of an address"),
+        Query("peers", PeersQuery, PeerList, query_peers, "how many nodes may connect, and whether no other may"),
         Query("list", MembersQuery, MembersPage, query_members, "all members, paged"),
     ),
     genesis=(
         GenesisSection("members", Members, (), check_genesis_members, write_genesis_members),
         GenesisSection("peers", Peers, (), check_genesis_peers, write_genesis_peers),
+        GenesisSection("peers_closed", bool, False, lambda _: None, write_genesis_closed),
     ),
     invariants=(peer_count_matches,),
 )

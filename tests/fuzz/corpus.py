@@ -159,9 +159,10 @@ def _one_of_each_and_more(messages: list[Tree]) -> list[Tree]:
 
 
 def sample_queries(world: World) -> list[pb.RequestQuery]:
-    asked = [(f"/query/{module}/{name}", encode(args)) for _ in range(8) for module, name, args in questions(world)]
+    asked = [(f"/query/{module}/{name}", encode(args)) for _ in range(16) for module, name, args in questions(world)]
     named = [VersionQuery(b"", net.name, 1, 0, 10) for net in world.nets.values() if net.versions]
-    asked += [("/query/datanets/version_contributions", encode(args)) for args in named[:4]]
+    for query in ("version", "version_contributions"):
+        asked += [(f"/query/datanets/{query}", encode(args)) for args in named[:4]]
     if {path for path, _ in asked} != {f"/query/{module}/{name}" for module, name in all_queries()}:
         raise RuntimeError("a query is missing among the questions of the simulation")
     keys = [key for key, _ in world.store.iterate(b"\x00", b"\xff")]

@@ -8,7 +8,7 @@ import plyvel
 import pytest
 
 from abci_app.accounts import ACCOUNTS, Account
-from abci_app.modules.members import PEER_COUNT, PeerCount
+from abci_app.modules.members import PEER_LIST, PeerList
 from abci_app.state.codec import encode
 from abci_app.types import SUPPLY_NOPEN
 from node.errors import NodeError
@@ -72,7 +72,7 @@ def test_a_node_without_blocks_has_nothing_to_check(tmp_path: Path) -> None:
 def test_a_broken_invariant_is_named_with_its_module_in_one_line(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commit(home, (ACCOUNTS.key(b"nobody"), encode(Account(0, 1, b""))), (PEER_COUNT.key(), encode(PeerCount(3))))
+    commit(home, (ACCOUNTS.key(b"nobody"), encode(Account(0, 1, b""))), (PEER_LIST.key(), encode(PeerList(3, 1))))
     assert refusal_of(home) == (f"{CONTRADICTS}{FROM_NOWHERE}; members: peer count is 3, 0 peers are listed{REPORT}")
     assert main(["node", "check", "--home", str(home.folder)]) == ExitCode.FAILURE
     said = capsys.readouterr()

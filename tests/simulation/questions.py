@@ -19,7 +19,7 @@ from abci_app.modules.datanets.queries import (
     VersionsQuery,
 )
 from abci_app.modules.licences import JoinedTermsQuery, TermsListQuery, TermsQuery
-from abci_app.modules.members import MemberQuery, MembersQuery
+from abci_app.modules.members import MemberQuery, MembersQuery, PeersQuery
 from abci_app.modules.models.impact import ImpactQuery
 from abci_app.modules.models.lineage import CleanQuery, LineageQuery
 from abci_app.modules.models.queries import (
@@ -67,6 +67,7 @@ def questions(world: World) -> list[Question]:
         ("accounts", "delegations", DelegationsQuery(address)),
         ("members", "member", MemberQuery(address)),
         ("members", "list", MembersQuery(b"", some)),
+        ("members", "peers", PeersQuery()),
         ("chain", "parameters", ParametersQuery("")),
         ("deadlines", "stuck", StuckQuery(0, some)),
         ("deadlines", "due", DueQuery(0, 1)),

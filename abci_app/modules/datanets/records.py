@@ -8,6 +8,7 @@ from msgspec import Meta
 from abci_app.errors import Rejected
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Event, Message
+from abci_app.modules import bank
 from abci_app.names import NameOwner
 from abci_app.state.codec import Record, encode
 from abci_app.state.table import HASHED, ID, Map
@@ -298,6 +299,7 @@ class Contribute(Message, frozen=True, array_like=True, forbid_unknown_fields=Tr
         for field, value in (("terms_id", self.terms_id), ("payee", self.payee)):
             if len(value) not in (0, 32):
                 raise Rejected(DatanetsCode.BAD_FIELD, f"{field} must be empty or 32 bytes")
+        bank.require_no_module_account("payee", self.payee)
         if len(self.sketch) not in (0, MAX_SKETCH_BYTES):
             raise Rejected(DatanetsCode.BAD_FIELD, f"sketch must be empty or {MAX_SKETCH_BYTES} bytes")
 

@@ -12,7 +12,7 @@ from abci_app.chain.genesis import GenesisState, decode_genesis, encode_genesis
 from abci_app.chain.registry import SECTIONS, parameters_of
 from abci_app.errors import GenesisError
 from abci_app.modules.bank import SUPPLY, TREASURY_ACCOUNT, Supply
-from abci_app.modules.members import MEMBERS, PEER_COUNT, PEERS, Member, Peer, PeerCount
+from abci_app.modules.members import MEMBERS, PEER_LIST, PEERS, Member, Peer, PeerList
 from abci_app.parameters import CHAIN, ChainInfo, Parameters, write_parameters
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.codec import encode
@@ -60,7 +60,7 @@ def test_the_whole_state_that_a_document_writes() -> None:
         SUPPLY.key(): encode(Supply(SUPPLY_NOPEN, 0)),
         MEMBERS.key(BOB.address): encode(Member(BOB.address, 65, "Bob")),
         PEERS.key(NODE): encode(Peer(NODE, "node 0")),
-        PEER_COUNT.key(): encode(PeerCount(1)),
+        PEER_LIST.key(): encode(PeerList(1, 1)),
     }
     assert chain.violations() == []
 

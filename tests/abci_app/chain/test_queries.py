@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from abci_app.accounts import ACCOUNTS, Account, Delegation
+from abci_app.accounts import ACCOUNTS, Account, Delegation, policy_id_of
 from abci_app.chain import queries, registry
 from abci_app.chain.application import Application
 from abci_app.chain.queries import LocalNode
 from abci_app.chain.registry import all_queries
 from abci_app.errors import Code
-from abci_app.modules.accounts import DelegationsQuery, DelegationsView, SetDelegation
+from abci_app.modules.accounts import DelegationsQuery, DelegationsView, DelegationView, SetDelegation
 from abci_app.modules.bank import SUPPLY, AccountQuery, AccountView, Burn, Supply, SupplyQuery, Transfer
 from abci_app.modules.members import Member, MemberQuery, MembersPage, MembersQuery, MemberView
 from abci_app.modules.models.queries import VerdictQuery
@@ -21,6 +21,7 @@ from abci_app.pb import crypto_pb2
 from abci_app.state import proof
 from abci_app.state.codec import encode
 from abci_app.state.memory_store import MemoryStore
+from abci_app.state.views import EmptyView
 from tests.kit.chain import Chain, accounts_with
 from tests.kit.modules.drafts import entry
 from tests.kit.signing import Key, Signer
@@ -135,13 +136,21 @@ def test_a_malformed_request_for_many_keys_has_a_code(chain: Chain, data: bytes)
 
 # --- Module queries
 
+AGENTS = Delegation(
+    public_key=Key.named("agent").public,
+    message_types=(0x0101,),
+    spend_limit_nopen=9,
+    spent_nopen=0,
+    expiry_height=9,
+    policy_id=policy_id_of(EmptyView(), ALICE, Signer.named("alice").policy),
+)
 ARGUMENTS = [
     ("bank/account", AccountQuery(ALICE), AccountView, None),
     ("bank/account", AccountQuery(STRANGER), AccountView, AccountView(STRANGER, 0, 0, 0, b"")),
     ("bank/supply", SupplyQuery(), Supply, Supply(10**18, 5)),
     (
         "accounts/delegations", DelegationsQuery(ALICE), DelegationsView,
-        DelegationsView((Delegation(Key.named("agent").public, (0x0101,), 9, 0, 9),)),
+        DelegationsView((DelegationView(AGENTS, ended=0),)),
     ),
     ("accounts/delegations", DelegationsQuery(BOB), DelegationsView, DelegationsView(())),
     ("members/member", MemberQuery(BOB), MemberView, MemberView(BOB, 64, "Bob")),

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from abci_app.accounts import ACCOUNTS, Account
+from abci_app.accounts import ACCOUNTS, POLICY_CHANGES, Account, PolicyChanges
 from abci_app.chain.application import Application
 from abci_app.chain.simulation import Effect, SimulatedEvent, Simulation
 from abci_app.chain.transaction import Auth, Body, KeySignature, encode_envelope
@@ -129,6 +129,7 @@ def test_a_dry_run_shows_what_a_change_of_keys_would_store(chain: Chain, alice: 
         effect(
             "account", ACCOUNTS.key(alice.address), Account(0, FUNDS, b""), Account(1, FUNDS - result.fee_nopen, policy)
         ),
+        effect("policy-changes", POLICY_CHANGES.key(alice.address), None, PolicyChanges(1)),
     )
 
 

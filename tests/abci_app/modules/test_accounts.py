@@ -2,13 +2,23 @@
 
 import pytest
 
-from abci_app.accounts import ACCOUNTS, DELEGATIONS, MAX_DELEGATED_TYPES, Account, Delegation
+from abci_app.accounts import (
+    ACCOUNTS,
+    DELEGATIONS,
+    MAX_DELEGATED_TYPES,
+    POLICY_CHANGES,
+    Account,
+    Delegation,
+    PolicyChanges,
+    policy_id_of,
+)
 from abci_app.errors import Code
 from abci_app.module import Message
 from abci_app.modules.accounts import (
     AccountsCode,
     DelegationsQuery,
     DelegationsView,
+    DelegationView,
     RevokeDelegation,
     SetDelegation,
     SetPolicy,
@@ -17,12 +27,14 @@ from abci_app.modules.bank import Burn
 from abci_app.policy import DelegatedKey, Policy, PolicyKey, encode_policy
 from abci_app.state.codec import encode
 from abci_app.state.table import hash_key_part
+from abci_app.state.views import EmptyView
 from tests.kit.chain import changed
 from tests.kit.modules.ledger import ALICE, BOB, FUNDS, Ledger
 from tests.kit.signing import Key
 
 AGENT, OTHER_AGENT = Key.named("agent").public, Key.named("other agent").public
 BURN = 0x0102
+POLICY_ID = policy_id_of(EmptyView(), ALICE.address, ALICE.policy)
 # The neutral element: a point that every signature check would wrongly like.
 NO_POINT = b"\x01" + bytes(31)
 NOT_CANONICAL = encode_policy(Policy(1, (PolicyKey(1, AGENT, 1),))) + b"\x00"
@@ -36,11 +48,14 @@ def ledger() -> Ledger:
 def test_set_policy_changes_the_policy_and_nothing_else(ledger: Ledger) -> None:
     before = ledger.chain.state()
     assert ledger.accept(ALICE, SetPolicy(BOB.policy)) == [("policy_changed", {"account": ALICE.address.hex()})]
-    assert changed(before, ledger.chain.state()) == {ACCOUNTS.key(ALICE.address): encode(Account(1, FUNDS, BOB.policy))}
+    assert changed(before, ledger.chain.state()) == {
+        ACCOUNTS.key(ALICE.address): encode(Account(1, FUNDS, BOB.policy)),
+        POLICY_CHANGES.key(ALICE.address): encode(PolicyChanges(1)),
+    }
 
 
 def test_a_delegation_is_stored_with_nothing_spent(ledger: Ledger) -> None:
-    delegation = Delegation(AGENT, (0x0101, BURN), 50, 0, 9)
+    delegation = Delegation(AGENT, (0x0101, BURN), 50, 0, 9, POLICY_ID)
     assert ledger.effects(ALICE, SetDelegation(AGENT, (0x0101, BURN), 50, 9)) == {
         DELEGATIONS.key(ALICE.address, AGENT): encode(delegation)
     }
@@ -50,9 +65,9 @@ def test_setting_it_again_replaces_the_bounds_and_resets_the_spend(ledger: Ledge
     ledger.accept(ALICE, SetDelegation(AGENT, (BURN,), 10**6, 9))
     ALICE.sequence = 1
     assert ledger.chain.codes(ALICE.delegated_transaction(Key.named("agent"), Burn(40))) == [0]
-    assert DELEGATIONS.get(ledger.store, ALICE.address, AGENT) == Delegation(AGENT, (BURN,), 10**6, 40, 9)
+    assert DELEGATIONS.get(ledger.store, ALICE.address, AGENT) == Delegation(AGENT, (BURN,), 10**6, 40, 9, POLICY_ID)
     assert ledger.effects(ALICE, SetDelegation(AGENT, (BURN,), 60, 8)) == {
-        DELEGATIONS.key(ALICE.address, AGENT): encode(Delegation(AGENT, (BURN,), 60, 0, 8))
+        DELEGATIONS.key(ALICE.address, AGENT): encode(Delegation(AGENT, (BURN,), 60, 0, 8, POLICY_ID))
     }
 
 
@@ -61,10 +76,13 @@ def test_a_revoked_delegation_is_gone(ledger: Ledger) -> None:
     assert ledger.effects(ALICE, RevokeDelegation(AGENT)) == {DELEGATIONS.key(ALICE.address, AGENT): None}
 
 
-def test_delegations_survive_a_change_of_policy(ledger: Ledger) -> None:
+def test_a_delegation_is_shown_as_ended_once_its_policy_is_gone(ledger: Ledger) -> None:
     ledger.accept(ALICE, SetDelegation(AGENT, (BURN,), 50, 9))
     ledger.accept(ALICE, SetPolicy(BOB.policy))
-    assert DELEGATIONS.has(ledger.store, ALICE.address, AGENT)
+    delegation = Delegation(AGENT, (BURN,), 50, 0, 9, POLICY_ID)
+    assert ledger.ask("accounts", "delegations", DelegationsQuery(ALICE.address)) == DelegationsView(
+        (DelegationView(delegation, ended=1),)
+    )
 
 
 def test_the_query_lists_the_delegations_of_one_account(ledger: Ledger) -> None:
@@ -72,7 +90,9 @@ def test_the_query_lists_the_delegations_of_one_account(ledger: Ledger) -> None:
     for agent in agents:
         ledger.accept(ALICE, SetDelegation(agent, (BURN,), 50, 9))
     ledger.accept(BOB, SetDelegation(AGENT, (BURN,), 1, 9))
-    expected = DelegationsView(tuple([Delegation(agent, (BURN,), 50, 0, 9) for agent in agents]))
+    expected = DelegationsView(
+        tuple([DelegationView(Delegation(agent, (BURN,), 50, 0, 9, POLICY_ID), ended=0) for agent in agents])
+    )
     assert ledger.ask("accounts", "delegations", DelegationsQuery(ALICE.address)) == expected
 
 

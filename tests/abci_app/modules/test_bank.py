@@ -1,10 +1,12 @@
 """bank: who has what, what is refused, and that nothing comes from nowhere."""
 
 import pytest
+from msgspec import structs
 
 from abci_app.accounts import ACCOUNTS, Account, credit, show_address
 from abci_app.chain.block import FEES_ACCOUNT
-from abci_app.errors import Code, Rejected
+from abci_app.errors import Code, GenesisError, Rejected
+from abci_app.module import is_module_account, module_account
 from abci_app.modules.bank import (
     SUPPLY,
     TREASURY_ACCOUNT,
@@ -20,8 +22,8 @@ from abci_app.modules.bank import (
 from abci_app.state.codec import encode
 from abci_app.state.overlay import Overlay
 from abci_app.types import MAX_INTEGER, SUPPLY_NOPEN
-from tests.kit.chain import changed, treasury_nopen
-from tests.kit.modules.drafts import digest
+from tests.kit.chain import Chain, changed, treasury_nopen
+from tests.kit.modules.drafts import contribute, digest
 from tests.kit.modules.ledger import ALICE, BOB, EVERYBODY, FUNDS, Ledger
 
 STRANGER = digest("an address that nobody used")
@@ -61,10 +63,11 @@ def test_burning_takes_from_the_sender_and_from_the_supply(ledger: Ledger) -> No
     assert ledger.violations() == []
 
 
-def test_a_module_account_can_be_paid_but_no_key_has_its_address(ledger: Ledger) -> None:
-    ledger.accept(ALICE, Transfer(TREASURY_ACCOUNT, 5))
-    expected = treasury_nopen(FUNDS * len(EVERYBODY)) + 5
+def test_the_treasury_holds_what_genesis_leaves_and_no_key_has_its_address(ledger: Ledger) -> None:
+    expected = treasury_nopen(FUNDS * len(EVERYBODY))
     assert ledger.chain.account(TREASURY_ACCOUNT) == Account(0, expected, b"")
+    assert is_module_account(TREASURY_ACCOUNT)
+    assert not any(is_module_account(signer.address) for signer in EVERYBODY)
 
 
 @pytest.mark.parametrize(
@@ -147,3 +150,43 @@ def test_a_balance_from_nowhere_breaks_the_invariant(ledger: Ledger) -> None:
     ACCOUNTS.delete(state, STRANGER)
     SUPPLY.set(state, Supply(SUPPLY_NOPEN, 1))
     assert supply_equals_balances(state) == [f"balances sum to {SUPPLY_NOPEN} nopen, supply is {SUPPLY_NOPEN - 1}"]
+
+
+# --- Module accounts
+
+
+MODULES_OWN = [FEES_ACCOUNT, TREASURY_ACCOUNT, module_account("locks"), module_account("a module to come"), bytes(32)]
+
+
+@pytest.mark.parametrize("account", MODULES_OWN)
+def test_nobody_transfers_to_an_account_of_a_module(ledger: Ledger, account: bytes) -> None:
+    """Before, anybody could put money beside what a module counts as its own."""
+    assert ledger.refuse(ALICE, Transfer(account, 5)) == (
+        BankCode.MODULE_ACCOUNT,
+        f"recipient {show_address(account)} belongs to a module of the chain: name an account that has keys",
+    )
+
+
+@pytest.mark.parametrize("account", MODULES_OWN)
+def test_no_part_of_a_transaction_pays_a_module(ledger: Ledger, account: bytes) -> None:
+    both = ALICE.transaction(Transfer(BOB.address, 1), Transfer(account, 1), sequence=0)
+    assert ledger.chain.codes(both) == [BankCode.MODULE_ACCOUNT]
+    assert ledger.chain.balance(BOB) == FUNDS
+
+
+@pytest.mark.parametrize("account", MODULES_OWN)
+def test_no_contribution_names_a_module_as_payee(ledger: Ledger, account: bytes) -> None:
+    message = structs.replace(contribute(bytes(32), "rows"), payee=account)
+    assert ledger.refuse(ALICE, message)[0] == BankCode.MODULE_ACCOUNT
+
+
+@pytest.mark.parametrize("account", MODULES_OWN)
+def test_genesis_gives_no_module_a_balance(account: bytes) -> None:
+    with pytest.raises(GenesisError, match=r"balances\[0\]: .* belongs to a module"):
+        Chain.start({account: 5})
+
+
+def test_fees_still_reach_their_module() -> None:
+    ledger = Ledger.start(parameters={"fees": {"fee_per_byte_nopen": 1}})
+    ledger.accept(ALICE, Transfer(BOB.address, 5))
+    assert ledger.chain.account(FEES_ACCOUNT).balance_nopen > 0

@@ -10,7 +10,7 @@ from abci_app.modules.bank import Transfer
 from abci_app.modules.members import (
     ALL_ROLES,
     MEMBERS,
-    PEER_COUNT,
+    PEER_LIST,
     PEERS,
     Member,
     MemberQuery,
@@ -19,7 +19,8 @@ from abci_app.modules.members import (
     MembersQuery,
     MemberView,
     Peer,
-    PeerCount,
+    PeerList,
+    PeersQuery,
     Role,
     SetMember,
     SetPeer,
@@ -31,6 +32,7 @@ from abci_app.state.codec import encode
 from abci_app.state.overlay import Overlay
 from abci_app.state.table import hash_key_part
 from tests.kit.modules.ledger import ALICE, BOB, CARL, DORA, EVERYBODY, Ledger
+from tests.kit.signing import Signer
 
 NODE, OTHER_NODE = "01" * 20, "ab" * 20
 REGISTRARS = [{"address": ALICE.address.hex(), "roles": ["registrar"], "name": "Alice"}]
@@ -71,24 +73,25 @@ def test_ending_a_membership_that_never_was_changes_nothing(ledger: Ledger) -> N
     assert ledger.effects(ALICE, SetMember(BOB.address, 0, "")) == {}
 
 
-def test_a_new_registrar_acts_at_once_and_a_removed_one_no_more(ledger: Ledger) -> None:
-    assert ledger.send_together(
-        (ALICE, SetMember(BOB.address, Role.REGISTRAR, "Bob")),
-        (BOB, SetMember(ALICE.address, Role.AUDITOR, "Alice")),
-        (ALICE, SetMember(BOB.address, Role.AUDITOR, "Bob")),
-    ) == [0, 0, MembersCode.NOT_REGISTRAR]
+@pytest.mark.parametrize("roles", [Role.REGISTRAR, ALL_ROLES, Role.REGISTRAR | Role.BUILDER])
+@pytest.mark.parametrize("member", [BOB, ALICE], ids=["of a stranger", "of itself"])
+def test_no_registrar_makes_a_registrar(ledger: Ledger, roles: int, member: Signer) -> None:
+    assert ledger.refuse(ALICE, SetMember(member.address, roles, "x")) == (
+        MembersCode.REGISTRAR_PROTECTED,
+        "no registrar makes another: leave the role registrar out",
+    )
 
 
-def test_a_chain_never_loses_its_last_registrar(ledger: Ledger) -> None:
-    expected = (MembersCode.NOT_REGISTRAR, "a registrar cannot drop its own role: ask another registrar")
-    for roles in (0, ALL_ROLES & ~Role.REGISTRAR):
-        assert ledger.refuse(ALICE, SetMember(ALICE.address, roles, "Alice")) == expected
-
-
-def test_a_registrar_can_add_roles_to_its_own(ledger: Ledger) -> None:
-    assert ledger.effects(ALICE, SetMember(ALICE.address, ALL_ROLES, "Alice")) == {
-        MEMBERS.key(ALICE.address): encode(Member(ALICE.address, ALL_ROLES, "Alice"))
-    }
+@pytest.mark.parametrize("roles", [0, Role.AUDITOR, ALL_ROLES & ~Role.REGISTRAR])
+@pytest.mark.parametrize("member", [ALICE, BOB], ids=["itself", "another"])
+def test_no_registrar_changes_or_removes_one(roles: int, member: Signer) -> None:
+    """Before, one stolen registrar's key removed all others and had the chain for itself."""
+    both = [{"address": who.address.hex(), "roles": ["registrar", "builder"]} for who in (ALICE, BOB)]
+    ledger = Ledger.start(members=both)
+    assert ledger.refuse(ALICE, SetMember(member.address, roles, "x")) == (
+        MembersCode.REGISTRAR_PROTECTED,
+        f"{show_address(member.address)} is a registrar: no registrar changes or removes one",
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,37 +125,55 @@ def test_a_message_type_can_need_one_of_several_roles() -> None:
     assert [name for name, _ in ledger.accept(BOB, CreateModel("m", ""))] == ["model_created"]
 
 
-def test_a_role_given_in_the_same_transaction_counts() -> None:
+def test_a_role_given_earlier_in_the_same_block_counts() -> None:
     ledger = start(parameters={"roles": {"models.create_model": ["builder"]}})
-    both = Role.REGISTRAR | Role.BUILDER
-    events = ledger.accept(ALICE, SetMember(ALICE.address, both, "Alice"), CreateModel("m", ""))
-    assert events[0] == ("member_changed", {"member": ALICE.address.hex(), "roles": str(both)})
-    assert [name for name, _ in events] == ["member_changed", "model_created"]
+    given = ALICE.transaction(SetMember(BOB.address, Role.BUILDER, "Bob"), sequence=ledger.next_sequence(ALICE))
+    used = BOB.transaction(CreateModel("m", ""), sequence=ledger.next_sequence(BOB))
+    assert ledger.chain.codes(given, used) == [0, 0]
 
 
 def test_peers_are_listed_counted_and_removed(ledger: Ledger) -> None:
     assert ledger.effects(ALICE, SetPeer(NODE, 1, "validator-0")) == {
         PEERS.key(NODE): encode(Peer(NODE, "validator-0")),
-        PEER_COUNT.key(): encode(PeerCount(1)),
+        PEER_LIST.key(): encode(PeerList(1, 1)),
     }
     assert ledger.effects(ALICE, SetPeer(NODE, 1, "renamed")) == {PEERS.key(NODE): encode(Peer(NODE, "renamed"))}
     assert ledger.effects(ALICE, SetPeer(OTHER_NODE, 1, "")) == {
         PEERS.key(OTHER_NODE): encode(Peer(OTHER_NODE, "")),
-        PEER_COUNT.key(): encode(PeerCount(2)),
+        PEER_LIST.key(): encode(PeerList(2, 1)),
     }
     assert ledger.effects(ALICE, SetPeer(NODE, 0, "")) == {
         PEERS.key(NODE): None,
-        PEER_COUNT.key(): encode(PeerCount(1)),
+        PEER_LIST.key(): encode(PeerList(1, 1)),
     }
     assert ledger.violations() == []
 
 
-def test_an_empty_list_admits_every_peer_and_one_entry_closes_it(ledger: Ledger) -> None:
+def test_a_list_that_never_had_a_peer_admits_all_and_one_entry_closes_it_for_good(ledger: Ledger) -> None:
+    """Before, removing the last peer opened the chain to everybody."""
+    assert ledger.ask("members", "peers", PeersQuery()) == PeerList(0, 0)
     assert [peer_is_allowed(ledger.store, node) for node in (NODE, OTHER_NODE)] == [True, True]
     ledger.accept(ALICE, SetPeer(NODE, 1, ""))
     assert [peer_is_allowed(ledger.store, node) for node in (NODE, OTHER_NODE)] == [True, False]
     ledger.accept(ALICE, SetPeer(NODE, 0, ""))
-    assert [peer_is_allowed(ledger.store, node) for node in (NODE, OTHER_NODE)] == [True, True]
+    assert [peer_is_allowed(ledger.store, node) for node in (NODE, OTHER_NODE)] == [False, False]
+    assert ledger.ask("members", "peers", PeersQuery()) == PeerList(0, 1)
+    ledger.accept(ALICE, SetPeer(OTHER_NODE, 1, ""))
+    assert [peer_is_allowed(ledger.store, node) for node in (NODE, OTHER_NODE)] == [False, True]
+    assert ledger.violations() == []
+
+
+def test_genesis_can_close_a_chain_without_listing_anybody() -> None:
+    for app_state, admitted in (({}, True), ({"peers_closed": False}, True), ({"peers_closed": True}, False)):
+        assert peer_is_allowed(start(**app_state).store, NODE) is admitted
+    listed = start(peers=[{"node_id": NODE}], peers_closed=True)
+    assert [peer_is_allowed(listed.store, node) for node in (NODE, OTHER_NODE)] == [True, False]
+
+
+def test_peers_that_leave_and_come_in_one_block_do_not_open_the_chain(ledger: Ledger) -> None:
+    ledger.accept(ALICE, SetPeer(NODE, 1, ""))
+    ledger.accept(ALICE, SetPeer(NODE, 0, ""), SetPeer(NODE, 1, ""), SetPeer(NODE, 0, ""))
+    assert not peer_is_allowed(ledger.store, OTHER_NODE)
 
 
 def test_a_peer_that_is_not_listed_cannot_be_removed(ledger: Ledger) -> None:
@@ -184,5 +205,8 @@ def test_queries_give_one_member_a_stranger_and_all_in_pages(ledger: Ledger) -> 
 
 def test_a_wrong_peer_count_breaks_the_invariant(ledger: Ledger) -> None:
     state = Overlay(ledger.store)
-    PEER_COUNT.set(state, PeerCount(2))
+    PEER_LIST.set(state, PeerList(2, 1))
     assert peer_count_matches(state) == ["peer count is 2, 0 peers are listed"]
+    PEERS.set(state, NODE, Peer(NODE, ""))
+    PEER_LIST.set(state, PeerList(1, 0))
+    assert peer_count_matches(state) == ["1 peers are listed and the list is open"]
