@@ -8,6 +8,7 @@ from abci_app.chain.application import Application
 from abci_app.chain.registry import MESSAGE_TYPES, all_queries
 from abci_app.chain.transaction import KeySignature, Transaction, decode_transaction
 from abci_app.modules.datanets.queries import VersionQuery
+from abci_app.modules.models.lineage import CleanQuery
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.codec import encode
 from abci_app.state.store import Store
@@ -163,6 +164,9 @@ def sample_queries(world: World) -> list[pb.RequestQuery]:
     named = [VersionQuery(b"", net.name, 1, 0, 10) for net in world.nets.values() if net.versions]
     for query in ("version", "version_contributions"):
         asked += [(f"/query/datanets/{query}", encode(args)) for args in named[:4]]
+    net = next(iter(world.nets))
+    about = [CleanQuery(entry, "", 0, net, "", 0) for entry in list(world.entries)[:4]]
+    asked += [("/query/models/clean", encode(args)) for args in about]
     if {path for path, _ in asked} != {f"/query/{module}/{name}" for module, name in all_queries()}:
         raise RuntimeError("a query is missing among the questions of the simulation")
     keys = [key for key, _ in world.store.iterate(b"\x00", b"\xff")]
