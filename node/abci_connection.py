@@ -3,6 +3,10 @@
 Which connection may ask what is fixed by who asks first (ADR 22): the connection that sends the first consensus request
 of a generation owns consensus, the one that sends the first CheckTx owns the mempool, and no other may send such
 requests while it lives. CometBFT keeps to this; for anybody else it is the end of the connection.
+
+All callers of CometBFT's RPC, and its filter of peers, share one connection for their queries, strictly in order. One
+query costs a bounded time (state/work.py). One that had to wait for others is answered only if it is small, and told to
+come again otherwise: so nobody waits longer than for two dear queries, however many are asked.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from google.protobuf.message import DecodeError, Message
 
 from abci_app.errors import Code
 from abci_app.pb import abci_pb2 as pb
+from node.arrivals import Arrivals
 from node.errors import in_one_line
 from node.framing import FrameDecoder, FrameError, field_frame
 
@@ -37,6 +42,12 @@ _LARGE_READ_BYTES = 1024 * 1024
 # that carries CheckTx is drained while they are handled. More would lengthen Commit, which waits for all of them.
 _DRAIN_BYTES = 256 * 1024
 _DRAIN_EVERY_REQUESTS = 8
+# The same for queries, so that each one's time of arrival is known; one query has at most some 200 kB.
+_DRAIN_QUERIES_BYTES = 8 * 1024 * 1024
+# A query that waited longer than this for those before it is hurried.
+PATIENCE_SECONDS: Final = 0.02
+# Answers that took so long together are written although more input waits.
+_WRITE_EVERY_SECONDS = 0.005
 # Answers are written when the input is used up or this many wait: large writes, and no answer waits for long.
 _WRITE_EVERY_ANSWERS = 64
 
@@ -55,7 +66,8 @@ class AbciApplication(Protocol):
 
     # Any connection's thread; reads the last commit only.
     def info(self, request: pb.RequestInfo) -> pb.ResponseInfo: ...
-    def query(self, request: pb.RequestQuery) -> pb.ResponseQuery: ...
+    # Hurried: others wait, so only what is small is answered; passed on only when it is so.
+    def query(self, request: pb.RequestQuery, *, hurried: bool = False) -> pb.ResponseQuery: ...
     def list_snapshots(self, request: pb.RequestListSnapshots) -> pb.ResponseListSnapshots: ...
     def offer_snapshot(self, request: pb.RequestOfferSnapshot) -> pb.ResponseOfferSnapshot: ...
     def load_snapshot_chunk(self, request: pb.RequestLoadSnapshotChunk) -> pb.ResponseLoadSnapshotChunk: ...
@@ -123,6 +135,8 @@ class Connection:
         self._application = server.application
         self._stream = stream
         self._decoder = FrameDecoder(server.max_frame_bytes)
+        self._arrivals = Arrivals()
+        self._written_seconds = 0.0
         self._answers: list[bytes] = []
         self._answered_kinds: list[str] = []
         self._pipelined = False
@@ -191,6 +205,8 @@ class Connection:
             else:
                 self._answers.append(self._answer(kind, request))
                 self._answered_kinds.append(kind)
+                if kind == "query":
+                    self._take_queries()
             if len(self._answers) >= _WRITE_EVERY_ANSWERS:
                 self._write()
             if self._pipelined:
@@ -229,7 +245,10 @@ class Connection:
         if kind == "echo":
             return field_frame(2, pb.ResponseEcho(message=message.message).SerializeToString())
         try:
-            answer: Message = getattr(self._application, kind)(message)
+            if kind == "query" and self._is_late():
+                answer: Message = self._application.query(message, hurried=True)
+            else:
+                answer = getattr(self._application, kind)(message)
         except (MemoryError, OSError) as error:
             raise self._halt(kind, error) from error
         except Exception as error:
@@ -241,6 +260,18 @@ class Connection:
                 code=QUERY_FAILED_CODE, codespace="node", log="internal error; the node's log has the details"
             )
         return field_frame(_ANSWER_FIELDS[kind], answer.SerializeToString())
+
+    def _is_late(self) -> bool:
+        """Whether the request that was taken last has waited for others longer than anybody should."""
+        arrived_seconds = self._arrivals.last_taken(self._decoder.pending_bytes)
+        return self._server.clock() - arrived_seconds > PATIENCE_SECONDS
+
+    def _take_queries(self) -> None:
+        """Note what arrived during a query, and let its answer go if it took long."""
+        while self._decoder.pending_bytes < _DRAIN_QUERIES_BYTES and self._receive_now(_LARGE_READ_BYTES):
+            pass
+        if self._server.clock() - self._written_seconds > _WRITE_EVERY_SECONDS:
+            self._write()
 
     def _unreadable_query(self, error: DecodeError) -> bytes:
         """CometBFT's RPC hands on any bytes as a query's path (`/abci_query?path=0xff`): anybody can send this."""
@@ -272,6 +303,7 @@ class Connection:
         data = b"".join(self._answers)
         self._answers.clear()
         self._stream.sendall(data)
+        self._written_seconds = self._server.clock()
         kinds, self._answered_kinds = self._answered_kinds, []
         for kind in kinds:
             if self._server.after_answer is not None:
@@ -284,10 +316,13 @@ class Connection:
 
     def _read(self) -> None:
         size = _LARGE_READ_BYTES if self._decoder.missing_bytes > _READ_BYTES else _READ_BYTES
-        data = self._stream.recv(size)
+        self._feed(self._stream.recv(size))
+
+    def _feed(self, data: bytes) -> None:
         if not data:
             raise _Stopped
         self._decoder.feed(data)
+        self._arrivals.fed(len(data), self._decoder.pending_bytes, self._server.clock())
 
     def _drain(self) -> None:
         """Now and then take what CometBFT has written, without waiting, up to a bound."""
@@ -297,10 +332,14 @@ class Connection:
         self._since_drain = 0
         if self._decoder.pending_bytes >= _DRAIN_BYTES:
             return
+        self._receive_now(_READ_BYTES)
+
+    def _receive_now(self, size: int) -> bool:
+        """Take what has arrived, without waiting; whether anything had. The end is left to the next read that waits."""
         try:
-            data = self._stream.recv(_READ_BYTES, socket.MSG_DONTWAIT)
+            data = self._stream.recv(size, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            return
-        if not data:
-            raise _Stopped
-        self._decoder.feed(data)
+            return False
+        if data:
+            self._feed(data)
+        return bool(data)

@@ -16,6 +16,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +61,13 @@ class AbciServer:
         on_halt: Callable[[Halt], None],
         after_answer: Callable[[str], None] | None = None,
         max_frame_bytes: int = MAX_FRAME_BYTES,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.application = application
         self.address = address
         self.after_answer = after_answer
         self.max_frame_bytes = max_frame_bytes
+        self.clock = clock
         self._on_halt = on_halt
         self._halted = threading.Lock()
         self._generation: list[Connection] = []

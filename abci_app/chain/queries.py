@@ -61,8 +61,8 @@ MAX_PATH_CHARACTERS: Final = 256
 QUERY_BUDGET_UNITS: Final = 50_000
 PROOF_BUDGET_UNITS: Final = 100_000
 # The same for a question whose turn comes late because of those before it: what is small is still answered.
-HURRIED_BUDGET_UNITS: Final = 500
-HURRIED_PROOF_BUDGET_UNITS: Final = 1_000
+HURRIED_BUDGET_UNITS: Final = 200
+HURRIED_PROOF_BUDGET_UNITS: Final = 300
 # CometBFT answers beyond this size are refused by our own client, and pages are made to fit.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 # A node this far behind admits every peer, so that a chain's peer list cannot lock out who is syncing.

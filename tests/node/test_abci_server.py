@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -341,3 +342,55 @@ def test_tcp_listens_on_loopback_with_a_free_port() -> None:
     assert str(server.address).startswith("tcp://127.0.0.1:")
     assert server.address.port > 0
     server.stop()
+
+
+def asked(path: str) -> pb.Request:
+    return request("query", path=path)
+
+
+def test_queries_behind_a_dear_one_are_hurried_and_small_ones_answered(served: Served) -> None:
+    """All callers share one connection: eight dear queries would be eight times the wait of whoever comes next."""
+    connection = served.connect()
+    served.application.before_query = lambda query: time.sleep(0.05 if query.path == "/dear" else 0)
+    connection.send(asked("/dear"), asked("/any"), asked("/small"), request("flush"))
+    answers = [(connection.receive() or pb.Response()).query.code for _ in range(3)]
+    assert answers == [0, 27, 0]
+    assert connection.receive() == pb.Response(flush=pb.ResponseFlush())
+
+
+def test_a_query_that_arrives_while_a_dear_one_runs_is_late_by_its_own_wait(served: Served) -> None:
+    connection = served.connect()
+    started = threading.Event()
+
+    def take_time(query: pb.RequestQuery) -> None:
+        started.set()
+        time.sleep(0.1 if query.path == "/dear" else 0)
+
+    served.application.before_query = take_time
+    connection.send(asked("/dear"))
+    assert started.wait(5)
+    connection.send(asked("/any"))
+    assert [(connection.receive() or pb.Response()).query.code for _ in range(2)] == [0, 0]
+
+
+def test_the_answer_of_a_dear_query_does_not_wait_for_those_behind_it(served: Served) -> None:
+    connection = served.connect()
+    release = threading.Event()
+
+    def take_time(query: pb.RequestQuery) -> None:
+        if query.path == "/small/last":
+            release.wait(5)
+        elif query.path == "/dear":
+            time.sleep(0.02)
+
+    served.application.before_query = take_time
+    connection.send(asked("/dear"), asked("/small/last"))
+    assert (connection.receive() or pb.Response()).WhichOneof("value") == "query"
+    release.set()
+    assert (connection.receive() or pb.Response()).WhichOneof("value") == "query"
+
+
+def test_a_node_without_others_waiting_hurries_nobody(served: Served) -> None:
+    connection = served.connect()
+    served.application.before_query = lambda query: time.sleep(0.03)
+    assert [connection.call(asked("/any")).query.code for _ in range(3)] == [0, 0, 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 
 from abci_app.pb import abci_pb2 as pb
 
@@ -18,6 +19,8 @@ class SmallApplication:
         self.height = 0
         self.app_hash = hashlib.sha256(b"").digest()
         self.pending: tuple[int, bytes] | None = None
+        # What a query does before it is answered: takes its time.
+        self.before_query: Callable[[pb.RequestQuery], object] = lambda request: None
 
     def _note(self, call: str) -> None:
         self.calls.append(call)
@@ -30,8 +33,11 @@ class SmallApplication:
             last_block_app_hash=self.app_hash if self.height else b"",
         )  # fmt: skip
 
-    def query(self, request: pb.RequestQuery) -> pb.ResponseQuery:
+    def query(self, request: pb.RequestQuery, *, hurried: bool = False) -> pb.ResponseQuery:
         self._note("query")
+        self.before_query(request)
+        if hurried and not request.path.startswith("/small"):
+            return pb.ResponseQuery(code=27, log="come again")
         if request.path == "/raise":
             raise ValueError("a bug in a query")
         if request.path == "/memory":
