@@ -7,6 +7,7 @@
 `calls` is `openledger.client.rpc_calls`. Both clients send the same bytes and read them with the same functions.
 """
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import msgspec
 
+from openledger.client import patience
 from openledger.client.rpc_calls import (
     MAX_BATCH_CALLS,
     AnswerTooLarge,
@@ -181,8 +183,15 @@ class RpcClient(_Wire):
         self._http = httpx.Client(transport=transport, **self._limits())
 
     def send(self, call: Call[T]) -> T:
-        """One call; raises `RpcError`."""
-        return self._read_one(self._post(msgspec.json.encode(_encode_one(call, 0)), call.may_repeat), call)
+        """One call; raises `RpcError`. A busy node is asked again."""
+        body = msgspec.json.encode(_encode_one(call, 0))
+        answer = self._read_one(self._post(body, call.may_repeat), call)
+        for wait_seconds in patience.waits():
+            if not patience.is_busy(answer):
+                break
+            time.sleep(wait_seconds)
+            answer = self._read_one(self._post(body, call.may_repeat), call)
+        return answer
 
     def send_batch(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """Several calls in few requests; each result is the value or its `RpcRejected`. Raises `RpcError`."""
@@ -190,6 +199,15 @@ class RpcClient(_Wire):
         for part in _parts(calls):
             may_repeat = all(call.may_repeat for call in part)
             results += self._read_batch(self._post(_encode(part), may_repeat), part)
+        for wait_seconds in patience.waits():
+            places = patience.busy_places(results)
+            if not places:
+                break
+            time.sleep(wait_seconds)
+            places = places[:MAX_BATCH_CALLS]
+            again = [calls[place] for place in places]
+            for place, result in zip(places, self._read_batch(self._post(_encode(again), True), again), strict=True):
+                results[place] = result
         return results
 
     def _post(self, body: bytes, may_repeat: bool) -> bytes:
@@ -239,8 +257,15 @@ class AsyncRpcClient(_Wire):
         self._http = httpx.AsyncClient(transport=transport, **self._limits())
 
     async def send(self, call: Call[T]) -> T:
-        """One call; raises `RpcError`."""
-        return self._read_one(await self._post(msgspec.json.encode(_encode_one(call, 0)), call.may_repeat), call)
+        """One call; raises `RpcError`. A busy node is asked again."""
+        body = msgspec.json.encode(_encode_one(call, 0))
+        answer = self._read_one(await self._post(body, call.may_repeat), call)
+        for wait_seconds in patience.waits():
+            if not patience.is_busy(answer):
+                break
+            await asyncio.sleep(wait_seconds)
+            answer = self._read_one(await self._post(body, call.may_repeat), call)
+        return answer
 
     async def send_batch(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """Several calls in few requests; each result is the value or its `RpcRejected`. Raises `RpcError`."""
@@ -248,6 +273,16 @@ class AsyncRpcClient(_Wire):
         for part in _parts(calls):
             may_repeat = all(call.may_repeat for call in part)
             results += self._read_batch(await self._post(_encode(part), may_repeat), part)
+        for wait_seconds in patience.waits():
+            places = patience.busy_places(results)
+            if not places:
+                break
+            await asyncio.sleep(wait_seconds)
+            places = places[:MAX_BATCH_CALLS]
+            again = [calls[place] for place in places]
+            received = self._read_batch(await self._post(_encode(again), True), again)
+            for place, result in zip(places, received, strict=True):
+                results[place] = result
         return results
 
     async def _post(self, body: bytes, may_repeat: bool) -> bytes:
