@@ -12,6 +12,7 @@ LightError
 ├── Divergence            two verified histories: an attack; evidence is attached
 ├── NoAnchor, NoWitness   what the caller has to provide
 ├── StaleAnswer           the node answered for an older height than others have verified
+│   └── FreshnessUnknown  nobody can prove that it did not
 ├── QueryRejected         the node answered with a code (its word, not proven; `openledger.errors.Denied` is proven)
 └── ProviderFailed        the node could not be asked
 """
@@ -75,6 +76,10 @@ class NoWitness(NotVerified, LightError):
 
 class StaleAnswer(NotVerified, LightError):
     """The answer is older than what is already verified, or than the caller allows."""
+
+
+class FreshnessUnknown(StaleAnswer):
+    """Whether the answer is the newest cannot be told: it may be old."""
 
 
 class QueryRejected(QueryFailed, LightError):

@@ -1,6 +1,7 @@
 """What a session demands and what it answers."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 from abci_app.chain.names import ResolvedName
@@ -10,7 +11,23 @@ from openledger.light.query import Question
 from openledger.light.verifier import DEFAULT_RULES, TrustRules
 
 T = TypeVar("T")
-AGREES, BEHIND, UNREACHABLE, FAULTY = "agrees", "behind", "unreachable", "faulty"
+# What a witness said about a header; one that is the node asked itself is no witness.
+AGREES, BEHIND, UNREACHABLE, FAULTY, SAME = "agrees", "behind", "unreachable", "faulty", "the node asked"
+
+
+class Freshness(StrEnum):
+    """What is known of how new an answer is."""
+
+    # A height was asked for.
+    CHOSEN = "of the height asked for"
+    # A witness showed, with proof, that nothing more than a block or two newer exists.
+    PROVEN = "the newest"
+    # Newer blocks are proven to exist.
+    STALE = "stale"
+    # Somebody speaks of newer blocks, or nobody can vouch for the newest ones; only with `allow_stale`.
+    UNKNOWN = "unknown"
+    # The caller wanted no witness: that nothing newer exists is the node's word.
+    UNWITNESSED = "not witnessed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +43,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class WitnessReport:
-    """What one witness said about the header: agrees, behind, unreachable or faulty."""
+    """What one witness said about the header: agrees, behind, unreachable, faulty, or that it is the node asked."""
 
     name: str
     verdict: str
@@ -50,6 +67,7 @@ class VerifiedHeader:
     headers: tuple[Header, ...]
     anchor: str
     latest_height: int
+    freshness: Freshness
     witnesses: tuple[WitnessReport, ...]
 
     @property
@@ -73,18 +91,27 @@ class Verified(Generic[T]):
     path: tuple[int, ...]
     age_seconds: int
     latest_height: int
-    stale: bool
+    freshness: Freshness
     witnesses: tuple[WitnessReport, ...]
     question: Question
     proof: bytes = field(repr=False)
     # What the names in the question stand for at this height.
     names: tuple[ResolvedName, ...] = ()
 
+    @property
+    def stale(self) -> bool:
+        """Whether newer blocks are proven to exist."""
+        return self.freshness == Freshness.STALE
+
     def in_words(self) -> str:
         """How it was verified: height, header, where trust comes from, who confirmed it, how old it is."""
         agreed = [report.name for report in self.witnesses if report.verdict == AGREES]
         witnesses = f"confirmed by {', '.join(agreed)}" if agreed else "no witness asked"
+        if self.freshness == Freshness.UNWITNESSED:
+            witnesses += ": that nothing newer exists is the node's word"
         stale = f", STALE: height {self.latest_height} is verified already" if self.stale else ""
+        if self.freshness == Freshness.UNKNOWN:
+            stale = ", HOW NEW IT IS IS UNKNOWN"
         header = f"header {self.header.height} of {format_time(self.header.time_ns)} signed by its validators"
         return (
             f"verified: state after block {self.height} of {self.chain_id}, {header}, "

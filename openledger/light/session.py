@@ -2,7 +2,8 @@
 
 Rules: a header is accepted when it follows from the anchor by `verifier` rules and at least one witness shows the same
 header (no witness only if the caller said so). Two signed histories are an attack: `Divergence`, with both attached.
-An answer for "now" must not be older than the highest header that primary and witnesses can prove, less two.
+An answer for "now" must not be older than the highest header that primary and witnesses can prove, less two; where
+nobody can tell (all trust has expired, a claim can be neither proven nor refuted), that is unknown, and refused.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +13,7 @@ from openledger.client.rpc_calls import QueryAnswer, RpcRejected, abci_query
 from openledger.light.anchors import HASH_ANCHOR_WORDS, Anchor, FirstUseAnchor, GenesisAnchor, HashAnchor
 from openledger.light.blocks import Header, LightBlock
 from openledger.light.errors import (
+    FreshnessUnknown,
     LightError,
     NoAnchor,
     QueryRejected,
@@ -28,7 +30,7 @@ from openledger.light.path import (
     walk_back,
 )
 from openledger.light.query import Question, prove_answer
-from openledger.light.results import Settings, Trusted, Verified, VerifiedHeader
+from openledger.light.results import Freshness, Settings, Trusted, Verified, VerifiedHeader
 from openledger.light.verifier import (
     check_light_block,
     check_not_expired,
@@ -36,7 +38,7 @@ from openledger.light.verifier import (
     verify_first,
 )
 from openledger.light.wire import NANOSECONDS_PER_SECOND
-from openledger.light.witnesses import Witnesses
+from openledger.light.witnesses import Newest, Offer, Witnesses
 
 # An answer proves the state before the newest header, and a block or two may be made while we ask.
 STALE_AFTER_HEIGHTS = 2
@@ -77,23 +79,68 @@ class Session:
         return Trusted(self._origin, tuple([self._blocks[height] for height in sorted(self._blocks)]))
 
     def header_at(self, height: int) -> Steps[VerifiedHeader]:
-        """A verified header; 0 means the newest of the primary."""
+        """A verified header; 0 means the newest of the primary, refused where it is old or nobody can tell."""
         yield from self._ensure_anchored()
-        if not height:
-            newest = yield from self._fetcher.fetch(0, None)
-            height = newest.height
+        if height:
+            return (yield from self._header(height))
+        newest = yield from self._fetcher.fetch(0, None)
+        verified, newest_known = yield from self._newest_header(newest.height)
+        self._check_fresh(newest.height, verified, newest_known)
+        return verified
+
+    def _header(self, height: int) -> Steps[VerifiedHeader]:
+        """The header of a height that somebody chose: from a trusted block below, or by hashes from one above."""
         base = self._base_below(height)
         if base is None:
             return (yield from self._header_below(height))
         offers = yield from self._witnesses.offers(height)
-        target = offers[0].block
-        if target is None:
-            raise offers[0].failure or LightError("the primary has no answer")
+        target = self._offered(offers)
         path = yield from self._path(base, target)
         witnesses = yield from self._witnesses.confirm(self._strictly_below(height), path, offers)
         self._keep(path)
-        latest = yield from self._witnesses.latest(target, max(self._blocks), offers)
-        return VerifiedHeader(target.header, path, (), self._origin, latest, witnesses)
+        return VerifiedHeader(target.header, path, (), self._origin, max(self._blocks), Freshness.CHOSEN, witnesses)
+
+    def _newest_header(self, height: int) -> Steps[tuple[VerifiedHeader, Newest]]:
+        """The header of a height that the primary says is the newest, and how far everybody can prove the chain to be.
+
+        Newer blocks can be proven only from a block that has not expired: without one nothing tells new from old.
+        """
+        if all(self._is_expired(each.header) for each in self._blocks.values()) and not self.settings.allow_stale:
+            check_not_expired(self._blocks[max(self._blocks)].header, self.settings.rules, self._clock())
+        offers = yield from self._witnesses.offers(height)
+        base = self._base_below(height)
+        if base is None:
+            target = self._offered(offers).header
+            top = self._nearest_above(height)
+            headers = yield from walk_back(0, top.header, height)
+            if headers[-1].hash != target.hash:
+                raise VerificationFailed(f"{self._providers[0]} shows two blocks of height {height}")
+            blocks: tuple[LightBlock, ...] = (top,)
+            witnesses = self._witnesses.confirm_below(target, offers)
+        else:
+            block, headers = self._offered(offers), ()
+            target = block.header
+            blocks = yield from self._path(base, block)
+            witnesses = yield from self._witnesses.confirm(self._strictly_below(height), blocks, offers)
+            self._keep(blocks)
+        found = yield from self._witnesses.newest(self._blocks[max(self._blocks)], witnesses, offers)
+        freshness = self._freshness(height - 1, found)
+        return VerifiedHeader(target, blocks, headers, self._origin, found.height, freshness, witnesses), found
+
+    def _offered(self, offers: Sequence[Offer]) -> LightBlock:
+        if offers[0].block is None:
+            raise offers[0].failure or LightError("the primary has no answer")
+        return offers[0].block
+
+    def _freshness(self, height: int, found: Newest) -> Freshness:
+        """Of the state after block `height`, whose header is one higher."""
+        if height < found.height - STALE_AFTER_HEIGHTS:
+            return Freshness.STALE
+        if all(self._is_expired(each.header) for each in self._blocks.values()) or found.unknown:
+            return Freshness.UNKNOWN
+        if self.settings.without_witness:
+            return Freshness.UNWITNESSED
+        return Freshness.PROVEN if found.vouching else Freshness.UNKNOWN
 
     def _path(self, base: LightBlock, target: LightBlock) -> Steps[tuple[LightBlock, ...]]:
         if base.height == target.height:
@@ -107,17 +154,14 @@ class Session:
     def ask(self, question: Question, height: int = 0) -> Steps[Verified[Any]]:
         """A verified answer, be it a result or a `Denial`; height 0 asks for the newest provable state."""
         yield from self._ensure_anchored()
-        attempts = 0
-        while True:
-            attempts += 1
-            answer = yield from self._query(question, height)
-            verified = yield from self.header_at(answer.height + 1)
-            stale = height == 0 and answer.height < verified.latest_height - STALE_AFTER_HEIGHTS
-            if not stale or attempts == _ATTEMPTS:
-                break
+        answer = yield from self._query(question, height)
+        if height:
+            verified = yield from self._header(answer.height + 1)
+        else:
+            answer, verified = yield from self._newest_answer(question, answer)
         header = verified.header
         age_seconds = max(0, (self._clock() - header.time_ns) // NANOSECONDS_PER_SECOND)
-        self._check_fresh(answer.height, verified.latest_height, stale, age_seconds)
+        self._check_age(age_seconds)
         proven = prove_answer(question, answer.value, header.app_hash, answer.height)
         return Verified(
             value=proven.value,
@@ -128,19 +172,31 @@ class Session:
             path=verified.path,
             age_seconds=age_seconds,
             latest_height=verified.latest_height,
-            stale=stale,
+            freshness=verified.freshness,
             witnesses=verified.witnesses,
             question=question,
             proof=answer.value,
             names=proven.names,
         )
 
+    def _newest_answer(self, question: Question, answer: QueryAnswer) -> Steps[tuple[QueryAnswer, VerifiedHeader]]:
+        """The answer under a header that is the newest; asked again where blocks were made meanwhile."""
+        attempts = 0
+        while True:
+            attempts += 1
+            verified, found = yield from self._newest_header(answer.height + 1)
+            if attempts == _ATTEMPTS or verified.freshness in (Freshness.PROVEN, Freshness.UNWITNESSED):
+                break
+            answer = yield from self._query(question, 0)
+        self._check_fresh(answer.height, verified, found)
+        return answer, verified
+
     def full_path(self, height: int) -> Steps[tuple[tuple[LightBlock, ...], tuple[Header, ...]]]:
         """The way to a height from the oldest block that may still vouch for it: what a bundle carries.
 
         Blocks up and, when the height lies below what is trusted, headers down from the last of them.
         """
-        verified = yield from self.header_at(height)
+        verified = yield from self._header(height)
         top = verified.blocks[-1]
         for trusted_height in sorted(self._blocks):
             base = self._blocks[trusted_height]
@@ -152,15 +208,25 @@ class Session:
         """Headers from a verified `top` down to `height`: what a bundle needs for an anchor above its height."""
         if top < height:
             raise NoAnchor(f"an anchor above must be at height {height} or higher, {top} was given")
-        verified = yield from self.header_at(top)
+        verified = yield from self._header(top)
         return (yield from walk_back(0, verified.header, height))
 
-    def _check_fresh(self, height: int, latest: int, stale: bool, age_seconds: int) -> None:
-        if stale and not self.settings.allow_stale:
+    def _check_fresh(self, height: int, verified: VerifiedHeader, found: Newest) -> None:
+        if self.settings.allow_stale:
+            return
+        if verified.freshness == Freshness.STALE:
             raise StaleAnswer(
-                f"{self._providers[0]} answered for height {height}, but height {latest} is verified: "
+                f"{self._providers[0]} answered for height {height}, but height {found.height} is verified: "
                 "it lags or hides blocks; ask another node, or pass --allow-stale"
             )
+        if verified.freshness == Freshness.UNKNOWN:
+            why = "; ".join(found.unknown) or "no witness shows its newest block"
+            raise FreshnessUnknown(
+                f"whether height {height} is the newest cannot be told ({why}): ask again, name another witness with "
+                "--witness, pass a newer HEIGHT:HASH with --trust, or --allow-stale to take an answer that may be old"
+            )
+
+    def _check_age(self, age_seconds: int) -> None:
         limit = self.settings.max_age_seconds
         if limit is not None and age_seconds > limit:
             raise StaleAnswer(f"the newest verified header is {age_seconds} s old, more than the allowed {limit} s")
@@ -277,10 +343,14 @@ class Session:
         below = [each for each in self._blocks if each < height]
         return self._blocks[max(below)] if below else None
 
+    def _nearest_above(self, height: int) -> LightBlock:
+        return self._blocks[min(each for each in self._blocks if each > height)]
+
     def _header_below(self, height: int) -> Steps[VerifiedHeader]:
         """Walk back from the nearest trusted block above."""
-        top = self._blocks[min(each for each in self._blocks if each > height)]
+        top = self._nearest_above(height)
         headers = yield from walk_back(0, top.header, height)
         target = headers[-1]
         witnesses = yield from self._witnesses.confirm_hash(target)
-        return VerifiedHeader(target, (top,), headers, self._origin, max(self._blocks), witnesses)
+        latest = max(self._blocks)
+        return VerifiedHeader(target, (top,), headers, self._origin, latest, Freshness.CHOSEN, witnesses)

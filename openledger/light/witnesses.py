@@ -1,19 +1,21 @@
-"""Asking all providers about one height and judging what they say."""
+"""Asking all providers about one height and about how far the chain is, and judging what they say."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from openledger.client.rpc_calls import RpcRejected
-from openledger.errors import OpenLedgerError
+from openledger.client.rpc_calls import RpcRejected, status
+from openledger.errors import NotVerified, OpenLedgerError
+from openledger.light.addresses import same_address
 from openledger.light.blocks import Commit, Header, LightBlock
-from openledger.light.errors import Divergence, NoWitness
+from openledger.light.errors import Divergence, FromTheFuture, NotEnoughTrust, NoWitness, TrustExpired
 from openledger.light.path import BlockFetcher, Exchange, NotThereYet, Pause, Steps, Together, bisect, commit_call
-from openledger.light.results import AGREES, BEHIND, FAULTY, UNREACHABLE, Settings, WitnessReport
+from openledger.light.results import AGREES, BEHIND, FAULTY, SAME, UNREACHABLE, Settings, WitnessReport
 
 # A witness may lag, and a header be a block time away.
 _ATTEMPTS = 10
 _PAUSE_SECONDS = 0.5
+_OTHER_BLOCK = "it shows another block of that height"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,19 @@ class Offer:
         return isinstance(self.failure, NotThereYet)
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """How far the chain is: the highest height that is proven, and what stands in the way of knowing more.
+
+    `vouching`: witnesses whose newest block is proven and not above that height. `unknown`: one line for each provider
+    that speaks of newer blocks which can be neither proven nor refuted.
+    """
+
+    height: int
+    vouching: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
 class Witnesses:
     """The providers of a session; 0 is the primary, the others are witnesses."""
 
@@ -40,9 +55,35 @@ class Witnesses:
         self._fetcher = fetcher
         self._settings = settings
         self._clock = clock
+        self._ids: list[str] | None = None
+
+    def identify(self) -> Steps[None]:
+        """Ask everybody for its node id, once: a witness with another's id is the same node at another address."""
+        if self._ids is not None:
+            return
+        exchanges = [Exchange(index, (status(),)) for index in range(len(self._providers))]
+        answers = yield Together(tuple(exchanges))
+        self._ids = [
+            "" if isinstance(answer, OpenLedgerError) or isinstance(answer[0], RpcRejected) else answer[0].node_info.id
+            for answer in answers
+        ]
+
+    def _why_no_witness(self, index: int) -> str:
+        """Why the provider at `index` cannot confirm anything; empty for a witness."""
+        ids = self._ids or [""] * len(self._providers)
+        if not ids[index]:
+            return "it does not say which node it is"
+        for other in range(index):
+            who = f"{'the node asked' if other == 0 else 'the witness'} {self._providers[other]}"
+            if same_address(self._providers[index], self._providers[other]):
+                return f"it is {who} in another spelling" if other == 0 else f"it is {who} named twice"
+            if ids[index].lower() == ids[other].lower():
+                return f"it is {who} under another address (node {ids[index][:40]})"
+        return ""
 
     def offers(self, height: int) -> Steps[list[Offer]]:
         """Everybody's block at `height` and newest block, asked at once; waits for who is a little behind."""
+        yield from self.identify()
         offers: list[Offer | None] = [None] * len(self._providers)
         for attempt in range(_ATTEMPTS):
             waiting = [index for index, offer in enumerate(offers) if offer is None or offer.is_behind]
@@ -93,10 +134,15 @@ class Witnesses:
                 verdict = BEHIND if offer.is_behind else UNREACHABLE
                 reports.append(WitnessReport(name, verdict, str(offer.failure)))
             elif offer.block.hash == target.hash:
-                reports.append(WitnessReport(name, AGREES))
+                reports.append(self._agreement(index))
             else:
                 reports.append((yield from self._examine(index, base, path, offer.block)))
         return self._require_witness(reports)
+
+    def _agreement(self, index: int) -> WitnessReport:
+        """The report on a provider that shows the same header: a witness only where it is another node."""
+        why = self._why_no_witness(index)
+        return WitnessReport(self._providers[index], SAME if why else AGREES, why)
 
     def _examine(
         self, index: int, base: LightBlock | None, path: tuple[LightBlock, ...], other: LightBlock
@@ -117,18 +163,34 @@ class Witnesses:
             name,
         )
 
+    def confirm_below(self, header: Header, offers: Sequence[Offer]) -> tuple[WitnessReport, ...]:
+        """Compare a header that a hash chain already proves with every witness's block."""
+        reports: list[WitnessReport] = []
+        for index, offer in enumerate(offers[1:], start=1):
+            name = self._providers[index]
+            if offer.block is None:
+                reports.append(WitnessReport(name, BEHIND if offer.is_behind else UNREACHABLE, str(offer.failure)))
+            elif offer.block.hash == header.hash:
+                reports.append(self._agreement(index))
+            else:
+                reports.append(WitnessReport(name, FAULTY, _OTHER_BLOCK))
+        return self._require_witness(reports)
+
     def confirm_hash(self, header: Header) -> Steps[tuple[WitnessReport, ...]]:
         """Ask witnesses about a header that a hash chain already proves."""
+        yield from self.identify()
         reports: list[WitnessReport] = []
         exchanges = [Exchange(index, (commit_call(header.height),)) for index in range(1, len(self._providers))]
         answers = yield Together(tuple(exchanges))
-        for name, answer in zip(self._providers[1:], answers, strict=True):
+        for index, answer in enumerate(answers, start=1):
+            name = self._providers[index]
             if isinstance(answer, OpenLedgerError) or isinstance(answer[0], RpcRejected):
                 failure = answer if isinstance(answer, OpenLedgerError) else answer[0]
                 reports.append(WitnessReport(name, UNREACHABLE, str(failure)))
-            else:
-                shown: tuple[Header, Commit] = answer[0]
-                reports.append(WitnessReport(name, AGREES if shown[0].hash == header.hash else FAULTY))
+                continue
+            shown: tuple[Header, Commit] = answer[0]
+            agrees = shown[0].hash == header.hash
+            reports.append(self._agreement(index) if agrees else WitnessReport(name, FAULTY, _OTHER_BLOCK))
         return self._require_witness(reports)
 
     def _require_witness(self, reports: list[WitnessReport]) -> tuple[WitnessReport, ...]:
@@ -140,17 +202,30 @@ class Witnesses:
             )
         return tuple(reports)
 
-    def latest(self, target: LightBlock, known: int, offers: Sequence[Offer]) -> Steps[int]:
-        """Highest height that primary or witnesses can prove."""
-        latest = max(target.height, known)
+    def newest(self, trusted: LightBlock, reports: Sequence[WitnessReport], offers: Sequence[Offer]) -> Steps[Newest]:
+        """How far primary and witnesses can prove the chain to be from `trusted`, which must not have expired."""
+        height = trusted.height
+        vouching: list[str] = []
+        unknown: list[str] = []
+        agrees = [True, *[report.verdict == AGREES for report in reports]]
         for index, offer in enumerate(offers):
-            newest = offer.newest
-            if newest is None or newest.height <= latest:
+            newest, name = offer.newest, self._providers[index]
+            if newest is None:
                 continue
             try:
-                yield from bisect(self._fetcher, index, target, newest, self._settings.rules, self._clock())
-            except OpenLedgerError:
-                # Unproven claims about newer heights count for nothing.
+                if newest.height > trusted.height:
+                    yield from bisect(self._fetcher, index, trusted, newest, self._settings.rules, self._clock())
+            except OpenLedgerError as error:
+                if not _refutes(error):
+                    unknown.append(f"{name} speaks of height {newest.height}, which cannot be proven: {error}")
+                # Else it shows what no validators signed: its claim counts for nothing, and nor does it.
                 continue
-            latest = newest.height
-        return latest
+            height = max(height, newest.height)
+            if index and agrees[index]:
+                vouching.append(name)
+        return Newest(height, tuple(vouching), tuple(unknown))
+
+
+def _refutes(error: OpenLedgerError) -> bool:
+    """Whether a block that failed like this is false, rather than one that this client cannot judge."""
+    return isinstance(error, NotVerified) and not isinstance(error, NotEnoughTrust | FromTheFuture | TrustExpired)

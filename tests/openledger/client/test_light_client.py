@@ -14,6 +14,7 @@ from openledger.client.trust_store import FileTrustStore, MemoryTrustStore
 from openledger.light.anchors import FirstUseAnchor, HashAnchor
 from openledger.light.errors import (
     Divergence,
+    FreshnessUnknown,
     LightError,
     NoAnchor,
     NoWitness,
@@ -22,7 +23,7 @@ from openledger.light.errors import (
     VerificationFailed,
 )
 from openledger.light.query import ReadAnswer
-from openledger.light.results import Trusted, WitnessReport
+from openledger.light.results import Freshness, Trusted, WitnessReport
 from openledger.light.wire import NANOSECONDS_PER_SECOND as SECOND
 from tests.kit.openledger.light_clients import ALICE, forge, gap, light_client, thirty_blocks, trust_in
 from tests.kit.simulated_chain import SimulatedChain, SimulatedNode, digest, validators
@@ -238,8 +239,11 @@ def test_a_witness_that_claims_a_newer_height_must_prove_it(chain: SimulatedChai
     unproven = {35: forge(chain, 35, chain.members[:1])}
     liar = SimulatedNode(chain, "liar", replaced={**gap(chain), **unproven, 30: chain.blocks[30]})
     primary = SimulatedNode(chain, "primary", newest=30)
-    answer = light_client(chain, primary, [liar]).read([b"number/now"])
-    assert (answer.height, answer.latest_height) == (29, 30)
+    with pytest.raises(FreshnessUnknown, match=r"whether height 29 is the newest cannot be told \(no witness"):
+        light_client(chain, primary, [liar]).read([b"number/now"])
+    honest = SimulatedNode(chain, "honest", newest=30)
+    answer = light_client(chain, primary, [liar, honest]).read([b"number/now"])
+    assert (answer.height, answer.latest_height, answer.freshness) == (29, 30, Freshness.PROVEN)
 
 
 def test_a_primary_that_is_down_is_named(chain: SimulatedChain) -> None:
