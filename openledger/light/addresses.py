@@ -47,7 +47,8 @@ def _host(host: str) -> str:
             return name
     mapped = getattr(address, "ipv4_mapped", None) or address
     # Other addresses of 127.0.0.0/8 may have listeners of their own.
-    return _LOOPBACK if str(mapped) in ("127.0.0.1", "::1", "0.0.0.0", "::") else str(mapped)  # noqa: S104
+    is_here = mapped.is_unspecified or str(mapped) in ("127.0.0.1", "::1")
+    return _LOOPBACK if is_here else str(mapped)
 
 
 def _ip_address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
