@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.golden import attribution, encoding, proofs, transaction, tree
+from tests.golden import answers, attribution, encoding, proofs, transaction, tree
 from tests.openledger.light import test_vectors as light
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
 FILES: dict[str, Callable[[], dict[str, Any]]] = {
+    "answers.json": answers.make,
     "attribution.json": attribution.make,
     "encoding.json": encoding.make,
     "light.json": light.make_vectors,
