@@ -38,6 +38,10 @@ MAX_PAGES = 4_096
 _ID_BYTES = 32
 
 
+class OutOfPages(Exception):
+    """Thrown into a generator of pages: there is no further page to be had."""
+
+
 class Asks(Protocol):
     """What is needed of a client."""
 
@@ -123,48 +127,66 @@ def lineage(
     Without `every_contribution`, those beyond `question.contributions_each` of a version are left out; the DataNet's
     `next_number` says so, and the answer is not complete.
     """
-    return _drive(client, _lineage_pages(question, height, every_contribution), prove)
+    return _drive(client, lineage_pages(question, height, every_contribution), prove)
 
 
 async def lineage_async(
     client: AsksAsync, question: LineageQuery, *, height: int = 0, prove: bool = True, every_contribution: bool = True
 ) -> Whole[LineagePage]:
     """As `lineage`, for asyncio."""
-    return await _drive_async(client, _lineage_pages(question, height, every_contribution), prove)
+    return await _drive_async(client, lineage_pages(question, height, every_contribution), prove)
 
 
-def _lineage_pages(question: LineageQuery, height: int, every_contribution: bool) -> _Pages[Whole[LineagePage]]:
-    answers: list[Answer[Any]] = []
+def lineage_pages(question: LineageQuery, height: int, every_contribution: bool) -> _Pages[Whole[LineagePage]]:
+    """What to ask for a lineage, page by page: every page with the same arguments but for its cursor.
+
+    Where a page does not fit into an answer, all are asked for again in smaller ones. `OutOfPages`, thrown in where the
+    next page should come, ends it with what is there.
+    """
     while True:
-        _check_page_count(answers)
-        question, found = yield from _lineage_page(question, height)
-        answers.append(found)
-        height, page = found.height, found.value
-        if not page.frontier:
-            break
-        question = structs.replace(question, entry_id=b"", model_name="", model_version=0, frontier=page.frontier)
-    value = join_lineage([answer.value for answer in answers])
-    if every_contribution and question.contributions_each:
-        datanets = []
-        for datanet in value.datanets:
-            whole, further = yield from _all_contributions(datanet, height)
-            answers += further
-            datanets.append(whole)
-        value = structs.replace(value, datanets=tuple(datanets))
-    complete = all(len(item.contributions) == item.record.contribution_count for item in value.datanets)
-    return Whole(value, tuple(answers), complete)
-
-
-def _lineage_page(question: LineageQuery, height: int) -> _Pages[tuple[LineageQuery, Answer[LineagePage]]]:
-    """A page, made smaller until it fits into an answer, and the question that fitted."""
-    while True:
+        answers: list[Answer[Any]] = []
         try:
-            return question, (yield "models", "lineage", question, height)
+            return (yield from _lineage_of_one_size(question, height, every_contribution, answers))
         except QueryFailed as failure:
             if failure.code != Code.QUERY_TOO_LARGE or question.limit <= _SMALLEST_PAGE:
                 raise
+        height = answers[0].height if answers else height
         limit = question.limit // _SMALLER
         question = structs.replace(question, limit=limit, contributions_each=min(question.contributions_each, limit))
+
+
+def _lineage_of_one_size(
+    question: LineageQuery, height: int, every_contribution: bool, answers: list[Answer[Any]]
+) -> _Pages[Whole[LineagePage]]:
+    next_question: LineageQuery | None = question
+    while next_question is not None:
+        _check_page_count(answers)
+        try:
+            found = yield "models", "lineage", next_question, height
+        except OutOfPages:
+            break
+        answers.append(found)
+        height, next_question = found.height, _next_lineage_question(question, found.value)
+    value = join_lineage([answer.value for answer in answers])
+    if every_contribution and question.contributions_each and next_question is None:
+        whole_datanets: dict[tuple[bytes, int], LineageDatanet] = {}
+        for item in value.datanets:
+            whole_datanets[item.datanet_id, item.version] = yield from _all_contributions(item, height, answers)
+        value = structs.replace(value, datanets=tuple(whole_datanets.values()))
+    whole = next_question is None and not question.frontier and not unlisted(value)
+    return Whole(value, tuple(answers), whole)
+
+
+def _next_lineage_question(question: LineageQuery, page: LineagePage) -> LineageQuery | None:
+    """The exact question for the page after this one; None after the last."""
+    if not page.frontier:
+        return None
+    return structs.replace(question, entry_id=b"", model_name="", model_version=0, frontier=page.frontier)
+
+
+def unlisted(page: LineagePage) -> tuple[LineageDatanet, ...]:
+    """DataNet versions of which not every contribution is listed, by the count in their own record."""
+    return tuple([item for item in page.datanets if len(item.contributions) != item.record.contribution_count])
 
 
 def join_lineage(pages: Sequence[LineagePage]) -> LineagePage:
@@ -193,18 +215,20 @@ def _each_once(pages: Sequence[LineagePage], items: Callable[[Any], Any], key: C
     return tuple([found[name] for name in sorted(found)])
 
 
-def _all_contributions(datanet: LineageDatanet, height: int) -> _Pages[tuple[LineageDatanet, list[Answer[Any]]]]:
-    """The DataNet version with the contributions that did not fit, and the answers that they came in."""
-    answers: list[Answer[Any]] = []
+def _all_contributions(datanet: LineageDatanet, height: int, answers: list[Answer[Any]]) -> _Pages[LineageDatanet]:
+    """The DataNet version with the contributions that did not fit; the answers that they came in are appended."""
     contributions, after_number = list(datanet.contributions), datanet.next_number
     while after_number:
         _check_page_count(answers)
         question = VersionQuery(datanet.datanet_id, "", datanet.version, after_number, MAX_VERSION_PAGE)
-        found = yield "datanets", "version", question, height
+        try:
+            found = yield "datanets", "version", question, height
+        except OutOfPages:
+            break
         answers.append(found)
         contributions += found.value.contributions
         after_number = found.value.next_number
-    return structs.replace(datanet, contributions=tuple(contributions), next_number=0), answers
+    return structs.replace(datanet, contributions=tuple(contributions), next_number=after_number)
 
 
 # --- Impact
@@ -212,36 +236,42 @@ def _all_contributions(datanet: LineageDatanet, height: int) -> _Pages[tuple[Lin
 
 def impact(client: Asks, question: ImpactQuery, *, height: int = 0, prove: bool = True) -> Whole[ImpactPage]:
     """Everything that was made from a DataNet version."""
-    return _drive(client, _impact_pages(question, height), prove)
+    return _drive(client, impact_pages(question, height), prove)
 
 
 async def impact_async(
     client: AsksAsync, question: ImpactQuery, *, height: int = 0, prove: bool = True
 ) -> Whole[ImpactPage]:
     """As `impact`, for asyncio."""
-    return await _drive_async(client, _impact_pages(question, height), prove)
+    return await _drive_async(client, impact_pages(question, height), prove)
 
 
-def _impact_pages(question: ImpactQuery, height: int) -> _Pages[Whole[ImpactPage]]:
+def impact_pages(question: ImpactQuery, height: int) -> _Pages[Whole[ImpactPage]]:
+    """What to ask for an impact, page by page, as `lineage_pages` does."""
     answers: list[Answer[Any]] = []
-    while True:
+    next_question: ImpactQuery | None = question
+    while next_question is not None:
         _check_page_count(answers)
-        found = yield "models", "impact", question, height
-        answers.append(found)
-        height, page = found.height, found.value
-        if not page.more:
+        try:
+            found = yield "models", "impact", next_question, height
+        except OutOfPages:
             break
-        question = structs.replace(
-            question,
-            datanet_id=page.datanet_id,
-            name="",
-            after_number=page.after_number,
-            frontier=page.frontier,
-        )
+        answers.append(found)
+        height, next_question = found.height, _next_impact_question(question, found.value)
     entries = tuple([item for answer in answers for item in answer.value.entries])
     if any(later <= earlier for earlier, later in pairwise([item.number for item in entries])):
         raise NodeFailure("the pages of this answer do not follow on each other: ask again")
-    return Whole(structs.replace(answers[-1].value, entries=entries), tuple(answers), complete=True)
+    whole = next_question is None and not question.frontier and not question.after_number
+    return Whole(structs.replace(answers[-1].value, entries=entries), tuple(answers), whole)
+
+
+def _next_impact_question(question: ImpactQuery, page: ImpactPage) -> ImpactQuery | None:
+    """The exact question for the page after this one; None after the last."""
+    if not page.more:
+        return None
+    return structs.replace(
+        question, datanet_id=page.datanet_id, name="", after_number=page.after_number, frontier=page.frontier
+    )
 
 
 # --- Asking

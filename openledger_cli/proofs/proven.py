@@ -1,141 +1,120 @@
-"""What bundles prove, in one sentence: the whole of a lineage or impact only when every page of it is there."""
+"""What bundles prove, in one sentence: all of a lineage or impact only when every page of it is there, in order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
-
-from msgspec import structs
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from abci_app.bech32 import encode_id
-from openledger.light.query import Denial
+from openledger.client.provenance import Whole, unlisted
+from openledger.client.replay import IMPACT, LINEAGE, DoNotFollow, Page, is_first, replay
+from openledger.errors import NodeFailure
+from openledger.light.query import Denial, QueryQuestion
 from openledger_cli.lines import count
 
 if TYPE_CHECKING:
-    from abci_app.modules.datanets.queries import VersionView
-    from abci_app.modules.models.lineage import LineageDatanet, LineagePage
+    from abci_app.modules.models.impact import ImpactPage, ImpactQuery
+    from abci_app.modules.models.lineage import LineagePage
     from openledger.light.bundle import Verdict
     from openledger.light.query import Question
 
-Pages = Sequence[tuple[str, Any, Any]]
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What all bundles say together. `complete`: whether they are the whole, None for what is no lineage or impact.
+
+    `lineage` is what the pages put together, to be drawn; None where they make no one statement.
+    """
+
+    sentence: str
+    complete: bool | None = None
+    lineage: LineagePage | None = None
 
 
-def proven(verdicts: Sequence[Verdict]) -> str:
-    """One sentence about all of them together; without an anchor nothing is proven, however consistent it is."""
-    sentence = _claimed(verdicts)
+def statement(verdicts: Sequence[Verdict]) -> Statement:
+    """Of all of them together; without an anchor nothing is proven, however consistent it is."""
+    claimed = _claimed(verdicts)
     if all(verdict.anchored for verdict in verdicts):
-        return sentence
-    return f"nothing, since nothing that you trust vouches for it; with an anchor it would be: {sentence}"
+        return claimed
+    sentence = f"nothing, since nothing that you trust vouches for it; with an anchor it would be: {claimed.sentence}"
+    return Statement(sentence, None if claimed.complete is None else False, claimed.lineage)
 
 
-def _claimed(verdicts: Sequence[Verdict]) -> str:
-    if len({(verdict.chain_id, verdict.height) for verdict in verdicts}) > 1:
-        return f"{len(verdicts)} answers of different heights or chains, which do not make a whole"
-    return proven_pages([(_name(each.question), _arguments(each.question), each.value) for each in verdicts])
+def _claimed(verdicts: Sequence[Verdict]) -> Statement:
+    if len({(verdict.chain_id, verdict.height, verdict.header.hash) for verdict in verdicts}) > 1:
+        return Statement(f"{len(verdicts)} answers of different heights or chains, which do not make a whole")
+    first = verdicts[0]
+    if len(verdicts) == 1 and isinstance(first.value, Denial):
+        return Statement(f"the answer to {_name(first.question)} is no: {first.value.text}")
+    pages = [_page(verdict) for verdict in verdicts]
+    if pages[0] is not None and pages[0].query in (LINEAGE, IMPACT):
+        return _of_pages(pages)
+    if len(verdicts) > 1:
+        return Statement(f"{len(verdicts)} answers, each for itself")
+    if isinstance(first.question, QueryQuestion):
+        return Statement(f"the answer to {_name(first.question)}: run again on proven state")
+    keys, ranges = count(len(first.value.values), "key"), count(len(first.value.rows), "range")
+    return Statement(f"{keys} of raw state, present or absent, and {ranges}, each complete")
 
 
-def proven_pages(pages: Pages) -> str:
-    """The same from (`module/query`, arguments, result) of each page."""
-    name, _, value = pages[0]
-    if isinstance(value, Denial) and len(pages) == 1:
-        return f"the answer to {name} is no: {value.text}"
-    if name == "models/lineage":
-        return _lineage(pages)
-    if name == "models/impact":
-        return _impact(pages)
-    if len(pages) > 1:
-        return f"{len(pages)} answers, each for itself"
-    if name:
-        return f"the answer to {name}: run again on proven state"
-    keys, ranges = count(len(value.values), "key"), count(len(value.rows), "range")
-    return f"{keys} of raw state, present or absent, and {ranges}, each complete"
-
-
-def lineage_of(verdicts: Sequence[Verdict]) -> LineagePage | None:
-    """The lineage that these bundles carry, pages joined; None when they carry something else or do not fit."""
-    from openledger.client.provenance import join_lineage
-    from openledger.errors import NodeFailure
-
-    if len({(verdict.chain_id, verdict.height) for verdict in verdicts}) > 1:
+def _page(verdict: Verdict) -> Page | None:
+    """A verdict as a page; None where it cannot be one: raw state, a no."""
+    question = verdict.question
+    if not isinstance(question, QueryQuestion) or isinstance(verdict.value, Denial):
         return None
-    pages = [verdict.value for verdict in verdicts if _name(verdict.question) == "models/lineage"]
+    return Page((question.module, question.name), question.arguments(), verdict.height, verdict.value)
+
+
+def _of_pages(pages: Sequence[Page | None]) -> Statement:
+    first = pages[0]
+    assert first is not None
+    what = _lineage_of(first) if first.query == LINEAGE else _impact_of(first)
+    if not is_first(first):
+        return Statement(
+            f"a part of {what}: the first page is missing; verify it together with that, in order", complete=False
+        )
     try:
-        page = join_lineage(pages) if pages else None
-    except NodeFailure:
-        return None
-    further = [verdict.value for verdict in verdicts if _name(verdict.question) == "datanets/version"]
-    return page if page is None else structs.replace(page, datanets=tuple(map(_with(further), page.datanets)))
+        if None in pages:
+            raise DoNotFollow("an answer is no page")
+        whole = replay([page for page in pages if page is not None])
+    except (DoNotFollow, NodeFailure):
+        return Statement(f"a part of {what}: the pages do not follow on each other", complete=False)
+    return _lineage(what, whole) if first.query == LINEAGE else _impact(what, whole)
 
 
-def _with(further: Sequence[VersionView]) -> Callable[[LineageDatanet], LineageDatanet]:
-    """Adds contributions from further pages to a DataNet version, as far as they follow on it."""
-
-    def add(datanet: LineageDatanet) -> LineageDatanet:
-        for view in further:
-            follows = bool(view.contributions) and view.contributions[0].number > datanet.next_number > 0
-            if follows and (view.datanet_id, view.version) == (datanet.datanet_id, datanet.version):
-                contributions = (*datanet.contributions, *view.contributions)
-                datanet = structs.replace(datanet, contributions=contributions, next_number=view.next_number)
-        return datanet
-
-    return add
+def _lineage_of(first: Page) -> str:
+    entry_id = first.value.entry_id
+    return f"the lineage of {encode_id('olrun', entry_id) if entry_id else 'an entry named on an earlier page'}"
 
 
-def _lineage(pages: Pages) -> str:
-    first = pages[0][2]
-    whose = encode_id("olrun", first.entry_id) if first.entry_id else "an entry named on an earlier page"
-    part = f"a part of the lineage of {whose}"
-    frontier: tuple[bytes, ...] | None = None
-    unlisted: dict[tuple[bytes, int], int] = {}
-    entries = 0
-    for name, arguments, value in pages:
-        if name == "models/lineage":
-            if frontier is not None and arguments.frontier != frontier:
-                return f"{part}: the pages do not follow on each other"
-            frontier = value.frontier
-            entries += len(value.entries)
-            unlisted.update({(item.datanet_id, item.version): item.next_number for item in value.datanets})
-        elif name == "datanets/version":
-            key = (arguments.datanet_id, arguments.version)
-            if unlisted.get(key) != arguments.after_number:
-                return f"{part}: the pages do not follow on each other"
-            unlisted[key] = value.next_number
-        else:
-            return f"{part}, and an answer to {name}"
-    if not first.entry_id:
-        return f"{part}: {count(entries, 'entry', 'entries')}; verify it together with the first page"
-    if frontier:
-        return f"{part}: {count(entries, 'entry', 'entries')}; {len(frontier)} more wait on further pages"
-    whole = f"the complete lineage of {whose}: {count(entries, 'entry', 'entries')}"
-    cut = sum([1 for number in unlisted.values() if number])
-    return f"{whole}; contributions of {count(cut, 'DataNet version')} are on further pages" if cut else whole
+def _impact_of(first: Page) -> str:
+    args: ImpactQuery = first.args
+    version = f"version {first.value.version}" if first.value.version else "any version"
+    return f"what was {'trained on' if args.direct_only else 'made from'} DataNet {first.value.name}, {version}"
 
 
-def _impact(pages: Pages) -> str:
-    first_arguments, first = pages[0][1], pages[0][2]
-    version = f"version {first.version}" if first.version else "any version"
-    what = f"what was {'trained on' if first_arguments.direct_only else 'made from'} DataNet {first.name}, {version}"
-    entries, place = 0, (0, ())
-    for name, arguments, value in pages:
-        if name != "models/impact" or (arguments.after_number, arguments.frontier) != place:
-            return f"a part of {what}: the pages do not follow on each other, or the first one is missing"
-        if (value.datanet_id, value.version) != (first.datanet_id, first.version):
-            return f"a part of {what}: another page is about another DataNet"
-        place = (value.after_number, value.frontier)
-        entries += len(value.entries)
-    found = count(entries, "entry", "entries")
-    if pages[-1][2].more:
-        return f"a part of {what}: {found}; more wait on further pages"
-    return f"all of {what}: {found}"
+def _lineage(what: str, whole: Whole[LineagePage]) -> Statement:
+    page = whole.value
+    entries = count(len(page.entries), "entry", "entries")
+    if page.frontier:
+        waiting = f"a part of {what}: {entries}; {len(page.frontier)} more wait on further pages"
+        return Statement(waiting, complete=False, lineage=page)
+    cut = unlisted(page)
+    if cut:
+        missing = sum([item.record.contribution_count - len(item.contributions) for item in cut])
+        of = count(len(cut), "DataNet version")
+        sentence = f"a part of {what}: all {entries}; {count(missing, 'contribution')} to {of} are not listed here"
+        return Statement(sentence, complete=False, lineage=page)
+    return Statement(f"the complete {what.removeprefix('the ')}: {entries}", complete=True, lineage=page)
+
+
+def _impact(what: str, whole: Whole[ImpactPage]) -> Statement:
+    found = count(len(whole.value.entries), "entry", "entries")
+    if not whole.complete:
+        return Statement(f"a part of {what}: {found}; more wait on further pages", complete=False)
+    return Statement(f"all of {what}: {found}", complete=True)
 
 
 def _name(question: Question) -> str:
-    from openledger.light.query import QueryQuestion
-
-    return f"{question.module}/{question.name}" if isinstance(question, QueryQuestion) else ""
-
-
-def _arguments(question: Question) -> Any:
-    from openledger.light.query import QueryQuestion
-
-    return question.arguments() if isinstance(question, QueryQuestion) else None
+    return f"{question.module}/{question.name}" if isinstance(question, QueryQuestion) else "a read of raw state"

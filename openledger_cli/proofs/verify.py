@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from openledger.light.anchors import GenesisAnchor, HashAnchor
     from openledger.light.bundle import BundleAnchor, Verdict
     from openledger.light.verifier import TrustRules
+    from openledger_cli.proofs.proven import Statement
 
 _EXAMPLES = """\
 what is trusted comes from you, never from the bundle:
@@ -80,16 +81,17 @@ def read_rules(args: argparse.Namespace) -> TrustRules:
 
 def run(args: argparse.Namespace) -> int:
     """Check the bundles and say what they prove."""
-    from openledger_cli.proofs.proven import proven
+    from openledger_cli.proofs.proven import statement
 
     files = [_read(path, "the bundle") for path in args.bundle]
     verdicts = [_check(args, data) for data in files]
-    sentence = proven(verdicts)
-    documents = [describe(verdict, sentence) for verdict in verdicts]
+    said = statement(verdicts)
+    documents = [describe(verdict, said.sentence, said.complete) for verdict in verdicts]
     if args.context.as_json:
-        args.context.output.show(documents[0] if len(documents) == 1 else {"proven": sentence, "bundles": documents})
+        several = {"proven": said.sentence, "complete": said.complete, "bundles": documents}
+        args.context.output.show(documents[0] if len(documents) == 1 else several)
     else:
-        _print(args, verdicts, documents, files)
+        _print(args, said, documents, files)
     return max([int(verdict.exit_code) for verdict in verdicts])
 
 
@@ -103,12 +105,10 @@ def _check(args: argparse.Namespace, data: bytes) -> Verdict:
 
 
 def _print(
-    args: argparse.Namespace, verdicts: Sequence[Verdict], documents: Sequence[dict[str, Any]], files: Sequence[bytes]
+    args: argparse.Namespace, said: Statement, documents: Sequence[dict[str, Any]], files: Sequence[bytes]
 ) -> None:
-    """For people: what was verified, then the answer, a lineage as its tree."""
-    from openledger_cli.proofs.proven import lineage_of
-
-    page = lineage_of(verdicts)
+    """For people: what was verified, then the answer; a lineage as its tree, where the pages make one statement."""
+    page = said.lineage
     for document in documents:
         args.context.output.show({name: value for name, value in document.items() if page is None or name != "answer"})
     if page is None:
@@ -130,7 +130,7 @@ def _manifests(files: Sequence[bytes]) -> dict[bytes, Manifest | str]:
     return {manifest.root: manifest for manifest in found}
 
 
-def describe(verdict: Verdict, sentence: str) -> dict[str, Any]:
+def describe(verdict: Verdict, sentence: str, complete: bool | None) -> dict[str, Any]:
     """The verdict as a document: exactly what was proven, for which height and chain, from which anchor."""
     from openledger.light.parse import format_time
     from openledger_cli.proofs.questions import describe_names, describe_question
@@ -139,6 +139,7 @@ def describe(verdict: Verdict, sentence: str) -> dict[str, Any]:
     return {
         "outcome": verdict.outcome,
         "proven": sentence,
+        **({} if complete is None else {"complete": complete}),
         "chain": verdict.chain_id,
         "height": verdict.height,
         "header": f"{header.height}:{header.hash.hex().upper()}",

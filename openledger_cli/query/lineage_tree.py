@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from abci_app.bech32 import encode_id
 from abci_app.modules.models.kinds import EntryKind, is_unknown_below
+from abci_app.modules.models.lineage import MAX_EVENTS_SHOWN
 from openledger.amounts import show_share
 from openledger.words import word_of
 from openledger_cli.lines import Line, count, show_size, show_time
@@ -168,6 +169,9 @@ def _facts(shown: Shown, entry_id: bytes, stored: StoredEntry, line: Line) -> No
     if entry_id == shown.page.entry_id:
         line.below += [_evaluation(shown, item) for item in shown.page.evaluations]
         line.below += [_reproduction(shown, item) for item in shown.page.reproductions]
+        for what, shown_ones in (("evaluations", shown.page.evaluations), ("reproductions", shown.page.reproductions)):
+            if len(shown_ones) == MAX_EVENTS_SHOWN:
+                line.add(f"the latest {MAX_EVENTS_SHOWN} {what}: for all see `openledger query models {what}`")
     if is_unknown_below(entry.kind, entry.undeclared):
         line.add(unknown_words(entry.kind, entry.undeclared))
     for place, item in enumerate(entry.inputs):
@@ -299,5 +303,6 @@ def _contributors(shown: Shown, item: LineageDatanet, line: Line) -> None:
         line.add(f"{row_count:,} rows{several} from {shown.person(key[0])}, {shown.terms(key[1])}")
     if len(ordered) > limit:
         line.add(f"and {len(ordered) - limit:,} more: see --all-contributors or --output json")
-    if item.next_number:
-        line.add("further contributions are on another page")
+    missing = item.record.contribution_count - len(item.contributions)
+    if missing:
+        line.add(f"{missing:,} of {count(item.record.contribution_count, 'contribution')} are not listed here")

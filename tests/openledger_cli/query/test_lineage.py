@@ -143,19 +143,23 @@ def test_only_all_pages_together_are_called_complete(
     pages = [str(tmp_path / name) for name in ("a.json", "a.2.json", "a.3.json", "a.4.json", "a.5.json")]
     anchor = ("--genesis", str(tmp_path / "genesis.json"))
     entry = encode_id("olrun", story.entries["second"])
+    part = f"a part of the lineage of {entry}"
     sentences = {
         (0, 1, 2, 3, 4): f"the complete lineage of {entry}: 3 entries",
-        (
-            0,
-            1,
-            2,
-            4,
-        ): f"the complete lineage of {entry}: 3 entries; contributions of 1 DataNet version are on further pages",
+        (0, 1, 2): f"{part}: all 3 entries; 2 contributions to 2 DataNet versions are not listed here",
+        (0, 1, 2, 3): f"{part}: all 3 entries; 1 contribution to 1 DataNet version are not listed here",
+        (0, 1, 2, 4): f"{part}: the pages do not follow on each other",
+        (0, 1, 2, 3, 4, 4): f"{part}: the pages do not follow on each other",
+        (0, 1, 2, 4, 3): f"{part}: the pages do not follow on each other",
+        (0, 0): f"{part}: the pages do not follow on each other",
+        (1, 0): "a part of the lineage of an entry named on an earlier page: the first page is missing; verify it "
+        "together with that, in order",
+        (3, 4): "2 answers, each for itself",
         (0, 1, 2, 4, 4): f"a part of the lineage of {entry}: the pages do not follow on each other",
         (0,): f"a part of the lineage of {entry}: 1 entry; 2 more wait on further pages",
         (0, 2): f"a part of the lineage of {entry}: the pages do not follow on each other",
-        (1, 2): "a part of the lineage of an entry named on an earlier page: 2 entries; verify it together with the "
-        "first page",
+        (1, 2): "a part of the lineage of an entry named on an earlier page: the first page is missing; verify it "
+        "together with that, in order",
     }
     for chosen, sentence in sentences.items():
         document = _json(run("verify", *[pages[number] for number in chosen], *anchor, "--output", "json"))
@@ -164,7 +168,10 @@ def test_only_all_pages_together_are_called_complete(
     assert f"tutor version 2, lora, {entry}" in out
     assert "filter: keep rows" in out
     assert out.count(" rows from open1") == 4
-    assert run("verify", *pages[:3], *anchor)[1].count("further contributions are on another page") == 2
+    assert run("verify", *pages[:3], *anchor)[1].count("1 of 2 contributions are not listed here") == 2
+    for chosen in ((0, 2), (1, 2), (0, 1, 2, 4)):
+        # Pages that make no one statement make no one tree.
+        assert "└── " not in run("verify", *[pages[number] for number in chosen], *anchor)[1]
 
 
 def test_all_pages_of_an_impact(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +182,7 @@ def test_all_pages_of_an_impact(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     sentences = {
         (0, 1): f"all of {what}: 3 entries",
         (0,): f"a part of {what}: 2 entries; more wait on further pages",
-        (1,): f"a part of {what}: the pages do not follow on each other, or the first one is missing",
+        (1,): f"a part of {what}: the first page is missing; verify it together with that, in order",
     }
     for chosen, sentence in sentences.items():
         words = ("--genesis", str(tmp_path / "genesis.json"), "--output", "json")
