@@ -204,6 +204,9 @@ class Query:
     """A pure question: `function(view, args) -> result`, answered with a proof of everything that it read.
 
     `args_type` and `result_type` are `Record`s or msgspec Structs; clients re-run `function` on the proven state.
+
+    Rules change with the version that the state names: `later` has what asks the same from a later version on, with
+    other arguments, another result or another function. The first one stays, for the proofs of its time.
     """
 
     name: str
@@ -211,6 +214,12 @@ class Query:
     result_type: Any
     function: Callable[[StateView, Any], Any]
     help: str = ""
+    later: Mapping[int, "Query"] = field(default_factory=dict)
+
+    def at(self, app_version: int) -> "Query":
+        """This query as the rules of a version have it."""
+        since = max([version for version in self.later if version <= app_version], default=0)
+        return self.later[since] if since else self
 
 
 @dataclass(frozen=True, slots=True)

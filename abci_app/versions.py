@@ -51,11 +51,15 @@ class Rules:
     newest: int
     migrations: Mapping[int, Migration]
 
+    def __str__(self) -> str:
+        return f"{self.oldest} to {self.newest}"
+
     def knows(self, version: int) -> bool:
         """Whether this binary can execute and read blocks of a version."""
         return self.oldest <= version <= self.newest
 
 
+# Read as `versions.RULES` and never copied: tests put a program of another version in its place.
 RULES = Rules(OLDEST_APP_VERSION, NEWEST_APP_VERSION, {})
 
 
@@ -64,7 +68,7 @@ class UnknownVersion(MachineFailure):
 
     def __init__(self, version: int) -> None:
         super().__init__(
-            f"the chain's rules are version {version}, this program knows {RULES.oldest} to {RULES.newest}: "
+            f"the chain's rules are version {version}, this program knows {RULES}: "
             "install the release that the chain upgraded to"
         )
 

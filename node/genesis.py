@@ -23,12 +23,12 @@ import msgspec
 import nacl.exceptions
 import nacl.signing
 
+from abci_app import versions
 from abci_app.chain import genesis as application_genesis
 from abci_app.chain.genesis import GenesisState
 from abci_app.errors import GenesisError
 from abci_app.genesis_fields import read_address
 from abci_app.modules.members import GenesisMember
-from abci_app.versions import NEWEST_APP_VERSION, RULES
 from node import cometbft
 from node.errors import NodeError
 from node.home import Home
@@ -98,7 +98,7 @@ def skeleton(chain_id: str, app_state: GenesisState | None = None, time: datetim
                 "max_bytes": str(1024 * 1024),
             },
             "validator": {"pub_key_types": ["ed25519"]},
-            "version": {"app": str(NEWEST_APP_VERSION)},
+            "version": {"app": str(versions.RULES.newest)},
             "abci": {"vote_extensions_enable_height": "0"},
         },
         "validators": [],
@@ -341,16 +341,14 @@ def _check_consensus_parameters(parameters: object) -> None:
 
 def _check_app_version(found: object) -> None:
     """Raises NodeError unless this program knows the rules that a chain with this version starts with."""
-    if found in [str(version) for version in range(RULES.oldest, RULES.newest + 1)]:
+    if found in [str(version) for version in range(versions.RULES.oldest, versions.RULES.newest + 1)]:
         return
     if found == "1":
         raise NodeError(
             "consensus_params.version.app is '1': the chain is of version 1, which was never released and is not read "
-            f"any more; make a new home with `openledger node init` (version {NEWEST_APP_VERSION})"
+            f"any more; make a new home with `openledger node init` (version {versions.RULES.newest})"
         )
-    raise NodeError(
-        f"consensus_params.version.app is {found!r}; this program knows versions {RULES.oldest} to {RULES.newest}"
-    )
+    raise NodeError(f"consensus_params.version.app is {found!r}; this program knows versions {versions.RULES}")
 
 
 def _check_validators(validators: object) -> int:

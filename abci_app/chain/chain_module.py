@@ -47,7 +47,7 @@ from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import Item, MutableState
 from abci_app.types import NOPEN_PER_OPEN, PRINTABLE, Bytes32, Integer
-from abci_app.versions import APP_VERSION
+from abci_app.versions import APP_VERSION, AppVersion
 
 FEES = "fees"
 AMOUNT = Amount()
@@ -93,6 +93,10 @@ class ParametersQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
     """One section by name; empty: all."""
 
     section: Annotated[str, Meta(max_length=32, pattern=PRINTABLE)]
+
+
+class VersionOfRulesQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """No arguments."""
 
 
 class ParameterView(Struct, frozen=True):
@@ -221,6 +225,14 @@ def _roles(module: str, message: type[Message]) -> Parameter:
     )
 
 
+def query_version(view: StateView, args: VersionOfRulesQuery) -> AppVersion:
+    """The version of the rules of this height, and the one that is scheduled to follow."""
+    record = APP_VERSION.get(view)
+    if record is None:
+        raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet")
+    return record
+
+
 def make_chain_module(sections: Sequence[Section]) -> Module:
     """The module of the chain itself, over the parameters of all."""
 
@@ -257,6 +269,7 @@ def make_chain_module(sections: Sequence[Section]) -> Module:
         genesis=(GenesisSection("validators", ValidatorsDocument, (), check_validators, write_validators),),
         queries=(
             Query("parameters", ParametersQuery, ParametersView, query_parameters, "live values of all parameters"),
+            Query("version", VersionOfRulesQuery, AppVersion, query_version, "which rules hold, and which follow"),
         ),
         invariants=(parameters_are_in_their_limits,),
     )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
+from abci_app import versions
 from abci_app.chain.registry import MODULES, SECTIONS
 from abci_app.errors import GenesisError
 from abci_app.module import BlockContext, GenesisContext, GenesisSection
@@ -25,7 +26,7 @@ from abci_app.parameters import CHAIN, ChainInfo, ParameterError, Parameters, re
 from abci_app.state.codec import CodecError, decode, encode
 from abci_app.state.table import MutableState
 from abci_app.types import MAX_CHAIN_ID_LENGTH
-from abci_app.versions import APP_VERSION, NEWEST_APP_VERSION, RULES, AppVersion
+from abci_app.versions import APP_VERSION, AppVersion
 
 # CometBFT reads the whole document into memory; 256 MiB hold three million accounts.
 MAX_GENESIS_BYTES = 256 * 1024 * 1024
@@ -102,10 +103,10 @@ def genesis_context(
     `app_version` is that of CometBFT's consensus parameters, 0 where it names none.
     """
     _require_chain_id(chain_id)
-    version = app_version or NEWEST_APP_VERSION
-    if not RULES.knows(version):
+    version = app_version or versions.RULES.newest
+    if not versions.RULES.knows(version):
         raise GenesisError(
-            f"consensus_params.version.app is {version}, this program knows {RULES.oldest} to {RULES.newest}: "
+            f"consensus_params.version.app is {version}, this program knows {versions.RULES}: "
             "a chain of another version needs that version's program"
         )
     block = BlockContext(

@@ -22,6 +22,7 @@ from abci_app.module import Query
 from abci_app.state.codec import CodecError, Record, decode, encode
 from abci_app.state.store import StateView
 from abci_app.types import MAX_TEXT_LENGTH, PRINTABLE, Label
+from abci_app.versions import app_version_of
 
 # The widest draft has some hundred inputs and parents; each name costs one or two reads.
 MAX_NAMES = 256
@@ -65,7 +66,11 @@ class ResolvedName:
 def run_query(
     view: StateView, query: Query, args: bytes, names: Sequence[Name] = ()
 ) -> tuple[Any, tuple[ResolvedName, ...]]:
-    """Look the names up on `view` and run the query there; raises `Rejected` and `CodecError`."""
+    """Look the names up on `view` and run the query there, by the rules of the version that the state names.
+
+    Raises `Rejected`, `CodecError`, and `UnknownVersion` for a state of rules that this program does not have.
+    """
+    query = query.at(app_version_of(view))
     if not names:
         return query.function(view, decode(query.args_type, args)), ()
     require_one_form(args, names)

@@ -48,7 +48,7 @@ from abci_app.state.store import ProofTooDeep, SimpleProof, StateView, Store, Un
 from abci_app.state.trie import app_hash_of
 from abci_app.state.views import RecordingView
 from abci_app.state.work import GET_UNITS, PATH_UNITS, QueryBudgetExceeded, Work
-from abci_app.versions import app_version_at
+from abci_app.versions import app_version_at, app_version_of
 
 STORE_NAME = "openledger"
 MAX_QUERY_BYTES = 131_072
@@ -251,7 +251,7 @@ def _answer_module_query(version: Version, question: _Question) -> pb.ResponseQu
         raise Rejected(Code.UNKNOWN_QUERY, f"no query path {question.path[:100]!r}: write /query/<module>/<name>")
     query = find_query(parts[2], parts[3])
     recorded = RecordingView(version, question.work)
-    response = pb.ResponseQuery(height=version.height)
+    response = pb.ResponseQuery(height=version.height, info=f"app_version {app_version_of(recorded)}")
     try:
         asked = decode(NamedArguments, question.data) if parts[1] == "named" else NamedArguments(question.data, ())
         result, names = run_query(recorded, query, asked.args, asked.names)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from abci_app import versions
 from abci_app.chain.names import MAX_NAMES, Name, ResolvedName
 from abci_app.hashing import sha256
 from openledger.exit_codes import ExitCode
@@ -124,6 +125,8 @@ class _JsonQuestion(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     module: str = ""
     name: str = ""
     args: bytes = b""
+    # By the rules of which version it is meant: that of the proven state.
+    app_version: int = 0
     # Kind and text of each name that the arguments hold a stand-in of.
     names: list[tuple[str, str]] = []
     keys: list[bytes] = []
@@ -156,7 +159,13 @@ def make_bundle(bundle: Bundle) -> bytes:
     question = bundle.question
     if isinstance(question, QueryQuestion):
         names = [(each.kind, each.text) for each in question.names]
-        raw_question = _JsonQuestion(question.module, question.name, question.args, names)
+        raw_question = _JsonQuestion(
+            module=question.module,
+            name=question.name,
+            args=question.args,
+            app_version=question.app_version,
+            names=names,
+        )
     else:
         raw_question = _JsonQuestion(keys=list(question.keys), ranges=list(question.ranges))
     raw = _JsonBundle(
@@ -360,8 +369,13 @@ def _parse_question(raw: _JsonQuestion) -> Question:
             names = tuple([msgspec.convert(each, Name) for each in raw.names])
         except msgspec.ValidationError as error:
             raise MalformedAnswer(f"a name in the bundle's question is malformed: {error}") from error
-        return QueryQuestion(raw.module, raw.name, raw.args, names)
-    if raw.name or raw.args or raw.names:
+        if not versions.RULES.knows(raw.app_version):
+            raise MalformedAnswer(
+                f"the bundle's question is of rules version {raw.app_version}, this program knows {versions.RULES}: "
+                "verify it with a release that knows that version"
+            )
+        return QueryQuestion(raw.module, raw.name, raw.args, names, raw.app_version)
+    if raw.name or raw.args or raw.names or raw.app_version:
         raise MalformedAnswer("the bundle's query has no module")
     return ReadQuestion(tuple(raw.keys), tuple(raw.ranges))
 

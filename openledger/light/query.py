@@ -5,18 +5,22 @@ is an answer too (`Denial`): that there is no such model follows from the proof,
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
+from abci_app import versions
 from abci_app.chain.block import codespace_of
 from abci_app.chain.names import Name, Named, NamedArguments, ResolvedName, require_one_form, run_query
 from abci_app.chain.registry import find_query
 from abci_app.errors import InvariantBroken, Rejected
 from abci_app.state import proof as state_proof
 from abci_app.state.codec import CodecError, decode, encode
+from abci_app.state.proof_build import merge_ranges
 from abci_app.state.store import StateView
+from abci_app.state.views import RecordingView
+from abci_app.versions import UnknownVersion, app_version_of
 from openledger.errors import UsageError
 from openledger.light.errors import BadStateProof, MalformedAnswer
 
@@ -36,12 +40,17 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class QueryQuestion:
-    """A module's query; `args` is its canonical MessagePack, with a stand-in where one of `names` is meant."""
+    """A module's query; `args` is its canonical MessagePack, with a stand-in where one of `names` is meant.
+
+    `app_version` says by which rules it is meant; 0 leaves that to the state that answers, and the proven answer's
+    question has the version that it was.
+    """
 
     module: str
     name: str
     args: bytes
     names: tuple[Name, ...] = ()
+    app_version: int = 0
 
     @property
     def path(self) -> str:
@@ -59,7 +68,8 @@ class QueryQuestion:
     def arguments(self) -> Any:
         """The arguments, typed; ids that are named still have their stand-ins."""
         try:
-            return decode(find_query(self.module, self.name).args_type, self.args)
+            query = find_query(self.module, self.name).at(self.app_version or versions.RULES.newest)
+            return decode(query.args_type, self.args)
         except CodecError as error:
             raise BadStateProof(f"the arguments of {self.module}/{self.name} are malformed: {error}") from error
         except Rejected as rejection:
@@ -75,7 +85,11 @@ class QueryQuestion:
 
     def answer(self, view: StateView) -> tuple[Any, tuple[ResolvedName, ...]]:
         """Look the names up and run the query; what they stand for comes with the result."""
-        self.arguments()
+        proven_version = app_version_of(view)
+        if self.app_version not in (0, proven_version):
+            raise MalformedAnswer(
+                f"the question is meant by rules of version {self.app_version}, the proven state has {proven_version}"
+            )
         try:
             return run_query(view, find_query(self.module, self.name), self.args, self.names)
         except Rejected as rejection:
@@ -130,8 +144,12 @@ Question = QueryQuestion | ReadQuestion
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """An answer on proven state: the result or `Denial`, what names stand for, and every row that was read."""
+    """An answer on proven state: the result or `Denial`, what names stand for, and every row that was read.
 
+    The question is the one that was answered: with the version of the rules that the state names.
+    """
+
+    question: Question
     value: Any
     names: tuple[ResolvedName, ...]
     rows: tuple[tuple[bytes, bytes], ...] = field(repr=False)
@@ -170,14 +188,27 @@ def prove_answer(question: Question, proof: bytes, app_hash: bytes, height: int)
     if proven.height != height:
         raise BadStateProof(f"the state proof says height {proven.height}, the answer {height}")
     view = _Reading(proven)
+    recorded = RecordingView(view)
     try:
-        value, names = question.answer(view)
+        value, names = question.answer(recorded)
+        if isinstance(question, QueryQuestion):
+            question = replace(question, app_version=app_version_of(proven))
+    except UnknownVersion as error:
+        raise MalformedAnswer(str(error)) from error
     except state_proof.UnprovenRead as error:
         raise BadStateProof(f"the state proof leaves out what the question reads: {error}") from error
     except (InvariantBroken, msgspec.MsgspecError, ArithmeticError, LookupError, ValueError) as error:
         # Nobody but validators of that chain vouches for its state: it may hold anything.
         raise BadStateProof(f"the proven state is not one that this version can read: {error}") from error
-    return Proven(value, names, tuple(view.rows))
+    _require_exact_claims(proven, recorded)
+    return Proven(question, value, names, tuple(view.rows))
+
+
+def _require_exact_claims(proven: state_proof.ProvenState, recorded: RecordingView) -> None:
+    """Raises unless the proof says what is absent exactly where the question read: an answer has one form."""
+    absent = [(key, key + b"\x00") for key in recorded.keys if proven.get(key) is None]
+    if proven.ranges != merge_ranges([*recorded.ranges, *absent]):
+        raise BadStateProof("the state proof claims other ranges than the question reads")
 
 
 class _Reading:

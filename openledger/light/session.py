@@ -174,7 +174,7 @@ class Session:
             latest_height=verified.latest_height,
             freshness=verified.freshness,
             witnesses=verified.witnesses,
-            question=question,
+            question=proven.question,
             proof=answer.value,
             names=proven.names,
         )

@@ -43,6 +43,7 @@ class Chain:
         store: Store | None = None,
         chain_id: str = CHAIN_ID,
         initial_height: int = 1,
+        app_version: int = 0,
         **app_state: Any,
     ) -> "Chain":
         """InitChain; `app_state` are further sections of the genesis document."""
@@ -51,6 +52,7 @@ class Chain:
             chain_id=chain_id, initial_height=initial_height, app_state_bytes=json.dumps(document).encode()
         )
         init.time.seconds = GENESIS_SECONDS
+        init.consensus_params.version.app = app_version
         application = Application(store or MemoryStore())
         application.init_chain(init)
         return cls(application, init)

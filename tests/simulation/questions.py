@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from abci_app.chain.chain_module import ParametersQuery
+from abci_app.chain.chain_module import ParametersQuery, VersionOfRulesQuery
 from abci_app.chain.queries import QUERY_BUDGET_UNITS
 from abci_app.chain.registry import find_query
 from abci_app.mechanisms.hooks import FailingHooksQuery
@@ -69,6 +69,7 @@ def questions(world: World) -> list[Question]:
         ("members", "list", MembersQuery(b"", some)),
         ("members", "peers", PeersQuery()),
         ("chain", "parameters", ParametersQuery("")),
+        ("chain", "version", VersionOfRulesQuery()),
         ("deadlines", "stuck", StuckQuery(0, some)),
         ("deadlines", "due", DueQuery(0, 1)),
         ("deadlines", "failing", FailingHooksQuery()),

@@ -21,6 +21,7 @@ from abci_app.state.store import StateView
 from abci_app.state.views import RecordingView
 from abci_app.state.work import Work
 from abci_app.types import Address
+from abci_app.versions import app_version_of
 from tests.kit.chain import GENESIS_SECONDS, Chain, changed
 from tests.kit.signing import CHAIN_ID, Signer
 
@@ -37,7 +38,7 @@ Events = list[tuple[str, dict[str, str]]]
 def _answer(query: Any, view: StateView, args: Any) -> Any:
     """The result, or (code, text) of the refusal."""
     try:
-        return query.function(view, args)
+        return query.at(app_version_of(view)).function(view, args)
     except Rejected as rejection:
         return int(rejection.code), rejection.text
 
