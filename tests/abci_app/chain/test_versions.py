@@ -5,6 +5,7 @@ only the older stops at the height where it cannot go on, with everything before
 """
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,9 @@ def new_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that knows versions 2 and 3; whoever decides about upgrades schedules version 3 in block 3."""
     ALICE.sequence = BOB.sequence = 0
     monkeypatch.setattr(versions, "RULES", Rules(2, 3, {3: migrate}))
-    monkeypatch.setattr(block_module, "HANDLERS", {**HANDLERS, Burn: (HANDLERS[Burn][0], burn)})
+    handlers: dict[Any, Any] = dict(HANDLERS)
+    handlers[Burn] = (HANDLERS[Burn][0], burn)
+    monkeypatch.setattr(block_module, "HANDLERS", handlers)
     supply = find_query("bank", "supply")
     later = Query("supply", SupplyQuery, Supply3, query_supply3)
     monkeypatch.setitem(registry._QUERIES, ("bank", "supply"), replace(supply, later={3: later}))
@@ -250,9 +253,9 @@ def test_a_message_of_a_later_version_is_refused_before_it_by_programs_that_have
     new_program: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, handler = HANDLERS[Transfer]
-    monkeypatch.setattr(
-        block_module, "HANDLERS", {**HANDLERS, Transfer: (replace(module, since={Transfer: 3}), handler)}
-    )
+    handlers: dict[Any, Any] = dict(HANDLERS)
+    handlers[Transfer] = (replace(module, since={Transfer: 3}), handler)
+    monkeypatch.setattr(block_module, "HANDLERS", handlers)
     chain = Chain.start(accounts_with(10**9, [ALICE, BOB]), app_version=2)
     logs = []
     for _ in range(7):
