@@ -6,47 +6,92 @@ from pathlib import Path
 from typing import Any
 
 from abci_app.integers import NumbersRefused
+from attribution.adapter_config import AdapterConfig, AdapterRefused
+from attribution.adapter_file import ADAPTER_FILE, check_fits, read_adapter
 from attribution.lga.query import load_adapter
 from attribution.loss import Tokens
 from attribution.numerics import prepare
 from attribution.text_tokens import end_id, open_tokenizer, padding_id, prompt_ids, text_ids
 from openledger.errors import UsageError
 
-# Names that peft gives to the files of an adapter.
-ADAPTER_FILE = "adapter_model.safetensors"
-CONFIG_FILE = "adapter_config.json"
+
+def check_scaling(model: Any, config: AdapterConfig, adapter: str = "default") -> None:
+    """Every adapted module multiplies B A by what the configuration says; raises `AdapterRefused`."""
+    for name, module in model.named_modules():
+        factor = getattr(module, "scaling", {}).get(adapter) if hasattr(module, "lora_A") else None
+        if factor is not None and factor != config.scaling:
+            raise AdapterRefused(f"{name} is scaled by {factor}, its configuration says {config.scaling}")
+
+
+def open_base(base_folder: Path) -> Any:
+    """A base model in float32 with eager attention; raises `UsageError` when its files are not exactly its tensors.
+
+    Loaders fill what is missing with random numbers, and drop what they do not know; neither is this model.
+    """
+    prepare()
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # of loading weights: a second
+    try:
+        model, said = AutoModelForCausalLM.from_pretrained(
+            str(base_folder),
+            local_files_only=True,
+            use_safetensors=True,
+            dtype="float32",
+            attn_implementation="eager",
+            output_loading_info=True,
+        )
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"the base model in {base_folder} cannot be opened: {reason}") from error
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
+        found = sorted(str(each) for each in said.get(what) or ())
+        if found:
+            words = what.replace("_keys", " tensors").replace("error_msgs", "errors")
+            raise UsageError(f"the base model in {base_folder} has {words}: {found[0]} (of {len(found)})")
+    return model
 
 
 @dataclass
 class AdaptedModel:
-    """peft's model in float32 with eager attention, dropout off, and the base's tokenizer."""
+    """peft's model in float32 with eager attention, dropout off, and the base's tokenizer; the form of its adapters."""
 
     model: Any
     tokenizer: Any
+    config: AdapterConfig
 
     @classmethod
     def open(cls, base_folder: Path, adapter_folder: Path) -> "AdaptedModel":
-        """Load both; raises `UsageError` when the adapter is not one of this base."""
+        """Load both; raises `UsageError` when the adapter is not one of this base, or is not computed with here."""
         prepare()
-        from peft import PeftModel
-        from transformers import AutoModelForCausalLM
-        from transformers.utils.logging import disable_progress_bar
+        from peft import LoraConfig, get_peft_model
 
-        disable_progress_bar()  # of loading weights: a second
+        config, tensors = read_adapter(adapter_folder)
         tokenizer = open_tokenizer(base_folder)
-        base = AutoModelForCausalLM.from_pretrained(
-            str(base_folder), local_files_only=True, dtype="float32", attn_implementation="eager"
-        )
-        if not (adapter_folder / CONFIG_FILE).is_file():
-            raise UsageError(f"{adapter_folder} holds no adapter ({CONFIG_FILE} is missing)")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # peft on names that transformers will rename, and on absent networks
-            model = PeftModel.from_pretrained(base, str(adapter_folder))
+        base = open_base(base_folder)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # peft on names that transformers will rename, and on absent networks
+                model = get_peft_model(base, LoraConfig.from_pretrained(str(adapter_folder)))
+        except ValueError as error:
+            raise AdapterRefused(f"the adapter does not fit the model: {' '.join(str(error).split())}") from error
+        check_fits(model, tensors)
+        load_adapter(model, adapter_folder / ADAPTER_FILE)
+        check_scaling(model, config)
         model.eval()
-        return cls(model, tokenizer)
+        return cls(model, tokenizer, config)
 
     def load(self, adapter_folder: Path) -> Any:
         """Put another adapter's numbers in; returns the model. Raises `UsageError` for one of another form."""
+        config, tensors = read_adapter(adapter_folder)
+        if config.form != self.config.form:
+            raise AdapterRefused(
+                f"the adapter in {adapter_folder} has rank, scaling and modules {config.form}, the model is made for "
+                f"{self.config.form}"
+            )
+        check_fits(self.model, tensors)
         try:
             load_adapter(self.model, adapter_folder / ADAPTER_FILE)
         except NumbersRefused as error:

@@ -12,7 +12,8 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from attribution.errors import AttributionError
-from openledger.content.artefact import ArtefactFile, artefact_files, get_artefact
+from openledger.content.artefact import get_artefact
+from openledger.content.folder import ArtefactFile, artefact_files
 from openledger.content.store import ContentStore
 from openledger.data.manifest import to_json
 

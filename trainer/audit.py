@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
 
-from attribution.adapted_model import ADAPTER_FILE, AdaptedModel
+from attribution.adapted_model import AdaptedModel
+from attribution.adapter_file import ADAPTER_FILE
 from attribution.errors import AttributionError
 from attribution.lga.codes import Codes
 from attribution.lga.index.adapters import adapters_of

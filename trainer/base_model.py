@@ -16,8 +16,9 @@ from importlib import metadata
 from pathlib import Path
 
 from attribution.numerics import prepare
-from openledger.content.artefact import Artefact, ArtefactFile, describe_artefact
+from openledger.content.artefact import Artefact, describe_artefact
 from openledger.content.files import cache_home
+from openledger.content.folder import ArtefactFile
 from openledger.content.store import file_digest
 from openledger.errors import OpenLedgerError
 

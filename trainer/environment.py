@@ -11,7 +11,8 @@ from pathlib import Path
 
 from attribution import loss, numerics, text_tokens
 from attribution.numerics import LIBRARIES
-from openledger.content.artefact import ArtefactFile, model_signing_root
+from openledger.content.artefact import model_signing_root
+from openledger.content.folder import ArtefactFile
 from openledger.content.store import file_digest
 
 # The source files whose change can change a result; the code digest covers exactly these and `_SHARED_FILES`.

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from abci_app.module import Message
 from abci_app.modules.models.records import EvaluationDraft, RecordEvaluations
+from attribution.adapted_model import open_base
 from attribution.explanation.explainer import Explainer
 from attribution.explanation.facts import KnownEntries
 from attribution.lga.gradients import GradientCollector
@@ -110,14 +111,9 @@ class RetrainRun:
     """`attribution.measure.retrain.RetrainTask` over a recorded run; one base model serves all retrains."""
 
     def __init__(self, run: MeasuredRun) -> None:
-        from transformers import AutoModelForCausalLM
-
         self.run = run
         make_deterministic(0, run.prepared.recipe.train.threads)
-        base = AutoModelForCausalLM.from_pretrained(
-            str(run.base_folder), local_files_only=True, dtype="float32", attn_implementation="eager"
-        )
-        self.model = with_adapter(base, run.prepared.recipe, run.adapter_folder)
+        self.model = with_adapter(open_base(run.base_folder), run.prepared.recipe, run.adapter_folder)
         self._continued = {name: value.clone() for name, value in self._trained()} if run.adapter_folder else None
         numbers = {row.key: number for number, row in enumerate(run.rows)}
         keys = [(example.row.contribution_id, example.row.leaf) for example in run.prepared.order]

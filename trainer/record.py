@@ -23,7 +23,8 @@ from abci_app.modules.models.kinds import (
     find_fault_of_terms,
 )
 from abci_app.types import MAX_NAME_LENGTH, MAX_TEXT_LENGTH, NAME_PATTERN
-from openledger.content.artefact import Artefact, ArtefactFile, artefact_files, put_artefact
+from openledger.content.artefact import Artefact, put_artefact
+from openledger.content.folder import ArtefactFile, artefact_files
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest, ManifestError, put_manifest, to_json
 from openledger.words import number_of
@@ -284,7 +285,8 @@ def _check_words(model_name: str, kind: str, parents: Sequence[ParentRecord]) ->
 
 def describe_folder(folder: Path) -> Artefact:
     """Digests of an output folder; without safetensors (GGUF, an index) the artefact digest stands for both."""
-    from openledger.content.artefact import ArtefactError, describe_artefact, model_signing_root
+    from openledger.content.artefact import describe_artefact, model_signing_root
+    from openledger.content.folder import ArtefactError
 
     try:
         return describe_artefact(folder)

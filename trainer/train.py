@@ -17,7 +17,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from attribution.adapted_model import ADAPTER_FILE, CONFIG_FILE
+from attribution.adapted_model import open_base
+from attribution.adapter_config import CONFIG_FILE
+from attribution.adapter_file import ADAPTER_FILE, adapter_state, check_fits, read_adapter
+from attribution.lga.query import load_adapter
 from attribution.loss import Tokens, example_losses, make_batch
 from attribution.numerics import prepare
 from attribution.text_tokens import open_tokenizer, padding_id
@@ -122,13 +125,9 @@ def train(
     prepare()
     recipe = prepared.recipe
     make_deterministic(recipe.train.seed, recipe.train.threads)
-    from transformers import AutoModelForCausalLM
-
     started = int(now())
     tokenizer = open_tokenizer(base_folder)
-    base = AutoModelForCausalLM.from_pretrained(
-        str(base_folder), local_files_only=True, dtype="float32", attn_implementation="eager"
-    )
+    base = open_base(base_folder)
     padding = padding_id(tokenizer)
     # Again: loading drew random numbers. From here to the adapter's initialisation nothing else does.
     make_deterministic(recipe.train.seed, recipe.train.threads)
@@ -164,8 +163,7 @@ def train(
 
 def with_adapter(base: Any, recipe: Recipe, adapter_folder: Path | None) -> Any:
     """The base with a fresh or continued adapter; only the adapter's numbers can change."""
-    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
-    from safetensors.torch import load_file
+    from peft import LoraConfig, get_peft_model
 
     method = recipe.method
     config = LoraConfig(
@@ -184,17 +182,28 @@ def with_adapter(base: Any, recipe: Recipe, adapter_folder: Path | None) -> Any:
         raise TrainingError(
             f"method.target_modules {method.target_modules} do not fit the base model: {error}"
         ) from error
+    for name, module in model.named_modules():
+        if name.endswith(("lora_embedding_A", "lora_embedding_B")) and len(module):
+            layer = name.rpartition(".")[0].removeprefix("base_model.model.")
+            raise TrainingError(f"method.target_modules: {layer} is an embedding; only linear layers are adapted here")
     if adapter_folder is not None:
-        described = json.loads((adapter_folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        expected = (method.rank, method.alpha, sorted(method.target_modules))
-        found = (described.get("r"), described.get("lora_alpha"), sorted(described.get("target_modules", [])))
-        if found != expected:
-            raise TrainingError(
-                f"the adapter to continue has rank, alpha, target_modules {found}, the recipe says {expected}; "
-                "write the adapter's values into the recipe's method"
-            )
-        set_peft_model_state_dict(model, load_file(adapter_folder / ADAPTER_FILE))
+        _continue_adapter(model, recipe, adapter_folder)
     return model
+
+
+def _continue_adapter(model: Any, recipe: Recipe, adapter_folder: Path) -> None:
+    """Put an adapter's numbers into the fresh one; raises `TrainingError` where the recipe reads them otherwise."""
+    method = recipe.method
+    config, tensors = read_adapter(adapter_folder)
+    expected = (method.rank, method.alpha / method.rank, tuple(sorted(method.target_modules)))
+    if config.form != expected:
+        raise TrainingError(
+            f"the adapter to continue has rank, scaling, target_modules {config.form}, the recipe says {expected}; "
+            "write the adapter's values into the recipe's method"
+            + (" (it is rank-stabilised, which recipes are not)" if config.rank_stabilised else "")
+        )
+    check_fits(model, tensors)
+    load_adapter(model, adapter_folder / ADAPTER_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,11 +278,10 @@ def _relative_rate(recipe: Recipe, step: int) -> Fraction:
 
 def _write_adapter(model: Any, folder: Path, base_label: str) -> None:
     """Adapter tensors and peft's configuration, in a form that depends on their content only."""
-    from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().contiguous() for name, tensor in get_peft_model_state_dict(model).items()}
+    tensors = {name: tensor.detach().contiguous() for name, tensor in adapter_state(model).items()}
     # One metadata key: safetensors writes several in an order that differs from run to run.
     save_file(dict(sorted(tensors.items())), folder / ADAPTER_FILE, metadata={"format": "pt"})
     config = model.peft_config["default"].to_dict() | {"base_model_name_or_path": base_label, "inference_mode": True}

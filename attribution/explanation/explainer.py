@@ -14,7 +14,8 @@ from typing import Any
 
 from abci_app.bech32 import encode_id
 from abci_app.modules.models.records import Entry, StoredEntry
-from attribution.adapted_model import CONFIG_FILE, AdaptedModel
+from attribution.adapted_model import AdaptedModel
+from attribution.adapter_config import CONFIG_FILE
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment, get_commitment
 from attribution.errors import AttributionError
 from attribution.explanation.document import ContributionLine, Explanation, GradientPart, from_base64

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from attribution.adapter_file import check_fits, read_adapter_tensors
 from attribution.errors import AttributionError
 from attribution.lga.basis import Float64Array
 from attribution.lga.codes import Codes
@@ -22,9 +23,8 @@ from attribution.lga.gradients import ADAPTER_NAME, GradientCollector
 from attribution.lga.index.plan import check_tokens, checkpoint_digest
 from attribution.lga.precision import Precision, canonical
 from attribution.loss import Tokens
+from openledger.errors import UsageError
 
-# Adapters of the largest models with the highest ranks.
-MAX_ADAPTER_BYTES = 2 * 2**30
 # Codes of honest float32 machines: the floats lie within 1e-5, rounding moves a code in a hundred by one more. TF32 and
 # bfloat16 are a decade outside.
 REPEATED_BAND = 1e-4
@@ -96,23 +96,16 @@ def at_checkpoints(
 def load_adapter(model: Any, path: Path, adapter: str = ADAPTER_NAME) -> Any:
     """Put the adapter of a safetensors file, or a folder with one, into a peft model; returns the model."""
     from peft import set_peft_model_state_dict
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     if len(files) != 1 or not files[0].is_file():
         raise AttributionError("checkpoint", f"{path.name} must hold one safetensors file, not {len(files)}")
-    if files[0].stat().st_size > MAX_ADAPTER_BYTES:
-        raise AttributionError("checkpoint", f"{files[0].name} has more than {MAX_ADAPTER_BYTES} bytes")
     try:
-        tensors = load_file(files[0])
-        result = set_peft_model_state_dict(model, tensors, adapter_name=adapter)
-    except (SafetensorError, RuntimeError) as error:
-        raise AttributionError("checkpoint", f"{files[0].name} does not fit the model: {error}") from error
-    missing = [name for name in result.missing_keys if "lora_" in name]
-    if missing or result.unexpected_keys:
-        name = (missing or result.unexpected_keys)[0]
-        raise AttributionError("checkpoint", f"{files[0].name} does not fit the model: {name}")
+        tensors = read_adapter_tensors(files[0], model.peft_config[adapter].r)
+        check_fits(model, tensors, adapter)
+        set_peft_model_state_dict(model, tensors, adapter_name=adapter)
+    except (UsageError, RuntimeError) as error:
+        raise AttributionError("checkpoint", f"{files[0].name} cannot be used: {error}") from error
     return model
 
 

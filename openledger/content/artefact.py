@@ -3,24 +3,21 @@
 Two digests, two purposes. The **artefact digest** names exact files and is the root digest of the OpenSSF
 model-signing format v1.0 (`subject[0].digest.sha256` of its in-toto statement), so that a signature made with that
 tool and our record speak of the same thing. The **tensor digest** names the numbers, and stays when a file is
-resharded or its metadata change. Standard library only; files are streamed.
+resharded or its metadata change. Standard library only; files are streamed. Which files of a folder count
+is decided in `openledger.content.folder`.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from abci_app.hashing import TAGS, tagged_hash, uvarint
+from openledger.content.folder import ArtefactError, ArtefactFile, artefact_files
 from openledger.content.store import CHUNK_BYTES, ContentStore, file_digest
-from openledger.errors import UsageError
 
-# What the model-signing tool leaves out by default: its signature and git's own files, at the top of the folder.
-IGNORED_NAMES = frozenset((".git", ".gitattributes", ".github", ".gitignore", "model.sig"))
-MAX_FILES = 4_096
 MAX_TENSORS = 1_000_000
 # safetensors itself refuses larger headers.
 MAX_HEADER_BYTES = 100_000_000
@@ -30,19 +27,6 @@ _DTYPE_BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16,
     "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64,
 }  # fmt: skip
-
-
-class ArtefactError(UsageError, ValueError):
-    """A folder or file is no artefact that can be recorded; the text names the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArtefactFile:
-    """One file: path below the artefact's folder with `/`, SHA-256 of its bytes, size."""
-
-    name: str
-    digest: bytes
-    byte_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +46,6 @@ def describe_artefact(folder: Path) -> Artefact:
     if not tensors:
         raise ArtefactError(f"{folder.name} holds no .safetensors file; save the model with safetensors first")
     return Artefact(files, model_signing_root(files), tensor_digest(tensors), sum(file.byte_count for file in files))
-
-
-def artefact_files(folder: Path) -> Iterator[ArtefactFile]:
-    """Every file below `folder` (not `IGNORED_NAMES`), sorted by path components. Symbolic links are refused."""
-    found: list[PurePosixPath] = []
-    for parent, directories, names in os.walk(folder):
-        relative = Path(parent).relative_to(folder)
-        if relative == Path():
-            directories[:] = [name for name in directories if name not in IGNORED_NAMES]
-            names = [name for name in names if name not in IGNORED_NAMES]
-        for name in (*directories, *names):
-            if (Path(parent) / name).is_symlink():
-                raise ArtefactError(f"{relative / name} is a symbolic link; put the file itself in its place")
-        found += [PurePosixPath(relative.as_posix()) / name for name in names]
-    if not 0 < len(found) <= MAX_FILES:
-        raise ArtefactError(f"{folder.name} holds {len(found)} files; an artefact has 1 to {MAX_FILES}")
-    for path in sorted(found):
-        file = folder / path
-        yield ArtefactFile(str(path), file_digest(file), file.stat().st_size)
 
 
 def model_signing_root(files: Iterable[ArtefactFile]) -> bytes:
@@ -113,34 +78,58 @@ def tensor_digest(paths: Iterable[Path]) -> bytes:
 
 
 def _tensor_items(file_name: str, source: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """(name, item) of every tensor in one safetensors file."""
+    """(name, item) of every tensor in one safetensors file, which they fill without gap, overlap or rest."""
     header_size = int.from_bytes(source.read(8), "little")
     if not 0 < header_size <= MAX_HEADER_BYTES:
         raise ArtefactError(f"{file_name} is not a safetensors file (header of {header_size} bytes)")
+    text = source.read(header_size)
+    if len(text) < header_size:
+        raise ArtefactError(f"{file_name} is not a safetensors file: it is cut short in its header")
     try:
-        header = json.loads(source.read(header_size))
-        described = [
-            (
-                name.encode(),
-                str(value["dtype"]),
-                [int(size) for size in value["shape"]],
-                *map(int, value["data_offsets"]),
-            )
-            for name, value in header.items()
-            if name != "__metadata__"
-        ]
+        described = _read_header(text)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ArtefactError(f"{file_name} is not a safetensors file: {error}") from error
-    for name, dtype, shape, start, end in described:
+    filled = 0
+    for name, dtype, shape, start, end in sorted(described, key=lambda each: each[3:]):
         size = _tensor_bytes(file_name, name, dtype, shape)
         if not 0 <= start <= MAX_OFFSET:
             raise ArtefactError(f"{file_name}: tensor {name.decode()} begins at {start}, outside of any file")
         if end - start != size:
             raise ArtefactError(f"{file_name}: tensor {name.decode()} has {end - start} bytes, its shape needs {size}")
-        source.seek(8 + header_size + start)
+        if start != filled:
+            raise ArtefactError(
+                f"{file_name}: tensor {name.decode()} begins at {start}, the one before ends at {filled}"
+            )
+        filled = end
         item = uvarint(len(name)) + name + uvarint(len(dtype)) + dtype.encode() + uvarint(len(shape))
         item += b"".join(uvarint(dimension) for dimension in shape)
         yield name, item + _read_hashed(file_name, source, size)
+    if source.read(1):
+        raise ArtefactError(f"{file_name} goes on behind its last tensor: it was written over or put together")
+
+
+def _read_header(text: bytes) -> list[tuple[bytes, str, list[int], int, int]]:
+    """(name, dtype, shape, start, end) of every tensor; raises for what safetensors' own reader would refuse."""
+    header = json.loads(text, object_pairs_hook=_unique)
+    described = []
+    for name, value in header.items():
+        if name == "__metadata__":
+            if not all(isinstance(item, str) for item in value.values()):
+                raise ValueError("its metadata are not texts")
+            continue
+        start, end = value["data_offsets"]
+        numbers = [start, end, *value["shape"]]
+        if not all(type(number) is int for number in numbers) or type(value["dtype"]) is not str:
+            raise ValueError(f"tensor {name} has a dtype, shape or offsets of another form")
+        described.append((name.encode(), value["dtype"], list(value["shape"]), start, end))
+    return described
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in its header")
+    return found
 
 
 def _tensor_bytes(file_name: str, name: bytes, dtype: str, shape: list[int]) -> int:

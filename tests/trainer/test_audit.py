@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from attribution.adapted_model import ADAPTER_FILE
+from attribution.adapter_file import ADAPTER_FILE
 from attribution.errors import AttributionError
 from attribution.lga.index.reader import GradientIndex
 from tests.kit.trainer.tiny import RECIPE, tiny_chain, tiny_model

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from attribution.adapted_model import ADAPTER_FILE
+from attribution.adapter_file import ADAPTER_FILE
 from openledger.content.artefact import describe_artefact
 from openledger.data.manifest import Manifest, files_of, get_manifest, verify_part
 from openledger.data.rows import TamperedRows

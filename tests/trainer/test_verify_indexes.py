@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from attribution.adapted_model import ADAPTER_FILE
+from attribution.adapter_file import ADAPTER_FILE
 from attribution.entry import EntryCommitment
 from attribution.lga.index.reader import GradientIndex
 from attribution.stored import put_index

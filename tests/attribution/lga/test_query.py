@@ -121,18 +121,28 @@ def test_adapters_that_do_not_fit_are_refused(adapters: list[Path], tmp_path: Pa
 
     tensors = load_file(adapters[0] / "adapter_model.safetensors")
     name = min(tensors)
+    pair, other = name.removesuffix("A.weight"), "base_model.model.other."
     variants = {
-        "fewer": {key: value for key, value in tensors.items() if key != name},
-        "more": tensors | {"base_model.model.other.lora_A.weight": torch.zeros(2, 2)},
-        "wider": tensors | {name: torch.zeros(3, 16)},
+        "half": ({key: value for key, value in tensors.items() if key != name}, "the file was cut or put together"),
+        "fewer": ({key: value for key, value in tensors.items() if pair not in key}, f"{pair}A.weight is missing in"),
+        "more": (
+            tensors | {f"{other}lora_{each}.weight": torch.ones(2, 2) for each in "AB"},
+            "has no place in the base",
+        ),
+        "wider": (tensors | {name: torch.ones(3, 16)}, "which is not of rank 2"),
+        "deeper": (tensors | {name: torch.ones(2, 17)}, "the base needs"),
+        "zero": (tensors | {name: torch.zeros(2, 16)}, "is zero everywhere"),
+        "astray": (tensors | {name: torch.full((2, 16), float("nan"))}, "not finite"),
+        "odd": (tensors | {name: torch.ones(2, 16, dtype=torch.float64)}, "is of torch.float64"),
+        "bias": (tensors | {f"{other}bias": torch.ones(2)}, "is no A or B matrix of a linear layer"),
     }
-    for kind, changed in variants.items():
+    for kind, (changed, text) in variants.items():
         save_file(changed, tmp_path / f"{kind}.safetensors")
-        with pytest.raises(AttributionError, match="does not fit the model") as refused:
+        with pytest.raises(AttributionError, match=text) as refused:
             load_adapter(tiny_lora(), tmp_path / f"{kind}.safetensors")
         assert refused.value.field == "checkpoint"
     (tmp_path / "cut.safetensors").write_bytes((adapters[0] / "adapter_model.safetensors").read_bytes()[:-5])
-    with pytest.raises(AttributionError, match=r"cut.safetensors does not fit"):
+    with pytest.raises(AttributionError, match=r"cut.safetensors is not a safetensors file that can be read"):
         load_adapter(tiny_lora(), tmp_path / "cut.safetensors")
 
 
