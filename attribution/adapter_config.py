@@ -23,7 +23,6 @@ _NEUTRAL: dict[str, tuple[tuple[Any, ...], str]] = {
     "alora_invocation_tokens": ((None,), "the adapter would act behind certain tokens only"),
     "alpha_pattern": (({}, None), "modules would be scaled differently"),
     "arrow_config": ((None,), "several adapters would be routed"),
-    "auto_mapping": ((None,), "another class of model would be built"),
     "bias": (("none",), "biases of the base would be replaced"),
     "corda_config": ((None,), "the base would be changed when the adapter is loaded"),
     "ensure_weight_tying": ((False, None), "tied tensors would be trained twice"),
@@ -41,7 +40,7 @@ _NEUTRAL: dict[str, tuple[tuple[Any, ...], str]] = {
     "qalora_group_size": ((16, None), "QALoRA would group inputs"),
     "rank_pattern": (({}, None), "modules would have different ranks"),
     "target_parameters": ((None, []), "parameters without a module would be adapted"),
-    "task_type": (("CAUSAL_LM",), "it is made for another task than continuing a text"),
+    "task_type": (("CAUSAL_LM", None), "it is made for another task than continuing a text"),
     "trainable_token_indices": ((None, []), "rows of the embedding would be replaced"),
     "use_bdlora": ((None, False), "matrices would be block-diagonal"),
     "use_dora": ((False, None), "magnitudes would be part of the adapter (DoRA)"),
@@ -52,7 +51,8 @@ _NEUTRAL: dict[str, tuple[tuple[Any, ...], str]] = {
 _HARMLESS_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
 # Applied, or said by something that the tensors show (which modules), or words without effect on the numbers.
 _READ = frozenset(
-    ("r", "lora_alpha", "lora_dropout", "use_rslora", "target_modules", "init_lora_weights", "base_model_name_or_path",
+    ("auto_mapping", "r", "lora_alpha", "lora_dropout", "use_rslora", "target_modules", "init_lora_weights",
+     "base_model_name_or_path",
      "exclude_modules", "fan_in_fan_out", "inference_mode", "layers_to_transform", "megatron_core", "peft_version",
      "revision")
 )  # fmt: skip
@@ -119,6 +119,7 @@ def parse_adapter_config(value: dict[str, Any]) -> AdapterConfig:
             f"{CONFIG_FILE}: init_lora_weights {_shown(start)} cannot be used here: the base would be changed when the "
             "adapter is loaded (convert it to plain LoRA with peft)"
         )
+    _check_task(value)
     return AdapterConfig(
         rank=_rank(value["r"]),
         alpha=_alpha(value["lora_alpha"]),
@@ -126,6 +127,19 @@ def parse_adapter_config(value: dict[str, Any]) -> AdapterConfig:
         target_modules=_targets(value["target_modules"]),
         base_name=str(value.get("base_model_name_or_path") or ""),
     )
+
+
+def _check_task(value: dict[str, Any]) -> None:
+    """Without a task, peft notes the class of the base: it must be one that continues a text."""
+    mapping = value.get("auto_mapping") or {}
+    if not isinstance(mapping, dict) or not mapping.keys() <= {"base_model_class", "parent_library", "unsloth_fixed"}:
+        raise AdapterRefused(f"{CONFIG_FILE}: auto_mapping {_shown(mapping)} says more than a class of the base")
+    made_for = str(mapping.get("base_model_class", ""))
+    if value["task_type"] is None and not made_for.endswith(("ForCausalLM", "LMHeadModel")):
+        raise AdapterRefused(
+            f"{CONFIG_FILE}: task_type null cannot be used here: auto_mapping {_shown(mapping)} names no class of "
+            "model that continues a text"
+        )
 
 
 def _rank(value: Any) -> int:

@@ -20,12 +20,12 @@ from openledger.content.store import ContentStore
 from openledger.data.manifest import to_json
 from trainer.environment import environment_line
 from trainer.evaluate import to_micronats
+from trainer.outside import describe_folder
 from trainer.record import (
     DeclaredInput,
     ParentRecord,
     RunEventRecord,
     RunRecord,
-    describe_folder,
     record_external,
 )
 
@@ -84,16 +84,16 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
             return
         folder = Path(args.output_dir) / ARTEFACT_FOLDER
         model.save_pretrained(str(folder), safe_serialization=True)
-        is_adapter = hasattr(model, "peft_config")
+        kind = self._kind or ("lora" if hasattr(model, "peft_config") else "full")
         self.record = record_external(
             model_name=self._model_name,
-            kind=self._kind or ("lora" if is_adapter else "full"),
+            kind=kind,
             framework=f"transformers {transformers.__version__} Trainer",
             recipe=to_json(_plain_arguments(args)),
             parents=self._parents,
             inputs=self._inputs,
             folder=folder,
-            artefact=describe_folder(folder),
+            artefact=describe_folder(folder, kind),
             store=self._store or ContentStore.open(),
             event=RunEventRecord(
                 self._started_seconds,

@@ -5,8 +5,9 @@ from pathlib import Path
 from abci_app.modules.models.records import Entry
 from attribution.explanation.explainer import OutputSource
 from openledger.content.store import ContentStore
+from trainer.ancestry import KnownEntry
 from trainer.chain_records import from_entry
-from trainer.workflow import KnownEntry, artefact_folder
+from trainer.workflow import artefact_folder
 
 
 def output_source(store: ContentStore) -> OutputSource:

@@ -47,6 +47,7 @@ from openledger.client.results import Answer, Committed, Sent
 from openledger.data.versions import ContributionRecord, DatanetVersion
 from openledger.errors import Denied, NotVerified, QueryFailed, UsageError
 from trainer import verify
+from trainer.ancestry import KnownEntry
 from trainer.chain_records import (
     from_entry,
     to_contribution,
@@ -60,7 +61,7 @@ from trainer.licence_check import draft_entry, verdict_of
 from trainer.record import ParentRecord, RunEventRecord, RunRecord
 from trainer.train import TrainedRun
 from trainer.verify import Verdict
-from trainer.workflow import KnownEntry, LicenceVerdict
+from trainer.workflow import LicenceVerdict
 
 GRADES = {
     verify.Grade.BIT_EXACT: Grade.BIT_EXACT,

@@ -24,7 +24,7 @@ from abci_app.modules.models.kinds import (
 )
 from abci_app.types import MAX_NAME_LENGTH, MAX_TEXT_LENGTH, NAME_PATTERN
 from openledger.content.artefact import Artefact, put_artefact
-from openledger.content.folder import ArtefactFile, artefact_files
+from openledger.content.folder import ArtefactFile
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest, ManifestError, put_manifest, to_json
 from openledger.words import number_of
@@ -281,19 +281,6 @@ def _check_words(model_name: str, kind: str, parents: Sequence[ParentRecord]) ->
             raise ManifestError(
                 f"{what} {word!r}: write lower-case letters, digits, '.', '_', '-', '/', at most {longest}"
             )
-
-
-def describe_folder(folder: Path) -> Artefact:
-    """Digests of an output folder; without safetensors (GGUF, an index) the artefact digest stands for both."""
-    from openledger.content.artefact import describe_artefact, model_signing_root
-    from openledger.content.folder import ArtefactError
-
-    try:
-        return describe_artefact(folder)
-    except ArtefactError:
-        files = tuple(artefact_files(folder))
-        root = model_signing_root(files)
-        return Artefact(files, root, root, sum(file.byte_count for file in files))
 
 
 def _entry(

@@ -22,6 +22,7 @@ from openledger.data.manifest import Manifest, get_manifest
 from openledger.data.outputs import fetch_output
 from openledger.data.versions import DatanetVersion
 from openledger.errors import NotVerified
+from trainer.ancestry import KnownEntry, check_adapter_stands_on
 from trainer.base_model import SOURCE_SHA256, BaseModelError, import_base_model
 from trainer.describe import share
 from trainer.indexes import FOLDER_PREFIX, build_indexes, policy_of
@@ -34,14 +35,6 @@ from trainer.verify import Grade, Verdict, grade, read_plan, retrain
 from trainer.verify_indexes import check_methods, with_indexes
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class KnownEntry:
-    """An entry as the chain has it."""
-
-    entry_id: bytes
-    record: EntryRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +81,8 @@ def train_recipe(
     prepared = prepare_run(recipe, versions, store)
     base = chain.entry(recipe.model.base)
     adapter = chain.entry(recipe.model.adapter) if recipe.model.adapter else None
+    if adapter:
+        check_adapter_stands_on(chain, adapter, base)
     base_folder, base_artefact = artefact_folder(base, store)
     adapter_folder = artefact_folder(adapter, store)[0] if adapter else None
     say(f"training {recipe.train.steps} steps on {len({example.row.leaf for example in prepared.order})} rows")
@@ -133,6 +128,8 @@ def check_recipe(recipe: Recipe, chain: ChainReader, store: ContentStore) -> tup
     prepared = prepare_run(recipe, versions, store)
     base = chain.entry(recipe.model.base)
     adapter = chain.entry(recipe.model.adapter) if recipe.model.adapter else None
+    if adapter:
+        check_adapter_stands_on(chain, adapter, base)
     lines = []
     for index, (dataset, partition) in enumerate(zip(recipe.datasets, prepared.partitions, strict=True)):
         lines.append(
@@ -247,6 +244,8 @@ def _parents_to_repeat(known: KnownEntry, recipe: Recipe, chain: ChainReader) ->
         or known.record.parents != parents_of(recipe, base, adapter)
     ):
         raise NotVerified("the entry's parents are not those of its recipe; do not rely on this entry")
+    if adapter:
+        check_adapter_stands_on(chain, adapter, base)
     return base, adapter
 
 

@@ -47,6 +47,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--input", action="append", default=[], metavar="DATANET@VERSION[:WEIGHT]", help="DataNet version used (repeat)"
     )
     parser.add_argument(
+        "--base",
+        type=Path,
+        metavar="DIR",
+        help="files of the base that an adapter was trained on, to compare by digest",
+    )
+    parser.add_argument(
         "--undeclared",
         default="nothing",
         metavar="WHAT",
@@ -78,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
     from openledger.errors import UsageError
     from openledger.words import number_of
     from openledger_cli.train.commands import open_ledger
-    from trainer.record import RunEventRecord, describe_folder, record_external
+    from trainer.outside import check_base_of_adapter, describe_folder
+    from trainer.record import RunEventRecord, record_external
 
     if not args.files.is_dir():
         raise UsageError(f"{args.files} is not a folder; put the files of the result into one and name it")
@@ -95,15 +102,19 @@ def run(args: argparse.Namespace) -> int:
     with open_ledger(args) as ledger:
         undeclared = Undeclared(number_of("undeclared", args.undeclared) or 0)
         inputs = parse_inputs(ledger, args.input, tuple(args.step), left_out=undeclared.has_inputs)
+        parents = parse_parents(ledger, args.parent, args.kind, left_out=undeclared.has_parents)
+        artefact = describe_folder(args.files, args.kind)
+        if args.kind == "lora" and parents and not undeclared.has_parents:
+            check_base_of_adapter(args.files, parents, ledger, store, args.base)
         record = record_external(
             model_name=args.model,
             kind=args.kind,
             framework=args.framework,
             recipe=recipe,
-            parents=parse_parents(ledger, args.parent, args.kind, left_out=undeclared.has_parents),
+            parents=parents,
             inputs=[with_all_rows(ledger, item, store) for item in inputs] if args.all_rows else inputs,
             folder=args.files,
-            artefact=describe_folder(args.files),
+            artefact=artefact,
             store=store,
             event=RunEventRecord(started, finished, args.environment, "", 0),
             terms_id=ledger.terms(args.terms) if args.terms else b"",

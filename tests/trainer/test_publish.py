@@ -42,6 +42,7 @@ from tests.kit.modules.drafts import FREE
 from tests.kit.openledger.fake_node import FakeNode
 from tests.kit.trainer.on_chain import TERMS_ID, fill_chain, publish_base
 from tests.kit.trainer.tiny import fact_batches, put_rows, tiny_recipe
+from trainer.ancestry import KnownEntry
 from trainer.chain_records import from_entry, to_entry, to_evaluation_drafts, to_run_draft
 from trainer.dataset import load_rows
 from trainer.evaluate import METRIC
@@ -60,7 +61,7 @@ from trainer.record import (
     RunEventRecord,
     RunRecord,
 )
-from trainer.workflow import KnownEntry, LicenceVerdict, train_recipe, verify_entry
+from trainer.workflow import LicenceVerdict, train_recipe, verify_entry
 
 OWNER, OTHER = [Signer.from_seed(bytes([number]) * 32) for number in (1, 2)]
 MANIFEST = Manifest({"recipe": b"x"})

@@ -12,6 +12,7 @@ from openledger.errors import UsageError
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model
 from trainer.chain_records import from_entry, to_entry
 from trainer.describe import describe
+from trainer.outside import describe_folder
 from trainer.record import (
     DeclaredInput,
     EntryRecord,
@@ -19,7 +20,6 @@ from trainer.record import (
     ParentRecord,
     RunEventRecord,
     RunRecord,
-    describe_folder,
     record_external,
 )
 from trainer.workflow import verify_entry

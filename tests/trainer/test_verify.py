@@ -11,11 +11,12 @@ from abci_app.types import PPB
 from openledger.data.manifest import Manifest, put_manifest, to_json
 from openledger.errors import NotVerified, UsageError
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
+from trainer.ancestry import KnownEntry
 from trainer.partition import data_order_root
 from trainer.record import EntryRecord, RunRecord
 from trainer.train import TrainedRun
 from trainer.verify import Grade, Verdict, grade, read_plan, retrain
-from trainer.workflow import KnownEntry, train_recipe, verify_entry
+from trainer.workflow import train_recipe, verify_entry
 
 pytestmark = pytest.mark.ml
 

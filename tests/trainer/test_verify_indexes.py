@@ -16,13 +16,14 @@ from openledger.content.store import ContentMissing
 from openledger.data.manifest import Manifest, get_manifest, put_manifest, to_json
 from openledger.errors import NotVerified
 from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_model, tiny_recipe
+from trainer.ancestry import KnownEntry
 from trainer.indexes import BuiltIndexes, build_indexes
 from trainer.recipe import parse_recipe
 from trainer.record import EntryRecord
 from trainer.train import TrainedRun
 from trainer.verify import AttributionGrade, Grade, Verdict
 from trainer.verify_indexes import check_methods, with_indexes
-from trainer.workflow import KnownEntry, train_recipe, verify_entry
+from trainer.workflow import train_recipe, verify_entry
 
 pytestmark = pytest.mark.ml
 

@@ -11,10 +11,11 @@ import pytest
 from openledger.errors import UsageError
 from tests.kit.trainer.explained import World
 from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain
+from trainer.ancestry import KnownEntry
 from trainer.record import RunRecord
 from trainer.train import TrainedRun
 from trainer.verify import Grade, Verdict
-from trainer.workflow import KnownEntry, LicenceVerdict
+from trainer.workflow import LicenceVerdict
 
 
 @dataclass

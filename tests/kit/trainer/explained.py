@@ -17,10 +17,11 @@ from openledger.content.store import ContentStore
 from openledger.data.versions import ContributionRecord, DatanetVersion
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import RECIPE, WORDS, TinyChain, sentence, tiny_chain
+from trainer.ancestry import KnownEntry
 from trainer.chain_records import to_entry
 from trainer.recipe import parse_recipe
 from trainer.record import EntryRecord
-from trainer.workflow import KnownEntry, train_recipe
+from trainer.workflow import train_recipe
 
 WITH_INDEX = RECIPE.replace("steps: 6", "steps: 30") + "attribution: {checkpoints: 2, codes: 32}\n"
 # Long enough for 32 bits of surprisal over a dozen words.

@@ -12,9 +12,10 @@ from openledger.content.artefact import describe_artefact, put_artefact
 from openledger.content.store import ContentStore
 from openledger.data.rows import RowBatch, RowCommitment, put_batch
 from openledger.data.versions import ContributionRecord, DatanetVersion
+from trainer.ancestry import KnownEntry
 from trainer.recipe import Recipe, parse_recipe
 from trainer.record import EntryRecord, ParentRecord, RunEventRecord, record_external
-from trainer.workflow import KnownEntry, LicenceVerdict
+from trainer.workflow import LicenceVerdict
 
 WORDS = ("chain", "block", "state", "proof", "model", "data", "tree", "leaf", "root", "node", "key", "value")
 RECIPE = """

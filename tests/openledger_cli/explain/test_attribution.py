@@ -14,7 +14,7 @@ from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
 from tests.kit.openledger.fake_ledger import use_recorded_runs
 from tests.kit.trainer.explained import World
-from trainer.workflow import KnownEntry
+from trainer.ancestry import KnownEntry
 
 pytestmark = pytest.mark.ml
 SMALL = ["--model", "first", "--queries", "3", "--subsets", "2", "--contributor-subsets", "2"]

@@ -12,6 +12,7 @@ from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
 from openledger_cli.train.record import divide
 from tests.kit.openledger.fake_ledger import FakeLedger, use_fake_ledger
+from tests.kit.trainer.adapters import made_adapter
 from tests.kit.trainer.tiny import tiny_model
 from trainer.dataset import load_rows
 from trainer.record import ParentRecord
@@ -26,7 +27,8 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLedger:
 
 def test_record_takes_a_run_of_any_framework(ledger: FakeLedger, capsys: pytest.CaptureFixture[str]) -> None:
     words = [
-        "record", "--model", "mine", "--kind", "lora", "--files", str(tiny_model()), "--recipe", "recipe.yaml",
+        "record", "--model", "mine", "--kind", "lora", "--files", str(made_adapter(Path("adapter"))),
+        "--recipe", "recipe.yaml",
         "--framework", "axolotl 0.9", "--parent", "base", "--input", "facts@1:25%", "--input", "questions@1",
         "--step", "removed addresses", "--started", "100", "--finished", "200", "--environment", "eight GPUs",
         "--from", "alice", "--content", "content", "--output", "json",

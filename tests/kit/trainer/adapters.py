@@ -1,0 +1,25 @@
+"""Adapters as other programs write them."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.kit.trainer.tiny import tiny_model
+
+
+def made_adapter(folder: Path, base: Path | None = None, **settings: Any) -> Path:
+    """An adapter as peft saves it, of the tiny model, with numbers in it."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    arguments = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"} | settings
+    loaded = AutoModelForCausalLM.from_pretrained(str(base or tiny_model()), local_files_only=True)
+    torch.manual_seed(7)
+    model: Any = get_peft_model(loaded, LoraConfig(**arguments))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_()
+    model.save_pretrained(str(folder))
+    (folder / "README.md").unlink(missing_ok=True)
+    return folder

@@ -1,0 +1,139 @@
+"""Files that some other program made, before they are recorded: what they are, whether they are whole, of which base.
+
+`openledger record` calls this. An adapter says of its base no more than a name, which anybody may have written; so
+the base is compared by the digest of its tensors: the folder that is named with --base, the folder or cached
+repository that the adapter names, or the entry whose id it names, must be among the ancestors that are recorded.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from abci_app.bech32 import encode_id
+from attribution.adapter_config import CONFIG_FILE, AdapterRefused, read_adapter_config
+from attribution.adapter_file import check_adapter_of_base, read_adapter
+from attribution.numerics import prepare
+from attribution.weights import WeightsRefused, check_shards, check_weights
+from openledger.client.provenance import id_of_text
+from openledger.content.artefact import Artefact, describe_artefact, model_signing_root
+from openledger.content.folder import ArtefactError, artefact_files
+from openledger.content.store import ContentStore
+from openledger.data.manifest import files_of, get_manifest
+from openledger.errors import UsageError
+from trainer.ancestry import ChainEntries, ancestors_of
+from trainer.record import EntryRecord, ParentRecord
+
+# What is needed of a base to know which tensors an adapter of it has.
+BASE_CONFIG_FILE = "config.json"
+_SHARDS_INDEX = ".safetensors.index.json"
+# Kinds whose output is a whole model, never an adapter.
+_WHOLE_MODELS = ("pretrain", "full")
+
+
+def describe_folder(folder: Path, kind: str = "") -> Artefact:
+    """Digests of an output folder, its tensors and its adapter read whole; raises `UsageError` for what is damaged.
+
+    Without safetensors (GGUF, an index of texts) the artefact digest stands for both digests.
+    """
+    files = tuple(artefact_files(folder))
+    names = [file.name for file in files if file.name.endswith(".safetensors")]
+    is_adapter = (folder / CONFIG_FILE).is_file()
+    if kind == "lora" and not is_adapter:
+        raise ArtefactError(f"{folder.name} holds no adapter ({CONFIG_FILE} is missing): record it as full or merge")
+    if kind in _WHOLE_MODELS and is_adapter:
+        raise ArtefactError(f"{folder.name} holds an adapter ({CONFIG_FILE}), not a whole model: record it as lora")
+    if not names and not is_adapter:
+        root = model_signing_root(files)
+        return Artefact(files, root, root, sum(file.byte_count for file in files))
+    prepare()
+    artefact = describe_artefact(folder)
+    check_weights(folder, names)
+    for file in files:
+        if file.name.endswith(_SHARDS_INDEX):
+            path = folder / file.name
+            check_shards(path.parent, _read_index(path), file.name)
+    if is_adapter:
+        read_adapter(folder)
+    return artefact
+
+
+def _read_index(path: Path) -> Mapping[str, object]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise WeightsRefused(f"{path.name} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise WeightsRefused(f"{path.name} is no JSON object")
+    return value
+
+
+def check_base_of_adapter(
+    folder: Path,
+    parents: Sequence[ParentRecord],
+    chain: ChainEntries,
+    store: ContentStore,
+    base_folder: Path | None = None,
+) -> None:
+    """The adapter in `folder` fits its parent base, and its own base is among the ancestors; raises `UsageError`."""
+    prepare()
+    ancestors: dict[bytes, EntryRecord] = {}
+    for parent in parents:
+        known = chain.entry(parent.entry_id.hex())
+        ancestors |= {known.entry_id: known.record, **ancestors_of(chain, known)}
+    named = _named_base(folder, ancestors, base_folder)
+    if named is not None and named not in {record.tensor_digest for record in ancestors.values()}:
+        raise AdapterRefused(
+            f"the base of this adapter (tensors {named.hex()[:16]}…) is not among the ancestors of the run: name it as "
+            "--parent, or record it first"
+        )
+    for parent in parents:
+        if parent.role == "base":
+            _check_fits(folder, ancestors[parent.entry_id], store, base_folder)
+
+
+def _named_base(folder: Path, ancestors: Mapping[bytes, EntryRecord], base_folder: Path | None) -> bytes | None:
+    """Tensor digest of the base that the adapter was made for; None where it names the id of an ancestor."""
+    if base_folder is not None:
+        return describe_folder(base_folder).tensor_digest
+    name = read_adapter_config(folder).base_name
+    entry_id = id_of_text("olrun", name)
+    if entry_id in ancestors:
+        return None
+    if entry_id:
+        raise AdapterRefused(
+            f"this adapter names {encode_id('olrun', entry_id)} as its base, which is not among the ancestors"
+        )
+    for place in (Path(name), *_cached(name)) if name else ():
+        if place.is_dir():
+            digest = describe_folder(place).tensor_digest
+            if digest in {record.tensor_digest for record in ancestors.values()} or place == Path(name):
+                return digest
+    shown = repr(name) if name else "nothing"
+    raise AdapterRefused(
+        f"this adapter names {shown} as its base, which cannot be compared by digest: pass --base DIR with its files"
+    )
+
+
+def _cached(name: str) -> list[Path]:
+    """Snapshots of a repository in this machine's hub cache."""
+    if name.count("/") != 1 or name.startswith((".", "/")):
+        return []
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    snapshots = cache / f"models--{name.replace('/', '--')}" / "snapshots"
+    return sorted(snapshots.iterdir()) if snapshots.is_dir() else []
+
+
+def _check_fits(folder: Path, base: EntryRecord, store: ContentStore, base_folder: Path | None) -> None:
+    """Every tensor of the adapter has its place in the base, by the base's recorded configuration."""
+    files = [file for file in files_of(get_manifest(store, base.manifest_root)) if file.name == BASE_CONFIG_FILE]
+    if not files:
+        if base_folder is None or not (base_folder / BASE_CONFIG_FILE).is_file():
+            raise UsageError(f"the recorded base has no {BASE_CONFIG_FILE}: pass --base DIR with its files")
+        check_adapter_of_base(folder, base_folder)
+        return
+    with TemporaryDirectory(prefix="openledger-base-") as work:
+        store.get_file(files[0].digest, Path(work) / BASE_CONFIG_FILE)
+        check_adapter_of_base(folder, Path(work))
