@@ -65,7 +65,7 @@ class AdapterRefused(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
-    """What an adapter's configuration says that its numbers depend on; `base_name` is what it calls its base."""
+    """An adapter's configuration says this of its numbers; `base_name` is the name by which it calls its base."""
 
     rank: int
     alpha: float
@@ -80,7 +80,7 @@ class AdapterConfig:
 
     @property
     def form(self) -> tuple[int, float, tuple[str, ...]]:
-        """What two adapters must have in common to be exchanged in one model."""
+        """Two adapters can be exchanged in one model when this is equal."""
         return self.rank, self.scaling, tuple(sorted(self.target_modules))
 
 

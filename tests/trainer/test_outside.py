@@ -232,7 +232,7 @@ def test_an_adapter_of_another_base_is_refused_by_the_digest_of_its_tensors(
 ) -> None:
     other = other_base(tmp_path / "other")
     foreign = made_adapter(tmp_path / "foreign", other)
-    with pytest.raises(AdapterRefused, match="the base of this adapter .* is not among the ancestors of the run"):
+    with pytest.raises(AdapterRefused, match=r"the base of this adapter .* is not among the ancestors of the run"):
         check_base_of_adapter(foreign, parents_of(chain), chain, chain.store)
     with pytest.raises(AdapterRefused, match="is not among the ancestors"):
         check_base_of_adapter(adapter, parents_of(chain), chain, chain.store, other)
@@ -247,7 +247,7 @@ def test_an_adapter_of_another_base_is_refused_by_the_digest_of_its_tensors(
     shutil.copytree(tiny_model(), snapshot)
     check_base_of_adapter(named, parents_of(chain), chain, chain.store)
     configured(adapter, base_model_name_or_path="11" * 32)
-    with pytest.raises(AdapterRefused, match="names olrun1.* as its base, which is not among the ancestors"):
+    with pytest.raises(AdapterRefused, match=r"names olrun1.* as its base, which is not among the ancestors"):
         check_base_of_adapter(adapter, parents_of(chain), chain, chain.store)
     configured(adapter, base_model_name_or_path=chain.entries["base"].entry_id.hex())
     check_base_of_adapter(adapter, parents_of(chain), chain, chain.store)
@@ -256,7 +256,7 @@ def test_an_adapter_of_another_base_is_refused_by_the_digest_of_its_tensors(
 def test_a_name_of_the_right_base_does_not_make_tensors_fit(chain: TinyChain, tmp_path: Path) -> None:
     wide = made_adapter(tmp_path / "wide", other_base(tmp_path / "other"))
     configured(wide, base_model_name_or_path=str(tiny_model()))
-    with pytest.raises(AdapterRefused, match="the adapter does not fit the model: .* the base needs"):
+    with pytest.raises(AdapterRefused, match=r"the adapter does not fit the model: .* the base needs"):
         check_base_of_adapter(wide, parents_of(chain), chain, chain.store)
 
 
@@ -273,9 +273,9 @@ def other_base(folder: Path) -> Path:
 
 
 def test_kinds_say_what_files_are(adapter: Path) -> None:
-    with pytest.raises(UsageError, match="holds no adapter .* record it as full or merge"):
+    with pytest.raises(UsageError, match=r"holds no adapter .* record it as full or merge"):
         describe_folder(tiny_model(), "lora")
-    with pytest.raises(UsageError, match="holds an adapter .* record it as lora"):
+    with pytest.raises(UsageError, match=r"holds an adapter .* record it as lora"):
         describe_folder(adapter, "full")
     assert describe_folder(adapter, "import").tensor_digest == describe_folder(adapter, "lora").tensor_digest
 
