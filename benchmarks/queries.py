@@ -21,7 +21,8 @@ from benchmarks.report import print_table, resident_mib, spread
 from node.devnet import Devnet
 
 
-def _address(number: int) -> bytes:
+def address_of_number(number: int) -> bytes:
+    """An account of the genesis state."""
     return hashlib.sha256(b"query benchmark %d" % number).digest()
 
 
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--connections", type=int, default=8)
     options = parser.parse_args()
-    balances = tuple([(_address(number).hex(), 1_000) for number in range(options.accounts)])
+    balances = tuple([(address_of_number(number).hex(), 1_000) for number in range(options.accounts)])
     generator = random.Random(7)
     rates: list[float] = []
     last: list[bytes] = []
@@ -64,7 +65,7 @@ def main() -> None:
             net.wait_for_height(4)
             for _ in range(options.repeats):
                 numbers = [generator.randrange(options.accounts) for _ in range(options.queries)]
-                bodies = [_body(ACCOUNTS.key(_address(number))) for number in numbers]
+                bodies = [_body(ACCOUNTS.key(address_of_number(number))) for number in numbers]
                 started = time.monotonic()
                 send(net.nodes[0].rpc_url, bodies, options.connections, check=check)
                 rates.append(options.queries / (time.monotonic() - started))

@@ -67,6 +67,8 @@ class Corpus:
     known: Known
     # What honest clients signed, and how.
     signed: set[Agreement] = field(default_factory=set)
+    # What a target keeps from one input to the next, by its name.
+    kept: dict[str, Any] = field(default_factory=dict)
 
     @property
     def signers(self) -> list[Signer]:

@@ -1,9 +1,13 @@
 """What a fuzz target is: makes an input from randomness, judges any input, and says in a word what became of it."""
 
+import atexit
 import random
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 from abci_app.chain.registry import MODULES
 from abci_app.errors import Code
@@ -18,6 +22,13 @@ KNOWN_CODES: dict[int, str] = {
 }
 
 
+def own_folder() -> Path:
+    """A folder that is removed when the program ends."""
+    folder = Path(tempfile.mkdtemp(prefix="openledger-fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 class Violation(Exception):
     """An input was answered in a way that nobody may see."""
 
@@ -27,7 +38,8 @@ class Target:
     """One way into the node. `judge` raises for a fault: `Violation`, or whatever the code under test let out."""
 
     name: str
-    weight: int
+    # How often against the others.
+    weight: float
     make: Callable[[random.Random, Corpus], bytes]
     judge: Callable[[Corpus, bytes], str]
 

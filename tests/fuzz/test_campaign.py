@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from abci_app.chain import authentication, block, registry
+from abci_app.chain.application import Application
 from abci_app.chain.block import TransactionResult
 from abci_app.chain.registry import HANDLERS, MESSAGE_TYPES
 from abci_app.module import Context
@@ -16,7 +17,8 @@ from abci_app.modules.bank import Burn
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.codec import CodecError, decode
 from abci_app.state.overlay import Overlay
-from tests.fuzz import documents, queries, streams, transactions
+from abci_app.state.work import Work
+from tests.fuzz import dear_queries, documents, queries, streams, threads, transactions
 from tests.fuzz.by_type import draw
 from tests.fuzz.campaign import TARGETS, Failure, Report, Tally, replay, run_campaign, table
 from tests.fuzz.corpus import Corpus, build_corpus
@@ -28,6 +30,8 @@ DAMAGED, SIGNED = transactions.TARGETS
 QUERY, PROOF = queries.TARGETS
 (STREAM,) = streams.TARGETS
 BUNDLE, ANSWER, GENESIS = documents.TARGETS
+(THREADS,) = threads.TARGETS
+(DEAR,) = dear_queries.TARGETS
 
 
 @pytest.fixture(scope="module")
@@ -186,3 +190,35 @@ def test_the_program_prints_its_table_and_ends_with_0() -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "300 inputs; app hash" in done.stdout
+
+
+def test_threads_on_the_socket_do_no_harm(corpus: Corpus) -> None:
+    report = run_campaign(corpus, 60, 2, targets=(THREADS,))
+    assert (report.faults, dict(report.tallies["threads"].outcomes)) == ([], {"went on": 60})
+
+
+def test_books_that_two_threads_change_are_found(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it was: Commit changed the books that CheckTx changes, in its own thread."""
+    commit = Application.commit
+
+    def commit_and_follow(self: Application, request: pb.RequestCommit) -> pb.ResponseCommit:
+        answer = commit(self, request)
+        self._books._accounts = {}
+        return answer
+
+    monkeypatch.setattr(Application, "commit", commit_and_follow)
+    report = run_campaign(corpus, 200, 4, targets=(THREADS,))
+    assert report.faults != []
+
+
+def test_the_dearest_questions_are_answered_or_refused_in_time(corpus: Corpus) -> None:
+    report = run_campaign(corpus, 120, 2, targets=(DEAR,))
+    assert report.faults == []
+    assert {"answered", "QUERY_TOO_LARGE", "BAD_QUERY", "BUSY"} <= set(report.tallies["dear-query"].outcomes)
+
+
+def test_a_question_without_a_budget_is_found(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dear_queries, "MAX_SECONDS", 0.05)
+    monkeypatch.setattr(Work, "spend", lambda self, units: None)
+    report = run_campaign(corpus, 60, 2, targets=(DEAR,))
+    assert any("took" in fault for fault in report.faults)
