@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.fuzz import dear_queries, documents, queries, streams, threads, transactions
+from tests.fuzz import dear_queries, documents, pages, queries, streams, threads, transactions
 from tests.fuzz.corpus import Corpus
 from tests.fuzz.target import Target, Violation
 
 TARGETS: tuple[Target, ...] = (
     *transactions.TARGETS, *queries.TARGETS, *streams.TARGETS, *documents.TARGETS, *threads.TARGETS,
-    *dear_queries.TARGETS,
+    *dear_queries.TARGETS, *pages.TARGETS,
 )  # fmt: skip
 TARGETS_BY_NAME = {target.name: target for target in TARGETS}
 

@@ -5,19 +5,24 @@ from functools import cached_property
 from typing import Any
 
 from abci_app.chain.application import Application
+from abci_app.chain.names import Name, Named
 from abci_app.chain.registry import MESSAGE_TYPES, all_queries
 from abci_app.chain.transaction import KeySignature, Transaction, decode_transaction
 from abci_app.modules.datanets.queries import VersionQuery
 from abci_app.modules.models.lineage import CleanQuery
+from abci_app.modules.models.queries import EntryQuery, ModelQuery
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.codec import encode
 from abci_app.state.store import Store
 from openledger.client.light_client import LightClient
+from openledger.client.provenance import lineage_question
 from openledger.client.rpc_calls import Call
+from openledger.errors import Denied
 from openledger.light.anchors import GenesisAnchor
 from tests.fuzz.by_type import Known
 from tests.fuzz.mutation import Tree, unpack
 from tests.kit.modules.drafts import digest
+from tests.kit.openledger.story import Story
 from tests.kit.signing import Signer
 from tests.kit.simulated_chain import SimulatedChain, SimulatedNode
 from tests.simulation.questions import questions
@@ -41,14 +46,22 @@ def agreement(transaction: Transaction) -> Agreement:
     return transaction.signed_digest, tuple([(auth.account, auth.signatures) for auth in transaction.auths])
 
 
-@dataclass(slots=True)
+@dataclass
 class BundleCase:
-    """An honest bundle, what vouches for it and when it is judged."""
+    """Honest bundles of one chain, what vouches for them and when they are judged."""
 
-    data: bytes
-    genesis: GenesisAnchor
-    genesis_data: bytes
-    now_ns: int
+    chain: SimulatedChain
+    honest: tuple[bytes, ...]
+
+    @property
+    def now_ns(self) -> int:
+        """Just after the chain's newest block."""
+        return self.chain.now_ns
+
+    @cached_property
+    def genesis(self) -> GenesisAnchor:
+        """The chain's genesis document."""
+        return self.chain.genesis
 
 
 @dataclass
@@ -82,8 +95,9 @@ class Corpus:
 
     @cached_property
     def bundle(self) -> BundleCase:
-        """A bundle from a simulated chain with signed headers."""
+        """Raw state, an answer with names, a lineage and a proven no, under signed headers of a simulated chain."""
         chain = SimulatedChain()
+        chain.make_block(list(self.story.ledger.chain.state().items()))
         chain.make_blocks(12)
         client = LightClient(
             SimulatedNode(chain, "primary"),
@@ -91,8 +105,16 @@ class Corpus:
             anchor=chain.genesis,
             clock=lambda: chain.now_ns,
         )
-        data = client.bundle(client.read([b"number/now", b"absent"], [(b"a", b"z")]))
-        return BundleCase(data, chain.genesis, chain.genesis_bytes(), chain.now_ns)
+        raw = client.bundle(client.read([b"number/now", b"absent"], [(b"number/", b"number0")]))
+        tutor = Name("olrun", "tutor")
+        named = client.bundle(client.query("models", "entry", Named(EntryQuery(tutor.stand_in()), (tutor,))))
+        lineage = client.bundle(client.query("models", "lineage", lineage_question("tutor")))
+        return BundleCase(chain, (raw, named, lineage, client.bundle(_proven_no(client))))
+
+    @cached_property
+    def story(self) -> Story:
+        """A small chain with provenance, for questions with several pages."""
+        return Story.tell()
 
     @cached_property
     def light_answers(self) -> list[bytes]:
@@ -105,6 +127,14 @@ class Corpus:
         for method, params in calls:
             answers += node.send_batch([Call(method, params, bytes)])
         return answers
+
+
+def _proven_no(client: LightClient) -> Any:
+    """A verified answer that there is no such model."""
+    try:
+        return client.query("models", "model", ModelQuery(b"", "nobody"))
+    except Denied as denied:
+        return denied.evidence
 
 
 def world_with_everything(seed: int, blocks: int) -> World:

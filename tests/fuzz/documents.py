@@ -14,7 +14,8 @@ from abci_app.state.overlay import Overlay
 from abci_app.state.views import EmptyView
 from openledger.errors import OpenLedgerError
 from openledger.light.anchors import parse_genesis
-from openledger.light.bundle import _encode, _JsonBundle, verify_bundle
+from openledger.light.bundle import _encode, _JsonBundle, parse_bundle, verify_bundle
+from openledger.light.bundle import make_bundle as make_bundle_again
 from openledger.light.parse import parse_commit_answer, parse_header_answer, parse_validators_answer
 from tests.fuzz.corpus import Corpus
 from tests.fuzz.mutation import Tree, damage_bytes, damage_tree
@@ -31,7 +32,7 @@ def dump_json(tree: Tree) -> bytes:
 
 def make_bundle(rng: random.Random, corpus: Corpus) -> bytes:
     """Damaged as a file, or in its values with a checksum that fits again."""
-    honest = corpus.bundle.data
+    honest = rng.choice(corpus.bundle.honest)
     if rng.random() < 0.3:
         return damage_bytes(rng, honest, [])
     damaged = dump_json(damage_tree(rng, json.loads(honest)))
@@ -42,18 +43,20 @@ def make_bundle(rng: random.Random, corpus: Corpus) -> bytes:
 
 
 def judge_bundle(corpus: Corpus, data: bytes) -> str:
-    """Refused in one line; or it says what the honest one says, or answers another question."""
+    """Refused in one line; or what it says, to the honest question or another one, is true on the chain."""
     case = corpus.bundle
-    honest = verify_bundle(case.data, case.genesis, case.now_ns)
     try:
         verdict = verify_bundle(data, case.genesis, case.now_ns)
     except OpenLedgerError as error:
         return _refusal(error)
     if not verdict.anchored:
         return "consistent, not anchored"
-    asked = (verdict.question, verdict.height)
-    if asked == (honest.question, honest.height) and verdict.value != honest.value:
-        raise Violation(f"verified {verdict.value!r} instead of {honest.value!r}")
+    if make_bundle_again(parse_bundle(data)) != data:
+        raise Violation("verified in a form that is not the one it is written in")
+    with case.chain.store.version(verdict.height) as version:
+        truth = verdict.question.answer(version)
+    if (verdict.value, verdict.names) != truth:
+        raise Violation(f"verified {verdict.value!r} instead of {truth!r}")
     return "verified, and is true"
 
 

@@ -18,7 +18,7 @@ from abci_app.pb import abci_pb2 as pb
 from abci_app.state.codec import CodecError, decode
 from abci_app.state.overlay import Overlay
 from abci_app.state.work import Work
-from tests.fuzz import dear_queries, documents, queries, streams, threads, transactions
+from tests.fuzz import dear_queries, documents, pages, queries, streams, threads, transactions
 from tests.fuzz.by_type import draw
 from tests.fuzz.campaign import TARGETS, Failure, Report, Tally, replay, run_campaign, table
 from tests.fuzz.corpus import Corpus, build_corpus
@@ -32,6 +32,7 @@ QUERY, PROOF = queries.TARGETS
 BUNDLE, ANSWER, GENESIS = documents.TARGETS
 (THREADS,) = threads.TARGETS
 (DEAR,) = dear_queries.TARGETS
+(PAGES,) = pages.TARGETS
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,23 @@ def test_a_proof_that_proves_too_much_is_found(corpus: Corpus, monkeypatch: pyte
 def test_a_parser_that_raises_something_else_is_found(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openledger.light.parse.msgspec.MsgspecError", KeyError)
     assert "\nmsgspec." in first_failure(corpus, ANSWER).text
+
+
+def test_contributors_that_vanish_from_what_is_called_complete_are_found(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once `contributions_each` 0 in a page did that."""
+    monkeypatch.setattr("openledger_cli.proofs.proven.unlisted", lambda _page: ())
+    assert "complete without " in first_failure(corpus, PAGES).text
+
+
+def test_pages_of_other_questions_that_pass_for_a_whole_are_found(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when only cursors were compared: any page passes for the next one."""
+    monkeypatch.setattr("openledger_cli.proofs.proven.is_first", lambda _page: True)
+    monkeypatch.setattr("openledger.client.replay.is_first", lambda _page: True)
+    assert first_failure(corpus, PAGES).text
 
 
 def test_a_changed_state_is_found(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,6 @@ from abci_app.modules.bank import AccountQuery, BankCode, Transfer
 from abci_app.modules.datanets.records import CreateDatanet, CreateVersion, Decision, ReviewContribution
 from abci_app.modules.licences import RegisterTerms, terms_id_of
 from abci_app.modules.models.kinds import EntryKind
-from abci_app.modules.models.lineage import CleanAnswer
 from abci_app.modules.models.records import CreateModel, RecordRuns, entry_id_of
 from node import cometbft
 from node.devnet import Devnet
@@ -199,8 +198,8 @@ def test_a_lineage_on_a_real_chain_is_proven_bundled(net: Devnet, command: Calla
     impact = command("query", "impact", "notes", "--version", "1")
     assert [item["model_name"] for item in impact["result"]["entries"]] == ["tutor"]
     clean = command("query", "clean", "tutor", "notes")
-    assert (clean["verified"], clean["result"]["answer"]) == (True, CleanAnswer.PRESENT)
-    assert command("query", "verdict", "--input", "notes@1", "--parent", "tutor")["result"]["outcome"] == 1
+    assert (clean["verified"], clean["result"]["answer"]) == (True, "present")
+    assert command("query", "verdict", "--input", "notes@1", "--parent", "tutor")["result"]["outcome"] == "compatible"
     unknown = command("query", "lineage", "nobody", code=ExitCode.NOT_FOUND)
     assert "there is no model named 'nobody'" in unknown
 
