@@ -28,6 +28,7 @@ class Code(IntEnum):
     EXCLUDED = 14
     DELEGATION = 15
     PENDING_POLICY_CHANGE = 16
+    TOO_HEAVY = 17
     UNKNOWN_QUERY = 20
     BAD_QUERY = 21
     NOT_FOUND = 22

@@ -10,7 +10,7 @@ and the chain goes on (`mechanisms/protection.py`).
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -35,6 +35,9 @@ MAX_VALIDATOR_POWER = 10**12
 class Message(Record, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """Base of all messages; subclasses give `tag=<u16 type tag>` out of their module's range."""
 
+    # Units of 10 us for each item, at the dearest: every message class states its own (`benchmarks/messages`).
+    weight_each: ClassVar[int] = 0
+
     def validate(self) -> None:
         """Check everything that needs no state; raises `Rejected`."""
 
@@ -46,9 +49,13 @@ class Message(Record, frozen=True, array_like=True, forbid_unknown_fields=True, 
         """Public keys that this message lets act: checked as points of the curve once the sender can pay."""
         return ()
 
-    def fee_units(self) -> int:
-        """How often the message fee is due: a message that carries a list counts its items."""
+    def list_items(self) -> int:
+        """How often weight and surcharge are due: a message that carries a list counts its items."""
         return 1
+
+    def weight(self) -> int:
+        """Units of work that it asks of every validator, at its dearest (chain/weight.py)."""
+        return self.weight_each * self.list_items()
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

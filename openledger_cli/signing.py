@@ -191,6 +191,7 @@ def print_simulation(console: Any, document: dict[str, Any]) -> None:
     outcome = "ok" if not document["code"] else f"{document['log']} ({document['codespace']} {document['code']})"
     print_line(console, f"outcome  {outcome}")
     print_line(console, f"fee      {show_amount(document['fee_nopen'])} ({document['fee_nopen']} nopen)")
+    print_line(console, f"weight   {document['weight']} units")
     print_line(console, f"height   {document['height']}")
     for event in document["events"]:
         if event["name"] != "tx":

@@ -25,6 +25,7 @@ from abci_app.chain.queries import LocalNode, answer_query
 from abci_app.chain.registry import parameters_of
 from abci_app.chain.signature_cases import SIGNATURE_CASES
 from abci_app.chain.transaction_cache import TransactionCache
+from abci_app.chain.weight import LIGHTEST, MAX_BLOCK_WEIGHT
 from abci_app.errors import MACHINE_ERRORS, Code, InvariantBroken, Rejected
 from abci_app.module import BlockContext
 from abci_app.parameters import CHAIN, ChainInfo
@@ -129,16 +130,21 @@ class Application:
     # --- Consensus connection
 
     def prepare_proposal(self, request: pb.RequestPrepareProposal) -> pb.ResponsePrepareProposal:
-        """Execute the candidates on scratch state; leave out what cannot pay, what raises and what does not fit."""
+        """Execute the candidates on scratch state; leave out what cannot pay, what raises, and what is too much.
+
+        Bytes and weight bound a block. What is too heavy for the rest of this one waits; it comes early in the next.
+        """
         execution = BlockExecution(self.store, self._block_context(request), self._decode)
         chosen: list[bytes] = []
         room_bytes = request.max_tx_bytes
         for raw in request.txs:
             size_bytes = wire.repeated_bytes_size(len(raw))
+            if execution.weight + LIGHTEST > MAX_BLOCK_WEIGHT:
+                break
             if size_bytes > room_bytes or self._books.is_excluded(raw):
                 continue
             try:
-                result = execution.execute(raw, only_if_paid=True)
+                result = execution.execute(raw, only_if_paid=True, proposed=True)
             except MACHINE_ERRORS:
                 raise
             except Exception:  # determinism: local to this proposer; the transaction is left out and remembered
@@ -151,7 +157,7 @@ class Application:
         return pb.ResponsePrepareProposal(txs=chosen)
 
     def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal:
-        """Reject what an honest proposer cannot produce: a transaction that does not pay, or one that raises."""
+        """Reject what an honest proposer cannot produce: what does not pay, what raises, and more than fits."""
         try:
             self._execute(self._block_context(request), list(request.txs), all_pay=True)
         except TransactionFailure as failure:
@@ -279,7 +285,7 @@ class Application:
         """A remembered result is the result: execution sees committed state, context and transactions, all compared."""
         for known_transactions, result in self._candidates:
             if result.context == context and known_transactions == transactions:
-                if all_pay and not all(one.paid for one in result.results):
+                if all_pay and (result.weight > MAX_BLOCK_WEIGHT or not all(one.paid for one in result.results)):
                     raise UnpaidTransaction
                 return result
         result = execute_block(self.store, context, transactions, self._decode, all_pay=all_pay)

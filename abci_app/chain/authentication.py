@@ -5,7 +5,7 @@ key over these bytes is valid" is cached (`Transaction.verified`): a cache of wh
 key act on nodes whose cache is warm, and fork the chain.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -19,11 +19,12 @@ from abci_app.accounts import (
     policy_id_of,
     show_address,
 )
-from abci_app.chain.chain_module import FEE_PER_BYTE, FEE_PER_MESSAGE
+from abci_app.chain.chain_module import FEE_PER_BYTE, FEE_PER_WEIGHT
 from abci_app.chain.registry import TAG_OF
 from abci_app.chain.transaction import Auth, Transaction
+from abci_app.chain.weight import require_fits_a_block
 from abci_app.errors import Code, Rejected
-from abci_app.module import BlockContext, Message
+from abci_app.module import BlockContext
 from abci_app.parameters import Parameters
 from abci_app.policy import (
     DelegatedKey,
@@ -59,18 +60,17 @@ def check_chain_and_expiry(transaction: Transaction, chain_id: str, height: int)
         )
 
 
-def fee_of(parameters: Parameters, size_bytes: int, messages: Iterable[Message]) -> int:
-    """What a transaction of this size with these messages costs, in nopen."""
-    fee = parameters[FEE_PER_BYTE] * size_bytes
-    per_message_nopen = parameters[FEE_PER_MESSAGE]
-    for message in messages:
-        fee += (per_message_nopen + parameters.surcharge_nopen(TAG_OF[type(message)])) * message.fee_units()
+def fee_of(parameters: Parameters, transaction: Transaction) -> int:
+    """What a transaction costs for its bytes, its work, and what its messages cost on top, in nopen."""
+    fee = parameters[FEE_PER_BYTE] * transaction.size_bytes + parameters[FEE_PER_WEIGHT] * transaction.weight
+    for message in transaction.body.messages:
+        fee += parameters.surcharge_nopen(TAG_OF[type(message)]) * message.list_items()
     return fee
 
 
 def fee_nopen(transaction: Transaction, block: BlockContext) -> int:
-    """Fee by messages and bytes; raises when the sender's limit is lower."""
-    fee = fee_of(block.parameters, transaction.size_bytes, transaction.body.messages)
+    """The fee (`fee_of`); raises when the sender's limit is lower."""
+    fee = fee_of(block.parameters, transaction)
     if fee > transaction.body.fee_limit_nopen:
         raise Rejected(
             Code.INSUFFICIENT_FEE,
@@ -158,6 +158,7 @@ def take_fee_and_sequence(state: Overlay, transaction: Transaction, block: Block
     """The part of execution that stays even if the messages fail; returns the fee. Raises `Rejected` untouched."""
     body = transaction.body
     check_chain_and_expiry(transaction, block.chain_id, block.height)
+    require_fits_a_block(transaction.weight)
     fee = fee_nopen(transaction, block)
     account = get_account(state, body.sender)
     if body.sequence != account.sequence:

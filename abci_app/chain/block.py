@@ -15,6 +15,7 @@ from abci_app import accounts
 from abci_app.chain.authentication import take_fee_and_sequence
 from abci_app.chain.registry import HANDLERS, MODULES, TAG_OF
 from abci_app.chain.transaction import Transaction
+from abci_app.chain.weight import MAX_BLOCK_WEIGHT
 from abci_app.errors import MACHINE_ERRORS, Code, Rejected
 from abci_app.hashing import sha256
 from abci_app.mechanisms.deadlines import kinds_by_number, run_deadlines
@@ -70,6 +71,8 @@ class BlockResult:
     powers: list[tuple[bytes, int]] = field(default_factory=list)
     consensus: ConsensusUpdate | None = None
     alarms: list[Alarm] = field(default_factory=list)
+    # Units of all that paid for its place (weight.py).
+    weight: int = 0
 
 
 class TransactionFailure(Exception):
@@ -96,18 +99,22 @@ class BlockExecution:
         self.results: list[TransactionResult] = []
         self._decode = decode
         self._fees_nopen = 0
+        # Units of all that was executed (weight.py).
+        self.weight = 0
         self._hooks = HookContext(context)
         enter_version(self.state, context)
         run_hooks(self.state, self._hooks, [(f"{module.name}.begin_block", module.begin_block) for module in MODULES])
 
-    def execute(self, raw: bytes, *, only_if_paid: bool = False) -> TransactionResult:
+    def execute(self, raw: bytes, *, only_if_paid: bool = False, proposed: bool = False) -> TransactionResult:
         """Execute one transaction and keep its result, unless it must pay for its place and cannot.
 
-        An exception other than `Rejected` comes out as it is and leaves the block as it was before.
+        In a proposal it gets no place either when the block would become too heavy: it counts as unpaid. An exception other than `Rejected` comes out as it is and leaves the block as it was before.
         """
         paid = Overlay(self.state)
         try:
             transaction = self._decode(raw)
+            if proposed:
+                self._require_room(transaction)
             fee = take_fee_and_sequence(paid, transaction, self.context)
         except Rejected as rejection:
             result = TransactionResult(rejection.code, rejection.text, codespace_of(rejection.code), paid=False)
@@ -117,13 +124,18 @@ class BlockExecution:
         result = execute_messages(paid, transaction, self.context, fee)
         paid.merge_into(self.state)
         self._fees_nopen += fee
+        self.weight += transaction.weight
         self.results.append(result)
         return result
 
-    def execute_or_fail(self, raw: bytes) -> TransactionResult:
+    def _require_room(self, transaction: Transaction) -> None:
+        if self.weight + transaction.weight > MAX_BLOCK_WEIGHT:
+            raise Rejected(Code.TOO_HEAVY, f"the block holds {self.weight} units, {transaction.weight} are too many")
+
+    def execute_or_fail(self, raw: bytes, *, proposed: bool = False) -> TransactionResult:
         """Execute one transaction; a bug comes out as `TransactionFailure`, errors of the machine as they are."""
         try:
-            return self.execute(raw)
+            return self.execute(raw, proposed=proposed)
         except MACHINE_ERRORS:
             raise
         except Exception as error:  # determinism: rethrown with the place named, never turned into a result
@@ -147,6 +159,7 @@ class BlockExecution:
             powers=sorted(hooks.powers.items()),
             consensus=hooks.consensus,
             alarms=hooks.alarms,
+            weight=self.weight,
         )
 
 
@@ -155,12 +168,12 @@ def execute_block(
 ) -> BlockResult:
     """Execute all transactions of a decided or proposed block; a bug comes out as `TransactionFailure`.
 
-    With `all_pay` the first one that does not pay ends it with `UnpaidTransaction`: what costs its sender nothing must
-    not cost a validator more than one look.
+    With `all_pay`, as of a proposal, the first one that does not pay or no longer fits ends it with
+    `UnpaidTransaction`: what no honest proposer sends must not cost a validator more than one look.
     """
     execution = BlockExecution(view, context, decode)
     for raw in transactions:
-        if not execution.execute_or_fail(raw).paid and all_pay:
+        if not execution.execute_or_fail(raw, proposed=all_pay).paid and all_pay:
             raise UnpaidTransaction
     return execution.finish()
 

@@ -51,28 +51,29 @@ from abci_app.versions import APP_VERSION, AppVersion
 
 FEES = "fees"
 AMOUNT = Amount()
-# A transfer of 220 bytes costs 3,200 nopen, 0.0000032 OPEN. At most: a block of 4 MiB for 4,000 OPEN.
+# A transfer of 220 bytes and 12 units of weight costs 232,000 nopen, 0.000232 OPEN, and what fills 1 GB costs some
+# 1,000 OPEN (ADR 17). At most: a block of 4 MiB and all of its weight for 4,200 OPEN.
 FEE_PER_BYTE = Parameter(
     section=FEES,
     index=0,
     name="fee_per_byte_nopen",
     unit=AMOUNT,
-    default=10,
+    default=1_000,
     minimum=0,
     maximum=10**6,
     meaning="What a transaction pays for each of its bytes.",
 )
-FEE_PER_MESSAGE = Parameter(
+FEE_PER_WEIGHT = Parameter(
     section=FEES,
     index=1,
-    name="fee_per_message_nopen",
+    name="fee_per_weight_nopen",
     unit=AMOUNT,
     default=1_000,
     minimum=0,
-    maximum=10**9,
-    meaning="What a transaction pays for each of its messages, and for each item of a message that carries a list.",
+    maximum=10**6,
+    meaning="What a transaction pays for each unit of its weight, which stands for 10 us of a validator's time.",
 )
-FEE_PARAMETERS = (FEE_PER_BYTE, FEE_PER_MESSAGE)
+FEE_PARAMETERS = (FEE_PER_BYTE, FEE_PER_WEIGHT)
 
 # Each signs every block: a commit grows by some 110 bytes a validator (cometbft.md 7.12).
 MAX_VALIDATORS = 100

@@ -28,6 +28,7 @@ from abci_app.chain.pending import (
     pending_of,
 )
 from abci_app.chain.transaction import Transaction
+from abci_app.chain.weight import require_fits_a_block
 from abci_app.errors import Code, Rejected
 from abci_app.hashing import sha256
 from abci_app.module import BlockContext
@@ -92,6 +93,7 @@ class Mempool:
         if len(self._by_digest) >= MAX_PENDING:
             raise Rejected(Code.TOO_MANY_PENDING, f"{MAX_PENDING} transactions are pending here: try again later")
         check_chain_and_expiry(transaction, block.chain_id, block.height)
+        require_fits_a_block(transaction.weight)
         fee = fee_nopen(transaction, block)
         pending = self._plan(transaction, digest, fee, block)
         self._require_no_first_policy_of_another(transaction)

@@ -10,6 +10,7 @@ from msgspec import Struct
 from abci_app.chain.block import BlockExecution
 from abci_app.chain.registry import table_of_key
 from abci_app.chain.transaction import Transaction, decode_transaction
+from abci_app.errors import Rejected
 from abci_app.module import BlockContext
 from abci_app.state.store import StateView
 from abci_app.state.work import Spend, free
@@ -46,6 +47,8 @@ class Simulation(Struct, frozen=True):
     codespace: str
     log: str
     fee_nopen: int
+    # Units of work (weight.py); a block holds 30,000.
+    weight: int
     height: int
     events: tuple[SimulatedEvent, ...]
     effects: tuple[Effect, ...]
@@ -86,11 +89,20 @@ def simulate(view: StateView, context: BlockContext, raw: bytes, spend: Spend = 
         result.codespace,
         result.log,
         result.fee_nopen,
+        _weight_of(raw),
         context.height,
         tuple(events),
         tuple(effects),
         len(changed) - len(effects),
     )
+
+
+def _weight_of(raw: bytes) -> int:
+    """Units of a transaction, none of what cannot be decoded."""
+    try:
+        return decode_transaction(raw).weight
+    except Rejected:
+        return 0
 
 
 def _effect(view: StateView, key: bytes, value: bytes | None) -> Effect:

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from abci_app.accounts import MAX_POLICY_BYTES
 from abci_app.chain.registry import MESSAGE_TYPES, TAG_OF
+from abci_app.chain.weight import weight_of
 from abci_app.errors import Code, Rejected
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Message
@@ -80,6 +81,8 @@ class Transaction:
     """
 
     size_bytes: int
+    # Units of work (weight.py).
+    weight: int
     body: Body
     auths: tuple[Auth, ...]
     # The policy that each auth presents, decoded and checked; None where it presents none.
@@ -138,7 +141,15 @@ def decode_transaction(raw: bytes) -> Transaction:
     for message in body.messages:
         message.validate()
     presented = tuple([decode_policy(auth.policy) if auth.policy else None for auth in envelope.auths])
-    return Transaction(len(raw), body, envelope.auths, presented, signed_digest(envelope.body))
+    signatures = sum([len(auth.signatures) for auth in envelope.auths])
+    return Transaction(
+        size_bytes=len(raw),
+        weight=weight_of(len(raw), signatures, presented, body.messages),
+        body=body,
+        auths=envelope.auths,
+        presented=presented,
+        signed_digest=signed_digest(envelope.body),
+    )
 
 
 def _check_body(body: Body) -> None:

@@ -8,7 +8,7 @@ end with the policy that made them: whoever changes keys because one was stolen 
 """
 
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct, structs
 
@@ -41,6 +41,8 @@ class AccountsCode(IntEnum):
 class SetPolicy(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0011):
     """Replace the sender's policy (canonical bytes); every delegated key ends with the old one."""
 
+    weight_each: ClassVar[int] = 36
+
     policy: Annotated[bytes, Meta(min_length=1, max_length=MAX_POLICY_BYTES)]
 
     def validate(self) -> None:
@@ -56,6 +58,8 @@ class SetPolicy(Message, frozen=True, array_like=True, forbid_unknown_fields=Tru
 
 class SetDelegation(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0012):
     """Let `public_key` act for the sender within bounds; setting it again replaces the bounds and resets the spend."""
+
+    weight_each: ClassVar[int] = 8
 
     public_key: Bytes32
     message_types: Annotated[tuple[U16, ...], Meta(min_length=1, max_length=MAX_DELEGATED_TYPES)]
@@ -76,6 +80,8 @@ class SetDelegation(Message, frozen=True, array_like=True, forbid_unknown_fields
 
 class RevokeDelegation(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0013):
     """End a delegation of the sender at once."""
+
+    weight_each: ClassVar[int] = 4
 
     public_key: Bytes32
 

@@ -12,6 +12,7 @@ Nothing mints after genesis.
 
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -66,6 +67,8 @@ class BankCode(IntEnum):
 class Transfer(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0101):
     """Move `amount_nopen` from the sender to `recipient`."""
 
+    weight_each: ClassVar[int] = 3
+
     recipient: Bytes32
     amount_nopen: Nopen
 
@@ -82,6 +85,8 @@ class Transfer(Message, frozen=True, array_like=True, forbid_unknown_fields=True
 
 class Burn(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0102):
     """Destroy `amount_nopen` of the sender for ever."""
+
+    weight_each: ClassVar[int] = 2
 
     amount_nopen: Nopen
 

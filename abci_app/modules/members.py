@@ -14,7 +14,7 @@ with `"peers_closed": true`.
 """
 
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -91,6 +91,8 @@ class MembersCode(IntEnum):
 class SetMember(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0201):
     """Registrar: give `member` exactly these roles; 0 removes the membership."""
 
+    weight_each: ClassVar[int] = 4
+
     member: Bytes32
     roles: U32
     name: Text
@@ -103,6 +105,8 @@ class SetMember(Message, frozen=True, array_like=True, forbid_unknown_fields=Tru
 
 class SetPeer(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0202):
     """Registrar: allow (1) or remove (0) a CometBFT node id."""
+
+    weight_each: ClassVar[int] = 5
 
     node_id: NodeId
     allowed: Flag

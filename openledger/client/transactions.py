@@ -142,8 +142,8 @@ def settle(draft: Draft, stored_policies: Mapping[bytes, bytes]) -> Draft:
 
 
 def estimate_fee(draft: Draft, fees: Parameters) -> int:
-    """Fee in nopen, at most: per byte with as many signatures as there can be, and per message."""
-    return fee_of(fees, len(draft.unsigned_envelope()), draft.body.messages)
+    """Fee in nopen, at most: per byte with as many signatures as there can be, and for the work."""
+    return fee_of(fees, decode_transaction(draft.unsigned_envelope()))
 
 
 def with_fee(
@@ -160,7 +160,7 @@ def with_fee(
     # The limit itself takes bytes: each round is at most the one before, and the second is exact.
     for _ in range(2):
         draft = build(chain_id, slots, sequence, messages, fee_limit_nopen, expiry_height, memo_digest)
-        fee_limit_nopen = fee_of(fees, len(draft.unsigned_envelope()), messages)
+        fee_limit_nopen = estimate_fee(draft, fees)
     return build(chain_id, slots, sequence, messages, fee_limit_nopen, expiry_height, memo_digest)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from abci_app.accounts import Account, get_account
 from abci_app.chain.application import Application
 from abci_app.chain.registry import MODULES
+from abci_app.chain.transaction import decode_transaction
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.store import Store
@@ -16,6 +17,8 @@ from tests.kit.signing import CHAIN_ID, Signer
 
 GENESIS_SECONDS = 1_700_000_000
 BLOCK_SECONDS = 1
+# A transfer costs some 3,500 nopen, so that tests can give accounts small change.
+SMALL_FEES = {"fee_per_byte_nopen": 10, "fee_per_weight_nopen": 100}
 # Above every printable key.
 END_OF_KEYS = b"\xff"
 
@@ -47,7 +50,8 @@ class Chain:
         **app_state: Any,
     ) -> "Chain":
         """InitChain; `app_state` are further sections of the genesis document."""
-        document = {"balances": [[address.hex(), nopen] for address, nopen in (balances or {}).items()], **app_state}
+        coins = [[address.hex(), nopen] for address, nopen in (balances or {}).items()]
+        document = {"balances": coins, "parameters": {"fees": SMALL_FEES}, **app_state}
         init = pb.RequestInitChain(
             chain_id=chain_id, initial_height=initial_height, app_state_bytes=json.dumps(document).encode()
         )
@@ -194,9 +198,10 @@ def treasury_nopen(*balances_nopen: int) -> int:
     return SUPPLY_NOPEN - sum(balances_nopen)
 
 
-def fee_of(raw: bytes, messages: int = 1) -> int:
-    """Default parameters: 10 nopen a byte, 1,000 a message."""
-    return 10 * len(raw) + 1_000 * messages
+def fee_of(raw: bytes) -> int:
+    """What the tests' fees make of a transaction's bytes and weight."""
+    per_byte, per_weight = SMALL_FEES["fee_per_byte_nopen"], SMALL_FEES["fee_per_weight_nopen"]
+    return per_byte * len(raw) + per_weight * decode_transaction(raw).weight
 
 
 def refused(chain: Chain, raw: bytes) -> tuple[int, str]:

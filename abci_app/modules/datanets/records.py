@@ -1,7 +1,7 @@
 """Records, tables, codes, messages and events of the datanets module; `datanets.py` has the rules and the spec."""
 
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -255,6 +255,8 @@ def contribution_id_of(contribution: Contribution) -> ContributionId:
 class CreateDatanet(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0501):
     """Create a DataNet owned by the sender; contributions are decided by `quorum` equal verdicts."""
 
+    weight_each: ClassVar[int] = 10
+
     name: Name
     description: Text
     default_terms_id: Bytes32
@@ -274,6 +276,8 @@ class CreateDatanet(Message, frozen=True, array_like=True, forbid_unknown_fields
 
 class Contribute(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0502):
     """Register a batch of rows. Empty `terms_id` = the DataNet's default terms, empty `payee` = the sender."""
+
+    weight_each: ClassVar[int] = 16
 
     datanet_id: Bytes32
     rows_root: Bytes32
@@ -307,6 +311,8 @@ class Contribute(Message, frozen=True, array_like=True, forbid_unknown_fields=Tr
 class ReviewContribution(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0503):
     """Owner or named reviewer: accept (1) or reject (2) a pending contribution."""
 
+    weight_each: ClassVar[int] = 26
+
     contribution_id: Bytes32
     decision: Annotated[int, Meta(ge=1, le=2), words(Decision)]
     reason: Annotated[int, Meta(ge=0, le=7), words(Reason)]
@@ -320,12 +326,16 @@ class ReviewContribution(Message, frozen=True, array_like=True, forbid_unknown_f
 class CreateVersion(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0504):
     """Owner: freeze all accepted, not revoked contributions as the next version."""
 
+    weight_each: ClassVar[int] = 12
+
     datanet_id: Bytes32
     note: Text
 
 
 class RevokeContribution(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0505):
     """Contributor or owner: no new version and no new training with this contribution; what exists stays visible."""
+
+    weight_each: ClassVar[int] = 200
 
     contribution_id: Bytes32
     reason: Annotated[int, Meta(ge=1, le=7), words(Reason)]

@@ -16,7 +16,7 @@ sources again gives the joined record. Advisory, not legal advice.
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -95,6 +95,8 @@ class LicencesCode(IntEnum):
 
 class RegisterTerms(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0401):
     """Make terms known to the chain; free for all to refer to by their id."""
+
+    weight_each: ClassVar[int] = 6
 
     terms: Terms
 

@@ -1,7 +1,7 @@
 """Records, tables, codes and messages of the models module; its `__init__` has the specification."""
 
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -38,6 +38,8 @@ MAX_EVALUATIONS = 64
 # Merges of more models and mixes of more DataNets are described in the manifest and recorded in steps.
 MAX_PARENTS = 16
 MAX_INPUTS = 32
+# Units for one input or parent of a run: its record and joined terms of 64 sources, which take long to join; an index.
+WEIGHT_MADE_FROM = 9
 
 
 class ModelsCode(IntEnum):
@@ -286,12 +288,16 @@ def entry_id_of(entry: Entry) -> EntryId:
 class CreateModel(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0601):
     """Create a model owned by the sender."""
 
+    weight_each: ClassVar[int] = 7
+
     name: Name
     description: Text
 
 
 class RecordRuns(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0602):
     """Record training runs; an item may build on the ones before it. All or nothing."""
+
+    weight_each: ClassVar[int] = 16
 
     runs: Annotated[tuple[RunDraft, ...], Meta(min_length=1, max_length=MAX_RUNS)]
 
@@ -305,13 +311,20 @@ class RecordRuns(Message, frozen=True, array_like=True, forbid_unknown_fields=Tr
             if draft.label and not draft.model_id:
                 raise Rejected(ModelsCode.BAD_ENTRY, "a label needs the model_id whose version it names")
 
-    def fee_units(self) -> int:
-        """One message fee a run."""
+    def list_items(self) -> int:
+        """Each run counts."""
         return len(self.runs)
+
+    def weight(self) -> int:
+        """Each run by itself, and for what it was made from: terms to read and join, an index to write."""
+        made_from = sum([len(draft.entry.inputs) + len(draft.entry.parents) for draft in self.runs])
+        return self.weight_each * len(self.runs) + WEIGHT_MADE_FROM * made_from
 
 
 class RecordReproduction(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0603):
     """Say what repeating an entry's run gave. Grade 1 bit-exact, 2 trace match, 3 differs."""
+
+    weight_each: ClassVar[int] = 6
 
     entry_id: Bytes32
     grade: Annotated[int, Meta(ge=1, le=3), words(Grade)]
@@ -339,15 +352,19 @@ class EvaluationDraft(Record, frozen=True, array_like=True, gc=False):
 class RecordEvaluations(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0604):
     """Record measurements of entries on DataNet versions."""
 
+    weight_each: ClassVar[int] = 5
+
     evaluations: Annotated[tuple[EvaluationDraft, ...], Meta(min_length=1, max_length=MAX_EVALUATIONS)]
 
-    def fee_units(self) -> int:
-        """One message fee a measurement."""
+    def list_items(self) -> int:
+        """Each measurement counts."""
         return len(self.evaluations)
 
 
 class SupersedeEntry(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0605):
     """Recorder of an entry: point from a wrong entry to the right one. The wrong one stays, visibly superseded."""
+
+    weight_each: ClassVar[int] = 8
 
     entry_id: Bytes32
     superseded_by_entry_id: Bytes32

@@ -16,7 +16,7 @@ from abci_app.modules.bank import SUPPLY, TREASURY_ACCOUNT, Burn, Supply, Transf
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.memory_store import MemoryStore
 from abci_app.versions import NEWEST_APP_VERSION
-from tests.kit.chain import GENESIS_SECONDS, Chain, accounts_with, changed, replay, treasury_nopen
+from tests.kit.chain import GENESIS_SECONDS, Chain, accounts_with, changed, fee_of, replay, treasury_nopen
 from tests.kit.signing import CHAIN_ID, Signer
 
 FUNDS = 10**9
@@ -36,10 +36,6 @@ def bob() -> Signer:
 @pytest.fixture
 def chain(alice: Signer, bob: Signer) -> Chain:
     return Chain.start(accounts_with(FUNDS, [alice, bob]))
-
-
-def fee_of(raw: bytes, messages: int = 1) -> int:
-    return 10 * len(raw) + 1_000 * messages
 
 
 class Bug(Exception):
@@ -71,7 +67,7 @@ def test_messages_are_all_or_nothing(chain: Chain, alice: Signer, bob: Signer) -
     raw = alice.transaction(Transfer(bob.address, 5), Burn(7), Transfer(bob.address, FUNDS))
     (result,) = chain.block(raw)
     assert (result.code, result.log.startswith("message 2: open1")) == (Code.INSUFFICIENT_FUNDS, True)
-    assert chain.account(alice.address) == Account(1, FUNDS - fee_of(raw, 3), alice.policy)
+    assert chain.account(alice.address) == Account(1, FUNDS - fee_of(raw), alice.policy)
     assert (chain.balance(bob), SUPPLY.get(chain.application.store)) == (FUNDS, Supply(10**18, 0))
 
 
@@ -80,8 +76,8 @@ def test_later_messages_see_what_earlier_ones_did(alice: Signer, bob: Signer) ->
     raw = alice.transaction(Transfer(bob.address, 5), Burn(7), Transfer(bob.address, 6))
     (result,) = chain.block(raw)
     assert (result.code, result.data, result.gas_wanted, result.gas_used) == (0, b"", 0, 0)
-    assert chain.account(alice.address) == Account(1, FUNDS - 18 - fee_of(raw, 3), alice.policy)
-    assert chain.account(FEES_ACCOUNT) == Account(0, fee_of(raw, 3), b"")
+    assert chain.account(alice.address) == Account(1, FUNDS - 18 - fee_of(raw), alice.policy)
+    assert chain.account(FEES_ACCOUNT) == Account(0, fee_of(raw), b"")
     assert (chain.balance(bob), SUPPLY.get(chain.application.store)) == (11, Supply(10**18, 7))
 
 

@@ -4,7 +4,15 @@ import pytest
 
 from abci_app.accounts import Account, show_address
 from abci_app.chain.block import FEES_ACCOUNT
-from abci_app.chain.transaction import Auth, Body, Envelope, KeySignature, encode_envelope, signed_digest
+from abci_app.chain.transaction import (
+    Auth,
+    Body,
+    Envelope,
+    KeySignature,
+    decode_transaction,
+    encode_envelope,
+    signed_digest,
+)
 from abci_app.errors import Code
 from abci_app.modules.accounts import SetPolicy
 from abci_app.modules.bank import Burn, Transfer
@@ -180,17 +188,18 @@ def test_a_transaction_is_valid_up_to_and_at_its_expiry_height(chain: Chain, ali
 # --- Fees
 
 
-def test_the_fee_counts_bytes_and_messages(chain: Chain, alice: Signer, bob: Signer) -> None:
+def test_the_fee_counts_bytes_and_weight(chain: Chain, alice: Signer, bob: Signer) -> None:
     raw = alice.transaction(Transfer(bob.address, 5), Burn(7), Burn(8))
     assert chain.codes(raw) == [0]
-    assert chain.balance(alice) == FUNDS - 20 - fee_of(raw, messages=3)
+    assert chain.balance(alice) == FUNDS - 20 - fee_of(raw)
 
 
 def test_a_message_type_can_have_a_surcharge(alice: Signer, bob: Signer) -> None:
-    parameters = {"fees": {"fee_per_byte_nopen": 0, "fee_per_message_nopen": 3}, "surcharges": {"bank.burn": 500}}
+    parameters = {"fees": {"fee_per_byte_nopen": 0, "fee_per_weight_nopen": 3}, "surcharges": {"bank.burn": 500}}
     chain = Chain.start(accounts_with(FUNDS, [alice]), parameters=parameters)
-    assert chain.codes(alice.transaction(Transfer(bob.address, 5), Burn(7))) == [0]
-    assert chain.balance(alice) == FUNDS - 12 - 506
+    raw = alice.transaction(Transfer(bob.address, 5), Burn(7))
+    assert chain.codes(raw) == [0]
+    assert chain.balance(alice) == FUNDS - 12 - 500 - 3 * decode_transaction(raw).weight
 
 
 def test_a_fee_above_the_limit_is_refused_and_exactly_the_limit_accepted(

@@ -32,7 +32,7 @@ def test_the_whole_state_that_a_document_writes() -> None:
     chain = Chain.start(
         {ALICE.address: 7},
         parameters={
-            "fees": {"fee_per_byte_nopen": 1, "fee_per_message_nopen": 2},
+            "fees": {"fee_per_byte_nopen": 1, "fee_per_weight_nopen": 2},
             "surcharges": {"members.set_peer": 9, "bank.transfer": 3},
             "roles": {"models.create_model": ["auditor", "builder"]},
             "licences": {"licence_policy": "permissive"},

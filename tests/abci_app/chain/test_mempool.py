@@ -15,7 +15,7 @@ from abci_app.modules.accounts import RevokeDelegation, SetDelegation, SetPolicy
 from abci_app.modules.bank import Burn, Transfer
 from abci_app.policy import encode_policy, signature_is_valid, single_key_policy
 from abci_app.state.memory_store import MemoryStore
-from tests.kit.chain import Chain, accounts_with
+from tests.kit.chain import Chain, accounts_with, fee_of
 from tests.kit.signing import Key, Signer
 
 FUNDS = 10**9
@@ -36,10 +36,6 @@ def bob() -> Signer:
 @pytest.fixture
 def chain(alice: Signer, bob: Signer) -> Chain:
     return Chain.start(accounts_with(FUNDS, [alice, bob]))
-
-
-def fee_of(raw: bytes) -> int:
-    return 10 * len(raw) + 1_000
 
 
 def next_sequence(chain: Chain, signer: Signer) -> int:
@@ -345,7 +341,7 @@ def test_what_cometbft_forgot_is_forgotten_after_a_hundred_blocks(chain: Chain, 
 
 def test_a_free_sponsored_transaction_survives_commits_that_do_not_include_it(alice: Signer, bob: Signer) -> None:
     """With fees of zero a sponsor has nothing reserved, and yet it is part of the books."""
-    parameters = {"fees": {"fee_per_byte_nopen": 0, "fee_per_message_nopen": 0}}
+    parameters = {"fees": {"fee_per_byte_nopen": 0, "fee_per_weight_nopen": 0}}
     chain = Chain.start(accounts_with(FUNDS, [alice, bob]), parameters=parameters)
     raw = alice.transaction(Transfer(bob.address, 1), sponsor=bob, expiry_height=50)
     assert chain.check(raw) == (0, "")

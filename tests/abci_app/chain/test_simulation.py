@@ -60,7 +60,7 @@ def tx_event(signer: Signer, sequence: int, *involved: bytes) -> SimulatedEvent:
 
 def test_a_dry_run_names_code_fee_events_and_effects(chain: Chain, alice: Signer, bob: Signer) -> None:
     raw = alice.transaction(Transfer(bob.address, 5), Burn(7), SetMember(bob.address, 8, "Bob"))
-    fee = 10 * len(raw) + 3_000
+    fee = fee_of(raw)
     effects = [
         effect(
             "account", ACCOUNTS.key(alice.address), Account(0, FUNDS, b""), Account(1, FUNDS - 12 - fee, alice.policy)
@@ -74,6 +74,7 @@ def test_a_dry_run_names_code_fee_events_and_effects(chain: Chain, alice: Signer
         codespace="",
         log="",
         fee_nopen=fee,
+        weight=decode_transaction(raw).weight,
         height=2,
         events=(
             tx_event(alice, 0, bob.address),

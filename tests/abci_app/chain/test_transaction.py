@@ -18,6 +18,7 @@ from abci_app.chain.transaction import (
     encode_envelope,
     signed_digest,
 )
+from abci_app.chain.weight import weight_of
 from abci_app.errors import Code, Rejected
 from abci_app.hashing import sha256, tagged_hash
 from abci_app.modules.bank import BankCode, Burn, Transfer
@@ -52,12 +53,14 @@ def test_decoding_gives_back_what_was_encoded() -> None:
     raw = sealed(body)
     decoded = decode_transaction(raw)
     assert decoded == Transaction(
-        len(raw),
-        Body(CHAIN_ID, ALICE.address, 0, 10**6, 0, b"", b"", (TRANSFER,)),
-        (ALICE.auth(body),),
-        decoded.presented,
-        tagged_hash("openledger/tx/v1", body),
-        set(),
+        size_bytes=len(raw),
+        weight=weight_of(len(raw), 1, decoded.presented, (TRANSFER,)),
+        body=Body(CHAIN_ID, ALICE.address, 0, 10**6, 0, b"", b"", (TRANSFER,)),
+        auths=(ALICE.auth(body),),
+        presented=decoded.presented,
+        signed_digest=tagged_hash("openledger/tx/v1", body),
+        verified=set(),
+        keys_checked=False,
     )
     assert [encode(policy) for policy in decoded.presented if policy] == [ALICE.policy]
 

@@ -123,9 +123,7 @@ def test_the_maximum_spend_of_a_message_is_its_amount() -> None:
 
 
 def test_fees_move_to_the_fees_account_and_stay_in_the_supply() -> None:
-    ledger = Ledger.start(
-        parameters={"fees": {"fee_per_byte_nopen": 0, "fee_per_message_nopen": 1_000}, "surcharges": {"bank.burn": 3}}
-    )
+    ledger = Ledger.start(parameters={"surcharges": {"bank.transfer": 1_000, "bank.burn": 1_003}})
     assert ledger.send_together((ALICE, Transfer(BOB.address, 5)), (BOB, Burn(2))) == [0, 0]
     assert ledger.chain.account(FEES_ACCOUNT) == Account(0, 2_003, b"")
     assert (ledger.chain.balance(ALICE), ledger.chain.balance(BOB)) == (FUNDS - 1_005, FUNDS - 1_000)

@@ -27,7 +27,7 @@ from tests.kit.signing import CHAIN_ID, Signer
 
 FUNDS = 10**9
 # Fees of a chain on which nothing costs anything.
-FREE = {"fee_per_byte_nopen": 0, "fee_per_message_nopen": 0}
+FREE = {"fee_per_byte_nopen": 0, "fee_per_weight_nopen": 0}
 ALICE, BOB, CARL, DORA, EVE = [Signer.named(name) for name in ("alice", "bob", "carl", "dora", "eve")]
 EVERYBODY = (ALICE, BOB, CARL, DORA, EVE)
 

@@ -222,10 +222,10 @@ def test_an_outcome_that_needs_approval_is_recorded_with_the_entry(ledger: Ledge
     assert stored_entry(ledger, entry_id) == admitted(ledger, drafted, 1, Outcome.NEEDS_APPROVAL, joined_id)
 
 
-def test_each_run_of_a_message_pays_a_message_fee() -> None:
+def test_each_item_of_a_list_counts_for_weight_and_surcharge() -> None:
     draft = EvaluationDraft(TRAINED_ID, TICKETS, 1, "accuracy", 1, 1, 0)
-    units = [RecordRuns((run_of(TRAINED),) * 3).fee_units(), RecordEvaluations((draft,) * 5).fee_units()]
-    assert (units, CreateModel("m", "").fee_units()) == ([3, 5], 1)
+    items = [RecordRuns((run_of(TRAINED),) * 3).list_items(), RecordEvaluations((draft,) * 5).list_items()]
+    assert (items, CreateModel("m", "").list_items()) == ([3, 5], 1)
 
 
 # --- What is said about entries
