@@ -108,7 +108,8 @@ class BlockExecution:
     def execute(self, raw: bytes, *, only_if_paid: bool = False, proposed: bool = False) -> TransactionResult:
         """Execute one transaction and keep its result, unless it must pay for its place and cannot.
 
-        In a proposal it gets no place either when the block would become too heavy: it counts as unpaid. An exception other than `Rejected` comes out as it is and leaves the block as it was before.
+        In a proposal it gets no place either when the block would become too heavy: it counts as unpaid.
+        An exception other than `Rejected` comes out as it is and leaves the block as it was before.
         """
         paid = Overlay(self.state)
         try:

@@ -10,7 +10,6 @@ from msgspec import Struct
 from abci_app.chain.block import BlockExecution
 from abci_app.chain.registry import table_of_key
 from abci_app.chain.transaction import Transaction, decode_transaction
-from abci_app.errors import Rejected
 from abci_app.module import BlockContext
 from abci_app.state.store import StateView
 from abci_app.state.work import Spend, free
@@ -68,11 +67,15 @@ def simulate(view: StateView, context: BlockContext, raw: bytes, spend: Spend = 
     `view` counts what is read; what decoding and executing cost beside that is told to `spend`.
     """
 
+    weight = 0
+
     def decode_unsigned(raw: bytes) -> Transaction:
+        nonlocal weight
         spend(TRANSACTION_UNITS + len(raw) // BYTES_A_UNIT)
         transaction = decode_transaction(raw)
-        spend(MESSAGE_UNITS * sum([message.fee_units() for message in transaction.body.messages]))
+        spend(MESSAGE_UNITS * sum([message.list_items() for message in transaction.body.messages]))
         transaction.verified = _EverySignature()
+        weight = transaction.weight
         return transaction
 
     execution = BlockExecution(view, context, decode_unsigned)
@@ -89,20 +92,12 @@ def simulate(view: StateView, context: BlockContext, raw: bytes, spend: Spend = 
         result.codespace,
         result.log,
         result.fee_nopen,
-        _weight_of(raw),
+        weight,
         context.height,
         tuple(events),
         tuple(effects),
         len(changed) - len(effects),
     )
-
-
-def _weight_of(raw: bytes) -> int:
-    """Units of a transaction, none of what cannot be decoded."""
-    try:
-        return decode_transaction(raw).weight
-    except Rejected:
-        return 0
 
 
 def _effect(view: StateView, key: bytes, value: bytes | None) -> Effect:

@@ -371,5 +371,5 @@ def test_an_empty_document_gives_the_defaults(request_of: Callable[[], bytes]) -
     application = Application(MemoryStore())
     request = pb.RequestInitChain(chain_id=CHAIN_ID, initial_height=1, app_state_bytes=request_of())
     request.time.seconds = GENESIS_SECONDS
-    explicit = Chain.start({})
+    explicit = Chain.start({}, parameters={})
     assert application.init_chain(request) == explicit.application.init_chain(explicit.init)

@@ -22,11 +22,12 @@ from abci_app.modules.bank import SUPPLY, Burn, Supply, Transfer
 from abci_app.modules.members import MemberChanged
 from abci_app.parameters import Parameters
 from abci_app.state.codec import decode
-from tests.kit.chain import GENESIS_SECONDS, Chain, accounts_with, fee_of
+from tests.kit.chain import GENESIS_SECONDS, SMALL_FEES, Chain, accounts_with, fee_of
 from tests.kit.signing import CHAIN_ID, Signer
 
 FUNDS = 10**9
-BLOCK = BlockContext(CHAIN_ID, 2, GENESIS_SECONDS + 2, Parameters())
+FEES = {("fees", index): value for index, value in enumerate(SMALL_FEES.values())}
+BLOCK = BlockContext(CHAIN_ID, 2, GENESIS_SECONDS + 2, Parameters(FEES))
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_the_whole_state_that_a_document_writes() -> None:
 
 
 def test_the_defaults() -> None:
-    parameters = parameters_of(Chain.start({}).application.store)
+    parameters = parameters_of(Chain.start({}, parameters={}).application.store)
     assert parameters is not None
     assert [parameters[each] for section in SECTIONS for each in section.parameters] == [
         each.default for section in SECTIONS for each in section.parameters

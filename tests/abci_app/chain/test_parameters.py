@@ -130,7 +130,7 @@ def test_the_query_shows_every_parameter_in_words_and_proves_it() -> None:
     assert (shown.value, shown.words, shown.default, shown.allowed) == (
         0,
         "0 nopen",
-        "10 nopen",
+        "1,000 nopen",
         "0 to 1,000,000 nopen (0.001 OPEN)",
     )
     assert ledger.ask("chain", "parameters", ParametersQuery("taxes"))[0] == ChainCode.UNKNOWN_SECTION

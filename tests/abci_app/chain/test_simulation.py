@@ -6,7 +6,7 @@ import pytest
 from abci_app.accounts import ACCOUNTS, POLICY_CHANGES, Account, PolicyChanges
 from abci_app.chain.application import Application
 from abci_app.chain.simulation import Effect, SimulatedEvent, Simulation
-from abci_app.chain.transaction import Auth, Body, KeySignature, encode_envelope
+from abci_app.chain.transaction import Auth, Body, KeySignature, decode_transaction, encode_envelope
 from abci_app.errors import Code
 from abci_app.modules.accounts import SetPolicy
 from abci_app.modules.bank import SUPPLY, Burn, Supply, Transfer
@@ -15,7 +15,7 @@ from abci_app.modules.members import MEMBERS, Member, SetMember
 from abci_app.modules.models.records import ModelsCode, RecordRuns
 from abci_app.policy import encode_policy, single_key_policy
 from abci_app.state.codec import encode
-from tests.kit.chain import GENESIS_SECONDS, Chain, accounts_with
+from tests.kit.chain import GENESIS_SECONDS, Chain, accounts_with, fee_of
 from tests.kit.modules.drafts import entry, run_of, terms
 from tests.kit.signing import CHAIN_ID, Key, Signer
 
@@ -107,7 +107,7 @@ def test_a_dry_run_changes_nothing_and_admits_nothing(chain: Chain, alice: Signe
 
 def test_a_dry_run_of_a_failing_message_shows_fee_and_reason(chain: Chain, alice: Signer, bob: Signer) -> None:
     raw = alice.transaction(Transfer(bob.address, 2 * FUNDS))
-    fee = 10 * len(raw) + 1_000
+    fee = fee_of(raw)
     result = simulate(chain, raw)
     assert (result.code, result.codespace, result.fee_nopen, result.events) == (
         Code.INSUFFICIENT_FUNDS, "openledger", fee, (tx_event(alice, 0),),
