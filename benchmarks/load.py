@@ -12,8 +12,9 @@ from abci_app.chain.transaction import Auth, Body, KeySignature, encode_envelope
 from abci_app.modules.bank import Transfer
 from abci_app.policy import address_of, encode_policy, single_key_policy
 
-FEE_LIMIT_NOPEN = 10_000
-GENESIS_BALANCE_NOPEN = 10**9
+# Four times what a transfer costs by default.
+FEE_LIMIT_NOPEN = 10**6
+GENESIS_BALANCE_NOPEN = 10**11
 
 
 @dataclass(slots=True)

@@ -110,7 +110,8 @@ def ask_clean(stage: Stage) -> None:
 
 def refuse_clash(stage: Stage) -> None:
     """Share-alike questions mixed with a non-commercial share-alike exam: no licence satisfies both."""
-    from abci_app.modules.models.records import ModelsCode, RecordRuns
+    from abci_app.modules.models.codes import ModelsCode
+    from abci_app.modules.models.records import RecordRuns
     from trainer.publish import entry_text
 
     path = stage.folder / "clash.yaml"

@@ -7,7 +7,7 @@ from abci_app.errors import Code
 from abci_app.modules.bank import BankCode
 from abci_app.modules.datanets.records import DatanetsCode
 from abci_app.modules.members import MembersCode
-from abci_app.modules.models.records import ModelsCode
+from abci_app.modules.models.codes import ModelsCode
 from openledger.errors import HINTS, Denied, OpenLedgerError, QueryFailed, TransactionFailed
 from openledger.exit_codes import MEANINGS, ExitCode
 

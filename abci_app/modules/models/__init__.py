@@ -22,6 +22,7 @@ parents have smaller numbers; model versions are dense and lead to entries; a su
 
 from abci_app.module import Module
 from abci_app.modules.models import impact, lineage, queries
+from abci_app.modules.models.codes import ModelsCode
 from abci_app.modules.models.events import (
     EntrySuperseded,
     EvaluationsRecorded,
@@ -52,7 +53,6 @@ from abci_app.modules.models.records import (
     SUPERSESSIONS,
     VERSIONS,
     CreateModel,
-    ModelsCode,
     RecordEvaluations,
     RecordReproduction,
     RecordRuns,

@@ -9,6 +9,7 @@ from abci_app.errors import Rejected
 from abci_app.module import Context
 from abci_app.modules import datanets, licences
 from abci_app.modules.licences import Outcome
+from abci_app.modules.models.codes import ModelsCode
 from abci_app.modules.models.events import (
     EntrySuperseded,
     EvaluationsRecorded,
@@ -38,7 +39,6 @@ from abci_app.modules.models.records import (
     Grade,
     InheritanceSchedule,
     Model,
-    ModelsCode,
     ModelVersion,
     RecordEvaluations,
     RecordReproduction,

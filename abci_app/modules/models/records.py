@@ -10,6 +10,7 @@ from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Message
 from abci_app.modules.licences import Outcome, Profile
 from abci_app.modules.models import kinds
+from abci_app.modules.models.codes import ModelsCode
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.names import NameOwner
 from abci_app.state.codec import Record, encode
@@ -40,28 +41,6 @@ MAX_PARENTS = 16
 MAX_INPUTS = 32
 # Units for one input or parent of a run: its record and joined terms of 64 sources, which take long to join; an index.
 WEIGHT_MADE_FROM = 9
-
-
-class ModelsCode(IntEnum):
-    """Codes of the models module."""
-
-    NAME_TAKEN = 600
-    UNKNOWN_MODEL = 601
-    NOT_OWNER = 602
-    UNKNOWN_PARENT = 603
-    UNKNOWN_INPUT = 604
-    INPUT_REVOKED = 605
-    UNKNOWN_TERMS = 606
-    BAD_SHARES = 607
-    BAD_ENTRY = 608
-    TERMS_CLASH = 609
-    UNKNOWN_ENTRY = 610
-    BAD_TIMES = 611
-    BAD_GRADE = 612
-    ALREADY_SUPERSEDED = 613
-    BAD_SUPERSESSION = 614
-    UNKNOWN_BENCHMARK = 615
-    TOO_MANY_ROWS = 616
 
 
 class Grade(IntEnum):

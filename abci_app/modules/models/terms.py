@@ -9,8 +9,9 @@ from abci_app.bech32 import encode_id
 from abci_app.errors import Rejected
 from abci_app.modules import datanets, licences
 from abci_app.modules.licences import JoinedTerms, Outcome, Profile, first_clash, judge
+from abci_app.modules.models.codes import ModelsCode
 from abci_app.modules.models.kinds import is_unknown_below
-from abci_app.modules.models.records import ENTRIES, Admission, Entry, Input, ModelsCode, Parent
+from abci_app.modules.models.records import ENTRIES, Admission, Entry, Input, Parent
 from abci_app.state.store import StateView
 
 # Terms named beside a clashing input; more would make the line unreadable.

@@ -14,8 +14,8 @@ from abci_app.errors import Code
 from abci_app.modules.accounts import DelegationsQuery, DelegationsView, DelegationView, SetDelegation
 from abci_app.modules.bank import SUPPLY, AccountQuery, AccountView, Burn, Supply, SupplyQuery, Transfer
 from abci_app.modules.members import Member, MemberQuery, MembersPage, MembersQuery, MemberView
+from abci_app.modules.models.codes import ModelsCode
 from abci_app.modules.models.queries import VerdictQuery
-from abci_app.modules.models.records import ModelsCode
 from abci_app.pb import abci_pb2 as pb
 from abci_app.pb import crypto_pb2
 from abci_app.state import proof

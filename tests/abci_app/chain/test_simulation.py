@@ -12,7 +12,8 @@ from abci_app.modules.accounts import SetPolicy
 from abci_app.modules.bank import SUPPLY, Burn, Supply, Transfer
 from abci_app.modules.licences import RegisterTerms, terms_id_of
 from abci_app.modules.members import MEMBERS, Member, SetMember
-from abci_app.modules.models.records import ModelsCode, RecordRuns
+from abci_app.modules.models.codes import ModelsCode
+from abci_app.modules.models.records import RecordRuns
 from abci_app.policy import encode_policy, single_key_policy
 from abci_app.state.codec import encode
 from tests.kit.chain import GENESIS_SECONDS, Chain, accounts_with, fee_of

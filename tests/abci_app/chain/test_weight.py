@@ -25,7 +25,8 @@ from tests.kit.modules.drafts import entry, run_of
 from tests.kit.signing import Signer
 
 FUNDS = 10**9
-UNKNOWN = bytes(32)
+UNKNOWN = bytes([7]) * 32
+COUNTS = (9, 2, 1)
 
 
 @pytest.mark.parametrize("message_type", MESSAGE_TYPES, ids=lambda kind: kind.__name__)
@@ -69,7 +70,9 @@ def test_a_proposal_is_filled_up_to_the_limit_and_what_is_too_heavy_for_it_waits
     signers: list[Signer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain = Chain.start(accounts_with(FUNDS, signers))
-    heavy, light, lighter = [signer.transaction(*[Burn(1)] * count) for signer, count in zip(signers, (9, 2, 1), strict=True)]
+    heavy, light, lighter = [
+        signer.transaction(*[Burn(1)] * count) for signer, count in zip(signers, COUNTS, strict=True)
+    ]
     weights = [decode_transaction(raw).weight for raw in (heavy, light, lighter)]
     limit_blocks(monkeypatch, max(weights[0], weights[1] + weights[2]))
     assert [chain.check(raw) for raw in (light, heavy, lighter)] == [(0, "")] * 3

@@ -3,8 +3,9 @@
 import pytest
 from msgspec import structs
 
+from abci_app.modules.models.codes import ModelsCode
 from abci_app.modules.models.kinds import RULES, EntryKind, Undeclared, find_fault, find_fault_of_rows
-from abci_app.modules.models.records import Entry, ModelsCode, Parent, RecordRuns
+from abci_app.modules.models.records import Entry, Parent, RecordRuns
 from abci_app.types import PPB
 from tests.kit.modules.drafts import digest, entry, inputs, parents, run_of
 from tests.kit.modules.ledger import BOB, Ledger

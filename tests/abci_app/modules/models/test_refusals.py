@@ -9,6 +9,7 @@ from abci_app.module import Message
 from abci_app.modules.datanets.records import RevokeContribution
 from abci_app.modules.licences import LicencesCode, RegisterTerms, show_terms, terms_id_of
 from abci_app.modules.licences.join import MAX_SOURCES
+from abci_app.modules.models.codes import ModelsCode
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.records import (
     MAX_EVALUATIONS,
@@ -19,7 +20,6 @@ from abci_app.modules.models.records import (
     CreateModel,
     Entry,
     EvaluationDraft,
-    ModelsCode,
     Parent,
     RecordEvaluations,
     RecordReproduction,

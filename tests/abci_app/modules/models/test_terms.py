@@ -8,9 +8,10 @@ from msgspec import structs
 from abci_app.modules.datanets.records import CreateDatanet, CreateVersion, Decision, ReviewContribution
 from abci_app.modules.licences import RegisterTerms, TermsView, terms_id_of
 from abci_app.modules.licences.join import Outcome, Profile, Stated, Terms, UseClass, join_all, lift
+from abci_app.modules.models.codes import ModelsCode
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.queries import VerdictQuery, VerdictView
-from abci_app.modules.models.records import Entry, ModelsCode, RecordRuns, entry_id_of
+from abci_app.modules.models.records import Entry, RecordRuns, entry_id_of
 from abci_app.modules.models.terms import MAX_NAMES_SHOWN, show_entry
 from abci_app.types import PPB
 from abci_app.utc import utc_text
