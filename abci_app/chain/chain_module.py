@@ -47,7 +47,7 @@ from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import Item, MutableState
 from abci_app.types import NOPEN_PER_OPEN, PRINTABLE, Bytes32, Integer
-from abci_app.versions import APP_VERSION, AppVersion
+from abci_app.versions import APP_VERSION, AppVersion, app_version_of
 
 FEES = "fees"
 AMOUNT = Amount()
@@ -243,12 +243,17 @@ def make_chain_module(sections: Sequence[Section]) -> Module:
         if not chosen:
             known = ", ".join([section.name for section in sections])
             raise Rejected(ChainCode.UNKNOWN_SECTION, f"no parameters of {args.section!r}; known: {known}")
-        parameters = read_parameters(view, chosen)
+        version, parameters = app_version_of(view), read_parameters(view, chosen)
         if parameters is None:
             raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet")
         return ParametersView(
             tuple(
-                [describe(parameter, parameters[parameter]) for section in chosen for parameter in section.parameters]
+                [
+                    describe(parameter, parameters[parameter])
+                    for section in chosen
+                    for parameter in section.parameters
+                    if parameter.since <= version
+                ]
             )
         )
 

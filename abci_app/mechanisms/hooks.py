@@ -55,10 +55,11 @@ def run_hooks(state: Overlay, context: HookContext, hooks: Iterable[tuple[str, H
         outcome = run_protected(state, context, hook)
         known = FAILING.get(state, name)
         if outcome.bug is not None:
-            since_height = known.since_height if known else context.height
-            FAILING.set(state, name, FailingHook(name, since_height, known.failures + 1 if known else 1))
+            since_height, failures = (known.since_height, known.failures + 1) if known else (context.height, 1)
+            FAILING.set(state, name, FailingHook(name, since_height, failures))
             context.emit(HookFailed(name))
-            alarm(context, f"hook {name}", outcome.bug)
+            if failures & (failures - 1) == 0:  # at the first failure, the second, the fourth: a log is read by people
+                alarm(context, f"hook {name}", outcome.bug)
             continue
         if known is not None:
             FAILING.delete(state, name)

@@ -92,6 +92,8 @@ def _genesis_tree(rng: random.Random, corpus: Corpus) -> Tree:
         "balances": [[signer.address.hex(), rng.randrange(10**17)] for signer in signers],
         "members": [{"address": signers[0].address.hex(), "roles": ["registrar", "builder"], "name": "Olga"}],
         "peers": [{"node_id": f"{rng.randrange(2**160):040x}", "name": "node"}],
+        "peers_closed": rng.random() < 0.5,
+        "validators": [{"public_key": f"{rng.randrange(2**256):064x}", "power": 1}] if rng.random() < 0.3 else [],
         "parameters": {
             "fees": {"fee_per_byte_nopen": 3},
             "surcharges": {"bank.transfer": 5},

@@ -5,6 +5,8 @@ import pytest
 from abci_app.chain.chain_module import FEE_PER_BYTE, ChainCode, ParametersQuery, describe
 from abci_app.chain.registry import MODULES, SECTIONS, parameters_of
 from abci_app.errors import Code
+from abci_app.module import HookContext
+from abci_app.modules.bank import Burn
 from abci_app.modules.licences import LICENCE_POLICY, find_profile
 from abci_app.modules.licences.join import Profile
 from abci_app.parameters import (
@@ -22,7 +24,10 @@ from abci_app.parameters import (
 )
 from abci_app.state.overlay import Overlay
 from abci_app.state.views import EmptyView
+from tests.kit.chain import Chain, accounts_with, replay
 from tests.kit.modules.ledger import Ledger
+from tests.kit.scheduled import Jobs
+from tests.kit.signing import Signer
 
 BLOCKS = Unit("blocks")
 
@@ -152,3 +157,27 @@ def test_a_value_outside_its_limits_is_an_invariant_that_broke() -> None:
     (check,) = [invariant for module in MODULES if module.name == "chain" for invariant in module.invariants]
     assert check(state) == ["fees.fee_per_byte_nopen is 10000000, must be 0 to 1,000,000 nopen (0.001 OPEN)"]
     assert check(ledger.store) == []
+
+
+def test_a_change_acts_from_the_next_block_on_in_execution_and_checktx_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What governance will do: a hook changes the fee; transactions of its block still pay the old one."""
+
+    def end(state: Overlay, context: HookContext, job: bytes) -> None:
+        if context.height == 2:
+            changed = with_changes(SECTIONS, context.block.parameters, "fees", [(FEE_PER_BYTE.index, 1_000_000)])
+            write_parameters(state, SECTIONS, changed)
+
+    Jobs().register(monkeypatch).deeds["end"] = end
+    alice, bob = Signer.named("alice"), Signer.named("bob")
+    chain = Chain.start(accounts_with(10**12, [alice, bob]))
+    chain.block()
+    first, second = alice.transaction(Burn(1)), bob.transaction(Burn(1))
+    assert [chain.check(raw) for raw in (first, second)] == [(0, ""), (0, "")]
+    assert chain.codes(first) == [0]
+    assert chain.check(second, recheck=True)[0] == Code.INSUFFICIENT_FEE
+    assert chain.propose(second) == []
+    dear = bob.transaction(Burn(1), sequence=0, fee_limit_nopen=10**10)
+    assert chain.check(dear) == (0, "")
+    assert chain.codes(dear) == [0]
+    assert 10**12 - chain.balance(bob) > 1_000_000 * len(dear)
+    assert replay(chain) == chain.hashes

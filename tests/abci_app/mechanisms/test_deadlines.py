@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from abci_app.errors import MachineFailure, Rejected
+from abci_app.errors import InvariantBroken, MachineFailure, Rejected
 from abci_app.mechanisms.deadlines import (
     BUDGETS,
     COUNTS,
@@ -211,7 +211,18 @@ def test_what_was_put_aside_can_be_run_again_once_and_fails_under_a_new_number(j
 
 
 PLACES = ["handler", "fallback", "due"]
-BUGS = [KeyError("x"), ValueError("x"), AssertionError("x"), StopIteration(), ZeroDivisionError(), LookupError("x")]
+BUGS = [
+    InvariantBroken("x"), KeyError("x"), ValueError("x"), AssertionError("x"), StopIteration(), ZeroDivisionError(),
+    LookupError("x"),
+]  # fmt: skip
+    InvariantBroken("x"),
+    KeyError("x"),
+    ValueError("x"),
+    AssertionError("x"),
+    StopIteration(),
+    ZeroDivisionError(),
+    LookupError("x"),
+]
 
 
 @pytest.mark.parametrize("place", PLACES)
