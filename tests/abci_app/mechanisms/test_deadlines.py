@@ -215,14 +215,6 @@ BUGS = [
     InvariantBroken("x"), KeyError("x"), ValueError("x"), AssertionError("x"), StopIteration(), ZeroDivisionError(),
     LookupError("x"),
 ]  # fmt: skip
-    InvariantBroken("x"),
-    KeyError("x"),
-    ValueError("x"),
-    AssertionError("x"),
-    StopIteration(),
-    ZeroDivisionError(),
-    LookupError("x"),
-]
 
 
 @pytest.mark.parametrize("place", PLACES)
