@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 
 import plyvel
+from google.protobuf.message import DecodeError
 
 from abci_app.parameters import CHAIN
 from abci_app.state.store import StateView
@@ -46,7 +47,7 @@ def heights(home: Home, application_height: int) -> Heights:
     """The heights of a stopped node. Raises NodeError when CometBFT's databases cannot be read."""
     try:
         return Heights(application_height, *comet_heights(home))
-    except (plyvel.Error, OSError) as error:
+    except (plyvel.Error, OSError, DecodeError) as error:
         raise NodeError(
             f"CometBFT's databases in {home.data_folder} cannot be read: {error}; restore a backup of that folder"
         ) from error

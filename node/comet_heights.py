@@ -34,8 +34,8 @@ def _read(folder: Path, key: bytes) -> bytes:
                 os.link(path, Path(copy) / path.name)  # immutable once written
             elif path.name != "LOCK":
                 shutil.copyfile(path, Path(copy) / path.name)
-        database = plyvel.DB(copy)
+        database = plyvel.DB(copy, paranoid_checks=True)
         try:
-            return bytes(database.get(key) or b"")
+            return bytes(database.get(key, verify_checksums=True) or b"")
         finally:
             database.close()

@@ -9,12 +9,15 @@
     u height                            what the block of this height superseded (pages) and changed (keys)
 
 Integers are big-endian with 8 bytes; key' doubles every 00 as 00 ff, so that byte order stays the order of keys.
+Every read verifies LevelDB's checksums: `read` and `scan` are the only ways to the data.
 """
 
 import zlib
 from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Any, Final, NamedTuple
+
+import plyvel
 
 from abci_app.state.pages import CorruptPage, Page, decode_page
 from abci_app.state.trie import Root
@@ -32,6 +35,13 @@ _pack_crc = Struct(">I").pack
 
 class StoreError(NodeError):
     """The state on disk cannot be used; the text says why and what to do."""
+
+
+class StoreDamaged(OSError):
+    """The state on disk is not what was written. An OSError: it halts the node and blames no transaction."""
+
+    def __init__(self, detail: object) -> None:
+        super().__init__(f"the state store is damaged: {detail}; restore a backup")
 
 
 class Commit(NamedTuple):
@@ -54,10 +64,10 @@ class Commit(NamedTuple):
         return data + _pack_crc(zlib.crc32(data))
 
     @classmethod
-    def decode(cls, data: bytes) -> "Commit":
-        """Raises `StoreError`."""
-        if len(data) != _COMMIT.size + 4 or _pack_crc(zlib.crc32(data[:-4])) != data[-4:]:
-            raise StoreError("the state store is damaged: a height record is not what was written; restore a backup")
+    def decode(cls, data: bytes | None) -> "Commit":
+        """Raises `StoreDamaged`."""
+        if data is None or len(data) != _COMMIT.size + 4 or _pack_crc(zlib.crc32(data[:-4])) != data[-4:]:
+            raise StoreDamaged("a height record is not what was written")
         return cls._make(_COMMIT.unpack(data[:-4]))
 
 
@@ -98,21 +108,33 @@ def decode_record(data: bytes) -> tuple[tuple[int, ...], list[bytes]]:
     return Struct(f">{count}Q").unpack_from(data, _COUNT.size), keys
 
 
+def read(source: Any, key: bytes) -> bytes | None:
+    """One stored value of a database or snapshot, or None. Raises `StoreDamaged`."""
+    try:
+        value: bytes | None = source.get(key, verify_checksums=True)
+    except plyvel.CorruptionError as error:
+        raise StoreDamaged(error) from error
+    return value
+
+
 def scan(
     source: Any, kind: bytes, start: bytes, stop: bytes, *, reverse: bool = False
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Stored (key, value) of kind + start <= key < kind + stop of a database or snapshot.
+    """Stored (key, value) of kind + start <= key < kind + stop of a database or snapshot. Raises `StoreDamaged`.
 
     plyvel 1.5.1 leaves out a key equal to `start` when a reverse iteration begins at it, so backwards the bound is
     checked here.
     """
     low = kind + start
     bound = kind if reverse else low
-    with source.iterator(start=bound, stop=kind + stop, reverse=reverse, verify_checksums=True) as rows:
-        for row in rows:
-            if reverse and row[0] < low:
-                return
-            yield row
+    try:
+        with source.iterator(start=bound, stop=kind + stop, reverse=reverse, verify_checksums=True) as rows:
+            for row in rows:
+                if reverse and row[0] < low:
+                    return
+                yield row
+    except plyvel.CorruptionError as error:
+        raise StoreDamaged(error) from error
 
 
 def page_key(number: int) -> bytes:

@@ -12,17 +12,19 @@ from typing import Any, Final, Self
 
 import plyvel
 
-from abci_app.state.pages import CorruptPage, leaf_hash
+from abci_app.state.pages import MAX_KEY_BYTES, CorruptPage, leaf_hash
 from abci_app.state.staging import Change, StagedBlock, check_changes, stage_changes
 from abci_app.state.store import HISTORY_HEIGHTS, UnknownHeight
 from abci_app.state.trie import EMPTY_ROOT, TreeUpdate, app_hash_of, build, root_of
 from abci_app.state.trie_read import walk
 from abci_app.state.work import Spend, free
+from node.leveldb_open import damage_is_refused, open_database
 from node.leveldb_records import (
     COMMIT_KEY,
     FORMAT,
     FORMAT_KEY,
     Commit,
+    StoreDamaged,
     StoreError,
     decode_record,
     encode_page,
@@ -30,6 +32,7 @@ from node.leveldb_records import (
     height_key,
     history_key,
     page_key,
+    read,
     scan,
 )
 from node.leveldb_version import Head, LevelDBVersion, PageCache, Undo, page_reader
@@ -38,18 +41,15 @@ from node.value_cache import ValueCache
 DEFAULT_CACHE_BYTES: Final = 192 * 2**20
 # Latest values: about 100,000 accounts.
 _VALUE_CACHE_BYTES: Final = 32 * 2**20
-# LevelDB's own block cache and write buffer (two of them at worst), stated because they are part of the node's memory.
-_BLOCK_CACHE_BYTES: Final = 32 * 2**20
-_WRITE_BUFFER_BYTES: Final = 32 * 2**20
+# Heights that a commit prunes whatever their size (one for the new block, one so that a surplus shrinks), and pages and
+# old values that it removes beyond those: about 30 ms.
+_PRUNED_HEIGHTS: Final = 2
+_PRUNED_RECORDS: Final = 10_000
 # One synced piece of a genesis under construction.
 _GENESIS_PIECE_BYTES: Final = 8 * 2**20
 # Blocks whose old values stay in memory: nearly all proofs are for the last height but one.
 _RECENT_BLOCKS: Final = 4
 _NOTHING: Final = Commit(0, 1, 1, EMPTY_ROOT.number, EMPTY_ROOT.hash)
-
-
-def _damaged(error: plyvel.Error) -> OSError:
-    return OSError(f"the state store is damaged: {error}; restore a backup")
 
 
 class LevelDBStore:
@@ -73,29 +73,21 @@ class LevelDBStore:
             raise StoreError(
                 f"history of {history_heights} heights: at least 2 are needed, proofs are for the last but one"
             )
-        try:
-            database = plyvel.DB(
-                str(folder),
-                create_if_missing=True,
-                lru_cache_size=_BLOCK_CACHE_BYTES,
-                write_buffer_size=_WRITE_BUFFER_BYTES,
-                bloom_filter_bits=10,
-            )
-        except plyvel.IOError as error:
-            raise StoreError(
-                f"the state store {folder} cannot be opened: {error}; is another node running on it?"
-            ) from error
-        except plyvel.Error as error:
-            raise StoreError(f"the state store {folder} is damaged: {error}; restore a backup") from error
-        try:
+
+        def make(database: Any) -> Self:
             return cls._opened(database, folder, history_heights, cache_bytes)
+
+        database = open_database(folder, lambda database: make(database).check())
+        try:
+            with damage_is_refused(folder):
+                return make(database)
         except BaseException:
             database.close()
             raise
 
     @classmethod
     def _opened(cls, database: Any, folder: Path, history_heights: int, cache_bytes: int) -> Self:
-        found = database.get(FORMAT_KEY)
+        found = read(database, FORMAT_KEY)
         if found is None:
             with database.iterator(include_value=False) as rows:
                 if next(rows, None) is not None:
@@ -108,7 +100,7 @@ class LevelDBStore:
                 f"the state store {folder} has format {found.decode('ascii', 'replace')}, this program reads "
                 f"{FORMAT.decode()}: use the program that wrote it, or start from a snapshot"
             )
-        stored = database.get(COMMIT_KEY)
+        stored = read(database, COMMIT_KEY)
         store = cls(database, history_heights, cache_bytes, _NOTHING if stored is None else Commit.decode(stored))
         if stored is None:
             store._wipe()
@@ -123,12 +115,10 @@ class LevelDBStore:
     def _find_earliest(self) -> int:
         """First kept height; every one from there on must be there, else a write was lost in the middle."""
         height = self._head.commit.height
-        with self._database.iterator(
-            start=height_key(b"h", 0), stop=height_key(b"h", height + 1), include_key=False
-        ) as rows:
-            heights = [Commit.decode(data).height for data in rows]
+        stop = height_key(b"", height + 1)
+        heights = [Commit.decode(data).height for _, data in scan(self._database, b"h", b"", stop)]
         if not heights or heights != list(range(heights[0], height + 1)):
-            raise StoreError(f"the state store is damaged: records below height {height} are missing; restore a backup")
+            raise StoreDamaged(f"records below height {height} are missing")
         return heights[0]
 
     @property
@@ -151,21 +141,14 @@ class LevelDBStore:
         return self._values.get(key)
 
     def _read_value(self, key: bytes) -> bytes | None:
-        try:
-            value: bytes | None = self._database.get(b"k" + key)
-        except plyvel.CorruptionError as error:
-            raise _damaged(error) from error
-        return value
+        return read(self._database, b"k" + key)
 
     def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """[start, end) of the last state."""
         if start >= end:
             return
-        try:
-            for stored, value in scan(self._database, b"k", start, end, reverse=reverse):
-                yield stored[1:], value
-        except plyvel.CorruptionError as error:
-            raise _damaged(error) from error
+        for stored, value in scan(self._database, b"k", start, end, reverse=reverse):
+            yield stored[1:], value
 
     def latest(self, spend: Spend = free) -> LevelDBVersion:
         """The last committed version; `spend` hears of the work that reading it costs."""
@@ -179,7 +162,7 @@ class LevelDBStore:
             return LevelDBVersion(head, head.commit, self._cache, spend)
         if not head.earliest_height <= height < head.commit.height:
             raise UnknownHeight(f"height {height} is not kept: {head.earliest_height} to {head.commit.height} are")
-        commit = Commit.decode(head.snapshot.get(height_key(b"h", height)))
+        commit = Commit.decode(read(head.snapshot, height_key(b"h", height)))
         return LevelDBVersion(head, commit, self._cache, spend)
 
     # --- Genesis
@@ -246,8 +229,8 @@ class LevelDBStore:
         if (self.height and height != self.height + 1) or height < 1:
             raise ValueError(f"height {height} cannot follow height {self.height}")
         base = self._base()
-        read = page_reader(self._database, self._cache)
-        return stage_changes(height, changes, base.root, base.next_number, read, self.get)
+        read_page = page_reader(self._database, self._cache)
+        return stage_changes(height, changes, base.root, base.next_number, read_page, self.get)
 
     def commit(self, staged: StagedBlock) -> None:
         """One synced batch."""
@@ -274,7 +257,10 @@ class LevelDBStore:
         put(height_key(b"h", staged.height), commit.encode())
         put(COMMIT_KEY, commit.encode())
         earliest = self._prune(batch, staged.height)
-        batch.write()
+        try:
+            batch.write()
+        except plyvel.CorruptionError as error:  # found while LevelDB rewrote older files
+            raise StoreDamaged(error) from error
         self._values.committed(zip(staged.keys, staged.values, strict=True))
         self._cache.drop(update.superseded)
         for number, page in update.pages:
@@ -286,17 +272,26 @@ class LevelDBStore:
         self._head = self._new_head(commit, earliest, recent)
 
     def _prune(self, batch: Any, height: int) -> int:
-        """Remove what only heights before the kept ones read; the new earliest height."""
+        """Remove what only heights before the kept ones read; the new earliest height.
+
+        A surplus (history_heights was lowered) goes in steps: two heights a block, so that it shrinks however large
+        blocks are, and more while they are small.
+        """
         earliest = self._head.earliest_height or height
+        pruned_heights = removed = 0
         while earliest <= height - self.history_heights:
-            batch.delete(height_key(b"h", earliest))
-            earliest += 1
-            stored = self._database.get(height_key(b"u", earliest))
+            stored = read(self._database, height_key(b"u", earliest + 1))
             if stored is None:
                 raise CorruptPage(
-                    f"record of height {earliest} is missing: the state store is damaged, restore a backup"
+                    f"record of height {earliest + 1} is missing: the state store is damaged, restore a backup"
                 )
             superseded, keys = decode_record(stored)
+            removed += len(superseded) + len(keys)
+            if pruned_heights >= _PRUNED_HEIGHTS and removed > _PRUNED_RECORDS:
+                break
+            batch.delete(height_key(b"h", earliest))
+            earliest += 1
+            pruned_heights += 1
             for number in superseded:
                 batch.delete(page_key(number))
             for key in keys:
@@ -310,11 +305,11 @@ class LevelDBStore:
         height = head.commit.height
         if height <= head.earliest_height:
             raise UnknownHeight(f"height {height - 1} is not kept: nothing to roll back to")
-        before = Commit.decode(self._database.get(height_key(b"h", height - 1)))
-        _, keys = decode_record(self._database.get(height_key(b"u", height)))
+        before = Commit.decode(read(self._database, height_key(b"h", height - 1)))
+        _, keys = decode_record(self._required(height_key(b"u", height)))
         with self._database.write_batch(sync=True) as batch:
             for key in keys:
-                old = self._database.get(history_key(key, height))
+                old = self._required(history_key(key, height))
                 if old[0]:
                     batch.put(b"k" + key, old[1:])
                 else:
@@ -330,24 +325,30 @@ class LevelDBStore:
         self._values.clear()
         self._head = self._new_head(before, head.earliest_height, head.recent[:-1])
 
+    def _required(self, key: bytes) -> bytes:
+        stored = read(self._database, key)
+        if stored is None:
+            raise StoreDamaged(f"record {key.hex()} is missing")
+        return stored
+
     # --- Maintenance
 
     def check(self) -> int:
         """Recompute the tree from keys and values alone, and walk all pages; the number of keys.
 
-        Raises `CorruptPage` when they do not agree with each other or with the root of the last commit.
+        Raises `CorruptPage` when they do not agree with each other or with the root of the last commit, `StoreDamaged`
+        for what cannot be read.
         """
         head = self._head
-        leaves: list[tuple[bytes, bytes]] = []
-        with head.snapshot.iterator(start=b"k", stop=b"l", verify_checksums=True) as rows:
-            leaves = [(stored[1:], leaf_hash(stored[1:], value)) for stored, value in rows]
+        rows = scan(head.snapshot, b"k", b"", b"\xff" * (MAX_KEY_BYTES + 1))
+        leaves = [(stored[1:], leaf_hash(stored[1:], value)) for stored, value in rows]
         if root_of(leaves) != head.commit.root_hash:
             raise CorruptPage(
                 f"keys and values do not lead to the root of height {head.commit.height}: restore a backup"
             )
-        read = page_reader(head.snapshot, PageCache(0))
+        read_page = page_reader(head.snapshot, PageCache(0))
         position = 0
-        for position, leaf in enumerate(walk(read, head.commit.root, b"", None), 1):
+        for position, leaf in enumerate(walk(read_page, head.commit.root, b"", None), 1):
             if leaf != leaves[position - 1]:
                 raise CorruptPage(f"the tree's leaf for key {leaf[0].hex()} is not that of the table: restore a backup")
         if position != len(leaves):

@@ -23,6 +23,7 @@ from node.leveldb_records import (
     scan,
     split_history_key,
 )
+from node.leveldb_records import read as read_stored
 from node.value_cache import ValueCache
 
 
@@ -108,7 +109,7 @@ def page_reader(source: Any, cache: PageCache, spend: Spend = free) -> ReadPage:
         page = cache.get(number)
         if page is None:
             spend(PAGE_READ_UNITS)
-            page = decode_stored_page(number, source.get(page_key(number), verify_checksums=True))
+            page = decode_stored_page(number, read_stored(source, page_key(number)))
             cache.put(number, page)
         return page
 
@@ -139,11 +140,9 @@ class LevelDBVersion:
         """The value, or None."""
         if self._undo is None:
             self._spend(HISTORY_GET_UNITS)
-            snapshot = self._open_head.snapshot
-            start = history_key(key, self.height + 1)
-            with snapshot.iterator(start=start, stop=start[:-8] + b"\xff" * 8, include_key=False) as found:
-                for stored in found:
-                    return stored[1:] if stored[0] else None
+            start = history_key(key, self.height + 1)[1:]
+            for _, stored in scan(self._open_head.snapshot, b"o", start, start[:-8] + b"\xff" * 8):
+                return stored[1:] if stored[0] else None
         else:
             for undo in self._undo:
                 if key in undo.old_values:
@@ -152,8 +151,7 @@ class LevelDBVersion:
 
     def _read_last(self, key: bytes) -> bytes | None:
         """The value at the commit that the snapshot is of."""
-        value: bytes | None = self._open_head.snapshot.get(b"k" + key, verify_checksums=True)
-        return value
+        return read_stored(self._open_head.snapshot, b"k" + key)
 
     def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """[start, end) in key order."""

@@ -9,6 +9,7 @@ from node import cometbft
 from node.agreement import heights
 from node.errors import NodeError
 from node.home import Home
+from node.leveldb_records import StoreDamaged
 from node.run import open_store
 
 # One contradiction often shows in several records; the first few say where to look.
@@ -54,9 +55,9 @@ def check(home: Home) -> int:
             return 0
         try:
             store.check()
-        except CorruptPage as error:
+            faults = violations(store)
+        except (CorruptPage, StoreDamaged) as error:
             raise NodeError(f"the state of height {store.height} is damaged: {error}") from error
-        faults = violations(store)
         if faults:
             more = f"; and {len(faults) - MAX_FAULTS_SHOWN} more" if len(faults) > MAX_FAULTS_SHOWN else ""
             raise NodeError(

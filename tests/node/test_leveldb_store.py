@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.store import UnknownHeight
 from abci_app.state.trie import app_hash_of
+from node import leveldb_store
 from node.leveldb_records import StoreError
 from node.leveldb_store import LevelDBStore
 from tests.kit.node.stored import check_records, commit, make_blocks, records_of
@@ -328,3 +329,22 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         pytest.raises(StoreError, match=r"cannot be opened: .*; is another node running on it\?"),
     ):
         LevelDBStore.open(tmp_path / "state")
+
+
+def test_a_large_surplus_of_history_goes_in_bounded_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = make_blocks(60)
+    with LevelDBStore.open(tmp_path / "state", history_heights=100) as store:
+        for block in blocks[:40]:
+            commit(store, block)
+    monkeypatch.setattr(leveldb_store, "_PRUNED_RECORDS", 0)
+    with LevelDBStore.open(tmp_path / "state", history_heights=3) as store:
+        kept = [store.height - store.earliest_height]
+        for block in blocks[40:]:
+            commit(store, block)
+            kept.append(store.height - store.earliest_height)
+            assert store.version(store.earliest_height).height == store.earliest_height
+    assert kept == list(range(39, 18, -1))  # one more block, two heights fewer
+    monkeypatch.setattr(leveldb_store, "_PRUNED_RECORDS", 10**6)
+    with LevelDBStore.open(tmp_path / "state", history_heights=3) as store:
+        commit(store, {b"key/\x00": b"x"})
+        assert store.height - store.earliest_height == 2

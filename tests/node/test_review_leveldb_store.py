@@ -18,10 +18,10 @@ class Damaged:
     def __init__(self, database: Any) -> None:
         self._database = database
 
-    def get(self, key: bytes) -> bytes | None:
+    def get(self, key: bytes, **options: bool) -> bytes | None:
         if key.startswith(b"kaccount/"):
             raise plyvel.CorruptionError(b"block checksum mismatch")
-        value: bytes | None = self._database.get(key)
+        value: bytes | None = self._database.get(key, **options)
         return value
 
     def iterator(self, *_: object, **__: object) -> Any:

@@ -1,5 +1,7 @@
 """An overlay reads like a dictionary of its base and its writes, nested as deep as one likes."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,3 +79,57 @@ def test_a_reader_that_stops_early_may_write_meanwhile() -> None:
 def test_empty_keys_and_values_are_mistakes(key: bytes, value: bytes) -> None:
     with pytest.raises(ValueError, match="empty key or value"):
         Overlay(EmptyView()).set(key, value)
+
+
+@given(st.lists(CHANGES, min_size=1, max_size=4), KEYS, KEYS, st.booleans())
+def test_writes_and_merges_after_an_iteration_are_seen_by_the_next_one(
+    layers: list[dict[bytes, bytes | None]], start: bytes, end: bytes, reverse: bool
+) -> None:
+    model: dict[bytes, bytes] = {}
+    block = Overlay(EmptyView())
+    for changes in layers:
+        assert list(block.iterate(start, end, reverse=reverse)) == [
+            (key, model[key]) for key in sorted(model, reverse=reverse) if start <= key < end
+        ]
+        transaction = Overlay(block)
+        list(transaction.iterate(start, end))
+        apply(transaction, model, changes)
+        transaction.merge_into(block)
+    expected = [(key, model[key]) for key in sorted(model, reverse=reverse) if start <= key < end]
+    assert list(block.iterate(start, end, reverse=reverse)) == expected
+
+
+class CountedKeys(dict[bytes, bytes | None]):
+    """The writes of an overlay, which count how often somebody walks over all of them."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.walks += 1
+        return super().__iter__()
+
+
+def test_looking_into_a_small_range_again_and_again_walks_over_all_writes_once() -> None:
+    block = Overlay(EmptyView())
+    block.writes = CountedKeys()
+    for number in range(1_000):
+        block.set(b"account/%d" % number, b"x")
+    for number in range(50):
+        transaction = Overlay(block)
+        transaction.set(b"queue/%03d" % number, b"y")
+        transaction.merge_into(block)
+        assert next(Overlay(block).iterate(b"queue/", b"queue0")) == (b"queue/000", b"y")
+    assert block.writes.walks == 1
+
+
+def test_a_handler_may_write_in_the_range_that_it_iterates() -> None:
+    state = Overlay(EmptyView())
+    state.set(b"q/1", b"a")
+    state.set(b"q/3", b"c")
+    seen = []
+    for key, value in state.iterate(b"q/", b"q0"):
+        seen.append((key, value))
+        state.delete(key)
+        state.set(key + b"/again", value)
+    assert seen == [(b"q/1", b"a"), (b"q/3", b"c")]
+    assert list(state.iterate(b"q/", b"q0")) == [(b"q/1/again", b"a"), (b"q/3/again", b"c")]

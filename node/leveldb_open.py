@@ -1,0 +1,79 @@
+"""Opens the state's LevelDB database so that damage is found: in files when they are read, in the log at once.
+
+LevelDB's strict mode refuses a log in which one record is not what was written, and checks what it rewrites. Such a
+log is also what a power cut can leave: its end was never promised to anybody. So a log that strict mode refuses is
+read up to the damage, and the result is used only after the whole tree was recomputed from it. The file `UNCHECKED`
+says that this is still to be done; it survives a kill.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import plyvel
+
+from abci_app.state.pages import CorruptPage
+from node.leveldb_records import StoreDamaged, StoreError
+
+_LOG = logging.getLogger("openledger.node")
+
+# LevelDB's own memory beside its block cache: two write buffers at worst, and indexes of open files.
+BLOCK_CACHE_BYTES: Final = 32 * 2**20
+WRITE_BUFFER_BYTES: Final = 32 * 2**20
+# Files of 2 MiB, each with about 60 KiB of index and filter in memory while it is open: 30 MiB at worst.
+OPEN_FILES: Final = 512
+UNCHECKED: Final = "UNCHECKED"
+
+
+@contextmanager
+def damage_is_refused(folder: Path) -> Iterator[None]:
+    """Raises `StoreError` in place of errors of LevelDB and of the store's records."""
+    try:
+        yield
+    except plyvel.IOError as error:
+        raise StoreError(
+            f"the state store {folder} cannot be opened: {error}; is another node running on it?"
+        ) from error
+    except plyvel.Error as error:
+        raise StoreError(f"the state store {folder} is damaged: {error}; restore a backup") from error
+    except (StoreDamaged, CorruptPage) as error:
+        raise StoreError(str(error)) from error
+
+
+def open_database(folder: Path, check: Callable[[Any], object]) -> Any:
+    """The database, checked by `check` first where its log was not whole. Raises `StoreError`."""
+    with damage_is_refused(folder):
+        try:
+            database = _open(folder, strict=True)
+        except plyvel.CorruptionError as error:
+            _LOG.warning(
+                "the state store's log is not whole (%s); all of the state is checked before it is used", error
+            )
+            (folder / UNCHECKED).touch()
+            _open(folder, strict=False).close()
+            database = _open(folder, strict=True)
+    if (folder / UNCHECKED).exists():
+        try:
+            with damage_is_refused(folder):
+                check(database)
+        except BaseException:
+            database.close()
+            raise
+        (folder / UNCHECKED).unlink()
+    return database
+
+
+def _open(folder: Path, *, strict: bool) -> Any:
+    return plyvel.DB(
+        str(folder),
+        create_if_missing=True,
+        paranoid_checks=strict,
+        max_open_files=OPEN_FILES,
+        lru_cache_size=BLOCK_CACHE_BYTES,
+        write_buffer_size=WRITE_BUFFER_BYTES,
+        bloom_filter_bits=10,
+    )
