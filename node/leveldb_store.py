@@ -74,13 +74,13 @@ class LevelDBStore:
                 f"history of {history_heights} heights: at least 2 are needed, proofs are for the last but one"
             )
 
-        def make(database: Any) -> Self:
-            return cls._opened(database, folder, history_heights, cache_bytes)
+        def check(unchecked: Any) -> None:
+            cls._opened(unchecked, folder, history_heights, cache_bytes).check()
 
-        database = open_database(folder, lambda database: make(database).check())
+        database = open_database(folder, check)
         try:
             with damage_is_refused(folder):
-                return make(database)
+                return cls._opened(database, folder, history_heights, cache_bytes)
         except BaseException:
             database.close()
             raise

@@ -12,7 +12,6 @@ import pytest
 from abci_app.accounts import ACCOUNTS
 from abci_app.chain.application import Application
 from abci_app.modules.bank import Transfer
-from node import leveldb_open
 from node.errors import NodeError
 from node.leveldb_open import UNCHECKED
 from node.leveldb_records import StoreDamaged, StoreError
@@ -137,7 +136,7 @@ def test_leveldb_is_opened_in_strict_mode_so_that_rewriting_never_launders_damag
         asked.append(options)
         return real(name, **options)
 
-    monkeypatch.setattr(leveldb_open.plyvel, "DB", noting)
+    monkeypatch.setattr(plyvel, "DB", noting)
     LevelDBStore.open(folder, history_heights=HISTORY).close()
     assert [options["paranoid_checks"] for options in asked] == [True]
 
