@@ -1,9 +1,10 @@
 """Copies are not trained on: of rows that say the same, only the one that was registered first takes part.
 
 The order of the chain decides who was first: height of the block, then the DataNet, then the number among its
-submissions, then the row's place in its contribution. Equal bytes are copies, and texts whose word 5-grams overlap by
-80 % (attribution.payout.clusters). Words, not tokens: what is left out must not depend on a model. A copy that is not
-trained on earns nothing and takes nothing from anybody; it is listed with the run, so that everybody sees why.
+submissions, then the row's place in its contribution. Examples of equal text in normal form are copies
+(openledger.data.normalised), and texts whose word 5-grams overlap by 80 % (attribution.payout.clusters). Words, not
+tokens: what is left out must not depend on a model. A copy that is not trained on earns nothing and takes nothing from
+anybody; it is listed with the run, so that everybody sees why.
 """
 
 import re
@@ -20,7 +21,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class CopiedRow:
-    """A row that was left out, the one that says the same, and how alike: bytes (exact) or nearly all words (text)."""
+    """A row that was left out, the one that says the same, and how alike: all text (exact) or most words (text)."""
 
     row: Example
     leader: Example
@@ -44,8 +45,8 @@ def leave_out_copies(
         [
             ClusterRow(
                 (places[example.row.contribution_id], example.row.index),
-                example.row.data,
-                _words(f"{example.prompt} {example.completion}"),
+                example.text.encode(),
+                word_numbers(example.text),
                 contributors[example.row.contribution_id],
             )
             for example in rows
@@ -66,9 +67,9 @@ def leave_out_copies(
     return tuple(kept), copies
 
 
-def _words(text: str) -> tuple[int, ...]:
-    """Every word as a 32-bit number."""
-    return tuple([int.from_bytes(sha256(word.encode()).digest()[:4], "big") for word in _WORD.findall(text.lower())])
+def word_numbers(text: str) -> tuple[int, ...]:
+    """Every word of a text in normal form as a 32-bit number."""
+    return tuple([int.from_bytes(sha256(word.encode()).digest()[:4], "big") for word in _WORD.findall(text)])
 
 
 def chain_places(versions: Sequence[DatanetVersion]) -> dict[bytes, int]:

@@ -1,13 +1,14 @@
 """Rows of a DataNet version: fetched through the content store, every digest and root checked against the chain."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from openledger.content.store import ContentStore
+from openledger.data.row_json import read_row
 from openledger.data.rows import TamperedRows, load_batch
 from openledger.data.versions import DatanetVersion, root_of_records
 from openledger.errors import UsageError
+from trainer.steps import Fields, value_of
 
 # Rows are held in memory while a run is prepared; a larger mix needs `sampling.max_rows` and its own loader.
 MAX_ROWS_PER_VERSION = 2_000_000
@@ -22,10 +23,9 @@ class Row:
     data: bytes
     leaf: bytes = field(repr=False)
 
-    def fields(self) -> dict[str, str]:
-        """The row's JSON object with every value as text (numbers and nested values as JSON)."""
-        value = json.loads(self.data)
-        return {key: item if isinstance(item, str) else json.dumps(item) for key, item in value.items()}
+    def fields(self) -> Fields:
+        """The row's JSON object, read by the rule of contribution; what is no text stays apart from texts."""
+        return {key: value_of(key, item) for key, item in read_row(self.data).items()}
 
 
 def load_rows(store: ContentStore, version: DatanetVersion) -> Iterator[Row]:

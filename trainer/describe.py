@@ -28,24 +28,54 @@ def describe_input(part: Any) -> list[str]:
         steps = part["declared_steps"]
         return [f"declared by the recorder: {step}" for step in steps] or ["steps: none declared"]
     lines = [f"{part['rows']:,} rows in the version"]
-    lines += [f"prepare: {_words(step, PreprocessStep)}" for step in part["preprocess"]]
+    for step, changed in zip(part["preprocess"], part["changed_by_step"], strict=True):
+        lines.append(f"prepare: {_words(step, PreprocessStep)} ({changed:,} changed)")
     for step, kept in zip(part["filters"], part["kept_by_filter"], strict=True):
         lines.append(f"filter: {_words(step, FilterStep)} ({kept:,} left)")
-    held_out = part["split"]["held_out_ppb"]
-    if held_out:
-        lines.append(
-            f"split: {share(held_out)} held out by hash of the row under {part['split']['name']!r} "
-            f"({part['rows_held_out']:,} held out, {part['rows_for_training']:,} for training)"
-        )
-    else:
-        lines.append("split: nothing held out")
+    if part["rows_empty"]:
+        lines.append(f"empty: {part['rows_empty']:,} rows without a completion left out")
+    lines += describe_split(part["split"], part["rows_held_out"], part["rows_for_training"], part["held_out_copies"])
     if part.get("copies_left_out"):
         lines.append(f"copies: {part['copies_left_out']:,} rows left out, since an earlier row says the same")
     limit = part["sampling"]["max_rows"]
+    over = f" ({part['rows_over_limit']:,} left out)" if limit else ""
     order = {"shuffled": "shuffled by the seed", "in_order": "in the order of the version"}[part["sampling"]["order"]]
-    lines.append(f"sampling: {order}" + (f", at most {limit:,} rows" if limit else ""))
+    lines.append(f"sampling: {order}" + (f", at most {limit:,} rows{over}" if limit else ""))
     lines.append(f"used: {part['rows_used']:,} different rows")
+    for name, what in (("trained", "rows used"), ("measured", "held-out rows measured on")):
+        line = describe_cuts(part["cut"][name], what)
+        lines += [line] if line else []
     return lines
+
+
+def describe_split(split: Any, held_out: int, training: int, copies: Any) -> list[str]:
+    """Lines on what is held out of an input, and which rows are not trained on because of that."""
+    lines = ["split: nothing held out"]
+    if split["held_out_ppb"]:
+        counts = f"{held_out:,} held out, {training:,} for training"
+        lines = [
+            f"split: {share(split['held_out_ppb'])} held out by hash of the text under {split['name']!r} ({counts})"
+        ]
+    exact, near = copies["exact"], copies["near"]
+    if exact or near:
+        lines.append(
+            f"copies of held-out rows: {exact + (near or 0):,} rows left out ({exact:,} of equal text, "
+            f"{near or 0:,} of nearly equal text), held out in this or another input"
+        )
+    if near is None:
+        lines.append("copies of held-out rows: only equal texts were looked for, there are too many rows for more")
+    return lines
+
+
+def describe_cuts(counts: Any, what: str) -> str:
+    """One line on rows that did not fit into a sequence; empty when all did."""
+    if not counts["tokens_cut"] and not counts["without_target"]:
+        return ""
+    line = (
+        f"cut: of {counts['examples']:,} {what}, {counts['prompts_cut']:,} lost the beginning of their prompt and "
+        f"{counts['completions_cut']:,} the end of their completion, {counts['tokens_cut']:,} tokens in all"
+    )
+    return line + (f"; {counts['without_target']:,} have no token to predict" if counts["without_target"] else "")
 
 
 def describe_run(manifest: Manifest) -> list[str]:
@@ -75,6 +105,8 @@ def _describe_recipe(recipe: Any) -> list[str]:
     layers = ", ".join(method["target_modules"])
     rate = f"{train['learning_rate']} ({train['schedule']}, {train['warmup_steps']} steps warm-up)"
     size = f"{train['steps']} steps of {train['batch_size']} rows, at most {train['sequence_tokens']} tokens each"
+    if train["end_of_text"] == "none":
+        size += " without an end-of-text token"
     return [
         f"LoRA rank {method['rank']}, alpha {method['alpha']}, dropout {method['dropout']} on {layers}",
         f"{size}; AdamW, learning rate {rate}, seed {train['seed']}",

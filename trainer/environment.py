@@ -11,17 +11,19 @@ from pathlib import Path
 
 from attribution import loss, numerics, text_tokens
 from attribution.numerics import LIBRARIES
+from attribution.payout import clusters
 from openledger.content.artefact import model_signing_root
 from openledger.content.folder import ArtefactFile
 from openledger.content.store import file_digest
+from openledger.data import normalised, row_json
 
 # The source files whose change can change a result; the code digest covers exactly these and `_SHARED_FILES`.
 _CODE_FILES = (
-    "copies.py", "dataset.py", "environment.py", "evaluate.py", "examples.py", "partition.py", "recipe.py",
-    "steps.py", "train.py",
+    "copies.py", "dataset.py", "environment.py", "evaluate.py", "examples.py", "held_out.py", "partition.py",
+    "recipe.py", "steps.py", "train.py",
 )  # fmt: skip
-_SHARED = (loss.__file__, numerics.__file__, text_tokens.__file__)
-_SHARED_FILES = {f"attribution/{Path(each).name}": Path(each) for each in _SHARED}
+_SHARED = (loss, numerics, text_tokens, clusters, normalised, row_json)
+_SHARED_FILES = {f"{path.parent.name}/{path.name}": path for path in [Path(str(module.__file__)) for module in _SHARED]}
 
 
 def make_deterministic(seed: int, threads: int) -> None:

@@ -7,13 +7,14 @@ then has no end-of-text token, because the text does not end there. The end alon
 said to be over would teach a model not to stop.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from attribution.loss import Tokens
 from attribution.text_tokens import TokenizerError, begin_ids, end_id, text_ids
 from trainer.partition import Example
+from trainer.recipe import Train
 
 # Part of a sequence that a prompt keeps where the completion does not fit in any case.
 _PROMPT_PART = 4
@@ -54,6 +55,37 @@ class CutCounts:
             tokens_cut=sum(item.prompt_cut + item.completion_cut for item in items),
             without_target=sum(item.targets < 1 for item in items),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """Counts of the different examples of a run by input of the recipe: those trained on and those measured on."""
+
+    trained: tuple[CutCounts, ...]
+    measured: tuple[CutCounts, ...]
+
+
+def read_run(
+    tokenizer: Any, settings: Train, order: Sequence[Example], held_out: Sequence[Example], inputs: int
+) -> tuple[tuple[Tokens, ...], tuple[Tokens, ...], Cuts]:
+    """Tokens of every example in order, those of the held-out ones, and what had to be cut; each is read once."""
+    known: dict[tuple[int, bytes, int], ReadExample] = {}
+
+    def read(example: Example) -> ReadExample:
+        place = example.input_index, example.row.contribution_id, example.row.index
+        if place not in known:
+            known[place] = read_example(tokenizer, example, settings.sequence_tokens, with_end=settings.with_end)
+        return known[place]
+
+    measured = [(example.input_index, read(example)) for example in held_out]
+    known.clear()
+    ordered = [read(example) for example in order]
+    trained = [(place[0], item) for place, item in known.items()]
+    by_input = [
+        tuple([CutCounts.of([item for number, item in items if number == index]) for index in range(inputs)])
+        for items in (trained, measured)
+    ]
+    return tuple([item.tokens for item in ordered]), tuple([item.tokens for _, item in measured]), Cuts(*by_input)
 
 
 def tokenise(tokenizer: Any, example: Example, sequence_tokens: int, *, with_end: bool = True) -> Tokens:

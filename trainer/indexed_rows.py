@@ -26,7 +26,7 @@ class IndexedRow:
 
 def indexed_rows(prepared: PreparedRun, tokenizer: Any) -> tuple[IndexedRow, ...]:
     """In the order of the index; a row that two inputs used stands for the first of them."""
-    limit = prepared.recipe.train.sequence_tokens
+    settings = prepared.recipe.train
     records = [{record.contribution_id: record for record in each.contributions} for each in prepared.versions]
     examples: dict[tuple[bytes, bytes], Example] = {}
     for example in sorted(prepared.order, key=lambda example: example.input_index):
@@ -34,5 +34,6 @@ def indexed_rows(prepared: PreparedRun, tokenizer: Any) -> tuple[IndexedRow, ...
     rows = []
     for example in examples.values():
         contribution = records[example.input_index][example.row.contribution_id]
-        rows.append(IndexedRow(example, tokenise(tokenizer, example, limit), contribution))
+        tokens = tokenise(tokenizer, example, settings.sequence_tokens, with_end=settings.with_end)
+        rows.append(IndexedRow(example, tokens, contribution))
     return tuple(sorted(rows, key=lambda row: row.key))

@@ -2,18 +2,22 @@
 
 Everything here depends on recipe and row bytes alone, in integers and hashes, so that it gives the same examples on
 every machine. Salts play no part: the same text registered twice with other salts trains the same model.
+
+Every row of a version has one place: dropped by a filter, empty, held out, left out (its text is held out; a copy of an
+earlier row; beyond `sampling.max_rows`), or for training. The counts add up to the rows of the version.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from abci_app.hashing import TAGS, list_root, tagged_hash, uvarint
 from abci_app.types import PPB
+from openledger.data.normalised import normalised_text
 from openledger.errors import UsageError
 from trainer.dataset import Row
 from trainer.recipe import Dataset, Recipe, Split
-from trainer.steps import Fields, StepError
+from trainer.steps import Fields, NotText, StepError
 
 
 class PartitionError(UsageError, ValueError):
@@ -29,54 +33,100 @@ class Example:
     prompt: str
     completion: str
 
+    @property
+    def text(self) -> str:
+        """Prompt and completion in normal form (openledger.data.normalised): equal for examples that say the same."""
+        return normalised_text(f"{self.prompt}{self.completion}")
+
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """What became of the rows of one input; counts follow the order of the steps."""
+    """What became of the rows of one input; counts follow the order of the steps.
+
+    `changed_by_step`: rows that each preprocessing step changed. `empty`: rows without a completion. Of the rows left
+    out since their text is held out, `exact_held_out_copies` have equal text in normal form; `near_held_out_copies`
+    share nearly all words with one, None where there are too many rows to look.
+    """
 
     row_count: int
     kept_by_filter: tuple[int, ...]
     training: tuple[Example, ...]
     held_out: tuple[Example, ...]
+    changed_by_step: tuple[int, ...] = ()
+    empty: int = 0
+    exact_held_out_copies: int = 0
+    near_held_out_copies: int | None = 0
+    over_limit: int = 0
 
 
 def make_partition(dataset: Dataset, input_index: int, rows: Iterable[Row]) -> Partition:
     """Apply preprocessing, filters and split of one input, in the order of the recipe."""
-    kept = [0] * len(dataset.filters)
+    kept, changed = [0] * len(dataset.filters), [0] * len(dataset.preprocess)
     seen: list[set[bytes]] = [set() for _ in dataset.filters]
     training: list[Example] = []
     held_out: list[Example] = []
-    row_count = 0
+    row_count, empty, problems = 0, 0, list[str]()
     place = f"datasets[{input_index}]"
     for row in rows:
         row_count += 1
         try:
-            fields = _preprocess(dataset, row.fields())
+            fields = _preprocess(dataset, row.fields(), changed)
             passed = True
             for at, step in enumerate(dataset.filters):
                 passed = step.keeps(fields, seen[at])
                 if not passed:
                     break
                 kept[at] += 1
+            prompt, completion = _texts(fields) if passed else ("", "")
         except StepError as error:
-            raise PartitionError(
-                f"{place}: contribution {row.contribution_id.hex()[:16]}… row {row.index}: {error}"
-            ) from error
-        if passed and fields["completion"]:
-            example = Example(input_index, row, fields["prompt"], fields["completion"])
-            (held_out if is_held_out(dataset.split, row.data) else training).append(example)
+            # Line 1 of a batch file is its header.
+            at_line = f"line {row.index + 2} of its file, row {row.index}"
+            problems.append(f"contribution {row.contribution_id.hex()[:16]}… {at_line}: {error}")
+            continue
+        if passed and not normalised_text(completion):
+            empty += 1
+        elif passed:
+            example = Example(input_index, row, prompt, completion)
+            (held_out if is_held_out(dataset.split, example.text) else training).append(example)
+    if problems:
+        more = f"; the same or another problem in {len(problems) - 1} more rows" if problems[1:] else ""
+        raise PartitionError(f"{place}: {problems[0]}{more}")
     if not training:
         raise PartitionError(
             f"{place}: no row of {row_count} is left to train on after filters "
             f"{', '.join(step.words for step in dataset.filters) or '(none)'} and the split; loosen them"
         )
-    limit = dataset.sampling.max_rows
-    return Partition(row_count, tuple(kept), tuple(training[:limit] if limit else training), tuple(held_out))
+    return Partition(
+        row_count=row_count,
+        kept_by_filter=tuple(kept),
+        training=tuple(training),
+        held_out=tuple(held_out),
+        changed_by_step=tuple(changed),
+        empty=empty,
+    )
 
 
-def _preprocess(dataset: Dataset, fields: Fields) -> Fields:
-    for step in dataset.preprocess:
-        fields = step.apply(fields)
+def limited(dataset: Dataset, partition: Partition) -> Partition:
+    """The partition with at most `sampling.max_rows` rows to train on: the first ones that are left of the version."""
+    limit = dataset.sampling.max_rows or len(partition.training)
+    kept = partition.training[:limit]
+    return replace(partition, training=kept, over_limit=len(partition.training) - len(kept))
+
+
+def _texts(fields: Fields) -> tuple[str, str]:
+    """Prompt and completion; raises `StepError` where the recipe leaves one that is no text."""
+    prompt, completion = fields["prompt"], fields["completion"]
+    if isinstance(prompt, NotText):
+        raise StepError(f"prompt: {prompt.problem}")
+    if isinstance(completion, NotText):
+        raise StepError(f"completion: {completion.problem}")
+    return prompt, completion
+
+
+def _preprocess(dataset: Dataset, fields: Fields, changed: list[int]) -> Fields:
+    for at, step in enumerate(dataset.preprocess):
+        before, fields = fields, step.apply(fields)
+        changed[at] += before != fields
     if "completion" not in fields:
         if "text" not in fields:
             raise StepError(
@@ -86,9 +136,12 @@ def _preprocess(dataset: Dataset, fields: Fields) -> Fields:
     return {"prompt": ""} | fields
 
 
-def is_held_out(split: Split, row: bytes) -> bool:
-    """Whether a row is kept for evaluation: first 8 bytes of H(row-split tag, name || 0 || row) as a share of 2^64."""
-    digest = tagged_hash(TAGS["row_split"], split.name.encode() + b"\0" + row)
+def is_held_out(split: Split, text: str) -> bool:
+    """Whether an example is kept for evaluation: first 8 bytes of H(row-split tag, name || 0 || text) of 2^64.
+
+    `text` is the example's in normal form, so rows that say the same fall together wherever they stand.
+    """
+    digest = tagged_hash(TAGS["row_split"], split.name.encode() + b"\0" + text.encode())
     return int.from_bytes(digest[:8], "big") * PPB < split.held_out_ppb << 64
 
 

@@ -36,6 +36,7 @@ from openledger.errors import UsageError
 from trainer.environment import code_digest, library_versions, make_deterministic
 from trainer.examples import tokenise
 from trainer.indexed_rows import IndexedRow, indexed_rows
+from trainer.partition import Example
 from trainer.recipe import Recipe
 from trainer.train import PreparedRun, optimise, with_adapter
 
@@ -64,8 +65,7 @@ class MeasuredRun:
     ) -> "MeasuredRun":
         """Rows of the index and at most `queries` held-out rows; raises `UsageError` when there are too few."""
         rows = indexed_rows(prepared, tokenizer)
-        limit = prepared.recipe.train.sequence_tokens
-        held_out = [(example, tokenise(tokenizer, example, limit)) for example in prepared.held_out[:queries]]
+        held_out = [(example, _read(prepared, tokenizer, example)) for example in prepared.held_out[:queries]]
         usable = [(example, tokens) for example, tokens in held_out if len(tokens.ids) > max(1, tokens.prompt_length)]
         owners = {row.contribution.contributor for row in rows}
         if len(rows) < 2 or len(owners) < 2 or not usable:
@@ -97,14 +97,19 @@ class MeasuredRun:
 
 def calibration_queries(prepared: PreparedRun, tokenizer: Any, count: int) -> tuple[Tokens, ...]:
     """At most `count` rows as queries: held-out ones, then, where these are too few, rows that were trained on."""
-    limit = prepared.recipe.train.sequence_tokens
-    candidates = [tokenise(tokenizer, example, limit) for example in prepared.held_out[:count]]
+    candidates = [_read(prepared, tokenizer, example) for example in prepared.held_out[:count]]
     if len(candidates) < count:
         candidates += [row.tokens for row in indexed_rows(prepared, tokenizer)]
     queries = [tokens for tokens in candidates if len(tokens.ids) > max(1, tokens.prompt_length)]
     if not queries:
         raise UsageError("no row of the recipe predicts a token: there is nothing to ask with")
     return tuple(queries[:count])
+
+
+def _read(prepared: PreparedRun, tokenizer: Any, example: Example) -> Tokens:
+    """An example as training reads it."""
+    settings = prepared.recipe.train
+    return tokenise(tokenizer, example, settings.sequence_tokens, with_end=settings.with_end)
 
 
 class RetrainRun:

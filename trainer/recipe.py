@@ -78,10 +78,11 @@ FIELD_HELP = {
     "datasets.sampling.order": "shuffled or in_order",
     "train.steps": "number of optimizer steps, 1 to 1000000",
     "train.batch_size": "rows a step, 1 to 1024",
-    "train.sequence_tokens": "longest row in tokens, 8 to 32768; longer ones are cut",
+    "train.sequence_tokens": "longest row in tokens, 8 to 32768; of longer ones the prompt is cut first",
     "train.learning_rate": "a decimal number above 0 and at most 1, for example 0.0005",
     "train.threads": "CPU threads, 1 to 256: part of the recipe, since sums depend on it",
     "train.seed": "a whole number, 0 to 4294967295",
+    "train.end_of_text": "append (a model learns to stop), or none where the base's tokenizer has no such token",
     "evaluate.rows": "held-out rows measured before and after, 0 (none) to 100000",
     "output.model": "name of the model on the chain that this run makes a version of",
     "attribution": "a mapping, {} for all defaults; leave it out, and no answer of the model can be explained",
@@ -134,7 +135,10 @@ class Lora(_Section, frozen=True):
 
 
 class Split(_Section, frozen=True):
-    """Rows held out of training, chosen by a hash of the row's bytes under `name` (equal rows fall together)."""
+    """Rows held out of training, chosen by a hash of their text in normal form under `name`.
+
+    Rows that say the same fall together; copies of held-out rows are trained on in no input of the mix.
+    """
 
     held_out_ppb: Annotated[int, Meta(ge=0, le=900_000_000)] = 100_000_000
     name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[ -~]+\Z")] = "held-out"
@@ -175,6 +179,12 @@ class Train(_Section, frozen=True):
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
     threads: Annotated[int, Meta(ge=1, le=256)] = 2
     checkpoint_steps: Count = 10
+    end_of_text: Literal["append", "none"] = "append"
+
+    @property
+    def with_end(self) -> bool:
+        """Whether an end-of-text token closes every completion."""
+        return self.end_of_text == "append"
 
     def __post_init__(self) -> None:
         """Bounds that msgspec cannot express."""

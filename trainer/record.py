@@ -7,7 +7,7 @@ measured quality) lies in the run event.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from openledger.words import number_of
 from trainer.base_model import BaseModel
 from trainer.environment import code_description, environment_line
 from trainer.evaluate import METRIC, Evaluation, Measurement
+from trainer.examples import Cuts
 from trainer.partition import Partition, data_order_root, rows_used
 from trainer.recipe import Dataset
 from trainer.train import PreparedRun, TrainedRun
@@ -163,6 +164,7 @@ def record_training(
     }
     for index, dataset in enumerate(recipe.datasets):
         part = _partition_part(dataset, inputs[index], prepared.partitions[index], prepared.versions[index].root)
+        part["cut"] = _cut_part(run.cuts, index)
         if recipe.attribution is not None:
             part["copies_left_out"] = sum(copy.row.input_index == index for copy in prepared.copies)
         parts[f"input/{index:04}"] = to_json(part)
@@ -351,10 +353,19 @@ def _partition_part(dataset: Dataset, record: InputRecord, partition: Partition,
         "split": described["split"],
         "sampling": described["sampling"],
         "rows": partition.row_count,
+        "changed_by_step": list(partition.changed_by_step),
         "kept_by_filter": list(partition.kept_by_filter),
+        "rows_empty": partition.empty,
+        "held_out_copies": {"exact": partition.exact_held_out_copies, "near": partition.near_held_out_copies},
+        "rows_over_limit": partition.over_limit,
         "rows_held_out": len(partition.held_out),
         "rows_for_training": len(partition.training),
     }
+
+
+def _cut_part(cuts: Cuts, index: int) -> dict[str, Any]:
+    """What of one input did not fit into a sequence: different rows that were trained on, and those measured on."""
+    return {"trained": asdict(cuts.trained[index]), "measured": asdict(cuts.measured[index])}
 
 
 def _evaluations(run: TrainedRun, inputs: Sequence[InputRecord]) -> tuple[EvaluationRecord, ...]:

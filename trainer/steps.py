@@ -8,10 +8,15 @@ In a recipe a step is `name: main value`, `name: {field: value…}` or just `nam
 
     preprocess: [strip, {template: {prompt: "Question: {question}\\nAnswer: ", completion: "{answer}"}}]
     filters: [{min_chars: 40}, {regex_exclude: "(?i)deprecated"}, deduplicate]
+
+A value that is no text (null, a number, a list) never becomes one by itself: a row in which training would read such a
+value is refused, until the recipe says what becomes of it: `as_text`, `fill_null`, or the filter `has_text`.
 """
 
+import json
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
@@ -20,8 +25,58 @@ from typing import Annotated, Any, cast
 import msgspec
 from msgspec import Meta
 
+from openledger.data.normalised import normalised_text
+from openledger.data.row_json import Number
+
+
+@dataclass(frozen=True, slots=True)
+class NotText:
+    """A value of a row that is no text: the field that it came from, its kind in words, the value as JSON text."""
+
+    field: str
+    kind: str
+    json: str
+
+    @property
+    def is_null(self) -> bool:
+        """Whether the row says that there is no value."""
+        return self.kind == "null"
+
+    @property
+    def problem(self) -> str:
+        """Where and what it is, and what a recipe can do about it."""
+        step = f"{{fill_null: {{field: {self.field}, text: …}}}}" if self.is_null else f"{{as_text: {self.field}}}"
+        remedy = f"write the step {step}, or drop such rows with the filter {{has_text: FIELD}}"
+        return f"field {self.field!r} is {self.kind}, no text; {remedy}"
+
+
 # A row's fields by name while steps run over it; `prompt` and `completion` are what training reads in the end.
-Fields = dict[str, str]
+Value = str | NotText
+Fields = dict[str, Value]
+
+
+def value_of(field: str, value: object) -> Value:
+    """Return a value of a row (openledger.data.row_json) as steps see it."""
+    if isinstance(value, Number):
+        return NotText(field, "a number", str(value))
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return NotText(field, "null", "null")
+    kind = {bool: "true or false", list: "a list", dict: "an object"}[type(value)]
+    return NotText(field, kind, _json(value))
+
+
+def _json(value: object) -> str:
+    """Compact JSON with numbers as they were written; `json.dumps` would write `Number` as a string."""
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, list):
+        return f"[{','.join(map(_json, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{_json(key)}:{_json(item)}' for key, item in value.items())}}}"
+    return json.dumps(value, ensure_ascii=False)
+
 
 MAX_PATTERN_LENGTH = 256
 MAX_TEMPLATE_LENGTH = 4_096
@@ -75,7 +130,7 @@ class Strip(Preprocess, frozen=True, tag="strip"):
 
     def apply(self, fields: Fields) -> Fields:
         """See base."""
-        return fields | {self.field: _value(self, fields, self.field).strip()}
+        return fields | {self.field: _mapped(self, fields, str.strip)}
 
 
 class CollapseSpace(Preprocess, frozen=True, tag="collapse_space"):
@@ -90,7 +145,7 @@ class CollapseSpace(Preprocess, frozen=True, tag="collapse_space"):
 
     def apply(self, fields: Fields) -> Fields:
         """See base."""
-        return fields | {self.field: " ".join(_value(self, fields, self.field).split())}
+        return fields | {self.field: _mapped(self, fields, lambda text: " ".join(text.split()))}
 
 
 class Truncate(Preprocess, frozen=True, tag="truncate"):
@@ -106,7 +161,7 @@ class Truncate(Preprocess, frozen=True, tag="truncate"):
 
     def apply(self, fields: Fields) -> Fields:
         """See base."""
-        return fields | {self.field: _value(self, fields, self.field)[: self.characters]}
+        return fields | {self.field: _mapped(self, fields, lambda text: text[: self.characters])}
 
 
 class Template(Preprocess, frozen=True, tag="template"):
@@ -133,13 +188,73 @@ class Template(Preprocess, frozen=True, tag="template"):
 
     def apply(self, fields: Fields) -> Fields:
         """See base."""
-        try:
-            built = {"prompt": self.prompt.format_map(fields), "completion": self.completion.format_map(fields)}
-        except KeyError as error:
+        return fields | {"prompt": _built(self.prompt, fields), "completion": _built(self.completion, fields)}
+
+
+def _built(template: str, fields: Fields) -> Value:
+    """A template filled in; no text when one of its fields is none."""
+    parts = list(string.Formatter().parse(template))
+    for _, name, _, _ in parts:
+        if name is not None and name not in fields:
             raise StepError(
-                f"template: rows have no field {error}; they have {', '.join(sorted(fields))}; correct the template"
-            ) from error
-        return fields | built
+                f"template: rows have no field {name!r}; they have {', '.join(sorted(fields))}; correct the template, "
+                "or give such rows one with fill_null"
+            )
+    values = [(literal, "" if name is None else fields[name]) for literal, name, _, _ in parts]
+    for _, value in values:
+        if isinstance(value, NotText):
+            return value
+    return "".join(f"{literal}{value}" for literal, value in values)
+
+
+class AsText(Preprocess, frozen=True, tag="as_text"):
+    """Write a value that is no text as its JSON."""
+
+    field: FieldName
+
+    @property
+    def words(self) -> str:
+        """See base."""
+        return f"write numbers, lists and objects in {self.field} as JSON text"
+
+    def apply(self, fields: Fields) -> Fields:
+        """See base."""
+        value = _present(self, fields, self.field)
+        return fields | {self.field: value.json if isinstance(value, NotText) and not value.is_null else value}
+
+
+class FillNull(Preprocess, frozen=True, tag="fill_null"):
+    """Give rows in which a field is null or missing a text."""
+
+    field: FieldName
+    text: Template_
+
+    @property
+    def words(self) -> str:
+        """See base."""
+        return f"where {self.field} is null or missing, put {self.text!r}"
+
+    def apply(self, fields: Fields) -> Fields:
+        """See base."""
+        value = fields.get(self.field)
+        absent = value is None or (isinstance(value, NotText) and value.is_null)
+        return fields | {self.field: self.text} if absent else fields
+
+
+class HasText(Filter, frozen=True, tag="has_text"):
+    """Keep rows in which a field is text that is more than white space."""
+
+    field: FieldName = "completion"
+
+    @property
+    def words(self) -> str:
+        """See base."""
+        return f"keep rows whose {self.field} is text and not blank"
+
+    def keeps(self, fields: Fields, _seen: set[bytes], /) -> bool:
+        """See base."""
+        value = _present(self, fields, self.field)
+        return isinstance(value, str) and bool(normalised_text(value))
 
 
 class MinChars(Filter, frozen=True, tag="min_chars"):
@@ -218,26 +333,26 @@ class RegexExclude(Filter, frozen=True, tag="regex_exclude"):
 
 
 class Deduplicate(Filter, frozen=True, tag="deduplicate"):
-    """Keep the first of rows that are equal in a field."""
+    """Keep the first of rows whose texts in a field are equal in normal form (openledger.data.normalised)."""
 
     field: FieldName = "completion"
 
     @property
     def words(self) -> str:
         """See base."""
-        return f"of rows with equal {self.field} keep the first"
+        return f"of rows that say the same in {self.field} keep the first"
 
     def keeps(self, fields: Fields, seen: set[bytes], /) -> bool:
         """See base."""
-        digest = sha256(f"{self.field}\0{_value(self, fields, self.field)}".encode()).digest()
+        digest = sha256(normalised_text(_value(self, fields, self.field)).encode()).digest()
         if digest in seen:
             return False
         seen.add(digest)
         return True
 
 
-PreprocessStep = Strip | CollapseSpace | Truncate | Template
-FilterStep = MinChars | MaxChars | Contains | RegexExclude | Deduplicate
+PreprocessStep = Strip | CollapseSpace | Truncate | Template | AsText | FillNull
+FilterStep = HasText | MinChars | MaxChars | Contains | RegexExclude | Deduplicate
 _STEPS: tuple[type[_Step], ...] = (*PreprocessStep.__args__, *FilterStep.__args__)
 STEPS_BY_NAME: Mapping[str, type[_Step]] = {str(step.__struct_config__.tag): step for step in _STEPS}
 
@@ -255,7 +370,20 @@ def expand_step(item: Any) -> Any:
     return {"step": name, (step.__struct_fields__[0] if step else "value"): value}
 
 
+def _mapped(step: Strip | CollapseSpace | Truncate, fields: Fields, change: Callable[[str], str]) -> Value:
+    """The step's field changed; what is no text stays as it is."""
+    value = _present(step, fields, step.field)
+    return change(value) if isinstance(value, str) else value
+
+
 def _value(step: _Step, fields: Fields, name: str) -> str:
+    value = _present(step, fields, name)
+    if isinstance(value, NotText):
+        raise StepError(f"{step.__struct_config__.tag}: {value.problem}")
+    return value
+
+
+def _present(step: _Step, fields: Fields, name: str) -> Value:
     if name not in fields:
         raise StepError(
             f"{step.__struct_config__.tag}: rows have no field {name!r}; they have {', '.join(sorted(fields))}; "

@@ -10,7 +10,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import sha256
 from itertools import accumulate
@@ -34,7 +34,8 @@ from trainer.copies import CopiedRow, leave_out_copies
 from trainer.dataset import load_rows
 from trainer.environment import code_description, make_deterministic
 from trainer.evaluate import Evaluation, evaluate, to_micronats
-from trainer.examples import tokenise
+from trainer.examples import Cuts, read_run
+from trainer.held_out import leave_out_held_out
 from trainer.partition import (
     Example,
     Partition,
@@ -42,6 +43,7 @@ from trainer.partition import (
     data_order,
     data_order_root,
     held_out_rows,
+    limited,
     make_partition,
 )
 from trainer.recipe import Recipe
@@ -84,6 +86,8 @@ class TrainedRun:
     checkpoint: Path | None = None
     # Adapter folders of the steps that attribution indexes, the final one last; empty without attribution.
     adapters: tuple[Path, ...] = ()
+    # What of the examples did not fit into a sequence.
+    cuts: Cuts = field(default_factory=lambda: Cuts((), ()))
 
 
 def prepare_run(recipe: Recipe, versions: Sequence[DatanetVersion], store: ContentStore) -> PreparedRun:
@@ -94,9 +98,11 @@ def prepare_run(recipe: Recipe, versions: Sequence[DatanetVersion], store: Conte
         make_partition(dataset, index, load_rows(store, version))
         for index, (dataset, version) in enumerate(zip(recipe.datasets, versions, strict=True))
     )
+    partitions = leave_out_held_out(partitions)
     copies: tuple[CopiedRow, ...] = ()
     if recipe.attribution is not None:
         partitions, copies = leave_out_copies(partitions, versions)
+    partitions = tuple([limited(*pair) for pair in zip(recipe.datasets, partitions, strict=True)])
     order = data_order(recipe, partitions)
     check_inputs_used(recipe, order)
     held_out = held_out_rows(partitions, recipe.evaluate.rows)
@@ -132,10 +138,9 @@ def train(
     # Again: loading drew random numbers. From here to the adapter's initialisation nothing else does.
     make_deterministic(recipe.train.seed, recipe.train.threads)
     model = with_adapter(base, recipe, adapter_folder)
-    limit = recipe.train.sequence_tokens
-    held_out = [(example.input_index, tokenise(tokenizer, example, limit)) for example in prepared.held_out]
     inputs = len(recipe.datasets)
-    ordered = [tokenise(tokenizer, example, limit) for example in prepared.order]
+    ordered, measured, cuts = read_run(tokenizer, recipe.train, prepared.order, prepared.held_out, inputs)
+    held_out = [(example.input_index, tokens) for example, tokens in zip(prepared.held_out, measured, strict=True)]
     before = evaluate(model, held_out, inputs, padding) if held_out else None
     make_deterministic(recipe.train.seed, recipe.train.threads)
     identity = _run_identity(prepared, base_label, adapter_folder)
@@ -158,6 +163,7 @@ def train(
         max(started, int(now())),
         checkpoint.path if checkpoint and keep_checkpoint else None,
         tuple(adapters.folders.values()),
+        cuts,
     )
 
 

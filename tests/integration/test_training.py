@@ -110,7 +110,7 @@ def test_two_fine_tunes_are_trained_recorded_repeated_and_told_in_words(office: 
     for words in (
         "filter: keep rows whose completion has at least 10 characters (40 left)",
         "prepare: build prompt '{question} ' and completion '{answer}' from the row's fields",
-        "split: 20 % held out by hash of the row under 'held-out'",
+        "split: 20 % held out by hash of the text under 'held-out'",
         "reproduced: bit exact",
     ):
         assert words in told

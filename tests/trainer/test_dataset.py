@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from openledger.content.store import ContentMissing, ContentStore
+from openledger.data.row_json import RowError
 from openledger.data.rows import RowBatch, TamperedRows, put_batch
 from openledger.data.versions import ContributionRecord, DatanetVersion
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import put_rows
 from trainer import dataset
 from trainer.dataset import Row, load_rows
+from trainer.steps import NotText
 
 ROWS = [[{"text": f"row {row} of {batch}"} for row in range(3)] for batch in range(2)]
 
@@ -48,9 +50,11 @@ def test_rows_come_by_ascending_contribution_in_their_order(store: ContentStore,
     assert len({row.leaf for row in rows}) == 6
 
 
-def test_every_value_of_a_row_is_text() -> None:
-    row = Row(bytes(32), 0, '{"a":"x","b":7,"c":["é"],"d":null}'.encode(), bytes(32))
-    assert row.fields() == {"a": "x", "b": "7", "c": '["\\u00e9"]', "d": "null"}
+def test_values_of_a_row_that_are_no_text_do_not_become_text_by_themselves() -> None:
+    row = Row(bytes(32), 0, b'{"a":"x","b":7,"d":null}', bytes(32))
+    assert row.fields() == {"a": "x", "b": NotText("b", "a number", "7"), "d": NotText("d", "null", "null")}
+    with pytest.raises(RowError, match="has the key 'a' twice"):
+        Row(bytes(32), 0, b'{"a":"x","a":"y"}', bytes(32)).fields()
 
 
 def test_a_changed_row_is_named(store: ContentStore, version: DatanetVersion) -> None:

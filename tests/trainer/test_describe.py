@@ -25,8 +25,12 @@ datasets:
       - strip
       - collapse_space
       - {truncate: 2000}
+      - {as_text: answer}
+      - {fill_null: {field: question, text: "?"}}
       - {template: {prompt: "Q: {question} ", completion: "{answer}"}}
-    filters: [{min_chars: 40}, {max_chars: 1500}, {contains: "a"}, {regex_exclude: "(?i)deprecated"}, deduplicate]
+    filters:
+      [{has_text: answer}, {min_chars: 40}, {max_chars: 1500}, {contains: "a"},
+       {regex_exclude: "(?i)deprecated"}, deduplicate]
     split: {held_out_ppb: 125000000}
     sampling: {max_rows: 500}
 train: {steps: 25, batch_size: 4, warmup_steps: 5, schedule: linear, seed: 7}
@@ -34,12 +38,31 @@ output: {model: words}
 """
 
 
+COPIES = (
+    "  copies of held-out rows: 15 rows left out (11 of equal text, 4 of nearly equal text), held out in this or "
+    "another input"
+)
+CUT = (
+    "  cut: of 100 rows used, 3 lost the beginning of their prompt and 2 the end of their completion, 1,234 tokens "
+    "in all"
+)
+
+
+def cut(examples: int, prompts: int, completions: int, tokens: int, without_target: int = 0) -> dict[str, int]:
+    return {
+        "examples": examples, "prompts_cut": prompts, "completions_cut": completions, "tokens_cut": tokens,
+        "without_target": without_target,
+    }  # fmt: skip
+
+
 def input_part(**changes: Any) -> dict[str, Any]:
     described = msgspec.to_builtins(parse_recipe(RECIPE).datasets[0])
     return {
         "datanet": "ab" * 32, "version": 3, "weight_ppb": PPB, "rows": 12_345, "rows_used": 100,
-        "rows_used_root": "00" * 32, "version_root": "11" * 32, "kept_by_filter": [9000, 8000, 7000, 6000, 5000],
-        "rows_held_out": 600, "rows_for_training": 4400,
+        "rows_used_root": "00" * 32, "version_root": "11" * 32, "kept_by_filter": [9500, 9000, 8000, 7000, 6000, 5000],
+        "rows_held_out": 600, "rows_for_training": 4400, "changed_by_step": [1, 20, 3, 0, 5, 12_000], "rows_empty": 7,
+        "held_out_copies": {"exact": 11, "near": 4}, "rows_over_limit": 1200,
+        "cut": {"trained": cut(100, 3, 2, 1234), "measured": cut(32, 0, 0, 0)},
         **{key: described[key] for key in ("preprocess", "filters", "split", "sampling")},
     } | changes  # fmt: skip
 
@@ -64,18 +87,24 @@ def test_a_run_is_told_in_words() -> None:
         "training loss 3.2109 at the first, 2.0000 at the last of 2 steps",
         "input abababababababab… version 3, 100 % of the mix",
         "  12,345 rows in the version",
-        "  prepare: remove white space at both ends of text",
-        "  prepare: replace every run of white space in text by one space",
-        "  prepare: cut text after 2,000 characters",
-        "  prepare: build prompt 'Q: {question} ' and completion '{answer}' from the row's fields",
+        "  prepare: remove white space at both ends of text (1 changed)",
+        "  prepare: replace every run of white space in text by one space (20 changed)",
+        "  prepare: cut text after 2,000 characters (3 changed)",
+        "  prepare: write numbers, lists and objects in answer as JSON text (0 changed)",
+        "  prepare: where question is null or missing, put '?' (5 changed)",
+        "  prepare: build prompt 'Q: {question} ' and completion '{answer}' from the row's fields (12,000 changed)",
+        "  filter: keep rows whose answer is text and not blank (9,500 left)",
         "  filter: keep rows whose completion has at least 40 characters (9,000 left)",
         "  filter: keep rows whose completion has at most 1,500 characters (8,000 left)",
         "  filter: keep rows whose completion contains 'a' (7,000 left)",
         "  filter: drop rows whose completion matches the pattern '(?i)deprecated' (6,000 left)",
-        "  filter: of rows with equal completion keep the first (5,000 left)",
-        "  split: 12.5 % held out by hash of the row under 'held-out' (600 held out, 4,400 for training)",
-        "  sampling: shuffled by the seed, at most 500 rows",
+        "  filter: of rows that say the same in completion keep the first (5,000 left)",
+        "  empty: 7 rows without a completion left out",
+        "  split: 12.5 % held out by hash of the text under 'held-out' (600 held out, 4,400 for training)",
+        COPIES,
+        "  sampling: shuffled by the seed, at most 500 rows (1,200 left out)",
         "  used: 100 different rows",
+        CUT,
     ]
 
 
@@ -87,7 +116,9 @@ def test_the_words_cover_the_whole_vocabulary() -> None:
 
 def test_plain_inputs_say_that_nothing_was_done() -> None:
     part = input_part(
-        preprocess=[], filters=[], kept_by_filter=[], split={"held_out_ppb": 0, "name": "x"},
+        preprocess=[], filters=[], kept_by_filter=[], changed_by_step=[], rows_empty=0, rows_over_limit=0,
+        held_out_copies={"exact": 0, "near": 0}, cut={"trained": cut(9, 0, 0, 0), "measured": cut(0, 0, 0, 0)},
+        split={"held_out_ppb": 0, "name": "x"},
         sampling={"order": "in_order", "max_rows": 0},
     )  # fmt: skip
     assert describe_input(part) == [
@@ -96,6 +127,19 @@ def test_plain_inputs_say_that_nothing_was_done() -> None:
         "sampling: in the order of the version",
         "used: 100 different rows",
     ]
+
+
+def test_what_was_not_looked_for_and_what_predicts_nothing_is_said() -> None:
+    part = input_part(
+        held_out_copies={"exact": 0, "near": None},
+        cut={"trained": cut(9, 0, 0, 0), "measured": cut(5, 0, 0, 0, without_target=2)},
+    )
+    lines = describe_input(part)
+    assert "copies of held-out rows: only equal texts were looked for, there are too many rows for more" in lines
+    assert lines[-1] == (
+        "cut: of 5 held-out rows measured on, 0 lost the beginning of their prompt and 0 the end of their completion, "
+        "0 tokens in all; 2 have no token to predict"
+    )
 
 
 def test_an_import_says_where_it_came_from_and_that_its_data_are_unknown() -> None:

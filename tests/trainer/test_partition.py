@@ -11,18 +11,21 @@ from abci_app.hashing import list_root, row_leaf, uvarint
 from abci_app.types import PPB
 from tests.kit.trainer.tiny import tiny_recipe
 from trainer.dataset import Row
+from trainer.held_out import leave_out_held_out
 from trainer.partition import (
+    Example,
     Partition,
     PartitionError,
     data_order,
     data_order_root,
     held_out_rows,
     is_held_out,
+    limited,
     make_partition,
     rows_used,
 )
-from trainer.recipe import Dataset, Recipe, Split, parse_recipe
-from trainer.steps import Deduplicate, MinChars
+from trainer.recipe import Dataset, Recipe, Sampling, Split, parse_recipe
+from trainer.steps import Deduplicate, HasText, MinChars, Strip, Truncate
 
 
 def rows(texts: list[str], contribution: int = 1, salt: int = 0) -> list[Row]:
@@ -57,9 +60,9 @@ def test_counts_follow_the_filters_and_every_row_has_one_place() -> None:
     assert {example.prompt for example in made.training} == {""}
 
 
-def test_the_split_depends_on_the_rows_bytes_and_the_splits_name_only() -> None:
+def test_the_split_depends_on_the_text_and_the_splits_name_only() -> None:
     split, other = Split(held_out_ppb=PPB // 2), Split(held_out_ppb=PPB // 2, name="other")
-    data = [row.data for row in rows([str(number) for number in range(400)])]
+    data = [str(number) for number in range(400)]
     chosen = [is_held_out(split, item) for item in data]
     assert 150 < sum(chosen) < 250
     assert chosen != [is_held_out(other, item) for item in data]
@@ -132,3 +135,95 @@ def test_a_recipe_that_leaves_nothing_says_which_filter() -> None:
         PartitionError, match="row 4: rows have neither 'completion' nor 'text' but body; add a template"
     ):
         make_partition(Dataset(datanet="x", version=1, weight_ppb=PPB), 0, bare)
+
+
+def test_every_row_of_a_version_has_one_place_and_the_counts_add_up() -> None:
+    dataset = Dataset(
+        datanet="x", version=1, weight_ppb=PPB, filters=[MinChars(characters=2)], split=Split(held_out_ppb=PPB // 2),
+        sampling=Sampling(max_rows=20),
+    )  # fmt: skip
+    texts = ["a", "   ", "\u200b\u00a0", *[f"a longer text number {n}" for n in range(100)]]
+    made = limited(dataset, make_partition(dataset, 0, rows(texts)))
+    assert (made.row_count, made.kept_by_filter, made.empty) == (103, (102,), 2)
+    assert len(made.training) == 20
+    assert len(made.training) + len(made.held_out) + made.over_limit + made.empty == 102
+
+
+def test_steps_say_how_many_rows_they_changed() -> None:
+    dataset = Dataset(datanet="x", version=1, weight_ppb=PPB, preprocess=[Strip(), Truncate(characters=3)])
+    assert make_partition(dataset, 0, rows([" a", "b", " cdef ", "ghijk", "é"])).changed_by_step == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [("null", "null"), ("3", "a number"), ('["a"]', "a list"), ("{}", "an object"), ("true", "true or")],
+)
+def test_a_value_that_is_no_text_is_refused_with_contribution_and_line(value: str, kind: str) -> None:
+    made = [*rows(["good"] * 2), Row(bytes([5]) * 32, 2, f'{{"text":{value}}}'.encode(), bytes(32))]
+    dataset = Dataset(datanet="x", version=1, weight_ppb=PPB)
+    with pytest.raises(
+        PartitionError,
+        match=f"contribution 0505050505050505… line 4 of its file, row 2: completion: field 'text' is {kind}.*, no "
+        "text; write the step {",
+    ):
+        make_partition(dataset, 0, made)
+    with pytest.raises(PartitionError, match="the same or another problem in 1 more rows"):
+        make_partition(dataset, 0, [*made, made[-1]])
+    dropped = Dataset(
+        datanet="x", version=1, weight_ppb=PPB, filters=[HasText(field="text")], split=Split(held_out_ppb=0)
+    )
+    assert make_partition(dropped, 0, made).kept_by_filter == (2,)
+
+
+LONG = "the quick brown fox jumps over the lazy dog near the river on a day in may while the owl sleeps in its tree"
+FORMS = (
+    LONG.upper(),
+    f"  {LONG} ",
+    LONG.replace(" ", "\u00a0"),
+    LONG.replace("i", "ｉ"),
+    LONG.replace("owl", "o\u200bwl"),
+)
+
+
+def test_rows_that_say_the_same_fall_on_the_same_side_of_the_split() -> None:
+    for number in range(40):
+        split = Split(held_out_ppb=PPB // 2, name=f"split {number}")
+        dataset = Dataset(datanet="x", version=1, weight_ppb=PPB, split=split)
+        made = make_partition(dataset, 0, rows([LONG, *FORMS, *[f"other {n}" for n in range(20)]]))
+        assert sum(example.text == LONG for example in made.held_out) in {0, 1 + len(FORMS)}
+
+
+def held(training: list[str], held_out: list[str], index: int = 0) -> Partition:
+    examples = [Example(index, row, "", json.loads(row.data)["text"]) for row in rows(training + held_out, index)]
+    return Partition(len(examples), (), tuple(examples[: len(training)]), tuple(examples[len(training) :]))
+
+
+def test_what_is_held_out_in_one_input_is_trained_on_in_none() -> None:
+    near = f"{LONG} and wakes"
+    first = held(["something else", near], [LONG])
+    second = held([*FORMS, "other text", near], [], index=1)
+    made = leave_out_held_out([first, second])
+    assert [[example.completion for example in item.training] for item in made] == [["something else"], ["other text"]]
+    assert [(item.exact_held_out_copies, item.near_held_out_copies) for item in made] == [(0, 1), (len(FORMS), 1)]
+    assert [item.held_out for item in made] == [first.held_out, ()]
+    few = leave_out_held_out([first, second], limit=3)
+    assert [(item.exact_held_out_copies, item.near_held_out_copies) for item in few] == [(0, None), (len(FORMS), None)]
+
+
+def test_a_prompt_that_holds_what_another_row_has_as_completion_is_the_same_text() -> None:
+    row = rows(["x"])[0]
+    one, other = (Example(0, row, *parts) for parts in (("Q: an owl? ", "yes"), ("", "q: AN owl?  yes")))
+    made = leave_out_held_out([Partition(2, (), (other, Example(0, row, "", "else")), (one,))])
+    assert made[0].exact_held_out_copies == 1
+
+
+def test_without_held_out_rows_nothing_is_left_out() -> None:
+    made = [held(["a", "a"], []), held(["a"], [], index=1)]
+    assert leave_out_held_out(made) == tuple(made)
+
+
+def test_an_input_of_copies_of_held_out_rows_is_refused_by_name() -> None:
+    with pytest.raises(
+        PartitionError, match=r"datasets\[1\]: all 1 rows for training say what rows that are held out say"
+    ):
+        leave_out_held_out([held(["else"], ["an owl"]), held(["An owl"], [], index=1)])

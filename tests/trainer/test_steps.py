@@ -3,15 +3,20 @@
 import msgspec
 import pytest
 
+from openledger.data.row_json import Number
 from trainer.steps import (
     STEPS_BY_NAME,
+    AsText,
     CollapseSpace,
     Contains,
     Deduplicate,
+    FillNull,
     Filter,
     FilterStep,
+    HasText,
     MaxChars,
     MinChars,
+    NotText,
     Preprocess,
     PreprocessStep,
     RegexExclude,
@@ -20,6 +25,7 @@ from trainer.steps import (
     Template,
     Truncate,
     expand_step,
+    value_of,
 )
 
 
@@ -56,7 +62,7 @@ def test_preprocessing_steps(step: Preprocess, expected: dict[str, str], words: 
             ["abcd", "ab.abc"],
             r"drop rows whose completion matches the pattern '\\Aab.?\\Z'",
         ),
-        (Deduplicate(), ["ab", "abc", "abcd", "ab.abc"], "of rows with equal completion keep the first"),
+        (Deduplicate(), ["ab", "abc", "abcd", "ab.abc"], "of rows that say the same in completion keep the first"),
     ],
 )
 def test_filters(step: Filter, kept: list[str], words: str) -> None:
@@ -73,6 +79,9 @@ def test_every_step_is_read_back_from_its_canonical_form() -> None:
         Contains(text="x"),
         RegexExclude(pattern="x"),
         Deduplicate(),
+        AsText(field="x"),
+        FillNull(field="x", text="y"),
+        HasText(),
     ]
     assert {type(step) for step in steps} == set(STEPS_BY_NAME.values())
     for step in steps:
@@ -95,6 +104,54 @@ def test_a_step_that_does_not_fit_the_rows_names_their_fields() -> None:
         Strip(field="body").apply({"text": "x"})
     with pytest.raises(StepError, match="template: rows have no field 'body'; they have text"):
         Template(completion="{body}").apply({"text": "x"})
+
+
+ROW = {"text": "x", "none": None, "yes": True, "list": ["é", Number("1e-7"), {"a": None}], "number": Number("0.10")}
+
+
+def test_what_is_no_text_stays_apart_until_a_step_says_what_becomes_of_it() -> None:
+    fields = {key: value_of(key, value) for key, value in ROW.items()}
+    expected = {
+        "none": ("null", "null"), "yes": ("true or false", "true"), "number": ("a number", "0.10"),
+        "list": ("a list", '["é",1e-7,{"a":null}]'),
+    }  # fmt: skip
+    assert fields == {"text": "x"} | {key: NotText(key, *given) for key, given in expected.items()}
+    for step in (Strip(field="none"), CollapseSpace(field="none"), Truncate(characters=1, field="none")):
+        assert step.apply(fields) == fields
+    assert AsText(field="number").apply(fields)["number"] == "0.10"
+    assert AsText(field="list").apply(fields)["list"] == '["é",1e-7,{"a":null}]'
+    assert AsText(field="none").apply(fields) == AsText(field="text").apply(fields) == fields
+    assert FillNull(field="none", text="-").apply(fields)["none"] == "-"
+    assert FillNull(field="absent", text="-").apply(fields)["absent"] == "-"
+    assert FillNull(field="number", text="-").apply(fields) == FillNull(field="text", text="-").apply(fields) == fields
+
+
+def test_a_template_over_what_is_no_text_is_none_and_a_filter_names_it() -> None:
+    fields = {key: value_of(key, value) for key, value in ROW.items()}
+    built = Template(prompt="{text} {none}", completion="{{{text}}}").apply(fields)
+    assert (built["prompt"], built["completion"]) == (fields["none"], "{x}")
+    with pytest.raises(
+        StepError, match=r"min_chars: field 'none' is null, no text; write the step {fill_null: .*has_text"
+    ):
+        MinChars(characters=1, field="prompt").keeps(built, set())
+    with pytest.raises(
+        StepError, match=r"contains: field 'number' is a number, no text; write the step {as_text: number}"
+    ):
+        Contains(text="1", field="number").keeps(fields, set())
+
+
+def test_rows_without_text_are_dropped_where_the_recipe_says_so() -> None:
+    values = {"a": "x", "b": "", "c": " \u00a0\u200b", "d": None, "e": False, "f": Number("1")}
+    kept = [key for key, value in values.items() if HasText(field=key).keeps({key: value_of(key, value)}, set())]
+    assert kept == ["a"]
+    with pytest.raises(StepError, match="has_text: rows have no field 'x'"):
+        HasText(field="x").keeps({"y": "z"}, set())
+
+
+def test_rows_that_differ_in_form_only_are_deduplicated() -> None:
+    seen: set[bytes] = set()
+    texts = ["An  owl", "an owl ", "ＡＮ ＯＷＬ", "an o\u200bwl", "an owl."]
+    assert [text for text in texts if Deduplicate().keeps({"completion": text}, seen)] == ["An  owl", "an owl."]
 
 
 def test_a_pattern_that_explodes_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -274,7 +274,7 @@ def test_the_record_holds_every_part_provable_alone_and_reads_in_words(chain: Ti
     assert "prepare: remove white space at both ends of text" in text
     assert "filter: keep rows whose completion has at least 10 characters (40 left)" in text
     assert "build prompt '{question} ' and completion '{answer}' from the row's fields" in text
-    assert "20 % held out by hash of the row under 'held-out'" in text
+    assert "20 % held out by hash of the text under 'held-out'" in text
 
 
 def test_the_adapter_file_has_one_metadata_key_and_no_path(chain: TinyChain, tmp_path: Path) -> None:

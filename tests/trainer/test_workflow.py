@@ -46,8 +46,8 @@ def test_a_check_says_what_would_be_used_and_what_the_chain_says_to_the_terms(
     monkeypatch.setattr(chain, "licence_verdict", clash)
     lines, verdict = check_recipe(tiny_recipe(), chain, chain.store)
     assert lines == (
-        "facts version 1: 75 % of the mix, 40 rows, 30 for training, 10 held out, 9 used",
-        "questions version 1: 25 % of the mix, 20 rows, 17 for training, 3 held out, 3 used",
+        "facts version 1: 75 % of the mix, 40 rows, 29 for training, 6 held out, 9 used",
+        "questions version 1: 25 % of the mix, 20 rows, 19 for training, 1 held out, 3 used",
         "attribution: none, answers of this model cannot be explained (the recipe has no 'attribution' section)",
     )
     assert verdict == LicenceVerdict(("they clash",), conflict=True)
@@ -99,7 +99,7 @@ def test_rows_used_filters_and_held_out_rows_are_those_of_the_record(chain: Tiny
     assert [item.rows_used for item in record.entry.inputs] == [9, 3]
     parts = record.manifest.inputs
     assert [(part["rows"], part["kept_by_filter"], part["rows_held_out"]) for part in parts] == [
-        (40, [40], 10), (20, [20], 3),
+        (40, [40], 6), (20, [20], 1),
     ]  # fmt: skip
 
 

@@ -101,6 +101,9 @@ class Story:
         return drafts.new_id(kind, signer.address, self.ledger.next_sequence(signer))
 
 
+_UNCUT = {"examples": 18, "prompts_cut": 0, "completions_cut": 0, "tokens_cut": 0, "without_target": 0}
+
+
 def a_manifest(name: str, versions: list[tuple[bytes, int]]) -> Manifest:
     """A manifest as the trainer writes it: a filter, a held-out split, shuffled."""
     parts = {"about": to_json({"kind": "lora", "framework": f"made for {name}", "data_checked": False})}
@@ -113,7 +116,12 @@ def a_manifest(name: str, versions: list[tuple[bytes, int]]) -> Manifest:
                 "rows": 21,
                 "preprocess": [{"step": "strip"}],
                 "filters": [{"step": "min_chars", "characters": 40}],
+                "changed_by_step": [0],
                 "kept_by_filter": [20],
+                "rows_empty": 0,
+                "held_out_copies": {"exact": 0, "near": 0},
+                "rows_over_limit": 0,
+                "cut": {"trained": _UNCUT, "measured": _UNCUT},
                 "split": {"held_out_ppb": 10**8, "name": "held-out"},
                 "rows_held_out": 2,
                 "rows_for_training": 18,

@@ -41,7 +41,7 @@ def test_a_lineage_is_a_tree_that_people_can_read(run: Run, story: Story) -> Non
         "use: any; duties: attribution, share alike",
         "trained on questions version 1, 50% of the mix, 3 rows used",
         "filter: keep rows whose completion has at least 40 characters (20 left)",
-        "split: 10 % held out by hash of the row under 'held-out' (2 held out, 18 for training)",
+        "split: 10 % held out by hash of the text under 'held-out' (2 held out, 18 for training)",
         "reference version 1: 21 rows, 600 bytes, 2 contributions",
         "UNKNOWN BELOW: it came from outside, and what it was made from is not on this chain",
         "UNKNOWN BELOW: this speaks of declared sources, and there are some that are not on this chain",

@@ -1,0 +1,76 @@
+"""Held out means other text: a model is not measured on what it was trained on, in another form or another place.
+
+The split of every input decides by the normal form of an example's text. Here the inputs meet: an example whose text is
+held out in any input of the mix is trained on in none, and neither is one whose word 5-grams overlap by 80 % with those
+of a held-out one (the measure of `attribution.payout.clusters`). Both are counted, by input.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from attribution.payout.clusters import (
+    BAND_ROWS,
+    BANDS,
+    ClusterPolicy,
+    minhash,
+    overlap_reaches,
+    shingles_of_tokens,
+)
+from trainer.copies import word_numbers
+from trainer.partition import Example, Partition, PartitionError
+
+# Examples of a mix up to which near copies are looked for: some minutes of one core.
+MAX_COMPARED_EXAMPLES = 2**20
+
+
+def leave_out_held_out(partitions: Sequence[Partition], limit: int = MAX_COMPARED_EXAMPLES) -> tuple[Partition, ...]:
+    """The partitions without training rows that say what a held-out row says; raises `PartitionError`."""
+    held_out = [example for partition in partitions for example in partition.held_out]
+    if not held_out:
+        return tuple(partitions)
+    texts = {example.text for example in held_out}
+    compared = len(held_out) + sum(len(partition.training) for partition in partitions) <= limit
+    near = _Near(held_out) if compared else None
+    return tuple([_without(index, partition, texts, near) for index, partition in enumerate(partitions)])
+
+
+def _without(index: int, partition: Partition, texts: set[str], near: "_Near | None") -> Partition:
+    other = [example for example in partition.training if example.text not in texts]
+    kept = [example for example in other if near is None or not near.has(example)]
+    if partition.training and not kept:
+        raise PartitionError(
+            f"datasets[{index}]: all {len(partition.training)} rows for training say what rows that are held out say; "
+            "lower split.held_out_ppb or leave this dataset out"
+        )
+    return replace(
+        partition,
+        training=tuple(kept),
+        exact_held_out_copies=len(partition.training) - len(other),
+        near_held_out_copies=None if near is None else len(other) - len(kept),
+    )
+
+
+class _Near:
+    """Held-out examples by the bands of their shingles."""
+
+    def __init__(self, held_out: Sequence[Example]) -> None:
+        self._minimum_ppb = ClusterPolicy().minimum_jaccard_ppb
+        self._shingles: list[frozenset[int]] = []
+        self._by_band: dict[tuple[int, bytes], list[int]] = {}
+        for example in held_out:
+            shingles = shingles_of_tokens(word_numbers(example.text))
+            for band in _bands(shingles):
+                self._by_band.setdefault(band, []).append(len(self._shingles))
+            self._shingles.append(shingles)
+
+    def has(self, example: Example) -> bool:
+        """Whether a held-out example has nearly all of this one's words in nearly the same order."""
+        shingles = shingles_of_tokens(word_numbers(example.text))
+        candidates = {number for band in _bands(shingles) for number in self._by_band.get(band, ())}
+        return any(overlap_reaches(shingles, self._shingles[number], self._minimum_ppb) for number in candidates)
+
+
+def _bands(shingles: frozenset[int]) -> list[tuple[int, bytes]]:
+    if not shingles:
+        return []
+    return [(number, band.tobytes()) for number, band in enumerate(minhash(shingles).reshape(BANDS, BAND_ROWS))]
