@@ -8,7 +8,7 @@ from openledger.data.row_json import read_row
 from openledger.data.rows import TamperedRows, load_batch
 from openledger.data.versions import DatanetVersion, root_of_records
 from openledger.errors import UsageError
-from trainer.steps import Fields, value_of
+from trainer.row_values import Fields, value_of
 
 # Rows are held in memory while a run is prepared; a larger mix needs `sampling.max_rows` and its own loader.
 MAX_ROWS_PER_VERSION = 2_000_000

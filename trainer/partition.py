@@ -17,7 +17,8 @@ from openledger.data.normalised import normalised_text
 from openledger.errors import UsageError
 from trainer.dataset import Row
 from trainer.recipe import Dataset, Recipe, Split
-from trainer.steps import Fields, NotText, StepError
+from trainer.row_values import Fields, NotText
+from trainer.steps import StepError
 
 
 class PartitionError(UsageError, ValueError):

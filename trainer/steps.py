@@ -13,10 +13,8 @@ A value that is no text (null, a number, a list) never becomes one by itself: a 
 value is refused, until the recipe says what becomes of it: `as_text`, `fill_null`, or the filter `has_text`.
 """
 
-import json
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
@@ -26,57 +24,7 @@ import msgspec
 from msgspec import Meta
 
 from openledger.data.normalised import normalised_text
-from openledger.data.row_json import Number
-
-
-@dataclass(frozen=True, slots=True)
-class NotText:
-    """A value of a row that is no text: the field that it came from, its kind in words, the value as JSON text."""
-
-    field: str
-    kind: str
-    json: str
-
-    @property
-    def is_null(self) -> bool:
-        """Whether the row says that there is no value."""
-        return self.kind == "null"
-
-    @property
-    def problem(self) -> str:
-        """Where and what it is, and what a recipe can do about it."""
-        step = f"{{fill_null: {{field: {self.field}, text: …}}}}" if self.is_null else f"{{as_text: {self.field}}}"
-        remedy = f"write the step {step}, or drop such rows with the filter {{has_text: FIELD}}"
-        return f"field {self.field!r} is {self.kind}, no text; {remedy}"
-
-
-# A row's fields by name while steps run over it; `prompt` and `completion` are what training reads in the end.
-Value = str | NotText
-Fields = dict[str, Value]
-
-
-def value_of(field: str, value: object) -> Value:
-    """Return a value of a row (openledger.data.row_json) as steps see it."""
-    if isinstance(value, Number):
-        return NotText(field, "a number", str(value))
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return NotText(field, "null", "null")
-    kind = {bool: "true or false", list: "a list", dict: "an object"}[type(value)]
-    return NotText(field, kind, _json(value))
-
-
-def _json(value: object) -> str:
-    """Compact JSON with numbers as they were written; `json.dumps` would write `Number` as a string."""
-    if isinstance(value, Number):
-        return str(value)
-    if isinstance(value, list):
-        return f"[{','.join(map(_json, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{_json(key)}:{_json(item)}' for key, item in value.items())}}}"
-    return json.dumps(value, ensure_ascii=False)
-
+from trainer.row_values import Fields, NotText, Value
 
 MAX_PATTERN_LENGTH = 256
 MAX_TEMPLATE_LENGTH = 4_096

@@ -13,7 +13,7 @@ from openledger.errors import UsageError
 from tests.kit.trainer.tiny import put_rows
 from trainer import dataset
 from trainer.dataset import Row, load_rows
-from trainer.steps import NotText
+from trainer.row_values import NotText
 
 ROWS = [[{"text": f"row {row} of {batch}"} for row in range(3)] for batch in range(2)]
 

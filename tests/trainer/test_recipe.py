@@ -129,3 +129,59 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_recipe(tmp_path / "binary.yaml")
     (tmp_path / "good.yaml").write_text(RECIPE)
     assert load_recipe(tmp_path / "good.yaml") == parse_recipe(RECIPE)
+
+
+MANY = """
+version: 1
+name: Tiny Run
+model: {bse: base, rank: 8}
+method: {rank: 0, dropout: 2, target_modules: [q_proj, q_proj], learning_rate: 0.1}
+datasets:
+  - {datanet: facts, version: 0, weight_ppb: 500000000, filters: [min_char, {min_chars: ten}], split: {held_out: 3}}
+  - {version: 1, weight_ppb: many, preprocess: [deduplicate]}
+train: {steps: 0, learning_rate: 2, weight_decay: 11, seed: -1}
+evaluate: 5
+attribution: {codes: 65536, checkpoints: 16, methods: [tsa-1, lga-1], payout: {kappa_ppb: 900000000, capp_ppb: 1}}
+"""
+
+
+def test_all_wrong_fields_are_named_at_once_each_with_what_to_write() -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(MANY, "my.yaml")
+    text = str(caught.value)
+    assert text.splitlines()[0] == "my.yaml: 24 fields are wrong"
+    assert text.splitlines()[1:] == [f"  {problem}" for problem in caught.value.problems]
+    assert [problem.partition(": ")[0] for problem in caught.value.problems] == [
+        "name", "model", "model", "datasets[0].version", "datasets[0].filters[0].step",
+        "datasets[0].filters[1].characters", "datasets[0].split", "datasets[1].datanet", "datasets[1].weight_ppb",
+        "datasets[1].preprocess[0].step", "train.steps", "train.seed", "train", "train", "output", "method",
+        "method.rank", "method", "method", "evaluate", "attribution.payout", "attribution.payout",
+        "attribution", "attribution",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        # a field of another section is no suggestion: it would be wrong here, too
+        ("rank: 2,", "rank: 2, warmup_step: 3,", "method: unknown field 'warmup_step'; remove it or correct its name"),
+        (
+            "rank: 2,",
+            "rank: 2, learning_rate: 3,",
+            "method: unknown field 'learning_rate'; remove it or correct its name",
+        ),
+        ("steps: 6,", "steps: 6, warmup_step: 3,", "train: unknown field 'warmup_step'; did you mean 'warmup_steps'?"),
+        ("base: base", "bse: base", "model: unknown field 'bse'; did you mean 'base'?"),
+        (
+            "target_modules: [q_proj, v_proj]",
+            "target_modules: all-linear",
+            "method.target_modules: Expected `array`, got",
+        ),
+    ],
+)
+def test_suggestions_are_fields_of_the_section(old: str, new: str, text: str) -> None:
+    assert old in RECIPE
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(RECIPE.replace(old, new))
+    assert caught.value.problems[0].startswith(text)
+    assert len(caught.value.problems) == 1

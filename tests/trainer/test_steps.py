@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from openledger.data.row_json import Number
+from trainer.row_values import NotText, value_of
 from trainer.steps import (
     STEPS_BY_NAME,
     AsText,
@@ -16,7 +17,6 @@ from trainer.steps import (
     HasText,
     MaxChars,
     MinChars,
-    NotText,
     Preprocess,
     PreprocessStep,
     RegexExclude,
@@ -25,7 +25,6 @@ from trainer.steps import (
     Template,
     Truncate,
     expand_step,
-    value_of,
 )
 
 
