@@ -13,65 +13,21 @@ from pathlib import Path
 import pytest
 
 from node import cometbft, rpc
-from node.abci_server import AbciServer, Address, Halt
 from node.comet_heights import comet_heights
-from node.errors import NoAnswer, RpcError
+from node.errors import RpcError
 from node.home import Home
-from node.ports import free_ports
 from node.status import Status, status
-from node.supervisor import BackOff, Supervisor
 from tests.kit.node.fake_comet import wait_until
+from tests.kit.node.real_node import RealNode
 from tests.kit.node.small_application import SmallApplication
 
 pytestmark = pytest.mark.integration
-
-
-class RealNode:
-    """One CometBFT validator with the small application in this process."""
-
-    def __init__(self, folder: Path) -> None:
-        ports = free_ports()
-        self.home = Home(folder / "home")
-        self.home.folder.mkdir()
-        binary = cometbft.find_binary()
-        changes: dict[tuple[str, str], cometbft.Value] = {
-            ("rpc", "laddr"): f"tcp://127.0.0.1:{next(ports)}",
-            ("p2p", "laddr"): f"tcp://127.0.0.1:{next(ports)}",
-            ("consensus", "timeout_commit"): "100ms",
-            ("", "filter_peers"): False,
-        }
-        cometbft.make_files(binary, self.home, changes)
-        document = json.loads(self.home.genesis_file.read_text())
-        document["consensus_params"]["version"]["app"] = "1"
-        self.home.genesis_file.write_text(json.dumps(document))
-        self.url = cometbft.rpc_url(self.home)
-        self.application = SmallApplication()
-        self.halts: list[Halt] = []
-        socket_path = folder / "abci.sock"
-        self.server = AbciServer(self.application, Address(socket_path), on_halt=self.halts.append)
-        command = [str(binary), "start", "--home", str(self.home.folder), "--proxy_app", f"unix://{socket_path}"]
-        self.supervisor = Supervisor(
-            command, log_file=folder / "cometbft.log", pid_file=self.home.pid_file,
-            environment=cometbft.environment(), back_off=BackOff(first_seconds=0.1, longest_seconds=0.5),
-        )  # fmt: skip
-
-    def height(self) -> int:
-        try:
-            return int(rpc.call(self.url, "status")["sync_info"]["latest_block_height"])
-        except (NoAnswer, RpcError):
-            return 0
-
-    def wait_for_blocks(self, count: int) -> None:
-        target = self.height() + count
-        wait_until(lambda: self.height() >= target, 30.0)
-
-    def broadcast(self, tx: bytes) -> dict[str, object]:
-        return rpc.call(self.url, "broadcast_tx_sync", tx=base64.b64encode(tx).decode())
+Node = RealNode[SmallApplication]
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[RealNode]:
-    node = RealNode(tmp_path)
+def node(tmp_path: Path) -> Iterator[Node]:
+    node = RealNode(tmp_path, SmallApplication())
     node.server.start()
     node.supervisor.start()
     try:
@@ -82,7 +38,7 @@ def node(tmp_path: Path) -> Iterator[RealNode]:
         node.server.stop()
 
 
-def test_one_node_makes_blocks_with_transactions(node: RealNode) -> None:
+def test_one_node_makes_blocks_with_transactions(node: Node) -> None:
     refused = node.broadcast(b"bad one")
     assert (refused["code"], refused["log"], refused["codespace"]) == (7, "refused: begins with bad", "small")
     accepted = node.broadcast(b"good one")
@@ -92,14 +48,14 @@ def test_one_node_makes_blocks_with_transactions(node: RealNode) -> None:
     assert node.halts == []
 
 
-def _transaction(node: RealNode, digest: str) -> dict[str, dict[str, str]]:
+def _transaction(node: Node, digest: str) -> dict[str, dict[str, str]]:
     try:
         return {"result": rpc.call(node.url, "tx", hash=base64.b64encode(bytes.fromhex(digest)).decode())}
     except RpcError:
         return {}
 
 
-def test_a_killed_cometbft_is_started_again_and_the_application_discards_once_a_generation(node: RealNode) -> None:
+def test_a_killed_cometbft_is_started_again_and_the_application_discards_once_a_generation(node: Node) -> None:
     node.wait_for_blocks(2)
     before = node.application.height
     pid = node.supervisor.pid
@@ -111,7 +67,7 @@ def test_a_killed_cometbft_is_started_again_and_the_application_discards_once_a_
     assert node.halts == []
 
 
-def test_a_closed_socket_ends_cometbft_and_the_supervisor_starts_it_again(node: RealNode) -> None:
+def test_a_closed_socket_ends_cometbft_and_the_supervisor_starts_it_again(node: Node) -> None:
     before = node.application.height
     node.server._end_generation(5.0)
     wait_until(lambda: node.application.discarded == 2, 30.0)
@@ -119,7 +75,7 @@ def test_a_closed_socket_ends_cometbft_and_the_supervisor_starts_it_again(node: 
     assert node.supervisor.restarts >= 1
 
 
-def test_an_exception_in_a_block_ends_cometbft_and_is_reported_once(node: RealNode) -> None:
+def test_an_exception_in_a_block_ends_cometbft_and_is_reported_once(node: Node) -> None:
     node.broadcast(b"poison")
     wait_until(lambda: bool(node.halts), 30.0)
     wait_until(lambda: node.supervisor.restarts >= 1, 30.0)
@@ -128,7 +84,7 @@ def test_an_exception_in_a_block_ends_cometbft_and_is_reported_once(node: RealNo
     ]
 
 
-def test_a_query_whose_path_is_not_text_does_not_end_cometbft(node: RealNode) -> None:
+def test_a_query_whose_path_is_not_text_does_not_end_cometbft(node: Node) -> None:
     with urllib.request.urlopen(f"{node.url}/abci_query?path=0xff&data=0x01", timeout=10.0) as answer:
         response = json.loads(answer.read())["result"]["response"]
     assert (response["code"], response["codespace"]) == (1, "node")
@@ -136,7 +92,7 @@ def test_a_query_whose_path_is_not_text_does_not_end_cometbft(node: RealNode) ->
     assert (node.supervisor.restarts, node.halts) == (0, [])
 
 
-def test_status_says_what_the_node_says(node: RealNode) -> None:
+def test_status_says_what_the_node_says(node: Node) -> None:
     found = status(node.url)
     key = json.loads(node.home.validator_key_file.read_text())
     assert found.height >= 1
@@ -157,7 +113,7 @@ def test_status_says_what_the_node_says(node: RealNode) -> None:
     )
 
 
-def test_the_heights_of_a_stopped_cometbft_are_read_without_changing_its_databases(node: RealNode) -> None:
+def test_the_heights_of_a_stopped_cometbft_are_read_without_changing_its_databases(node: Node) -> None:
     node.wait_for_blocks(2)
     node.supervisor.stop()
     folders = [node.home.data_folder / name for name in ("state.db", "blockstore.db")]
@@ -172,7 +128,7 @@ def test_an_empty_home_has_height_zero(tmp_path: Path) -> None:
     assert comet_heights(Home(tmp_path)) == (0, 0)
 
 
-def test_thousands_of_batched_transactions_are_admitted_and_committed(node: RealNode) -> None:
+def test_thousands_of_batched_transactions_are_admitted_and_committed(node: Node) -> None:
     import http.client
     from urllib.parse import urlsplit
 
@@ -191,7 +147,7 @@ def test_thousands_of_batched_transactions_are_admitted_and_committed(node: Real
     assert sorted(_committed(node)) == sorted(b"tx %d" % n for n in range(1000))
 
 
-def _committed(node: RealNode) -> list[bytes]:
+def _committed(node: Node) -> list[bytes]:
     """All transactions of all blocks."""
     blocks = [rpc.call(node.url, "block", height=str(height)) for height in range(1, node.height() + 1)]
     return [base64.b64decode(tx) for block in blocks for tx in block["block"]["data"]["txs"]]
