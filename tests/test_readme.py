@@ -15,7 +15,7 @@ import pytest
 
 from openledger_cli.main import build_parser, split_global_options
 from tests.kit.readme import ROOT, shell_lines, text, tour_commands
-from tests.tidy.repository import tracked_files
+from tests.kit.repository import tracked_files
 
 # What prepares a shell or ends what the demo left running; the files named are those that the demo writes.
 SHELL_LINES = frozenset(

@@ -16,8 +16,8 @@ from abci_app.state.memory_store import MemoryStore
 from node.leveldb_store import LevelDBStore
 from tests.determinism.history import History, Way, execute
 from tests.fuzz.corpus import sample_queries, world_with_everything
+from tests.kit.repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 BLOCKS = 120
 # Seeds that put the strings of a set into different orders, and surroundings that must not matter.
 SURROUNDINGS = {

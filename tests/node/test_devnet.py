@@ -20,6 +20,7 @@ from node.errors import NodeError
 from node.maintenance import check, rollback
 from node.run import EXIT_HALTED, open_store
 from node.status import status
+from tests.kit.repository import ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -227,7 +228,7 @@ def test_a_new_node_cannot_be_rolled_back(tmp_path: Path) -> None:
 
 
 def _root() -> Path:
-    return Path(__file__).resolve().parents[2]
+    return ROOT
 
 
 def _start(node: DevnetNode, **environment: str) -> tuple[int, str]:

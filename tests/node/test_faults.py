@@ -13,6 +13,7 @@ from abci_app.pb import abci_pb2 as pb
 from node.errors import NodeError
 from node.faults import Fault, FaultyApplication, parse_source
 from tests.kit.node.small_application import SmallApplication
+from tests.kit.repository import ROOT
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,6 @@ faulty.commit(pb.RequestCommit())
 faulty.after_answer("commit")
 print("alive")
 """
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.split()) == (-9, calls)

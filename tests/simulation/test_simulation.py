@@ -18,6 +18,7 @@ from abci_app.state.memory_store import MemoryStore
 from abci_app.state.overlay import Overlay
 from node.leveldb_store import LevelDBStore
 from tests.kit.chain import Chain, replay
+from tests.kit.repository import ROOT
 from tests.simulation.hostile import CERTAIN_CODES, hostile, mischief, poison
 from tests.simulation.questions import ask_at_random, lie_at_random, questions
 from tests.simulation.rules import honest
@@ -137,7 +138,7 @@ def last_hash_under(hash_seed: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", HASH_PROGRAM.format(seed=7)],
         env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONDONTWRITEBYTECODE": "1"},
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

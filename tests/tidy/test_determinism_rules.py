@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.repository import ROOT, tracked_files
 from tests.tidy.determinism_rules import find_violations
-from tests.tidy.repository import ROOT, tracked_files
 
 ALLOWED_BROAD_EXCEPTS = Counter(
     {"abci_app/chain/application.py": 1, "abci_app/chain/block.py": 1, "abci_app/mechanisms/protection.py": 1}

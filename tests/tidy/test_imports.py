@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tidy.repository import ROOT, tracked_files
+from tests.kit.repository import ROOT, tracked_files
 
 EXTRAS = {
     "abci_app": [],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tidy.repository import ROOT, tracked_files
+from tests.kit.repository import ROOT, tracked_files
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.tidy.repository import ROOT, tracked_files
+from tests.kit.repository import ROOT, tracked_files
 
 SOURCES = ("abci_app", "attribution", "node", "openledger", "openledger_cli", "trainer")
 

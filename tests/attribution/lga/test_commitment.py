@@ -14,9 +14,9 @@ from attribution.lga.parameters import IndexParameters
 from openledger.data.manifest import to_json
 from tests.kit.attribution.building import build
 from tests.kit.attribution.small_index import committed, small_index
+from tests.kit.repository import ROOT
 
 pytestmark = pytest.mark.ml
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from attribution.spans.find import FoundSpan, encode_output
 from attribution.spans.index import SpanIndex
 from attribution.spans.proof import ProvenSpans, prove_span, prove_spans, verify_span, verify_spans
 from tests.kit.attribution.naive_spans import Naive, built, corpora, document, loose, outputs
-from tests.tidy.repository import ROOT
+from tests.kit.repository import ROOT
 
 SPANS, ABSENCES, TOKENS, SUFFIXES, UNIGRAMS, DOCUMENTS = 3, 4, 0, 1, 2, 3
 

@@ -20,6 +20,7 @@ from node.home import Home
 from node.ports import free_ports
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import build_parser, main
+from tests.kit.repository import ROOT
 from tests.openledger_cli.test_help import check, command_lines
 
 pytestmark = pytest.mark.integration
@@ -302,7 +303,7 @@ def test_a_devnet_made_by_the_command_runs_until_asked_to_stop(tmp_path: Path) -
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
     """The command, which must end by itself."""
-    root = Path(__file__).resolve().parents[3]
+    root = ROOT
     return subprocess.run(
         [sys.executable, "-m", "openledger_cli.main", *words],
         cwd=root, capture_output=True, text=True, timeout=30, check=False,
@@ -310,7 +311,7 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def _command(*words: str) -> subprocess.Popen[str]:
-    root = Path(__file__).resolve().parents[3]
+    root = ROOT
     return subprocess.Popen(
         [sys.executable, "-m", "openledger_cli.main", *words], cwd=root, stdout=subprocess.PIPE, text=True
     )

@@ -41,9 +41,9 @@ from tests.kit.attribution.building import (
     examples,
     model_of,
 )
+from tests.kit.repository import ROOT
 
 pytestmark = [pytest.mark.ml, pytest.mark.timeout(300), pytest.mark.usefixtures("one_thread")]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
