@@ -179,9 +179,19 @@ def broadcast(raw: bytes, mode: str = "sync", *, known_is_fine: bool = True) -> 
         if failure is not None:
             raise failure from rejection
         return sent
+    if answer.code == Code.WRONG_SEQUENCE and known_is_fine and (yield from _is_in_a_block(sent)):
+        return sent
     if answer.code:
         raise TransactionFailed(answer.code, answer.codespace, answer.log)
     return sent
+
+
+def _is_in_a_block(sent: Sent) -> Flow[bool]:
+    """Whether these signed bytes were executed, perhaps in an envelope with other policies around them."""
+    try:
+        return (yield from _by_sequence(sent)) is not None
+    except (TransactionFailed, calls.RpcRejected):
+        return False
 
 
 def broadcast_many(
