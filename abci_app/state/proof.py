@@ -5,12 +5,12 @@ Native proof, one answer for many keys and whole ranges (design 4.4), canonical 
     [1, height, [key, value ...], tokens, hashes, [start, end ...]]
 
 `tokens` (bin, one byte each) is the tree in pre-order: 0 a leaf (the next key and value), 1 an inner node (left, then
-right follow), 2 a subtree that is not shown (the next 32 bytes of `hashes`, bin). All three lists are consumed
-exactly; keys strictly increase; an empty tree has no tokens. Every range [start, end) has a left boundary leaf below
-start or nothing left of it, a right boundary leaf at or above end or nothing right of it, and no hidden subtree
-between the two: so no key inside it can be left out. Ranges are in order and do not touch each other. Absence of k is
-the empty range [k, k || 00). The proof holds for the app hash that its tree and the upper leaf lead to; `height` is
-what the answering node says, and whoever verifies compares it with the header's.
+right follow), 2 a subtree that is not shown (the next 32 bytes of `hashes`, bin), never two of them below one node. All
+three lists are consumed exactly; keys strictly increase; an empty tree has no tokens. Every range [start, end) has a
+left boundary leaf below start or nothing left of it, a right boundary leaf at or above end or nothing right of it, and
+no hidden subtree between the two: so no key inside it can be left out. Ranges are in order and do not touch each other.
+Absence of k is the empty range [k, k || 00). The proof holds for the app hash that its tree and the upper leaf lead to;
+`height` is what the answering node says, and whoever verifies compares it with the header's.
 """
 
 from bisect import bisect_left, bisect_right
@@ -37,6 +37,8 @@ MAX_SIMPLE_DEPTH: Final = 62
 MAX_AUNTS: Final = 100
 
 _EMPTY: Final = _sha256(b"").digest()
+# In pre-order, an inner node of which nothing is shown.
+_TWO_HIDDEN: Final = bytes((INNER, HIDDEN, HIDDEN))
 
 
 class ProofError(ValueError):
@@ -177,6 +179,8 @@ def _check_entries(keys: Sequence[bytes], values: Sequence[bytes]) -> None:
 
 def _root(keys: Sequence[bytes], values: Sequence[bytes], tokens: bytes, hashes: bytes) -> bytes:
     """Root of the shown tree: backwards through the pre-order, so that both children of a node stand before it."""
+    if _TWO_HIDDEN in tokens:
+        raise ProofError("two hidden subtrees stand side by side: one hash hides both")
     if tokens.count(LEAF) != len(keys) or len(hashes) != HASH_BYTES * tokens.count(HIDDEN):
         raise ProofError("tokens do not match the number of keys or hashes")
     if not tokens:

@@ -4,6 +4,7 @@ Names in a question are looked up on the same proven state (`abci_app.chain.name
 is an answer too (`Denial`): that there is no such model follows from the proof, not from what the node says.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -205,10 +206,20 @@ def prove_answer(question: Question, proof: bytes, app_hash: bytes, height: int)
 
 
 def _require_exact_claims(proven: state_proof.ProvenState, recorded: RecordingView) -> None:
-    """Raises unless the proof says what is absent exactly where the question read: an answer has one form."""
+    """Raises unless the proof shows exactly what the question read and its neighbours: an answer has one form."""
     absent = [(key, key + b"\x00") for key in recorded.keys if proven.get(key) is None]
     if proven.ranges != merge_ranges([*recorded.ranges, *absent]):
         raise BadStateProof("the state proof claims other ranges than the question reads")
+    shown = list(proven.entries)
+    needed = dict.fromkeys([key for key in recorded.keys if proven.get(key) is not None])
+    for start, end in proven.ranges:
+        # With the last key below and the first one above, or the ends of the tree where there is none.
+        first, last = max(bisect_left(shown, start) - 1, 0), bisect_left(shown, end)
+        needed |= dict.fromkeys(shown[first : last + 1])
+        if last == len(shown):
+            needed |= dict.fromkeys(shown[-1:])
+    if len(needed) != len(shown):
+        raise BadStateProof("the state proof shows more than the question reads")
 
 
 class _Reading:

@@ -269,8 +269,14 @@ def test_the_proof_that_the_wrong_ones_vary_is_right() -> None:
 
 def test_a_tree_deeper_than_keys_can_be_is_refused() -> None:
     depth = 1153
-    proof = packed(entries=[], tokens=b"\x01\x02" * depth + b"\x02", hashes=bytes(32 * (depth + 1)))
+    proof = packed(entries=[b"k", b"v"], tokens=b"\x01\x02" * depth + b"\x00", hashes=bytes(32 * depth))
     with pytest.raises(ProofError, match="tree is deeper than 1152"):
+        verify(proof, ROOT)
+
+
+def test_two_hidden_subtrees_side_by_side_are_another_spelling_of_one_and_refused() -> None:
+    proof = packed(entries=[], tokens=b"\x01\x02\x02", hashes=leaf_hash(*LEFT) + leaf_hash(*RIGHT), bounds=())
+    with pytest.raises(ProofError, match="one hash hides both"):
         verify(proof, ROOT)
 
 

@@ -290,6 +290,26 @@ def test_a_range_that_can_hold_nothing_proves_nothing(chain: SimulatedChain) -> 
         ReadQuestion((), ((b"b", b"a"),)).check()
 
 
+@pytest.mark.parametrize(
+    ("keys", "ranges", "text"),
+    [
+        ([b"number/now", b"number/root"], [], "shows more than the question reads"),
+        ([b"number/now"], [(b"number/x", b"number/y")], "claims other ranges than the question reads"),
+        ([], [(b"number/now", b"number/now\x00")], "claims other ranges than the question reads"),
+    ],
+)
+def test_a_true_proof_of_more_than_the_question_is_another_form_and_refused(
+    chain: SimulatedChain, keys: list[bytes], ranges: list[tuple[bytes, bytes]], text: str
+) -> None:
+    client = _client(chain)
+    answer = client.read([b"number/now"], height=9)
+    with chain.store.version(9) as version:
+        wider = version.prove(keys, ranges)
+    with pytest.raises(BadStateProof, match=text):
+        prove_answer(answer.question, wider, answer.header.app_hash, 9)
+    assert prove_answer(answer.question, answer.proof, answer.header.app_hash, 9).value == answer.value
+
+
 def test_a_question_about_nothing_proves_nothing(chain: SimulatedChain) -> None:
     """Asked of a client, and in a bundle that somebody made by hand around a true proof."""
     client = _client(chain)
