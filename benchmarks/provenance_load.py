@@ -9,6 +9,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from msgspec import structs
+
 from abci_app.chain.application import Application
 from abci_app.chain.genesis import GenesisState, encode_genesis
 from abci_app.hashing import TAGS, tagged_hash
@@ -44,6 +46,8 @@ CHAIN_ID = "openledger-dev-benchmark"
 FEE_LIMIT_NOPEN = 10**9
 DATANETS = 200
 HITS = 30
+# Rows of each contribution; a run uses all of them.
+ROWS = 4_096
 RUNS_A_TRANSACTION = 64
 RUNS_A_BLOCK = 1_920
 LEVELS = 5
@@ -120,9 +124,9 @@ class RunLoad:
             self.datanet_ids.append(datanet_id)
         for number, datanet_id in enumerate(self.datanet_ids):
             root, content = digest(f"rows {number}"), digest(f"content {number}")
-            filled.append(self.sign(Contribute(datanet_id, root, 100, 10_000, content, b"", b"", b"")))
+            filled.append(self.sign(Contribute(datanet_id, root, ROWS, 400_000, content, b"", b"", b"")))
             contribution = Contribution(
-                datanet_id, self.owner.address, self.owner.address, root, 100, 10_000, content, b"", terms_id
+                datanet_id, self.owner.address, self.owner.address, root, ROWS, 400_000, content, b"", terms_id
             )
             reviewed.append(ReviewContribution(contribution_id_of(contribution), Decision.ACCEPT, 0))
             versions.append(CreateVersion(datanet_id, ""))
@@ -159,7 +163,7 @@ class RunLoad:
             chosen[0] = self.special_datanet_id
         weights = (500_000_000, 300_000_000, 200_000_000)
         inputs = [
-            Input(datanet_id, 1, weight, 4_096, digest(f"used {number} {weight}"))
+            Input(datanet_id, 1, weight, ROWS, digest(f"used {number} {weight}"))
             for datanet_id, weight in zip(chosen, weights, strict=True)
         ]
         share = 10**9 // len(parents)
@@ -167,7 +171,7 @@ class RunLoad:
         linked = tuple([Parent(parent, "base", part) for parent, part in zip(parents, shares, strict=True)])
         manifest_root = digest(f"manifest {number}")
         return Entry(
-            kind=EntryKind.LORA,
+            kind=EntryKind.LORA if len(parents) == 1 else EntryKind.MERGE,
             parents=linked,
             inputs=tuple(inputs),
             undeclared=Undeclared.NOTHING,
@@ -214,4 +218,4 @@ class RunLoad:
 
     def _tree_entry(self, parents: Sequence[bytes], name: str) -> Entry:
         entry = self._entry(parents)
-        return Entry(entry.kind, entry.parents, entry.inputs, b"", digest(name), entry.output, entry.attribution)
+        return structs.replace(entry, manifest_root=digest(name))

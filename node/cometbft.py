@@ -59,6 +59,8 @@ SETTINGS: Changes = {
     # Several blocks' worth; what is left over is checked again after every block.
     ("mempool", "size"): 50_000,
     ("mempool", "cache_size"): 100_000,
+    # After every commit the application is told what is held, and forgets the rest (ADR 22).
+    ("mempool", "recheck"): True,
     # The largest transaction (abci_app.chain.transaction), and a bound on all of them together.
     ("mempool", "max_tx_bytes"): 64 * 1024,
     ("mempool", "max_txs_bytes"): 64 * 1024 * 1024,

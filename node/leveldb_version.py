@@ -3,14 +3,15 @@
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from abci_app.state import proof_build
 from abci_app.state.pages import LeafPage, Page
 from abci_app.state.proof import SimpleProof
+from abci_app.state.store import NOTHING_KNOWN
 from abci_app.state.trie import ReadPage, app_hash_of
 from abci_app.state.trie_read import path
 from abci_app.state.work import HISTORY_GET_UNITS, HISTORY_ROW_UNITS, PAGE_READ_UNITS, Spend, free
@@ -34,6 +35,10 @@ def _size_of(page: Page) -> int:
     return 700 + 350 * len(page.keys)
 
 
+# Pages of all heights that queries read; the top of the tree is in memory for consensus anyway.
+_QUERIES_BYTES: Final = 16 * 2**20
+
+
 class PageCache:
     """Pages by number, at most about `limit_bytes`; the one that was not used for longest goes first.
 
@@ -41,11 +46,17 @@ class PageCache:
     still the right page.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, queries_bytes: int = _QUERIES_BYTES) -> None:
+        # Pages that only queries read: they find what consensus keeps, and never push it out.
+        self.for_queries: PageCache = PageCache(queries_bytes, 0) if queries_bytes else self
         self._limit_bytes = limit_bytes
         self._bytes = 0
         self._pages: OrderedDict[int, Page] = OrderedDict()
         self._lock = threading.Lock()
+
+    def look(self, number: int) -> Page | None:
+        """The page, if it is here; looking leaves no trace."""
+        return self._pages.get(number)
 
     def get(self, number: int) -> Page | None:
         """The page, if it is here."""
@@ -103,14 +114,17 @@ class Head:
 
 
 def page_reader(source: Any, cache: PageCache, spend: Spend = free) -> ReadPage:
-    """Read pages through the cache from a database or snapshot."""
+    """Read pages through the cache from a database or snapshot; a reader that pays is a query, which keeps its own."""
+    own = cache if spend is free else cache.for_queries
 
     def read(number: int) -> Page:
-        page = cache.get(number)
+        page = own.get(number)
+        if page is None:
+            page = cache.look(number)
         if page is None:
             spend(PAGE_READ_UNITS)
             page = decode_stored_page(number, read_stored(source, page_key(number)))
-            cache.put(number, page)
+            own.put(number, page)
         return page
 
     return read
@@ -147,7 +161,8 @@ class LevelDBVersion:
             for undo in self._undo:
                 if key in undo.old_values:
                     return undo.old_values[key]
-        return self._open_head.values.get_of(self._open_head.generation, key, self._read_last)
+        head = self._open_head
+        return head.values.get_of(head.generation, key, self._read_last, keep=self._spend is free)
 
     def _read_last(self, key: bytes) -> bytes | None:
         """The value at the commit that the snapshot is of."""
@@ -206,9 +221,14 @@ class LevelDBVersion:
         if current is not None:
             yield current
 
-    def prove(self, keys: Sequence[bytes], ranges: Sequence[tuple[bytes, bytes]]) -> bytes:
+    def prove(
+        self,
+        keys: Sequence[bytes],
+        ranges: Sequence[tuple[bytes, bytes]],
+        known: Mapping[bytes, bytes] = NOTHING_KNOWN,
+    ) -> bytes:
         """Native proof."""
-        return proof_build.prove(self._read, self._root, self, self.height, keys, ranges, self._spend)
+        return proof_build.prove(self._read, self._root, self, self.height, keys, ranges, known, self._spend)
 
     def prove_simple(self, key: bytes) -> SimpleProof:
         """`simple:v` path; raises `KeyError` or `ProofTooDeep`."""

@@ -40,13 +40,19 @@ class ValueCache:
         self._offer(key, found, generation)
         return found
 
-    def get_of(self, generation: int, key: bytes, read: Callable[[bytes], bytes | None]) -> bytes | None:
-        """The value at an earlier commit, whose values `read` gives; from memory if that commit is still the last."""
+    def get_of(
+        self, generation: int, key: bytes, read: Callable[[bytes], bytes | None], *, keep: bool = True
+    ) -> bytes | None:
+        """The value at an earlier commit, whose values `read` gives; from memory if that commit is still the last.
+
+        Without `keep` nothing is remembered: a query reads what it likes, and must not push out what blocks need.
+        """
         value = self._values.get(key)
         if value is not None and generation == self.generation:
             return value or None
         found = read(key)
-        self._offer(key, found, generation)
+        if keep:
+            self._offer(key, found, generation)
         return found
 
     def committed(self, changes: Iterable[tuple[bytes, bytes | None]]) -> None:

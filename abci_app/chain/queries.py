@@ -105,7 +105,7 @@ class _Question:
     def prove_read(self, version: Version, recorded: RecordingView) -> bytes:
         """Native proof of all that was read."""
         self.work.extend(self._proof_units)
-        return version.prove(recorded.keys, recorded.ranges)
+        return version.prove(recorded.keys, recorded.ranges, recorded.values)
 
 
 def answer_query(

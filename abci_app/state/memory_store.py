@@ -5,7 +5,7 @@ A height is not pruned while a version of it is open: another thread may be read
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,7 @@ from abci_app.state import proof_build
 from abci_app.state.pages import Page, leaf_hash
 from abci_app.state.proof import SimpleProof
 from abci_app.state.staging import Change, StagedBlock, check_changes, stage_changes
-from abci_app.state.store import HISTORY_HEIGHTS, UnknownHeight
+from abci_app.state.store import HISTORY_HEIGHTS, NOTHING_KNOWN, UnknownHeight
 from abci_app.state.trie import EMPTY_ROOT, Root, TreeUpdate, app_hash_of, build
 from abci_app.state.trie_read import find, path, walk
 from abci_app.state.work import Spend, free
@@ -41,9 +41,14 @@ class MemoryVersion:
         for key, leaf in walk(self._store.read_page, self._root, start, end, reverse=reverse):
             yield key, self._store.value_of(leaf)
 
-    def prove(self, keys: Sequence[bytes], ranges: Sequence[tuple[bytes, bytes]]) -> bytes:
+    def prove(
+        self,
+        keys: Sequence[bytes],
+        ranges: Sequence[tuple[bytes, bytes]],
+        known: Mapping[bytes, bytes] = NOTHING_KNOWN,
+    ) -> bytes:
         """Native proof."""
-        return proof_build.prove(self._store.read_page, self._root, self, self.height, keys, ranges, self._spend)
+        return proof_build.prove(self._store.read_page, self._root, self, self.height, keys, ranges, known, self._spend)
 
     def prove_simple(self, key: bytes) -> SimpleProof:
         """`simple:v` path; raises `KeyError` or `ProofTooDeep`."""

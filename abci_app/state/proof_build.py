@@ -1,10 +1,10 @@
 """Making proofs from a version: which leaves to show, and the shown tree in the proof's form."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from abci_app.state.pages import CorruptPage, Page, leaf_hash
 from abci_app.state.proof import HIDDEN, INNER, LEAF, SimpleProof, encode_proof
-from abci_app.state.store import StateView
+from abci_app.state.store import NOTHING_KNOWN, StateView
 from abci_app.state.trie import ReadPage, Root
 from abci_app.state.trie_read import Shown, find, path, show, walk
 from abci_app.state.work import BYTES_A_UNIT, FIND_UNITS, LEAF_UNITS, NEIGHBOURS_UNITS, SHOWN_PAGE_UNITS, Spend, free
@@ -31,9 +31,10 @@ def prove(
     height: int,
     keys: Sequence[bytes],
     ranges: Sequence[tuple[bytes, bytes]],
+    known: Mapping[bytes, bytes] = NOTHING_KNOWN,
     spend: Spend = free,
 ) -> bytes:
-    """Native proof of keys, present or absent, and ranges at one version; `view` gives that version's values.
+    """Native proof of keys, present or absent, and ranges at one version; `view` gives the values that are not known.
 
     `read` counts the pages that are not in memory; everything else is counted here.
     """
@@ -71,7 +72,7 @@ def prove(
             todo.append(node[1])
             todo.append(node[0])
         else:
-            value = _value(view, *node)
+            value = _value(view, known, *node)
             spend(LEAF_UNITS + len(value) // BYTES_A_UNIT)
             tokens.append(LEAF)
             entries.extend((node[0], value))
@@ -86,8 +87,8 @@ def prove_simple(read: ReadPage, root: Root, key: bytes) -> SimpleProof:
     return SimpleProof.from_path(key, *found)
 
 
-def _value(view: StateView, key: bytes, leaf: bytes) -> bytes:
-    value = view.get(key)
+def _value(view: StateView, known: Mapping[bytes, bytes], key: bytes, leaf: bytes) -> bytes:
+    value = known.get(key) or view.get(key)
     if value is None or leaf_hash(key, value) != leaf:
         raise CorruptPage(f"value of key {key.hex()} does not belong to the tree")
     return value

@@ -4,9 +4,9 @@ Two implementations exist: `abci_app.state.memory_store.MemoryStore` and `node.l
 same trie code, so they give the same app hashes and proofs.
 """
 
-from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Protocol, Self
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import Final, Protocol, Self
 
 from abci_app.state.proof import ProofTooDeep, SimpleProof
 from abci_app.state.staging import StagedBlock
@@ -14,9 +14,11 @@ from abci_app.state.work import Spend, free
 
 HISTORY_HEIGHTS = 128
 Change = tuple[bytes, bytes | None]
+NOTHING_KNOWN: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 
 __all__ = [
     "HISTORY_HEIGHTS",
+    "NOTHING_KNOWN",
     "Change",
     "ProofTooDeep",
     "SimpleProof",
@@ -54,8 +56,16 @@ class Version(StateView, Protocol):
     height: int
     app_hash: bytes
 
-    def prove(self, keys: Sequence[bytes], ranges: Sequence[tuple[bytes, bytes]]) -> bytes:
-        """Native proof (design 4.4) of keys (present or absent) and of whole ranges [start, end)."""
+    def prove(
+        self,
+        keys: Sequence[bytes],
+        ranges: Sequence[tuple[bytes, bytes]],
+        known: Mapping[bytes, bytes] = NOTHING_KNOWN,
+    ) -> bytes:
+        """Native proof (design 4.4) of keys (present or absent) and of whole ranges [start, end).
+
+        `known` are values of this version that were read already.
+        """
         ...
 
     def prove_simple(self, key: bytes) -> SimpleProof:

@@ -32,6 +32,8 @@ class RecordingView:
         self._base = base
         self._spend = work.spend if work else free
         self._keys: dict[bytes, None] = {}
+        # What was read, so that a proof of it need not read it again.
+        self.values: dict[bytes, bytes] = {}
         # Start and end of each walk so far; an iteration updates its own entry.
         self._walks: list[tuple[bytes, bytes]] = []
 
@@ -42,6 +44,7 @@ class RecordingView:
         value = self._base.get(key)
         if value is not None:
             self._spend(len(value) // BYTES_A_UNIT)
+            self.values[key] = value
         return value
 
     def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
@@ -52,6 +55,7 @@ class RecordingView:
         walk = -1
         for key, value in self._base.iterate(start, end, reverse=reverse):
             self._spend(ROW_UNITS + len(value) // BYTES_A_UNIT)
+            self.values[key] = value
             walked = (key, end) if reverse else (start, key + b"\x00")
             if walk < 0:
                 walk = len(self._walks)

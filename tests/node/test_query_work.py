@@ -111,3 +111,21 @@ def test_a_proof_counts_the_keys_pages_and_leaves_that_it_shows(chain: Chain) ->
 def test_units_are_in_proportion() -> None:
     """A walk of one row costs more than reading its key, or walks would be the cheap way to read."""
     assert OPEN_UNITS + ROW_UNITS > GET_UNITS
+
+
+def test_queries_leave_no_trace_in_the_caches_of_consensus(chain: Chain) -> None:
+    """Else a caller who reads all accounts pushes out those that the next block needs."""
+    store = chain.application.store
+    assert isinstance(store, LevelDBStore)
+
+    def kept() -> tuple[list[bytes], list[int]]:
+        return list(store._values._values), list(store._cache._pages)
+
+    before = kept()
+    for back in (0, 1, 6):
+        for data in DEAR.values():
+            chain.query("/store/openledger/multi", data, height=chain.height - back, prove=True)
+        chain.query("/store/openledger/key", ACCOUNTS.key(digest(77)), height=chain.height - back, prove=True)
+        chain.query("/store/openledger/key", b"absent" * 20, height=chain.height - back)
+    assert kept() == before
+    assert len(store._cache.for_queries._pages) > 0
