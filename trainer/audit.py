@@ -6,32 +6,30 @@ computed again under its own adapters and bases. Which rows nobody can know befo
 part f of the rows is found with probability 1 - (1 - f)^8. That the bases are those of the gradients is not checked.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
 
 from attribution.adapted_model import AdaptedModel
-from attribution.adapter_file import ADAPTER_FILE
 from attribution.errors import AttributionError
 from attribution.lga.codes import Codes
 from attribution.lga.index.adapters import adapters_of
 from attribution.lga.index.reader import GradientIndex
 from attribution.lga.query import MAX_CODE_DIFFERENCE, REPEATED_BAND, Deviation, at_checkpoints, deviation, leaf_codes
+from trainer.compare import adapter_distance
 from trainer.indexed_rows import IndexedRow
 
 AUDITED_ROWS = 8
-# Float noise moves what was learnt by thousandths; another seed or other data move it by all of its length.
-MAX_ADAPTER_DISTANCE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """How many rows were computed again, the farthest of them, and the farthest adapter (relative L2)."""
+    """How many rows were computed again, the farthest of them; how many adapters, and the farthest (relative L2)."""
 
     rows: int
     farthest: Deviation
+    adapters: int
     adapter_distance: float
 
     @property
@@ -39,7 +37,8 @@ class Audit:
         """One line."""
         return (
             f"sums hold, codes of {self.rows} rows computed again are within {self.farthest.relative:.1e} (by at most "
-            f"{self.farthest.largest:.0f}), adapters {self.adapter_distance:.1e} from the repeated ones"
+            f"{self.farthest.largest:.0f}), the adapters at all {self.adapters} checkpoints "
+            f"{self.adapter_distance:.1e} at most from the repeated ones"
         )
 
 
@@ -72,31 +71,14 @@ def audit_index(
                 f"relative distance {apart.relative:.1e}, largest difference {apart.largest:.0f}",
             )
         farthest = max(farthest, apart, key=lambda item: item.relative)
-    distance = max(_distance(one, other) for one, other in zip(recorded, adapters, strict=True))
-    if not distance <= MAX_ADAPTER_DISTANCE:
-        raise AttributionError("checkpoint", f"an adapter is {distance:.1e} from the repeated one: of another training")
-    return Audit(len(numbers), farthest, distance)
+    distances = [adapter_distance(one, other) for one, other in zip(recorded, adapters, strict=True)]
+    for number, distance in enumerate(distances):
+        if not distance.is_near:
+            far = f"is {distance.overall:.1e} from the repeated one, {distance.worst_name} {distance.worst:.1e}"
+            raise AttributionError(f"checkpoint/{number:04d}", f"the adapter {far}: of another training")
+    return Audit(len(numbers), farthest, len(distances), max(distance.overall for distance in distances))
 
 
 def audited_rows(rows: int, limit: int) -> list[int]:
     """Numbers of the rows to compute again, drawn anew each time: fixed ones would be the only honest ones."""
     return sorted(SystemRandom().sample(range(rows), min(rows, limit)))
-
-
-def _distance(recorded: Path, repeated: Path) -> float:
-    """Relative L2 of all A matrices or of all B matrices, whichever is larger."""
-    from safetensors.torch import load_file
-
-    one, other = load_file(recorded / ADAPTER_FILE), load_file(repeated / ADAPTER_FILE)
-    if {name: value.shape for name, value in one.items()} != {name: value.shape for name, value in other.items()}:
-        return math.inf
-    farthest = 0.0
-    for kind in ("lora_A", "lora_B"):
-        names = [name for name in one if kind in name]
-        apart = sum(float((one[name].double() - other[name].double()).square().sum()) for name in names)
-        length = sum(float(other[name].double().square().sum()) for name in names)
-        if not math.isfinite(apart):
-            return math.inf
-        if apart:
-            farthest = max(farthest, (apart / length) ** 0.5 if length else math.inf)
-    return farthest

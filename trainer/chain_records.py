@@ -1,5 +1,6 @@
 """Records of runs as records of the chain, and back: what the trainer writes, what the models module takes."""
 
+from abci_app.bech32 import encode_id
 from abci_app.modules.datanets.queries import (
     FullContribution,
 )
@@ -7,6 +8,7 @@ from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.records import (
     Attribution,
     Entry,
+    Evaluation,
     EvaluationDraft,
     Input,
     Output,
@@ -19,6 +21,7 @@ from abci_app.types import MAX_TEXT_LENGTH
 from openledger.data.rows import RowCommitment
 from openledger.data.versions import ContributionRecord
 from openledger.words import word_of
+from trainer.measurements import RecordedMeasurement
 from trainer.record import EntryRecord, EvaluationRecord, InputRecord, ParentRecord, RunEventRecord, RunRecord
 
 
@@ -117,3 +120,25 @@ def to_contribution(item: FullContribution) -> ContributionRecord:
     )
     when, number = (item.stored.height, item.stored.submitted_number), item.stored.accepted_number
     return ContributionRecord(item.contribution_id, record.contributor, commitment, *when, record.datanet_id, number)
+
+
+def to_quality(operator: bytes, run: Run, *, by_recorder: bool) -> RecordedMeasurement | None:
+    """The quality that a run event declares; None where it declares none."""
+    if not run.quality_metric:
+        return None
+    source = f"declared in the run event of {encode_id('open', operator)}"
+    return RecordedMeasurement(source, by_recorder, run.quality_metric, run.quality_value)
+
+
+def to_measurement(item: Evaluation, recorder: bytes) -> RecordedMeasurement:
+    """An evaluation that somebody recorded."""
+    return RecordedMeasurement(
+        source=f"recorded by {encode_id('open', item.evaluator)} at height {item.height}",
+        by_recorder=item.evaluator == recorder,
+        metric=item.metric,
+        value=item.value,
+        datanet_id=item.benchmark_datanet_id,
+        version=item.benchmark_version,
+        sample_size=item.sample_size,
+        interval=item.interval,
+    )

@@ -24,10 +24,14 @@ from abci_app.modules.datanets.queries import (
     VersionQuery,
 )
 from abci_app.modules.models.queries import (
+    MAX_PAGE,
+    EntryEventsQuery,
     EntryQuery,
     EntryView,
+    EvaluationsPage,
     ModelQuery,
     ModelView,
+    RunsPage,
     VerdictQuery,
 )
 from abci_app.modules.models.records import (
@@ -53,11 +57,14 @@ from trainer.chain_records import (
     to_contribution,
     to_entry,
     to_evaluation_drafts,
+    to_measurement,
+    to_quality,
     to_run,
     to_run_draft,
 )
 from trainer.environment import environment_line
 from trainer.licence_check import draft_entry, verdict_of
+from trainer.measurements import RecordedMeasurement
 from trainer.record import ParentRecord, RunEventRecord, RunRecord
 from trainer.train import TrainedRun
 from trainer.verify import Verdict
@@ -162,6 +169,30 @@ class ClientLedger:
         """An entry with what the chain wrote beside it."""
         view: EntryView = self._query("models", "entry", EntryQuery(entry_id)).value
         return view.stored
+
+    def measurements(self, entry_id: bytes) -> tuple[RecordedMeasurement, ...]:
+        """Qualities that its runs declare, and evaluations of it by anybody."""
+        stored = self.stored_entry(entry_id)
+        recorder = stored.admission.recorder
+        found = [to_quality(recorder, stored.first_run, by_recorder=True)]
+        after = 0
+        while True:
+            runs: RunsPage = self._query("models", "runs", EntryEventsQuery(entry_id, after, MAX_PAGE)).value
+            found += [
+                to_quality(item.run.operator, item.run.run, by_recorder=item.run.operator == recorder)
+                for item in runs.runs
+            ]
+            after = runs.next_event
+            if not after:
+                break
+        while True:
+            page: EvaluationsPage = self._query(
+                "models", "evaluations", EntryEventsQuery(entry_id, after, MAX_PAGE)
+            ).value
+            found += [to_measurement(item.evaluation, recorder) for item in page.evaluations]
+            after = page.next_event
+            if not after:
+                return tuple([item for item in found if item is not None])
 
     def contribution(self, contribution_id: bytes) -> ContributionRecord:
         """One contribution."""

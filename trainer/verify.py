@@ -1,15 +1,17 @@
 """Retrain a recorded run and grade how close the result comes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from attribution.adapter_config import read_adapter_config
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest
 from openledger.data.versions import DatanetVersion
 from openledger.errors import NotVerified, UsageError
+from trainer.compare import adapter_distance
 from trainer.environment import code_digest, library_versions
 from trainer.partition import data_order_root
 from trainer.recipe import Recipe, parse_recipe
@@ -41,16 +43,22 @@ class AttributionGrade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The grades and, in words, what is equal and what is not."""
+    """The grades and, in words, what is equal and what is not.
+
+    `contradictions`: things that the record says beside its output, and that its recipe does not give.
+    `unchecked`: everything that was not compared, so that the grades speak of nothing else.
+    """
 
     grade: Grade
     findings: tuple[str, ...]
     attribution: AttributionGrade = AttributionGrade.NONE
+    contradictions: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
         """Whether the record is not what its recipe gives."""
-        return self.grade == Grade.DIFFERS or self.attribution == AttributionGrade.DIFFERS
+        return self.grade == Grade.DIFFERS or self.attribution == AttributionGrade.DIFFERS or bool(self.contradictions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,23 +147,56 @@ def retrain(
     )
 
 
-def grade(entry: EntryRecord, plan: Plan, run: TrainedRun) -> Verdict:
-    """Compare a repetition with the record: output digests, then the loss trace; differences of set-up are named."""
+def grade(entry: EntryRecord, plan: Plan, run: TrainedRun, fetch: Callable[[], Path]) -> Verdict:
+    """Compare a repetition with the record: output, loss trace, order of the data; differences of set-up are named.
+
+    `fetch` gives a folder with the recorded output; it is asked where the digests differ, since then only the tensors
+    themselves can tell float noise from another training. Raises what it raises: without output there is no grade.
+    """
     findings = _differences_of_setup(plan, run)
+    trace, trace_holds = _compare_traces(plan, run)
+    same_order = data_order_root(run.prepared.order) == plan.data_order_root
     if (run.artefact.artefact_digest, run.artefact.tensor_digest) == (entry.artefact_digest, entry.tensor_digest):
-        return Verdict(Grade.BIT_EXACT, ("output files and tensors are equal byte for byte", *findings))
-    if run.artefact.tensor_digest == entry.tensor_digest:
-        findings.insert(0, "tensors are equal byte for byte, the files around them are not")
-    recorded = plan.losses_micronats
-    repeated = run.loss_trace_micronats
+        contradictions = [] if trace_holds else [f"the recorded losses are not those of this run: {trace}"]
+        contradictions += [] if same_order else ["the recorded order of the examples is not that of the recipe"]
+        equal = "output files and tensors are equal byte for byte"
+        return Verdict(Grade.BIT_EXACT, (equal, *findings), contradictions=tuple(contradictions))
+    output, output_holds = _compare_outputs(entry, run, fetch())
+    findings[:0] = [*output, trace]
+    holds = output_holds and trace_holds and same_order
+    return Verdict(Grade.TRACE_MATCH if holds else Grade.DIFFERS, tuple(findings))
+
+
+def _compare_traces(plan: Plan, run: TrainedRun) -> tuple[str, bool]:
+    """The loss of every step: in words, and whether float noise explains the difference."""
+    recorded, repeated = plan.losses_micronats, run.loss_trace_micronats
     if len(recorded) != len(repeated):
-        findings.insert(0, f"the record has {len(recorded)} steps, the repetition {len(repeated)}")
-        return Verdict(Grade.DIFFERS, tuple(findings))
+        return f"the record has {len(recorded)} steps, the repetition {len(repeated)}", False
     largest = max(abs(one - other) for one, other in zip(recorded, repeated, strict=True))
-    findings.insert(0, f"largest difference of a step's loss: {largest} micronats, allowed {TRACE_TOLERANCE_MICRONATS}")
-    same_data = data_order_root(run.prepared.order) == plan.data_order_root
-    matches = same_data and largest <= TRACE_TOLERANCE_MICRONATS
-    return Verdict(Grade.TRACE_MATCH if matches else Grade.DIFFERS, tuple(findings))
+    words = f"largest difference of a step's loss: {largest} micronats, allowed {TRACE_TOLERANCE_MICRONATS}"
+    return words, largest <= TRACE_TOLERANCE_MICRONATS
+
+
+def _compare_outputs(entry: EntryRecord, run: TrainedRun, recorded: Path) -> tuple[list[str], bool]:
+    """The recorded tensors and configuration against the repeated ones."""
+    if run.artefact.tensor_digest == entry.tensor_digest:
+        lines, holds = ["tensors are equal byte for byte, the files around them are not"], True
+    else:
+        try:
+            distance = adapter_distance(recorded, run.folder)
+        except UsageError as error:
+            return [f"the recorded tensors cannot be read: {error}"], False
+        lines, holds = [distance.words], distance.is_near
+    try:
+        said, repeated = read_adapter_config(recorded), read_adapter_config(run.folder)
+    except UsageError as error:
+        return [*lines, f"the recorded configuration of the adapter cannot be read: {error}"], False
+    if said.form != repeated.form:
+        lines.append(
+            f"the adapter's configuration says rank, scaling, modules {said.form}, the recipe gives {repeated.form}"
+        )
+        holds = False
+    return lines, holds
 
 
 def _differences_of_setup(plan: Plan, run: TrainedRun) -> list[str]:

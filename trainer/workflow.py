@@ -21,17 +21,19 @@ from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest, get_manifest
 from openledger.data.outputs import fetch_output
 from openledger.data.versions import DatanetVersion
-from openledger.errors import NotVerified
+from openledger.errors import NotVerified, UsageError
 from trainer.ancestry import KnownEntry, check_adapter_stands_on
 from trainer.base_model import SOURCE_SHA256, BaseModelError, import_base_model
 from trainer.describe import share
+from trainer.evaluate import METRIC
 from trainer.indexes import FOLDER_PREFIX, build_indexes, policy_of
 from trainer.indexes import Progress as IndexProgress
+from trainer.measurements import RecordedMeasurement, check_measurements, measure
 from trainer.partition import held_out_rows, rows_used
 from trainer.recipe import Attribution, Recipe
 from trainer.record import EntryRecord, ParentRecord, RunRecord, record_training
 from trainer.train import PreparedRun, Progress, TrainedRun, prepare_run, train
-from trainer.verify import Grade, Verdict, grade, read_plan, retrain
+from trainer.verify import AttributionGrade, Grade, Verdict, grade, read_plan, retrain
 from trainer.verify_indexes import check_methods, with_indexes
 
 Say = Callable[[str], None]
@@ -53,6 +55,9 @@ class ChainReader(Protocol):
 
     def entry(self, reference: str) -> KnownEntry:
         """One provenance entry."""
+
+    def measurements(self, entry_id: bytes) -> Sequence[RecordedMeasurement]:
+        """Everything that anybody recorded as measured of an entry."""
 
     def licence_verdict(
         self, kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tuple[bytes, int]]
@@ -205,13 +210,52 @@ def verify_entry(
             work_folder=work,
             progress=progress,
         )
-        verdict = grade(record, plan, run)
+        verdict = grade(record, plan, run, lambda: artefact_folder(known, store)[0])
         # A run that differs already can be trusted as little as its indexes: nothing to compare.
         wanted = with_attribution and verdict.grade != Grade.DIFFERS
         built = (
             build_indexes(run, base_folder, work, code=plan.code, progress=index_progress, say=say) if wanted else None
         )
-        return with_indexes(verdict, record, run, built, store, base_folder), run
+        verdict = with_indexes(verdict, record, run, built, store, base_folder)
+        say("taking the recorded measurements again")
+        return _with_measurements(verdict, known, chain, store, run, base_folder), run
+
+
+def _with_measurements(
+    verdict: Verdict, known: KnownEntry, chain: ChainReader, store: ContentStore, run: TrainedRun, base_folder: Path
+) -> Verdict:
+    """The verdict with every recorded measurement, taken again on the recorded tensors, and what was not compared."""
+    recorded = chain.measurements(known.entry_id)
+    wanted = any(item.metric == METRIC for item in recorded)
+    measured = run.after
+    if wanted and verdict.grade != Grade.BIT_EXACT:
+        try:
+            measured = measure(base_folder, artefact_folder(known, store)[0], run.prepared)
+        except UsageError as error:
+            lines = tuple(f"{item.metric} {item.value}, {item.source} ({error})" for item in recorded)
+            return replace(verdict, unchecked=(*verdict.unchecked, *lines, *_never_checked(verdict, run)))
+    checked = check_measurements(recorded, measured, known.record.inputs)
+    findings = list(verdict.findings)
+    if checked.right:
+        findings.append(f"measurements taken again on the recorded tensors: {len(checked.right)} hold")
+    return replace(
+        verdict,
+        findings=(*findings, *checked.notes),
+        contradictions=(*verdict.contradictions, *checked.contradictions),
+        unchecked=(*verdict.unchecked, *checked.unchecked, *_never_checked(verdict, run)),
+    )
+
+
+def _never_checked(verdict: Verdict, run: TrainedRun) -> tuple[str, ...]:
+    """What a repetition of this grade leaves open, whoever runs it."""
+    open_points = ["times, machine and environment of the recorded run, which are declared"]
+    if run.before is not None:
+        open_points.append("measurements of the model that training started from, which stand at that model's entry")
+    if run.adapters and verdict.attribution not in (AttributionGrade.EQUAL, AttributionGrade.CONSISTENT):
+        open_points.append(f"adapters at the {len(run.adapters)} checkpoints that attribution indexes")
+    if verdict.attribution == AttributionGrade.NOT_COMPARED:
+        open_points.append("the attribution that the entry commits to")
+    return tuple(open_points)
 
 
 def repeatable_run(

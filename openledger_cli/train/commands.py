@@ -34,7 +34,10 @@ a run that was interrupted, or could not be recorded, goes on when the same comm
 bit-exact run the commitment root must be equal; after a trace match what does not come from floats must be, and the
 recorded index is audited: its sums, codes of some rows, distance of its adapters
 
-exit status of --verify: 0 for bit-exact and trace match, 7 when the result or its attribution differs
+a trace match is one of losses and of final tensors by distance; every measurement of the entry on its recipe's held-out
+rows is taken again on the recorded tensors; what was not compared is listed as not_checked
+
+exit status of --verify: 0 for bit-exact and trace match, 7 when the result, its attribution or a measurement differs
 """
 
 
@@ -149,8 +152,12 @@ def _verify(args: argparse.Namespace) -> int:
             "grade": str(verdict.grade),
             "attribution": str(verdict.attribution),
             "findings": list(verdict.findings),
+            "contradictions": list(verdict.contradictions),
+            "not_checked": list(verdict.unchecked),
         }
-        if args.signer and verdict.attribution == AttributionGrade.DIFFERS:
+        if args.signer and verdict.contradictions:
+            note("nothing is recorded, because the record contradicts itself: a grade would speak for all of it")
+        elif args.signer and verdict.attribution == AttributionGrade.DIFFERS:
             # The chain's grades speak of the adapter alone: "bit-exact" would sound as if all had been found right.
             note("nothing is recorded, because the attribution differs; --without-attribution grades the adapter alone")
         elif args.signer:

@@ -12,6 +12,7 @@ from attribution.lga.index.reader import GradientIndex
 from tests.kit.trainer.tiny import RECIPE, tiny_chain, tiny_model
 from trainer import audit
 from trainer.audit import audit_index
+from trainer.compare import adapter_distance
 from trainer.indexed_rows import IndexedRow
 from trainer.indexes import BuiltIndexes, build_indexes
 from trainer.recipe import parse_recipe
@@ -78,7 +79,7 @@ def test_an_adapter_that_is_not_finite_is_not_near(built: Built, tmp_path: Path)
     shutil.copytree(first, tmp_path / first.name)
     tensors = {name: value * float("nan") for name, value in load_file(first / ADAPTER_FILE).items()}
     save_file(tensors, tmp_path / first.name / ADAPTER_FILE, metadata={"format": "pt"})
-    assert audit._distance(tmp_path / first.name, first) == float("inf")
+    assert adapter_distance(tmp_path / first.name, first).overall == float("inf")
 
 
 def test_an_adapter_of_other_shapes_is_infinitely_far(built: Built, tmp_path: Path) -> None:
@@ -91,5 +92,5 @@ def test_an_adapter_of_other_shapes_is_infinitely_far(built: Built, tmp_path: Pa
     name = min(tensors)
     save_file({**tensors, name: tensors[name][:1].clone()}, last, metadata={"format": "pt"})
     adapters = [tmp_path / adapter.name for adapter in built.run.adapters]
-    assert audit._distance(built.run.adapters[-1], adapters[-1]) == float("inf")
-    assert audit._distance(built.run.adapters[0], adapters[0]) == 0.0
+    assert adapter_distance(built.run.adapters[-1], adapters[-1]).overall == float("inf")
+    assert adapter_distance(built.run.adapters[0], adapters[0]).overall == 0.0

@@ -333,7 +333,17 @@ def test_train_record_and_repeat_on_the_chain(net: Net, tmp_path: Path, monkeypa
     checker = net.ledger(OTHER)
     known = checker.entry(published.entry)
     assert known == KnownEntry(published.entry_id, record.entry)
+    measured = checker.measurements(known.entry_id)
+    assert {(item.by_recorder, item.metric, bool(item.datanet_id)) for item in measured} == {
+        (True, METRIC, False), (True, METRIC, True),
+    }  # fmt: skip
     verdict, run = verify_entry(known, checker, net.store)
+    assert f"measurements taken again on the recorded tensors: {len(measured)} hold" in verdict.findings
+    lie = EvaluationDraft(known.entry_id, net.datanets["facts"], 1, METRIC, 7, 4, 1)
+    net.client.send(OTHER, RecordEvaluations((lie,))).wait()
+    again = verify_entry(known, checker, net.store)[0]
+    assert (again.failed, again.contradictions) == (False, ())
+    assert [line for line in again.findings if "MADE UP: the recorded tensors give" in line and "open1" in line]
     height = checker.publish_verification(known, verdict, run)
     page = net.client.query(
         "models", "reproductions", EntryEventsQuery(published.entry_id, 0, 10), prove=False

@@ -19,6 +19,9 @@ from trainer.verify import Grade, Verdict, grade, read_plan, retrain
 from trainer.workflow import train_recipe, verify_entry
 
 pytestmark = pytest.mark.ml
+BIT_EXACT = "output files and tensors are equal byte for byte"
+DECLARED = "times, machine and environment of the recorded run, which are declared"
+OF_THE_BASE = "measurements of the model that training started from, which stand at that model's entry"
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +47,12 @@ def test_the_same_machine_repeats_a_run_bit_by_bit(
     said: list[str] = []
     known = KnownEntry(b"\1" * 32, recorded[1].entry)
     verdict, run = verify_entry(known, chain, chain.store, output_folder=tmp_path / "kept", say=said.append)
-    assert verdict == Verdict(Grade.BIT_EXACT, ("output files and tensors are equal byte for byte",))
+    assert verdict == Verdict(Grade.BIT_EXACT, (BIT_EXACT,), unchecked=(DECLARED, OF_THE_BASE))
     assert run.artefact == recorded[0].artefact
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
-    assert said == ["training 6 steps again, as entry 0101010101010101… records them"]
+    assert said == [
+        "training 6 steps again, as entry 0101010101010101… records them", "taking the recorded measurements again",
+    ]  # fmt: skip
 
 
 def test_without_a_folder_nothing_of_a_repetition_stays(
@@ -78,18 +83,21 @@ def test_near_losses_are_a_trace_match_and_far_ones_differ(recorded: tuple[Train
             trained.loss_trace_micronats[:-1],
         )
     ]
-    assert grade(entry, plan, near) == Verdict(
-        Grade.TRACE_MATCH, ("largest difference of a step's loss: 3 micronats, allowed 5000",)
-    )
-    assert grade(entry, plan, far) == Verdict(
-        Grade.DIFFERS, ("largest difference of a step's loss: 30000 micronats, allowed 5000",)
-    )
-    assert grade(entry, plan, short) == Verdict(Grade.DIFFERS, ("the record has 6 steps, the repetition 5",))
+    graded = [grade(entry, plan, each, lambda: trained.folder) for each in (near, far, short)]
+    assert [each.grade for each in graded] == [Grade.TRACE_MATCH, Grade.DIFFERS, Grade.DIFFERS]
+    assert [each.findings[1] for each in graded] == [
+        "largest difference of a step's loss: 3 micronats, allowed 5000",
+        "largest difference of a step's loss: 30000 micronats, allowed 5000",
+        "the record has 6 steps, the repetition 5",
+    ]
+    assert graded[0].findings[0].startswith("final tensors: 0.0e+00 from the repeated ones over all, 0.0e+00 at most")
+    assert "0.1 is allowed: float noise moves them by thousandths" in graded[0].findings[0]
 
 
 def test_equal_tensors_in_other_files_are_said(recorded: tuple[TrainedRun, RunRecord]) -> None:
     trained, record = recorded
-    verdict = grade(replace(record.entry, artefact_digest=b"\2" * 32), read_plan(record.manifest), trained)
+    entry = replace(record.entry, artefact_digest=b"\2" * 32)
+    verdict = grade(entry, read_plan(record.manifest), trained, lambda: trained.folder)
     assert verdict.grade == Grade.TRACE_MATCH
     assert "tensors are equal byte for byte, the files around them are not" in verdict.findings
 
@@ -100,12 +108,12 @@ def test_other_code_libraries_and_examples_are_named(recorded: tuple[TrainedRun,
     libraries = {**dict(plan.libraries), "torch": "1.0"}
     del libraries["peft"]
     other = replace(plan, code_digest="ab" * 32, libraries=tuple(sorted(libraries.items())), data_order_root=b"\1" * 32)
-    verdict = grade(replace(record.entry, tensor_digest=b"\1" * 32), other, trained)
+    verdict = grade(replace(record.entry, tensor_digest=b"\1" * 32), other, trained, lambda: trained.folder)
     here = dict(plan.libraries)
     assert verdict.grade == Grade.DIFFERS
-    assert verdict.findings[1] == "the examples or their order differ from the record"
-    assert verdict.findings[2].startswith("other training code: abababababababab… in the record, ")
-    assert verdict.findings[3] == (
+    assert verdict.findings[2] == "the examples or their order differ from the record"
+    assert verdict.findings[3].startswith("other training code: abababababababab… in the record, ")
+    assert verdict.findings[4] == (
         f"other library versions (record / here): peft absent / {here['peft']}, torch 1.0 / {here['torch']}"
     )
 

@@ -12,6 +12,7 @@ from attribution.adapter_file import ADAPTER_FILE
 from attribution.entry import EntryCommitment
 from attribution.lga.index.reader import GradientIndex
 from attribution.stored import put_index
+from openledger.content.artefact import describe_artefact, put_artefact
 from openledger.content.store import ContentMissing
 from openledger.data.manifest import Manifest, get_manifest, put_manifest, to_json
 from openledger.errors import NotVerified
@@ -27,6 +28,10 @@ from trainer.workflow import train_recipe, verify_entry
 
 pytestmark = pytest.mark.ml
 
+LEFT_OPEN = (
+    "times, machine and environment of the recorded run, which are declared",
+    "measurements of the model that training started from, which stand at that model's entry",
+)
 BIT_EXACT = "output files and tensors are equal byte for byte"
 BOTH = parse_recipe(RECIPE + "attribution: {checkpoints: 2}\n")
 
@@ -110,7 +115,7 @@ def test_a_repeated_run_gives_the_recorded_commitment_root(story: Story) -> None
         index_progress=lambda stage, done, total: stages.append(stage),
     )  # fmt: skip
     equal = "attribution built again (lga-1, tsa-1): the commitment root is equal"
-    assert verdict == Verdict(Grade.BIT_EXACT, (BIT_EXACT, equal), AttributionGrade.EQUAL)
+    assert verdict == Verdict(Grade.BIT_EXACT, (BIT_EXACT, equal), AttributionGrade.EQUAL, (), LEFT_OPEN)
     assert not verdict.failed
     assert said[1].startswith("indexing ")
     assert stages[-1] == "index"
@@ -134,21 +139,34 @@ def test_who_does_not_want_it_gets_a_grade_of_the_adapter(story: Story) -> None:
         Grade.BIT_EXACT,
         (BIT_EXACT, "attribution not compared: it was not built again"),
         AttributionGrade.NOT_COMPARED,
+        (),
+        (
+            *LEFT_OPEN,
+            "adapters at the 2 checkpoints that attribution indexes",
+            "the attribution that the entry commits to",
+        ),
     )
 
 
 def test_indexes_of_a_run_that_differs_are_not_built(story: Story) -> None:
-    record = _with_losses(story, 100_000)
-    verdict = verify(story, replace(record, tensor_digest=bytes(32), artefact_digest=bytes(32)))
+    verdict = verify(story, _with_output(story, story.run.adapters[0]))
     assert (verdict.grade, verdict.attribution) == (Grade.DIFFERS, AttributionGrade.NOT_COMPARED)
     assert verdict.findings[-1] == "attribution not compared: the adapter differs already"
 
 
-def _with_losses(story: Story, more: int) -> EntryRecord:
-    manifest = get_manifest(story.chain.store, story.entry.manifest_root)
-    losses = [loss + more for loss in manifest.json("loss-trace")["losses"]]
-    told = Manifest({**manifest.parts, "loss-trace": to_json({"unit": "micronats", "losses": losses})})
-    return replace(story.entry, manifest_root=put_manifest(story.chain.store, told))
+def _with_output(story: Story, folder: Path) -> EntryRecord:
+    """The entry with another output, here the adapter of an earlier step."""
+    artefact, store = describe_artefact(folder), story.chain.store
+    put_artefact(store, folder, artefact)
+    listed = [{"name": each.name, "sha256": each.digest.hex(), "bytes": each.byte_count} for each in artefact.files]
+    manifest = get_manifest(store, story.entry.manifest_root)
+    told = Manifest({**manifest.parts, "output": to_json({"files": listed})})
+    return replace(
+        story.entry,
+        manifest_root=put_manifest(store, told),
+        artefact_digest=artefact.artefact_digest,
+        tensor_digest=artefact.tensor_digest,
+    )
 
 
 Forgery = tuple[str, dict[str, dict[str, Any]], str]
@@ -260,7 +278,10 @@ def test_indexes_of_adapters_that_are_only_near_are_consistent_and_the_recorded_
         "attribution consistent: payout rules; the whole span index; rows, owners, recipe, settings and module shapes "
         "of the gradient index are equal; of the recorded index sums hold, codes of 8 rows computed again are within "
     )
-    assert "adapters 1.5e-05 from the repeated ones; its bases are not compared" in verdict.findings[0]
+    assert (
+        "the adapters at all 2 checkpoints 1.5e-05 at most from the repeated ones; its bases are not compared"
+        in verdict.findings[0]
+    )
 
 
 def test_which_coordinates_are_kept_comes_from_floats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +308,7 @@ def test_indexes_of_another_training_are_found_out(story: Story) -> None:
     assert built is not None
     verdict = story.compare(story.entry, built, run=run, near=True)
     assert verdict.attribution == AttributionGrade.DIFFERS
-    assert "(checkpoint: an adapter is 3.3e-01 from the repeated one: of another training)" in verdict.findings[0]
+    assert "(checkpoint/0000: the adapter is 3.3e-01 from the repeated one, " in verdict.findings[0]
 
 
 def test_without_the_recorded_commitment_equal_tensors_still_fail_and_near_ones_are_not_compared(story: Story) -> None:

@@ -35,6 +35,7 @@ class FakeLedger:
         self.verdict = LicenceVerdict(("terms: compatible",), conflict=False)
         self.datanet_version = chain.datanet_version
         self.entry = chain.entry
+        self.measurements = chain.measurements
 
     def licence_verdict(self, kind: str, parents: object, inputs: object) -> LicenceVerdict:
         return self.verdict

@@ -13,6 +13,7 @@ from openledger.content.store import ContentStore
 from openledger.data.rows import RowBatch, RowCommitment, put_batch
 from openledger.data.versions import ContributionRecord, DatanetVersion
 from trainer.ancestry import KnownEntry
+from trainer.measurements import RecordedMeasurement
 from trainer.recipe import Recipe, parse_recipe
 from trainer.record import EntryRecord, ParentRecord, RunEventRecord, record_external
 from trainer.workflow import LicenceVerdict
@@ -93,12 +94,16 @@ class TinyChain:
     store: ContentStore
     versions: dict[tuple[str, int], DatanetVersion] = field(default_factory=dict)
     entries: dict[str, KnownEntry] = field(default_factory=dict)
+    measured: dict[bytes, Sequence[RecordedMeasurement]] = field(default_factory=dict)
 
     def datanet_version(self, reference: str, version: int) -> DatanetVersion:
         return self.versions[reference, version]
 
     def entry(self, reference: str) -> KnownEntry:
         return self.entries[reference]
+
+    def measurements(self, entry_id: bytes) -> Sequence[RecordedMeasurement]:
+        return self.measured.get(entry_id, ())
 
     def licence_verdict(
         self, kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tuple[bytes, int]]

@@ -17,6 +17,10 @@ from trainer.verify import Grade
 from trainer.workflow import LicenceVerdict
 
 pytestmark = pytest.mark.ml
+LEFT_OPEN = [
+    "times, machine and environment of the recorded run, which are declared",
+    "measurements of the model that training started from, which stand at that model's entry",
+]
 
 
 @pytest.fixture
@@ -77,12 +81,14 @@ def test_verify_retrains_and_grades(ledger: FakeLedger, capsys: pytest.CaptureFi
         "grade": "bit-exact",
         "attribution": "none",
         "findings": ["output files and tensors are equal byte for byte"],
+        "contradictions": [],
+        "not_checked": LEFT_OPEN,
     }
     known = ledger.chain.entries["published"]
     forged = replace(known.record, tensor_digest=bytes(32), artefact_digest=bytes(32))
     ledger.chain.entries["published"] = replace(known, record=forged)
-    assert main(words) == ExitCode.OK
-    assert json.loads(capsys.readouterr().out)["grade"] == "trace match"
+    assert main(words) == ExitCode.NOT_VERIFIED
+    assert "lists other files than the entry records" in capsys.readouterr().err
 
 
 def test_a_run_that_could_not_be_recorded_is_not_trained_again(
@@ -125,23 +131,35 @@ def test_a_repetition_is_recorded_when_a_key_is_named_and_keeps_its_adapter_when
     assert "training 6 steps again" in printed.err
 
 
-def test_a_result_that_differs_has_its_own_exit_code(ledger: FakeLedger, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_record_that_contradicts_itself_has_its_own_exit_code_and_gets_no_grade(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["train", "recipe.yaml", "--from", "alice", "--content", "content"]) == ExitCode.OK
     known = ledger.chain.entries["published"]
     manifest = get_manifest(ledger.chain.store, known.record.manifest_root)
     losses = [loss + 100_000 for loss in manifest.json("loss-trace")["losses"]]
     told = Manifest({**manifest.parts, "loss-trace": to_json({"unit": "micronats", "losses": losses})})
-    lied = replace(known.record, manifest_root=put_manifest(ledger.chain.store, told), tensor_digest=bytes(32))
+    lied = replace(known.record, manifest_root=put_manifest(ledger.chain.store, told))
     ledger.chain.entries["published"] = replace(known, record=lied)
     capsys.readouterr()
     words = ["train", "--verify", "published", "--content", "content", "--output", "json"]
     assert main(words) == ExitCode.NOT_VERIFIED
     said = json.loads(capsys.readouterr().out)
     assert said == {
-        "grade": "differs",
+        "grade": "bit-exact",
         "attribution": "none",
-        "findings": ["largest difference of a step's loss: 100000 micronats, allowed 5000"],
+        "findings": ["output files and tensors are equal byte for byte"],
+        "contradictions": [
+            (
+                "the recorded losses are not those of this run: largest difference of a step's loss: 100000 micronats, "
+                "allowed 5000"
+            )
+        ],
+        "not_checked": LEFT_OPEN,
     }
+    assert main([*words, "--from", "bob"]) == ExitCode.NOT_VERIFIED
+    assert "nothing is recorded, because the record contradicts itself" in capsys.readouterr().err
+    assert ledger.repetitions == []
 
 
 def test_a_bit_exact_adapter_with_another_index_is_a_failed_verification_and_is_not_recorded(

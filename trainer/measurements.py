@@ -1,0 +1,101 @@
+"""Measurements that are recorded of an entry, taken again: the recorded adapter on the rows that its recipe holds out.
+
+Only measurements of this trainer's metric on the entry's own inputs can be taken again from what is recorded; each
+other one is named as not checked. Whoever records a measurement may be anybody: a wrong one speaks against its
+evaluator, and against the entry only where its recorder took it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from attribution.adapted_model import AdaptedModel
+from attribution.text_tokens import padding_id
+from trainer.evaluate import METRIC, Evaluation, Measurement, evaluate
+from trainer.examples import tokenise
+from trainer.record import InputRecord
+from trainer.train import PreparedRun
+
+# Sums of float32 in another order move the mean loss of the same tensors by some 1e-6 nats. Nobody decides anything by
+# a thousandth of a nat, and whoever makes a number up to look better changes more.
+MEASUREMENT_TOLERANCE_MICRONATS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedMeasurement:
+    """One measurement on the chain; without a DataNet it is the quality that a run event declares.
+
+    `source` says whose it is, in words; `by_recorder`: the account that recorded the entry took it.
+    """
+
+    source: str
+    by_recorder: bool
+    metric: str
+    value: int
+    datanet_id: bytes = b""
+    version: int = 0
+    sample_size: int = 0
+    interval: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedMeasurements:
+    """Lines: what was found right, what contradicts the entry, what is wrong but not its recorder's, what is open."""
+
+    right: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+
+
+def measure(base_folder: Path, adapter_folder: Path, prepared: PreparedRun) -> Evaluation | None:
+    """The recorded adapter on the held-out rows of its recipe; None where the recipe holds none out."""
+    if not prepared.held_out:
+        return None
+    adapted = AdaptedModel.open(base_folder, adapter_folder)
+    limit = prepared.recipe.train.sequence_tokens
+    rows = [(example.input_index, tokenise(adapted.tokenizer, example, limit)) for example in prepared.held_out]
+    return evaluate(adapted.model, rows, len(prepared.recipe.datasets), padding_id(adapted.tokenizer))
+
+
+def check_measurements(
+    recorded: Sequence[RecordedMeasurement], measured: Evaluation | None, inputs: Sequence[InputRecord]
+) -> CheckedMeasurements:
+    """Compare every recorded measurement with the same one taken again."""
+    places = {(item.datanet_id, item.version): place for place, item in enumerate(inputs)}
+    right, contradictions, notes, unchecked = [], [], [], []
+    for item in recorded:
+        place = places.get((item.datanet_id, item.version))
+        where = f" on {item.datanet_id.hex()[:16]}… version {item.version}" if item.datanet_id else ""
+        line = f"{item.metric} {item.value}{where}, {item.source}"
+        if item.metric != METRIC or (item.datanet_id and place is None):
+            unchecked.append(f"{line} (another metric or benchmark than the recipe's)")
+            continue
+        if measured is None:
+            found = None
+        else:
+            found = measured.overall if place is None else measured.by_input[place]
+        fault = _fault(item, found)
+        if not fault:
+            right.append(line)
+        elif item.by_recorder:
+            contradictions.append(f"{line}: {fault}")
+        else:
+            notes.append(f"{line}: {fault}")
+    return CheckedMeasurements(tuple(right), tuple(contradictions), tuple(notes), tuple(unchecked))
+
+
+def _fault(item: RecordedMeasurement, found: Measurement | None) -> str:
+    """How a measurement differs from the same one taken again; empty when it does not."""
+    if found is None:
+        return "MADE UP: the recipe holds out no row to measure it on"
+    if abs(item.value - found.loss_micronats) > MEASUREMENT_TOLERANCE_MICRONATS:
+        return (
+            f"MADE UP: the recorded tensors give {found.loss_micronats} "
+            f"(allowed difference {MEASUREMENT_TOLERANCE_MICRONATS})"
+        )
+    if item.datanet_id and item.sample_size != found.sample_size:
+        return f"MADE UP: over {item.sample_size} rows, where the recipe holds out {found.sample_size}"
+    if item.datanet_id and abs(item.interval - found.interval_micronats) > MEASUREMENT_TOLERANCE_MICRONATS:
+        return f"MADE UP: its interval is {item.interval}, the recorded tensors give {found.interval_micronats}"
+    return ""
