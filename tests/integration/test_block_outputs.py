@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,12 @@ def test_a_chain_changes_rules_powers_and_parameters_and_says_so_in_its_headers(
     monkeypatch.setattr(versions, "RULES", Rules(2, 3, {}))
     jobs = Jobs().register(monkeypatch)
     seen: dict[int, BlockContext] = {}
+    executed: Counter[int] = Counter()
     application = Application(MemoryStore())
     node = RealNode(tmp_path, application, app_version=2)
 
     def begin(state: Overlay, context: HookContext, job: bytes) -> None:
+        executed[context.height] += 1
         seen[context.height] = context.block
         if context.height == SCHEDULED_AT:
             schedule_version(state, 3, NEW_RULES_FROM, context.height)
@@ -67,6 +70,8 @@ def test_a_chain_changes_rules_powers_and_parameters_and_says_so_in_its_headers(
     assert {height: block.app_version for height, block in sorted(seen.items())} == {
         height: 3 if height >= NEW_RULES_FROM else 2 for height in sorted(seen)
     }
+    # The proposer's result is that of the proposal it judges and of the block that is decided: one execution each.
+    assert {height: executed[height] for height in range(1, 9)} == dict.fromkeys(range(1, 9), 1)
     assert seen[1].last_commit.votes == ()
     assert [seen[height].last_commit.votes for height in (2, 8)] == [
         (Vote(address, 10, True),),
