@@ -20,7 +20,7 @@ ENVELOPE_WEIGHT = 4
 # One verification of Ed25519 and a policy of up to ten keys around it.
 SIGNATURE_WEIGHT = 5
 # One key of a presented policy: whether it is a point of the curve.
-KEY_WEIGHT = 4
+KEY_WEIGHT = 6
 # Decoding, checking that the bytes are canonical, hashing.
 BYTES_PER_UNIT = 512
 # No transaction weighs less.

@@ -41,7 +41,7 @@ class AccountsCode(IntEnum):
 class SetPolicy(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0011):
     """Replace the sender's policy (canonical bytes); every delegated key ends with the old one."""
 
-    weight_each: ClassVar[int] = 36
+    weight_each: ClassVar[int] = 70
 
     policy: Annotated[bytes, Meta(min_length=1, max_length=MAX_POLICY_BYTES)]
 

@@ -91,7 +91,7 @@ class MembersCode(IntEnum):
 class SetMember(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0201):
     """Registrar: give `member` exactly these roles; 0 removes the membership."""
 
-    weight_each: ClassVar[int] = 4
+    weight_each: ClassVar[int] = 3
 
     member: Bytes32
     roles: U32
@@ -106,7 +106,7 @@ class SetMember(Message, frozen=True, array_like=True, forbid_unknown_fields=Tru
 class SetPeer(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0202):
     """Registrar: allow (1) or remove (0) a CometBFT node id."""
 
-    weight_each: ClassVar[int] = 5
+    weight_each: ClassVar[int] = 3
 
     node_id: NodeId
     allowed: Flag

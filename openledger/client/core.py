@@ -182,10 +182,16 @@ class Core:
         raise AssertionError("the loop returns or raises")
 
     def settle(self, draft: Draft) -> Flow[Draft]:
-        """A signed draft with its policies present where the chain asks for them now."""
+        """A signed draft with its policies present where the chain asks for them now.
+
+        One whose sequence was used is left as it is: it may be the very one that is in a block.
+        """
         stored: dict[bytes, bytes] = {}
         for slot in draft.slots:
-            stored[slot.account] = (yield from flows.account(slot.account)).policy
+            account = yield from flows.account(slot.account)
+            if slot.account == draft.body.sender and account.sequence > draft.body.sequence:
+                return draft
+            stored[slot.account] = account.policy
         return transactions.settle(draft, stored)
 
     def forget(self, address: bytes) -> None:

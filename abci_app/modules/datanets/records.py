@@ -277,7 +277,7 @@ class CreateDatanet(Message, frozen=True, array_like=True, forbid_unknown_fields
 class Contribute(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0502):
     """Register a batch of rows. Empty `terms_id` = the DataNet's default terms, empty `payee` = the sender."""
 
-    weight_each: ClassVar[int] = 16
+    weight_each: ClassVar[int] = 12
 
     datanet_id: Bytes32
     rows_root: Bytes32
@@ -311,7 +311,7 @@ class Contribute(Message, frozen=True, array_like=True, forbid_unknown_fields=Tr
 class ReviewContribution(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0503):
     """Owner or named reviewer: accept (1) or reject (2) a pending contribution."""
 
-    weight_each: ClassVar[int] = 26
+    weight_each: ClassVar[int] = 20
 
     contribution_id: Bytes32
     decision: Annotated[int, Meta(ge=1, le=2), words(Decision)]
@@ -326,7 +326,7 @@ class ReviewContribution(Message, frozen=True, array_like=True, forbid_unknown_f
 class CreateVersion(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0504):
     """Owner: freeze all accepted, not revoked contributions as the next version."""
 
-    weight_each: ClassVar[int] = 12
+    weight_each: ClassVar[int] = 9
 
     datanet_id: Bytes32
     note: Text

@@ -96,7 +96,7 @@ class LicencesCode(IntEnum):
 class RegisterTerms(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0401):
     """Make terms known to the chain; free for all to refer to by their id."""
 
-    weight_each: ClassVar[int] = 6
+    weight_each: ClassVar[int] = 7
 
     terms: Terms
 

@@ -40,7 +40,7 @@ MAX_EVALUATIONS = 64
 MAX_PARENTS = 16
 MAX_INPUTS = 32
 # Units for one input or parent of a run: its record and joined terms of 64 sources, which take long to join; an index.
-WEIGHT_MADE_FROM = 9
+WEIGHT_MADE_FROM = 12
 
 
 class Grade(IntEnum):
@@ -343,7 +343,7 @@ class RecordEvaluations(Message, frozen=True, array_like=True, forbid_unknown_fi
 class SupersedeEntry(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0605):
     """Recorder of an entry: point from a wrong entry to the right one. The wrong one stays, visibly superseded."""
 
-    weight_each: ClassVar[int] = 8
+    weight_each: ClassVar[int] = 18
 
     entry_id: Bytes32
     superseded_by_entry_id: Bytes32

@@ -19,6 +19,7 @@ from abci_app.errors import Code
 from abci_app.module import Message
 from abci_app.modules.bank import Burn, Transfer
 from abci_app.modules.models.records import WEIGHT_MADE_FROM, RecordRuns
+from benchmarks.messages import missing_types
 from tests.golden.samples import MESSAGES
 from tests.kit.chain import Chain, accounts_with, refused
 from tests.kit.modules.drafts import entry, run_of
@@ -117,3 +118,7 @@ def test_a_transaction_that_no_block_can_hold_does_not_wait_for_one(
 def test_the_limit_is_what_the_design_says() -> None:
     """A unit is 10 us, and a block of the dearest transactions that fits takes less than 0.5 s."""
     assert MAX_BLOCK_WEIGHT == 30_000
+
+
+def test_the_benchmark_measures_every_message_type() -> None:
+    assert missing_types() == []
