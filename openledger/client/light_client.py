@@ -88,10 +88,20 @@ class _Shell:
         return result
 
     def _known_chain_id(self) -> str:
-        """The chain id that the user stated, by name or by genesis document."""
+        """The chain id that the user stated: by name, by genesis document, or by trusting one chain only.
+
+        Raises `UsageError` where several are trusted and none is named: the node would choose which one answers.
+        """
         if isinstance(self._anchor, GenesisAnchor):
             return self._anchor.genesis.chain_id
-        return self.settings.chain_id
+        if self.settings.chain_id or self._anchor is not None:
+            return self.settings.chain_id
+        known = self._store.chains()
+        if len(known) > 1:
+            raise UsageError(
+                f"several chains are trusted here ({', '.join(known)}): name the one to ask with --chain-id"
+            )
+        return ""
 
 
 def _bundle_steps(

@@ -51,6 +51,10 @@ class TrustStore(Protocol):
         """Replace it."""
         ...
 
+    def chains(self) -> list[str]:
+        """Ids of the chains that something is known of."""
+        ...
+
     def save_evidence(self, chain_id: str, divergence: Divergence) -> str:
         """Keep both histories of an attack; returns where."""
         ...
@@ -69,6 +73,7 @@ class _File(Struct, frozen=True):
     chain_id: str
     anchor: str
     blocks: list[JsonLightBlock]
+    anchor_id: str = ""
 
 
 class _Evidence(Struct, frozen=True):
@@ -115,12 +120,20 @@ class FileTrustStore:
             raise TrustStoreError(
                 f"the trust store {path} is damaged ({error}): remove it and pass --genesis or --trust again"
             ) from error
-        return Trusted(file.anchor, blocks)
+        return Trusted(file.anchor, blocks, file.anchor_id)
 
     def save(self, chain_id: str, trusted: Trusted) -> None:
         """Replace the file in one step."""
         blocks = [dump_block(block) for block in trusted.blocks]
-        self._write(self._path(chain_id), msgspec.json.encode(_File(_FORMAT, chain_id, trusted.anchor, blocks)))
+        self._write(
+            self._path(chain_id),
+            msgspec.json.encode(_File(_FORMAT, chain_id, trusted.anchor, blocks, trusted.anchor_id)),
+        )
+
+    def chains(self) -> list[str]:
+        """Ids of the chains with a file here, as far as their names are plain."""
+        found = self._folder.glob("*.json") if self._folder.is_dir() else ()
+        return sorted([path.stem for path in found if not path.name.startswith("evidence-")])
 
     def save_evidence(self, chain_id: str, divergence: Divergence) -> str:
         """Keep both histories; returns the file's path."""
@@ -153,16 +166,20 @@ class MemoryTrustStore:
     """For one process."""
 
     def __init__(self) -> None:
-        self.chains: dict[str, Trusted] = {}
+        self.known: dict[str, Trusted] = {}
         self.evidence: list[Divergence] = []
 
     def load(self, chain_id: str) -> Trusted | None:
         """What is known of a chain."""
-        return self.chains.get(chain_id)
+        return self.known.get(chain_id)
 
     def save(self, chain_id: str, trusted: Trusted) -> None:
         """Replace it."""
-        self.chains[chain_id] = trusted
+        self.known[chain_id] = trusted
+
+    def chains(self) -> list[str]:
+        """Ids of the chains that something is known of."""
+        return sorted(self.known)
 
     def save_evidence(self, chain_id: str, divergence: Divergence) -> str:
         """Keep both histories."""

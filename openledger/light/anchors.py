@@ -13,8 +13,8 @@ from openledger.light.verifier import Genesis, check_validator_set
 
 # Three million accounts (abci_app/chain/genesis.py); only the head of the document is kept.
 MAX_GENESIS_BYTES = 256 * 1024 * 1024
-# How a stored origin shows that the user named a hash.
-HASH_ANCHOR_WORDS = "given hash"
+# How the id of an anchor shows that the user named a hash.
+HASH_ANCHOR_KIND = "hash:"
 _TRUST = re.compile(r"([1-9][0-9]{0,18}):([0-9a-fA-F]{64})")
 
 
@@ -28,6 +28,11 @@ class GenesisAnchor:
     def __str__(self) -> str:
         return f"genesis document {self.digest.hex()[:16]} of {self.genesis.chain_id}"
 
+    @property
+    def id(self) -> str:
+        """What a trust store compares; words are for people only."""
+        return f"genesis:{self.digest.hex()}"
+
 
 @dataclass(frozen=True, slots=True)
 class HashAnchor:
@@ -37,7 +42,12 @@ class HashAnchor:
     hash: bytes
 
     def __str__(self) -> str:
-        return f"{HASH_ANCHOR_WORDS} {self.height}:{self.hash.hex().upper()}"
+        return f"given hash {self.height}:{self.hash.hex().upper()}"
+
+    @property
+    def id(self) -> str:
+        """What a trust store compares; words are for people only."""
+        return f"{HASH_ANCHOR_KIND}{self.height}:{self.hash.hex()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,11 @@ class FirstUseAnchor:
 
     def __str__(self) -> str:
         return "first use: the queried node itself, unchecked"
+
+    @property
+    def id(self) -> str:
+        """What a trust store compares; words are for people only."""
+        return "first-use"
 
 
 @dataclass(frozen=True, slots=True)

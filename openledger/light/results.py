@@ -52,10 +52,14 @@ class WitnessReport:
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """What survives between sessions: the anchor in words and the verified blocks, by height."""
+    """What survives between sessions: the anchor in words, the verified blocks by height, and which anchor it is.
+
+    Without `anchor_id` nothing is known to rest on the anchor that somebody names now.
+    """
 
     anchor: str = ""
     blocks: tuple[LightBlock, ...] = ()
+    anchor_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from openledger.client.rpc_calls import QueryAnswer, RpcRejected, abci_query
-from openledger.light.anchors import HASH_ANCHOR_WORDS, Anchor, FirstUseAnchor, GenesisAnchor, HashAnchor
+from openledger.light.anchors import HASH_ANCHOR_KIND, Anchor, FirstUseAnchor, GenesisAnchor, HashAnchor
 from openledger.light.blocks import Header, LightBlock
 from openledger.light.errors import (
     FreshnessUnknown,
@@ -68,15 +68,17 @@ class Session:
         self._witnesses = Witnesses(self._providers, self._fetcher, self.settings, clock)
         self._anchored = False
         self._origin = ""
+        self._origin_id = ""
         self._blocks: dict[int, LightBlock] = {}
         if trusted is not None:
-            self._origin = trusted.anchor
+            self._origin, self._origin_id = trusted.anchor, trusted.anchor_id
             self._keep(trusted.blocks)
 
     @property
     def trusted(self) -> Trusted:
         """To be stored."""
-        return Trusted(self._origin, tuple([self._blocks[height] for height in sorted(self._blocks)]))
+        blocks = tuple([self._blocks[height] for height in sorted(self._blocks)])
+        return Trusted(self._origin, blocks, self._origin_id)
 
     def header_at(self, height: int) -> Steps[VerifiedHeader]:
         """A verified header; 0 means the newest of the primary, refused where it is old or nobody can tell."""
@@ -196,6 +198,7 @@ class Session:
 
         Blocks up and, when the height lies below what is trusted, headers down from the last of them.
         """
+        yield from self._ensure_anchored()
         verified = yield from self._header(height)
         top = verified.blocks[-1]
         for trusted_height in sorted(self._blocks):
@@ -263,7 +266,7 @@ class Session:
 
     def _start_from_hash(self, anchor: HashAnchor) -> Steps[None]:
         known = self._blocks.get(anchor.height)
-        if self._origin != str(anchor):
+        if self._origin_id != anchor.id:
             # What was verified from elsewhere does not rest on this anchor.
             self._blocks = {} if known is None else {anchor.height: known}
         block = known or (yield from self._fetcher.fetch(0, anchor.height))
@@ -277,13 +280,13 @@ class Session:
             check_light_block(block, self._chain_id(block))
             check_own_power(block)
             self._keep((block,))
-        self._origin = str(anchor)
+        self._origin, self._origin_id = str(anchor), anchor.id
 
     def _start_from_genesis(self, anchor: GenesisAnchor) -> Steps[None]:
         genesis = anchor.genesis
         if self.settings.chain_id not in ("", genesis.chain_id):
             raise WrongChain(f"the genesis file is of {genesis.chain_id!r}, expected {self.settings.chain_id!r}")
-        if not self._origin.startswith((str(anchor), HASH_ANCHOR_WORDS)):
+        if self._origin_id != anchor.id and not self._origin_id.startswith(HASH_ANCHOR_KIND):
             # First use of a node, or another document: not what the caller trusts now.
             self._blocks.clear()
         first = self._blocks.get(genesis.initial_height)
@@ -294,7 +297,7 @@ class Session:
         block = yield from self._fetcher.fetch(0, genesis.initial_height)
         verify_first(genesis, block, self.settings.rules, self._clock())
         self._keep((block,))
-        self._origin = str(anchor)
+        self._origin, self._origin_id = str(anchor), anchor.id
 
     def _start_from_first_use(self, anchor: FirstUseAnchor) -> Steps[None]:
         if self._blocks:
@@ -305,6 +308,7 @@ class Session:
         check_not_expired(block.header, self.settings.rules, self._clock())
         self._keep((block,))
         self._origin = f"{anchor} ({self._providers[0]} at height {block.height})"
+        self._origin_id = anchor.id
 
     def _chain_id(self, block: LightBlock) -> str:
         return self.settings.chain_id or block.header.chain_id

@@ -11,6 +11,7 @@ from abci_app.modules.bank import AccountQuery
 from openledger.client.light_client import AsyncLightClient, LightClient
 from openledger.client.rpc_calls import Call, NodeDown
 from openledger.client.trust_store import FileTrustStore, MemoryTrustStore
+from openledger.errors import UsageError
 from openledger.light.anchors import FirstUseAnchor, HashAnchor
 from openledger.light.errors import (
     Divergence,
@@ -23,7 +24,7 @@ from openledger.light.errors import (
     VerificationFailed,
 )
 from openledger.light.query import ReadAnswer
-from openledger.light.results import Freshness, Trusted, WitnessReport
+from openledger.light.results import Freshness, Settings, Trusted, WitnessReport
 from openledger.light.wire import NANOSECONDS_PER_SECOND as SECOND
 from tests.kit.openledger.light_clients import ALICE, forge, gap, light_client, thirty_blocks, trust_in
 from tests.kit.simulated_chain import SimulatedChain, SimulatedNode, digest, validators
@@ -152,10 +153,10 @@ def test_the_store_stays_small_and_keeps_the_first_block(chain: SimulatedChain) 
     client = light_client(chain, store=store)
     for height in range(2, 11):
         client.header(height)
-    assert [block.height for block in store.chains[chain.chain_id].blocks] == list(range(1, 11))
+    assert [block.height for block in store.known[chain.chain_id].blocks] == list(range(1, 11))
     for height in range(11, 31):
         client.header(height)
-    assert [block.height for block in store.chains[chain.chain_id].blocks] == [1, *range(16, 31)]
+    assert [block.height for block in store.known[chain.chain_id].blocks] == [1, *range(16, 31)]
 
 
 def test_what_a_first_use_left_behind_does_not_survive_a_real_anchor(chain: SimulatedChain) -> None:
@@ -167,8 +168,8 @@ def test_what_a_first_use_left_behind_does_not_survive_a_real_anchor(chain: Simu
     for anchor in (chain.genesis, trust_in(chain, 5)):
         client = light_client(chain, anchor=anchor, store=store)
         assert client.header(30).header == chain.blocks[30].header
-        assert store.chains[chain.chain_id].anchor == str(anchor)
-        assert liars.blocks[30] not in store.chains[chain.chain_id].blocks
+        assert store.known[chain.chain_id].anchor == str(anchor)
+        assert liars.blocks[30] not in store.known[chain.chain_id].blocks
         store.save(chain.chain_id, Trusted("first use: the queried node itself, unchecked", (liars.blocks[30],)))
 
 
@@ -185,6 +186,30 @@ def test_a_node_that_denies_a_verified_block_is_refused(chain: SimulatedChain) -
     primary = SimulatedNode(chain, "primary", replaced={30: forge(chain, 30, app_hash=digest("forged"))})
     with pytest.raises(VerificationFailed, match="another block of height 30 than the one verified earlier"):
         light_client(chain, primary, store=store).header(30)
+
+
+def test_where_several_chains_are_trusted_the_node_does_not_choose_which_one_answers(
+    chain: SimulatedChain, tmp_path: Path
+) -> None:
+    other = SimulatedChain(chain_id="dev-other")
+    other.make_blocks(30)
+    for each in (chain, other):
+        light_client(each, store=FileTrustStore(tmp_path)).header(30)
+    nodes = SimulatedNode(other, "primary"), [SimulatedNode(other, "witness")]
+    store = FileTrustStore(tmp_path)
+    with pytest.raises(UsageError, match=r"several chains are trusted here \(dev-other, dev-simulated\): name"):
+        LightClient(*nodes, store=store, clock=lambda: chain.now_ns).read([b"number/now"])
+    named = LightClient(*nodes, store=store, clock=lambda: chain.now_ns, settings=Settings(chain_id="dev-other"))
+    assert named.read([b"number/now"]).chain_id == "dev-other"
+
+
+def test_an_anchor_is_known_again_by_its_digest_and_never_by_words(chain: SimulatedChain) -> None:
+    store = MemoryTrustStore()
+    liars = SimulatedChain(validators("eve"))
+    liars.make_blocks(30)
+    store.save(chain.chain_id, Trusted(str(chain.genesis), (liars.blocks[30],), "genesis:" + "00" * 32))
+    assert light_client(chain, store=store).header(30).header == chain.blocks[30].header
+    assert store.known[chain.chain_id].anchor_id == chain.genesis.id
 
 
 # Witnesses

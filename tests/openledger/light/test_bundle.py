@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from msgspec import structs
 
 from abci_app.accounts import ACCOUNTS, Account
 from abci_app.hashing import sha256
@@ -288,37 +287,6 @@ def test_nothing_that_a_liar_writes_does_more_than_be_refused(chain: SimulatedCh
 def test_a_range_that_can_hold_nothing_proves_nothing(chain: SimulatedChain) -> None:
     with pytest.raises(MalformedAnswer, match="a range must end above its start, and a key must not be empty"):
         ReadQuestion((), ((b"b", b"a"),)).check()
-
-
-@pytest.mark.parametrize(
-    ("keys", "ranges", "text"),
-    [
-        ([b"number/now", b"number/root"], [], "shows more than the question reads"),
-        ([b"number/now"], [(b"number/x", b"number/y")], "claims other ranges than the question reads"),
-        ([], [(b"number/now", b"number/now\x00")], "claims other ranges than the question reads"),
-    ],
-)
-def test_a_true_proof_of_more_than_the_question_is_another_form_and_refused(
-    chain: SimulatedChain, keys: list[bytes], ranges: list[tuple[bytes, bytes]], text: str
-) -> None:
-    client = _client(chain)
-    answer = client.read([b"number/now"], height=9)
-    with chain.store.version(9) as version:
-        wider = version.prove(keys, ranges)
-    with pytest.raises(BadStateProof, match=text):
-        prove_answer(answer.question, wider, answer.header.app_hash, 9)
-    assert prove_answer(answer.question, answer.proof, answer.header.app_hash, 9).value == answer.value
-
-
-def test_a_question_about_nothing_proves_nothing(chain: SimulatedChain) -> None:
-    """Asked of a client, and in a bundle that somebody made by hand around a true proof."""
-    client = _client(chain)
-    with pytest.raises(MalformedAnswer, match="the question names no key and no range"):
-        client.read()
-    raw = decode_json(_JsonBundle, client.bundle(client.read([b"number/now"])), "the bundle")
-    empty = _encode(structs.replace(raw, question=structs.replace(raw.question, keys=[])))
-    with pytest.raises(MalformedAnswer, match="the question names no key and no range"):
-        verify_bundle(empty, chain.genesis, chain.now_ns)
 
 
 def test_a_changed_proof_never_shows_another_answer(chain: SimulatedChain) -> None:
