@@ -6,11 +6,13 @@ Every setting that differs from CometBFT's default stands in `SETTINGS` with its
 from __future__ import annotations
 
 import base64
+import difflib
 import hashlib
 import json
 import os
 import re
 import subprocess
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -126,6 +128,23 @@ def environment() -> dict[str, str]:
 def command(binary: Path, home: Home, *arguments: str) -> str:
     """Run a CometBFT subcommand on this home; its standard output. Raises NodeError."""
     return _output([str(binary), *arguments, "--home", str(home.folder)])
+
+
+def require_known_settings(binary: Path, home: Home) -> None:
+    """Raises NodeError for a setting that this CometBFT does not know: it would ignore a misspelt one silently."""
+    with tempfile.TemporaryDirectory(prefix="openledger-") as folder:
+        fresh = Home(Path(folder))
+        command(binary, fresh, "init", "validator")
+        known = read_config(fresh)
+    for section, settings in read_config(home).items():
+        for name in settings:
+            if section in known and name in known[section]:
+                continue
+            if isinstance(settings[name], dict) or section not in known:
+                name = section or name
+            near = difflib.get_close_matches(name, [*known, *known.get(section, ())], 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise NodeError(f"{home.comet_config_file}: CometBFT {VERSION} has no setting [{section}] {name}{hint}")
 
 
 def make_files(binary: Path, home: Home, changes: Changes) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ from node.errors import NodeError
 
 # A unix socket's path holds at most this many bytes on every system that we know (104 on some).
 _MAX_SOCKET_PATH_BYTES = 100
+# Three tries within a fifth of a second outlast every `node status` that looks at the lock.
+_LOCK_ATTEMPTS = 3
+_LOCK_PAUSE_SECONDS = 0.1
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _SETTINGS_HELP = """\
 # Settings of this node that are ours. CometBFT's are in config.toml. Read once, at start.
@@ -105,6 +109,11 @@ class Home:
         """Holds the process id of the supervised CometBFT."""
         return self.folder / "cometbft.pid"
 
+    @property
+    def signing_state_file(self) -> Path:
+        """What this validator signed last, kept by CometBFT."""
+        return self.data_folder / "priv_validator_state.json"
+
     def initialised(self) -> bool:
         return self.comet_config_file.is_file() and self.genesis_file.is_file()
 
@@ -142,7 +151,7 @@ class Home:
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock_exclusively(descriptor)
             except BlockingIOError:
                 holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
                 raise NodeError(
@@ -155,6 +164,20 @@ class Home:
         finally:
             os.close(descriptor)
 
+    def is_in_use(self) -> bool:
+        """Whether a process holds this home."""
+        try:
+            descriptor = os.open(self.folder / "lock", os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     @contextmanager
     def socket_path(self) -> Iterator[Path]:
         """Where the ABCI socket goes: in the home, or in a private temporary folder when the home's path is long."""
@@ -164,3 +187,14 @@ class Home:
             return
         with tempfile.TemporaryDirectory(prefix="openledger-") as folder:
             yield Path(folder) / "abci.sock"
+
+
+def _lock_exclusively(descriptor: int) -> None:
+    """Raises BlockingIOError where another node holds the home; who only looks (`is_in_use`) holds it for a moment."""
+    for _ in range(_LOCK_ATTEMPTS - 1):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(_LOCK_PAUSE_SECONDS)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

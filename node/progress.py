@@ -43,14 +43,25 @@ def while_waiting(
 
 # Blocks come every second or so; a node whose last block is older than this is behind, or the chain stands.
 BEHIND_SECONDS = 60
+_MORE = (
+    "more than two thirds of the validators' power must be running and reachable; see `openledger node status` for "
+    "the power and the peers that are seen"
+)
 
 
 class BlockWatch:
     """Says in the log how a node stands that is behind; asked from time to time, silent while all is well."""
 
-    def __init__(self, height: Callable[[], int], seconds_behind: Callable[[], int | None]) -> None:
+    def __init__(
+        self,
+        height: Callable[[], int],
+        seconds_behind: Callable[[], int | None],
+        now_seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._height = height
         self._seconds_behind = seconds_behind
+        self._now_seconds = now_seconds
+        self._started_seconds = now_seconds()
         self._last_height = -1
         self._said_still = False
 
@@ -58,18 +69,20 @@ class BlockWatch:
         """One look; at most one line."""
         height, behind = self._height(), self._seconds_behind()
         moved, self._last_height = height != self._last_height, height
-        if behind is None or behind <= BEHIND_SECONDS:
+        waited = int(self._now_seconds() - self._started_seconds)
+        if behind is None and waited <= BEHIND_SECONDS:
+            return
+        if behind is None and not self._said_still:  # nothing was executed since the start
+            self._said_still = True
+            _LOG.warning("no block since the start %d s ago, at height %d: %s", waited, height, _MORE)
+        elif behind is not None and behind <= BEHIND_SECONDS:
             self._said_still = False
-        elif moved:
+        elif moved and behind is not None:
             self._said_still = False
             _LOG.info("catching up: height %d, %d s behind", height, behind)
         elif not self._said_still:
             self._said_still = True
-            _LOG.warning(
-                "no block after height %d for %d s: more than two thirds of the validators' power must be running and "
-                "reachable; see `openledger node status` for the peers",
-                height, behind,
-            )  # fmt: skip
+            _LOG.warning("no block after height %d for %d s: %s", height, behind, _MORE)
 
 
 @contextmanager
@@ -79,7 +92,10 @@ def every(seconds: float, look: Callable[[], None]) -> Iterator[None]:
 
     def run() -> None:
         while not done.wait(seconds):
-            look()
+            try:
+                look()
+            except Exception:  # noqa: BLE001 - a watch that ended would say for ever that all is well
+                _LOG.exception("a look at the node failed; the next one is tried")
 
     thread = threading.Thread(target=run, name="watch", daemon=True)
     thread.start()

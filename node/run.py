@@ -2,7 +2,8 @@
 
 Started in an order in which nothing waits and nothing half-starts: home locked, files and ports checked, state opened,
 socket bound, CometBFT started. Stopped in the reverse order, so that CometBFT never loses the application mid-block.
-When the application fails (an unexpected exception), CometBFT is stopped and the exit code is EXIT_HALTED.
+When the application fails (an unexpected exception), CometBFT is stopped and the exit code is EXIT_HALTED; where
+only the disk was full, it is EXIT_DISK_FULL. When CometBFT cannot go on, the exit code is EXIT_COMETBFT.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from abci_app.module import Alarm
 from node import cometbft, genesis
 from node.abci_server import AbciApplication, AbciServer, Address, Halt
 from node.agreement import require_agreement
+from node.child_log import is_disk_full
 from node.errors import NodeError
 from node.faults import VARIABLE, Fault, FaultyApplication, parse_source
 from node.home import Home, Settings
@@ -44,6 +46,10 @@ _LOG = logging.getLogger("openledger.node")
 
 # The application raised where no exception is expected; starting again without a look at the log is no cure.
 EXIT_HALTED = 70
+# CometBFT cannot go on: an error in its files or settings, or its consensus fails at one height again and again.
+EXIT_COMETBFT = 71
+# The application could not write; nothing is lost, and a start goes on once there is space.
+EXIT_DISK_FULL = 74
 _MAX_LOG_BYTES = 64 * 1024 * 1024
 
 
@@ -52,6 +58,7 @@ class Ending:
 
     def __init__(self) -> None:
         self.halt: Halt | None = None
+        self.failure = ""
         # Not an Event: its lock would be taken twice when a second signal interrupts the handler of the first.
         self._asked: queue.SimpleQueue[None] = queue.SimpleQueue()
 
@@ -62,6 +69,11 @@ class Ending:
     def halted(self, halt: Halt) -> None:
         """The application failed."""
         self.halt = halt
+        self.ask()
+
+    def failed(self, failure: str) -> None:
+        """CometBFT cannot go on."""
+        self.failure = failure
         self.ask()
 
     def wait(self) -> None:
@@ -100,19 +112,25 @@ def start(folder: Path, ending: Ending | None = None) -> int:
         own = [str(binary), "start", "--home", str(home.folder)]
         end_left_over(home.pid_file, own)  # a killed node's CometBFT may still hold the ports that are checked next
         fault = check(home)
+        cometbft.require_known_settings(binary, home)
+        ending = ending or Ending()
+        known: LevelDBStore | None = None
         command = [*own, "--proxy_app", f"unix://{socket_path}"]
         supervisor = Supervisor(
             command,
             log_file=home.log_folder / "cometbft.log",
             pid_file=home.pid_file,
             environment=cometbft.environment(),
+            height=lambda: known.height if known is not None else 0,
+            on_failure=ending.failed,
         )
-        ending = ending or Ending()
         with _signals(ending), open_store(home, settings) as store:
             if store.height == 0:
                 summary = genesis.validate(genesis.read(home.genesis_file))
                 _LOG.info("first start: the state of %d accounts is built from genesis", summary.accounts)
-            require_agreement(home, store, store.height)
+            found = require_agreement(home, store, store.height)
+            require_signing_files(home, found.comet_blocks)
+            known = store
             clock = _BlockClock()
             application = _application(store, LocalNode(chosen_peers(home), clock.seconds_behind, _report))
             after_answer = None
@@ -125,11 +143,30 @@ def start(folder: Path, ending: Ending | None = None) -> int:
             watch = BlockWatch(lambda: store.height, clock.seconds_behind_or_none)
             with every(NEXT_SECONDS, watch.look):
                 _serve(home, server, supervisor, ending)
+        known = None
+    if ending.halt is not None and is_disk_full(str(ending.halt)):
+        _LOG.critical("stopped: the disk is full: %s; free space and start again, nothing is lost", ending.halt)
+        return EXIT_DISK_FULL
     if ending.halt is not None:
         _LOG.critical("stopped: %s; details in %s", ending.halt, home.log_folder / "node.log")
         return EXIT_HALTED
+    if ending.failure:
+        _LOG.critical("stopped: %s; details in %s", ending.failure, home.log_folder / "cometbft.log")
+        return EXIT_COMETBFT
     _LOG.info("stopped")
     return 0
+
+
+def require_signing_files(home: Home, comet_blocks: int) -> None:
+    """Raises NodeError where CometBFT would make a new key, or forget what the key has signed, without a word."""
+    for path in (home.validator_key_file, home.node_key_file):
+        if not path.is_file():
+            raise NodeError(f"{path} is missing: put it back from its backup; CometBFT would make another one")
+    if comet_blocks and not home.signing_state_file.is_file():
+        raise NodeError(
+            f"{home.signing_state_file} is missing although this node has {comet_blocks} blocks: put back the newest "
+            "one that exists; without it this validator could sign twice"
+        )
 
 
 def _report(alarm: Alarm) -> None:
@@ -248,7 +285,7 @@ def main() -> int:
         threading.Thread(target=_wait_for_end_of_input, args=(ending,), daemon=True).start()
     try:
         return start(arguments.home, ending)
-    except NodeError as error:
+    except (NodeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 

@@ -1,38 +1,83 @@
-"""What a running node says about itself."""
+"""Says how a node stands: each state of CometBFT told from the others, with its reason.
+
+not running      no process holds the home; the last critical line of its log says why
+starting         CometBFT does not answer yet
+disk full        CometBFT is paused until there is space (node.supervisor)
+syncing          blocks of others are fetched and executed
+waiting          no block yet, or none any more, and too little of the power is seen
+standing still   no block, although more than two thirds of the power are seen
+making blocks    all is well
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
 
-from node import rpc
+from node import cometbft, disk, rpc
+from node.errors import NoAnswer, RpcError
+from node.home import Home
+
+# Blocks come every second or so; a chain whose last block is older than this stands still.
+STILL_SECONDS = 60
+_BIT_ARRAY = re.compile(r"\} (\d+)/(\d+) = ")
+_LOG_TAIL_BYTES = 64 * 1024
+
+
+class State(StrEnum):
+    """How a node stands; the words are stable."""
+
+    NOT_RUNNING = "not_running"
+    STARTING = "starting"
+    DISK_FULL = "disk_full"
+    SYNCING = "syncing"
+    WAITING = "waiting"
+    STANDING_STILL = "standing_still"
+    MAKING_BLOCKS = "making_blocks"
+
+
+# States in which a caller must look: the exit code of `node status` says so.
+BAD_STATES = (State.DISK_FULL, State.WAITING, State.STANDING_STILL)
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The answers of /status, /net_info and /abci_info in one."""
+    """The answers of /status, /net_info, /abci_info and /consensus_state in one, and what follows from them."""
 
-    chain_id: str
-    moniker: str
-    node_id: str
-    cometbft_version: str
+    state: State
+    why: str
     rpc_url: str
-    height: int
-    block_time: str
-    app_hash: str
-    application_height: int
-    catching_up: bool
-    peers: int
-    validator_address: str
-    voting_power: int
+    chain_id: str = ""
+    moniker: str = ""
+    node_id: str = ""
+    cometbft_version: str = ""
+    height: int = 0
+    block_time: str = ""
+    app_hash: str = ""
+    application_height: int = 0
+    catching_up: bool = False
+    peers: int = 0
+    validator_address: str = ""
+    voting_power: int = 0
+    power_seen: int = 0
+    power_total: int = 0
 
 
-def status(rpc_url: str) -> Status:
+def status(rpc_url: str, now_seconds: float | None = None) -> Status:
     """Ask the node at this address. Raises NoAnswer or RpcError."""
     state = rpc.call(rpc_url, "status")
     network = rpc.call(rpc_url, "net_info")
     application = rpc.call(rpc_url, "abci_info")["response"]
     node, chain, validator = state["node_info"], state["sync_info"], state["validator_info"]
-    return Status(
+    seen, total = power_seen(rpc.call(rpc_url, "consensus_state"))
+    found = Status(
+        state=State.STARTING,
+        why="",
         chain_id=node["network"],
         moniker=node["moniker"],
         node_id=node["id"],
@@ -46,4 +91,70 @@ def status(rpc_url: str) -> Status:
         peers=int(network["n_peers"]),
         validator_address=validator["address"],
         voting_power=int(validator["voting_power"]),
+        power_seen=seen,
+        power_total=total,
     )
+    judged, why = judge(found, time.time() if now_seconds is None else now_seconds)
+    return replace(found, state=judged, why=why)
+
+
+def power_seen(consensus_state: dict[str, Any]) -> tuple[int, int]:
+    """(power whose votes of this height have arrived here, power of all), (0, 0) where it is not said."""
+    best = (0, 0)
+    for votes in consensus_state.get("round_state", {}).get("height_vote_set") or ():
+        for name in ("prevotes_bit_array", "precommits_bit_array"):
+            if counted := _BIT_ARRAY.search(str(votes.get(name, ""))):
+                best = max(best, (int(counted[1]), int(counted[2])))
+    return best
+
+
+def judge(found: Status, now_seconds: float) -> tuple[State, str]:
+    """The state of a node that answers, and why; pure."""
+    still_seconds = int(now_seconds - _seconds_of(found.block_time)) if found.height else None
+    if found.catching_up:
+        behind = "" if still_seconds is None else f", {still_seconds} s behind"
+        return State.SYNCING, f"at height {found.height}{behind}; {found.peers} peers"
+    if still_seconds is not None and still_seconds <= STILL_SECONDS:
+        return State.MAKING_BLOCKS, ""
+    when = f"no block after height {found.height} since {found.block_time}" if found.height else "no block yet"
+    power = f"{found.power_seen} of {found.power_total} power seen, {found.peers} peers"
+    if 3 * found.power_seen > 2 * found.power_total > 0:
+        return State.STANDING_STILL, f"{when}, although enough validators are there ({power}): see logs/cometbft.log"
+    return State.WAITING, f"{when}: more than two thirds of the power must be running and reachable ({power})"
+
+
+def _seconds_of(text: str) -> float:
+    """An RFC 3339 time of CometBFT, which may have nine digits below the second."""
+    try:
+        return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text)).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def status_of(home: Home) -> Status:
+    """The state of the node of this home, whether or not it runs. Raises NodeError for a home that cannot be read."""
+    url = cometbft.rpc_url(home)
+    if not home.is_in_use():
+        return Status(State.NOT_RUNNING, last_critical_line(home.log_folder / "node.log") or "it was not started", url)
+    try:
+        return status(url)
+    except (NoAnswer, RpcError):
+        if disk.free_bytes(home.folder) < disk.RESUME_ABOVE_BYTES:
+            return Status(State.DISK_FULL, disk.full_in_words(home.folder), url)
+        return Status(State.STARTING, "CometBFT does not answer yet; logs/node.log says what it does", url)
+
+
+def last_critical_line(log_file: Path) -> str:
+    """The last line in a node's log that said why it stopped; empty where the last run was asked to stop."""
+    try:
+        with log_file.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - _LOG_TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    for line in reversed(lines):
+        if " INFO openledger.node: node started" in line or line.endswith(" INFO openledger.node: stopped"):
+            return ""
+        if " CRITICAL openledger.node: stopped: " in line:
+            return line.partition(" CRITICAL openledger.node: ")[2]
+    return ""

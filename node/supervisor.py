@@ -1,7 +1,8 @@
-"""Runs CometBFT as a child process and starts it again whenever it ends.
+"""Runs CometBFT as a child process: starts it again when it ends, waits while the disk is full, gives up for good.
 
-CometBFT ends with exit code 0 when the application's socket closes or the application answers an exception, so the
-exit code says nothing: it is restarted always, after a delay that grows while it does not stay up.
+CometBFT ends with exit code 0 when the application's socket closes or the application answers an exception, and its
+consensus can end while the process lives on (it says so in its log). `node.comet_end` judges each end. The thread that
+supervises never ends by itself without saying so: whatever it meets, it ends the child and reports.
 """
 
 from __future__ import annotations
@@ -13,21 +14,27 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from node import disk
+from node.child_log import ChildLog
+from node.comet_end import End, Verdict, judge
+from node.errors import in_one_line
+
 _LOG = logging.getLogger("openledger.supervisor")
 
-# One log file is kept beside the current one; each at most this large.
-MAX_LOG_BYTES = 64 * 1024 * 1024
 # CometBFT answers SIGTERM within a second; a flush of a large database may take longer.
 _STOP_SECONDS = 20.0
 # One whose application was killed has nothing to finish, and now and then never ends by itself (v0.38.25, when the
 # application goes between FinalizeBlock and Commit). Its databases survive SIGKILL.
 _LEFT_OVER_SECONDS = 3.0
 _POLL_SECONDS = 0.2
-_LAST_LINE_BYTES = 500
+# Asking the file system for its free space is cheap, but not worth doing five times a second.
+_SPACE_SECONDS = 2.0
+# A run this long without a known height counts as one that came somewhere.
+_LONG_RUN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,11 @@ class BackOff:
 
 
 class Supervisor:
-    """Keeps one command running from `start` to `stop`. Its output goes to `log_file`, its pid to `pid_file`."""
+    """Keeps one command running from `start` to `stop`. Its output goes to `log_file`, its pid to `pid_file`.
+
+    `height` says how far the node is; a run in which it does not grow is fruitless. `on_failure` is called once, with
+    one line, when the command is given up.
+    """
 
     def __init__(
         self,
@@ -56,16 +67,25 @@ class Supervisor:
         pid_file: Path,
         environment: dict[str, str] | None = None,
         back_off: BackOff | None = None,
+        height: Callable[[], int] | None = None,
+        on_failure: Callable[[str], None] | None = None,
     ) -> None:
         self.restarts = 0
+        # Why nothing runs at the moment, in words; empty while the child runs or is about to.
+        self.paused = ""
+        self.failure = ""
         self._command = list(command)
-        self._log_file = log_file
+        self._log = ChildLog(log_file)
+        self._folder = log_file.parent
         self._pid_file = pid_file
         self._environment = environment
         self._back_off = back_off or BackOff()
+        self._height = height
+        self._on_failure = on_failure
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+        self._restart_asked = threading.Event()
+        self._thread = threading.Thread(target=self._run_guarded, name="supervisor", daemon=True)
 
     @property
     def pid(self) -> int | None:
@@ -77,68 +97,126 @@ class Supervisor:
         """Keep the command running from now on."""
         self._thread.start()
 
+    def restart(self) -> None:
+        """End the child that runs now; it is started again."""
+        self._restart_asked.set()
+
     def stop(self) -> None:
         """SIGTERM, then SIGKILL if that does not help; returns when the child has ended."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
 
+    def _run_guarded(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:  # noqa: BLE001 - nothing may leave a child that nobody watches
+            _LOG.critical("supervising %s failed", self._name, exc_info=True)
+            self._give_up(f"supervising {self._name} failed: {in_one_line(error)}")
+        finally:
+            if self._process is not None and self._process.poll() is None:
+                _terminate(self._process)
+            self._remove_pid()
+
     def _run(self) -> None:
         delay: float | None = None
+        fruitless_runs = 0
         while not self._stopping.is_set():
-            started = time.monotonic()
-            self._run_once()
+            if disk.free_bytes(self._folder) < disk.PAUSE_BELOW_BYTES:
+                self._wait_for_space()
+                continue
+            started, height = time.monotonic(), self._height_now()
+            end = self._run_once(height)
             if self._stopping.is_set():
                 return
-            delay = self._back_off.after(delay, time.monotonic() - started)
+            ran_seconds = time.monotonic() - started
+            if self._height is None:
+                end = End(end.code, end.reason, end.disk_full, end.consensus_failed, ran_seconds < _LONG_RUN_SECONDS)
+            fruitless_runs = fruitless_runs + 1 if end.fruitless else 0
+            space = disk.free_bytes(self._folder) >= disk.RESUME_ABOVE_BYTES
+            verdict = judge(end, fruitless_runs, space_is_left=space)
+            if verdict is Verdict.GIVE_UP:
+                self._give_up(f"{self._name} cannot go on: {end.reason}")
+                return
+            if verdict is Verdict.WAIT_FOR_SPACE:
+                self._wait_for_space()
+                continue
+            delay = self._back_off.after(delay, ran_seconds)
             self.restarts += 1
-            _LOG.warning(
-                "%s ended; starting it again in %.1f s. It said last: %s", self._name, delay, self._last_line()
-            )
+            _LOG.warning("%s ended; starting it again in %.1f s. It said last: %s", self._name, delay, end.reason)
             self._stopping.wait(delay)
 
     @property
     def _name(self) -> str:
         return Path(self._command[0]).name
 
-    def _run_once(self) -> None:
-        """One run of the command, to its end or to `stop`."""
-        with self._log_file.open("ab") as log:
-            try:
-                process = subprocess.Popen(
-                    self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment,
-                    start_new_session=True,  # Ctrl-C in a terminal reaches us alone; we stop things in order
-                )  # fmt: skip
-            except OSError as error:
-                _LOG.error("cannot start %s: %s", self._name, error)
-                return
-            self._process = process
-            self._pid_file.write_text(f"{process.pid}\n")
-            while process.poll() is None and not self._stopping.is_set():
-                self._stopping.wait(_POLL_SECONDS)
-                self._bound_log()
-            if process.returncode is None:
-                _terminate(process)
-            _LOG.info("%s ended with code %s", self._name, process.returncode)
-            self._pid_file.unlink(missing_ok=True)
+    def _height_now(self) -> int:
+        return 0 if self._height is None else self._height()
 
-    def _last_line(self) -> str:
-        """The end of the child's log, for whoever looks at the console."""
+    def _give_up(self, failure: str) -> None:
+        self.failure = failure
+        if self._on_failure is not None:
+            self._on_failure(failure)
+
+    def _wait_for_space(self) -> None:
+        self.paused = disk.full_in_words(self._folder)
+        _LOG.critical("%s is not running: %s", self._name, self.paused)
+        while disk.free_bytes(self._folder) < disk.RESUME_ABOVE_BYTES and not self._stopping.wait(_SPACE_SECONDS):
+            pass
+        self.paused = ""
+        if not self._stopping.is_set():
+            _LOG.warning("there is space on the disk again: starting %s", self._name)
+
+    def _run_once(self, height_before: int) -> End:
+        """One run of the command, to its end, to the end of its consensus or of the disk, or to `stop`."""
+        self._restart_asked.clear()
+        self._log.forget()
         try:
-            with self._log_file.open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - _LAST_LINE_BYTES))
-                lines = log.read().decode(errors="replace").strip().splitlines()
-        except OSError:
-            return "nothing"
-        return lines[-1] if lines else "nothing"
+            process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C in a terminal reaches us alone; we stop things in order
+            )  # fmt: skip
+        except OSError as error:
+            _LOG.error("cannot start %s: %s", self._name, error)
+            return End(-1, f"cannot start: {error}", False, False, True)
+        self._process = process
+        pump = threading.Thread(target=self._take_output, args=(process,), name="cometbft-log", daemon=True)
+        pump.start()
+        try:
+            self._pid_file.write_text(f"{process.pid}\n")
+        except OSError as error:  # `end_left_over` finds the child without it
+            _LOG.error("cannot write %s: %s", self._pid_file, error)
+        looked = time.monotonic()
+        while process.poll() is None and not self._stopping.wait(_POLL_SECONDS):
+            if self._log.consensus_failure or self._restart_asked.is_set() or not pump.is_alive():
+                break
+            if time.monotonic() - looked > _SPACE_SECONDS:
+                looked = time.monotonic()
+                if disk.free_bytes(self._folder) < disk.PAUSE_BELOW_BYTES:
+                    break
+        if process.poll() is None:
+            _terminate(process)
+        pump.join(_POLL_SECONDS)
+        _LOG.info("%s ended with code %s", self._name, process.returncode)
+        self._remove_pid()
+        log = self._log
+        reason = log.consensus_failure or log.reason or log.last_line
+        fruitless = self._height_now() <= height_before
+        return End(process.returncode, reason, log.disk_full, bool(log.consensus_failure), fruitless)
 
-    def _bound_log(self) -> None:
-        """Move a full log aside; the child goes on appending to the emptied file."""
-        if self._log_file.stat().st_size <= MAX_LOG_BYTES:
-            return
-        older = self._log_file.with_suffix(".old.log")
-        older.write_bytes(self._log_file.read_bytes())
-        os.truncate(self._log_file, 0)
+    def _take_output(self, process: subprocess.Popen[bytes]) -> None:
+        """Feed the log until the child closes its output; a child whose output nobody takes is ended by `_run_once`."""
+        if process.stdout is not None:
+            with process.stdout as output:
+                for line in output:
+                    self._log.feed(line)
+        self._log.close()
+        process.wait()
+
+    def _remove_pid(self) -> None:
+        with contextlib.suppress(OSError):  # whoever reads it looks whether that process is the child
+            self._pid_file.unlink(missing_ok=True)
 
 
 def _terminate(process: subprocess.Popen[bytes]) -> None:
@@ -171,7 +249,8 @@ def end_left_over(pid_file: Path, command: Sequence[str]) -> None:
         deadline = time.monotonic() + _LEFT_OVER_SECONDS
         while _is_ending(pid) and time.monotonic() < deadline:  # it has no command any more, but still its ports
             time.sleep(0.01)
-    pid_file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a file system that has become read-only is named by the next write
+        pid_file.unlink(missing_ok=True)
 
 
 def _found_here(folder: Path) -> Iterator[int]:

@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     NOT_ANCHORED = 8
     TIMED_OUT = 9
     UNPROVEN = 10
+    STANDS_STILL = 11
     INTERRUPTED = 130
 
 
@@ -32,5 +33,6 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.NOT_ANCHORED: "consistent, but nothing trusted vouches for it",
     ExitCode.TIMED_OUT: "not in a block in time; it may still come",
     ExitCode.UNPROVEN: "the node refuses to answer or says that there is nothing; it proves neither",
+    ExitCode.STANDS_STILL: "the node runs and the chain stands still on it: waiting for power, stuck, disk full",
     ExitCode.INTERRUPTED: "stopped by the user",
 }

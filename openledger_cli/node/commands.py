@@ -34,12 +34,16 @@ examples:
   openledger node start --home /srv/openledger
 
 Ctrl-C or SIGTERM stops it in order, exit code 0. Exit code 70: the application met an error that must not happen and
-halted rather than disagree with the other validators; logs/node.log has the details.
+halted rather than disagree with the other validators; logs/node.log has the details. 71: CometBFT cannot go on (its
+settings, its keys, or its consensus); 74: the application met a full disk. The last line says why.
 """
 _STATUS_EXAMPLES = """\
 examples:
   openledger node status
   openledger node status --home /srv/openledger --output json
+
+Exit code 0: it makes blocks, is syncing or starting. 11: the chain stands still on this node; `state` and `why` say
+how: waiting (too little of the power is seen), standing still, disk full. 3: no node runs on this home.
 """
 _CHECK_EXAMPLES = """\
 examples:
@@ -139,11 +143,18 @@ def _start(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from node import cometbft
-    from node.status import status
+    from node.errors import NoAnswer
+    from node.status import BAD_STATES, State, status_of
+    from openledger.exit_codes import ExitCode
 
-    args.context.output.show(status(cometbft.rpc_url(home_of(args))))
-    return 0
+    home = home_of(args)
+    found = status_of(home)
+    if found.state is State.NOT_RUNNING and not args.context.as_json:
+        raise NoAnswer(f"no node runs on {home.folder} ({found.why}); start it with `openledger node start`")
+    args.context.output.show(found)
+    if found.state is State.NOT_RUNNING:
+        return ExitCode.NODE
+    return ExitCode.STANDS_STILL if found.state in BAD_STATES else ExitCode.OK
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -45,10 +45,36 @@ def test_a_node_that_is_behind_says_how_far_and_says_once_that_no_block_comes(
         watch.look()
     still = (
         "no block after height {} for {} s: more than two thirds of the validators' power must be running and "
-        "reachable; see `openledger node status` for the peers"
+        "reachable; see `openledger node status` for the power and the peers that are seen"
     )
     catching_up = ["catching up: height 5, 7200 s behind", "catching up: height 9, 7000 s behind"]
     assert said == [*catching_up, still.format(9, 7010), still.format(10, 61)]
+
+
+def test_a_node_without_any_block_says_so_once_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("node.progress._LOG.warning", lambda text, *values: said.append(text % values))
+    now = [0.0]
+    watch = BlockWatch(lambda: 0, lambda: None, lambda: now[0])
+    for seconds in (10, BEHIND_SECONDS, BEHIND_SECONDS + 1, 2 * BEHIND_SECONDS):
+        now[0] = seconds
+        watch.look()
+    assert len(said) == 1
+    assert said[0].startswith("no block since the start 61 s ago, at height 0: more than two thirds of the")
+
+
+def test_a_look_that_fails_does_not_end_the_looking() -> None:
+    looks: list[None] = []
+    enough = threading.Event()
+
+    def look() -> None:
+        looks.append(None)
+        if len(looks) == 3:
+            enough.set()
+        raise ValueError("a bug in a look")
+
+    with every(0.005, look):
+        assert enough.wait(5)
 
 
 def test_a_look_is_repeated_until_the_end() -> None:

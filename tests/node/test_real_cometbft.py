@@ -16,7 +16,7 @@ from node import cometbft, rpc
 from node.comet_heights import comet_heights
 from node.errors import RpcError
 from node.home import Home
-from node.status import Status, status
+from node.status import State, Status, status
 from tests.kit.node.fake_comet import wait_until
 from tests.kit.node.real_node import RealNode
 from tests.kit.node.small_application import SmallApplication
@@ -97,6 +97,10 @@ def test_status_says_what_the_node_says(node: Node) -> None:
     key = json.loads(node.home.validator_key_file.read_text())
     assert found.height >= 1
     assert found == Status(
+        state=State.MAKING_BLOCKS,
+        why="",
+        power_seen=found.power_seen,
+        power_total=10,
         chain_id=json.loads(node.home.genesis_file.read_text())["chain_id"],
         moniker=str(cometbft.read_config(node.home)[""]["moniker"]),
         node_id=cometbft.node_id(node.home),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from node import child_log, disk
 from node import supervisor as supervisor_module
 from node.supervisor import BackOff, Supervisor, end_left_over
 from tests.kit.node.fake_comet import wait_until
@@ -62,6 +63,85 @@ def test_a_program_that_does_not_exist_is_tried_again_and_can_be_stopped(tmp_pat
     assert supervisor.pid is None
 
 
+def failing(folder: Path, program: str) -> tuple[Supervisor, list[str]]:
+    said: list[str] = []
+    command = [sys.executable, "-c", program]
+    supervisor = Supervisor(
+        command, log_file=folder / "child.log", pid_file=folder / "child.pid", back_off=QUICK, on_failure=said.append
+    )
+    return supervisor, said
+
+
+def test_a_start_error_that_does_not_pass_ends_supervision_with_its_line(tmp_path: Path) -> None:
+    supervisor, said = failing(tmp_path, "import sys; print('ERROR: error in config file: bad'); sys.exit(1)")
+    supervisor.start()
+    wait_until(lambda: bool(said))
+    supervisor.stop()
+    name = Path(sys.executable).name
+    assert (said, supervisor.restarts) == ([f"{name} cannot go on: ERROR: error in config file: bad"], 1)
+
+
+def test_what_may_pass_is_tried_ten_times(tmp_path: Path) -> None:
+    supervisor, said = failing(tmp_path, "import sys; print('ERROR: address already in use'); sys.exit(1)")
+    supervisor.start()
+    wait_until(lambda: bool(said), 20.0)
+    supervisor.stop()
+    assert supervisor.restarts == 9
+
+
+def test_a_child_whose_consensus_ended_is_ended_and_given_up_when_it_makes_no_block(tmp_path: Path) -> None:
+    program = "import time; print('E[x] CONSENSUS FAILURE!!! err=bad', flush=True); time.sleep(60)"
+    supervisor, said = failing(tmp_path, program)
+    supervisor.start()
+    wait_until(lambda: bool(said))
+    supervisor.stop()
+    assert said[0].endswith("cannot go on: E[x] CONSENSUS FAILURE!!! err=bad")
+    assert supervisor.pid is None
+
+
+def test_a_full_disk_pauses_the_child_and_space_starts_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [10**9]
+    monkeypatch.setattr(disk, "free_bytes", lambda _: free[0])
+    monkeypatch.setattr(supervisor_module, "_SPACE_SECONDS", 0.05)
+    supervisor, said = failing(tmp_path, "import time; time.sleep(60)")
+    supervisor.start()
+    wait_until(lambda: supervisor.pid is not None)
+    free[0] = 10**6
+    wait_until(lambda: bool(supervisor.paused))
+    assert (supervisor.pid, supervisor.paused) == (None, disk.full_in_words(tmp_path))
+    free[0] = disk.RESUME_ABOVE_BYTES
+    wait_until(lambda: supervisor.pid is not None)
+    assert (supervisor.paused, said) == ("", [])
+    supervisor.stop()
+
+
+def test_files_that_cannot_be_written_leave_the_child_running_and_watched(tmp_path: Path) -> None:
+    (tmp_path / "child.log").symlink_to("/dev/full")
+    (tmp_path / "child.pid").symlink_to("/dev/full")
+    supervisor, said = failing(tmp_path, "import time\nwhile True: print('x', flush=True); time.sleep(0.01)")
+    supervisor.start()
+    wait_until(lambda: supervisor.pid is not None and supervisor._log.disk_full)
+    assert supervisor._thread.is_alive()
+    supervisor.stop()
+    assert (supervisor.pid, said) == (None, [])
+
+
+def test_a_fault_of_the_supervisor_itself_ends_the_child_and_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "_SPACE_SECONDS", 0.05)
+    supervisor, said = failing(tmp_path, "import time; time.sleep(60)")
+    supervisor.start()
+    wait_until(lambda: supervisor.pid is not None)
+    monkeypatch.setattr(disk, "free_bytes", lambda _: 1 // 0)
+    wait_until(lambda: bool(said))
+    supervisor.stop()
+    assert said[0].endswith("failed: ZeroDivisionError: integer division or modulo by zero")
+    assert supervisor.pid is None
+
+
 def test_delays_double_up_to_the_longest_and_start_over_after_a_long_run() -> None:
     back_off = BackOff(first_seconds=1.0, longest_seconds=5.0, reset_seconds=30.0)
     delays: list[float] = []
@@ -96,7 +176,7 @@ def test_a_process_that_is_not_our_command_is_left_alone(tmp_path: Path) -> None
 
 
 def test_a_full_log_is_moved_aside_and_appended_to_afresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "MAX_LOG_BYTES", 1000)
+    monkeypatch.setattr(child_log, "MAX_LOG_BYTES", 1000)
     program = "import time\nfor n in range(1000): print('x' * 200, flush=True); time.sleep(0.02)"
     supervisor = _supervisor(tmp_path, program)
     supervisor.start()
