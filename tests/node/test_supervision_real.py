@@ -136,9 +136,7 @@ class ShortAnswers(SmallApplication):
 
 
 def test_a_panic_of_consensus_is_noticed_and_given_up_when_it_comes_again(tmp_path: Path) -> None:
-    node = RealNode(tmp_path)
-    node.application = ShortAnswers()
-    node.server.application = node.application
+    node = RealNode(tmp_path, ShortAnswers())
     said: list[str] = []
     node.supervisor._on_failure = said.append
     node.supervisor._height = lambda: node.application.height
