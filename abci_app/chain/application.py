@@ -39,6 +39,9 @@ from abci_app.versions import app_version_at
 SOFTWARE_VERSION = "0.1.0"
 # Rounds of one height that are worth remembering.
 MAX_CANDIDATES = 4
+# Transactions that were too heavy for the rest of a block, after which a proposer looks for no lighter ones: CometBFT
+# offers up to 4 MiB, and what is left of a block that is nearly full is not worth decoding all of it.
+MAX_TOO_HEAVY = 100
 
 
 class Application:
@@ -136,10 +139,10 @@ class Application:
         """
         execution = BlockExecution(self.store, self._block_context(request), self._decode)
         chosen: list[bytes] = []
-        room_bytes = request.max_tx_bytes
+        room_bytes, too_heavy = request.max_tx_bytes, 0
         for raw in request.txs:
             size_bytes = wire.repeated_bytes_size(len(raw))
-            if execution.weight + LIGHTEST > MAX_BLOCK_WEIGHT:
+            if execution.weight + LIGHTEST > MAX_BLOCK_WEIGHT or too_heavy >= MAX_TOO_HEAVY:
                 break
             if size_bytes > room_bytes or self._books.is_excluded(raw):
                 continue
@@ -150,6 +153,7 @@ class Application:
             except Exception:  # determinism: local to this proposer; the transaction is left out and remembered
                 self._books.exclude(raw)
                 continue
+            too_heavy += result.code == Code.TOO_HEAVY
             if result.paid:
                 chosen.append(raw)
                 room_bytes -= size_bytes

@@ -84,6 +84,19 @@ def test_a_proposal_is_filled_up_to_the_limit_and_what_is_too_heavy_for_it_waits
     assert chain.propose(heavy) == [heavy]
 
 
+def test_a_proposer_stops_looking_for_what_still_fits(signers: list[Signer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """CometBFT offers up to 4 MiB: decoding all of it for the last units of a block takes longer than the block."""
+    chain = Chain.start(accounts_with(FUNDS, signers))
+    first, heavy, light = [
+        signer.transaction(*[Burn(1)] * count) for signer, count in zip(signers, COUNTS, strict=True)
+    ]
+    limit_blocks(monkeypatch, sum([decode_transaction(raw).weight for raw in (first, light)]))
+    assert chain.propose(first, heavy, light) == [first, light]
+    monkeypatch.setattr(application_module, "MAX_TOO_HEAVY", 1)
+    assert chain.propose(first, heavy, light) == [first]
+    assert chain.propose(first, light, heavy) == [first, light]
+
+
 def test_a_block_above_the_limit_is_rejected_as_a_proposal_and_executed_once_decided(
     signers: list[Signer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
