@@ -141,6 +141,7 @@ def train(
     inputs = len(recipe.datasets)
     ordered, measured, cuts = read_run(tokenizer, recipe.train, prepared.order, prepared.held_out, inputs)
     held_out = [(example.input_index, tokens) for example, tokens in zip(prepared.held_out, measured, strict=True)]
+    _check_vocabulary(model, [*ordered, *[tokens for _, tokens in held_out]])
     before = evaluate(model, held_out, inputs, padding) if held_out else None
     make_deterministic(recipe.train.seed, recipe.train.threads)
     identity = _run_identity(prepared, base_label, adapter_folder)
@@ -165,6 +166,17 @@ def train(
         tuple(adapters.folders.values()),
         cuts,
     )
+
+
+def _check_vocabulary(model: Any, examples: Sequence[Tokens]) -> None:
+    """Every token has its row in the base's embedding: tokenizers get tokens added without their bases being told."""
+    size = model.get_input_embeddings().num_embeddings
+    largest = max(max(tokens.ids) for tokens in examples)
+    if largest >= size:
+        raise TrainingError(
+            f"the base's tokenizer gives token {largest}, its embedding has {size} rows: tokens were added to the "
+            "tokenizer and not to the model; record a base whose embedding was resized"
+        )
 
 
 def with_adapter(base: Any, recipe: Recipe, adapter_folder: Path | None) -> Any:

@@ -187,8 +187,8 @@ def impact_lines(page: ImpactPage) -> list[Line]:
         top.add("nothing that declares it")
     if page.undeclared_entries:
         top.add(
-            f"UNKNOWN: {count(page.undeclared_entries, 'entry', 'entries')} of this chain came from outside or declare "
-            "less than they were made from, and may stand on it without saying so"
+            f"UNKNOWN: {count(page.undeclared_entries, 'entry', 'entries')} of this chain that came from outside or "
+            "declare less than all may stand on it without saying so"
         )
     return [top]
 

@@ -256,8 +256,10 @@ def _verdict(shown: Shown, stored: StoredEntry) -> list[Line]:
 
 def _evaluation(shown: Shown, item: Evaluation) -> Line:
     benchmark = shown.datanet(item.benchmark_datanet_id, item.benchmark_version)
+    # One row has no interval: 0 would claim that there is nothing to doubt.
+    interval = f"± {item.interval:,}" if item.interval or item.sample_size > 1 else "(interval unknown)"
     return Line(
-        f"evaluated on {benchmark}: {item.metric} {item.value:,} ± {item.interval:,} over "
+        f"evaluated on {benchmark}: {item.metric} {item.value:,} {interval} over "
         f"{count(item.sample_size, 'row')}, by {shown.person(item.evaluator)} at height {item.height}"
     )
 

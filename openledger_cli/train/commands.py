@@ -17,6 +17,7 @@ from openledger_cli.secrets import add_passphrase_option
 from openledger_cli.text import note
 
 if TYPE_CHECKING:
+    from trainer.evaluate import Measurement
     from trainer.publish import ClientLedger
     from trainer.train import TrainedRun
 
@@ -187,9 +188,16 @@ def _losses(trained: TrainedRun) -> dict[str, str]:
         before, after = trained.before.overall, trained.after.overall
         losses["held_out_loss"] = (
             f"{loss(before.loss_micronats)} to {loss(after.loss_micronats)} "
-            f"(± {loss(after.interval_micronats)}, {after.sample_size} rows)"
+            f"({_interval(after)}, {count(after.sample_size, 'row')})"
         )
     return losses
+
+
+def _interval(measured: Measurement) -> str:
+    """Half the width of the 95 % interval; of one row there is none, and 0 would claim that nothing is in doubt."""
+    from trainer.describe import loss
+
+    return f"± {loss(measured.interval_micronats)}" if measured.sample_size > 1 else "interval unknown"
 
 
 class Bar:

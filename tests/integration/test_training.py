@@ -100,7 +100,11 @@ def test_two_fine_tunes_are_trained_recorded_repeated_and_told_in_words(office: 
 
     repeated = office.document("train", "--verify", "tiny", "--from", "bob")
     assert (repeated["grade"], repeated["findings"]) == (
-        "bit-exact", ["output files and tensors are equal byte for byte"],
+        "bit-exact",
+        [
+            "output files and tensors are equal byte for byte",
+            "measurements taken again on the recorded tensors: 3 hold",
+        ],
     )  # fmt: skip
     events = EntryEventsQuery(_entry_id(office, "tiny"), 0, 10)
     (known,) = office.client.query("models", "reproductions", events, prove=False).value.reproductions

@@ -290,3 +290,23 @@ def test_an_input_whose_weight_gives_it_no_row_is_refused_before_training(chain:
     recipe = tiny_recipe(("weight_ppb: 750000000", "weight_ppb: 999999999"), ("weight_ppb: 250000000", "weight_ppb: 1"))
     with pytest.raises(UsageError, match=r"datasets\[1\]: none of the 12 rows of this run comes from questions"):
         train_recipe(recipe, chain, chain.store, tmp_path / "out")
+
+
+def test_a_tokenizer_with_more_tokens_than_the_embedding_is_refused_by_number(chain: TinyChain, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    base = tmp_path / "base"
+    shutil.copytree(tiny_model(), base)
+    described = json.loads((base / "tokenizer.json").read_text())
+    vocabulary = described["model"]["vocab"]
+    word = (
+        next(name for name in vocabulary if name == "chain")
+        if "chain" in vocabulary
+        else max(vocabulary, key=vocabulary.get)
+    )
+    vocabulary[word] = 9_999
+    (base / "tokenizer.json").write_text(json.dumps(described))
+    prepared = prepare_run(tiny_recipe(), [chain.versions["facts", 1], chain.versions["questions", 1]], chain.store)
+    with pytest.raises(TrainingError, match=r"gives token 9999, its embedding has \d+ rows: tokens were added"):
+        train(prepared, base, tmp_path / "out", base_label="base")
