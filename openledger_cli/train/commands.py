@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openledger.exit_codes import ExitCode
+from openledger_cli.lines import count
 from openledger_cli.progress import Stages
 from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.secrets import add_passphrase_option
