@@ -28,6 +28,8 @@ from abci_app.versions import NEWEST_APP_VERSION
 MODULE_ACCOUNT_MARK = bytes(12)
 # An Ed25519 public key.
 CONSENSUS_KEY_BYTES = 32
+# As node/genesis.py has them; evidence of one MiB must fit into a block, and CometBFT takes 100 MiB at most.
+MIN_BLOCK_BYTES, MAX_BLOCK_BYTES = 2**20, 100 * 2**20
 # CometBFT wants the total below 2^63/8; 100 validators of this power are far below.
 MAX_VALIDATOR_POWER = 10**12
 
@@ -106,10 +108,17 @@ class BlockContext:
 
 @dataclass(frozen=True, slots=True)
 class ConsensusUpdate:
-    """What changes among CometBFT's own parameters from the next height on; 0 leaves a value as it is."""
+    """What changes among CometBFT's own parameters from the next height on; 0 leaves a value as it is.
+
+    CometBFT stops for good at values that it does not take, so none can be made.
+    """
 
     max_block_bytes: int = 0
     app_version: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_block_bytes and not MIN_BLOCK_BYTES <= self.max_block_bytes <= MAX_BLOCK_BYTES:
+            raise InvariantBroken(f"blocks of {self.max_block_bytes} bytes: {MIN_BLOCK_BYTES} to {MAX_BLOCK_BYTES}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +146,11 @@ class HookContext:
         return self.block.height
 
     def emit(self, event: Event) -> None:
-        """Append an event of the block."""
+        """Append an event of the block: text in it must be text, or the answer to CometBFT could not be written."""
+        for name in event.__struct_fields__:
+            value = getattr(event, name)
+            if isinstance(value, str):
+                value.encode("utf-8")
         self.events.append(event)
 
     def set_power(self, public_key: bytes, power: int) -> None:

@@ -15,6 +15,7 @@ from abci_app import accounts
 from abci_app.chain.authentication import take_fee_and_sequence
 from abci_app.chain.registry import HANDLERS, MODULES, TAG_OF
 from abci_app.chain.transaction import Transaction
+from abci_app.chain.validator_set import take_powers
 from abci_app.chain.weight import MAX_BLOCK_WEIGHT
 from abci_app.errors import MACHINE_ERRORS, Code, Rejected
 from abci_app.hashing import sha256
@@ -149,6 +150,7 @@ class BlockExecution:
         hooks = self._hooks
         run_deadlines(self.state, hooks, kinds_by_number([kind for module in MODULES for kind in module.deadlines]))
         run_hooks(self.state, hooks, [(f"{module.name}.end_block", module.end_block) for module in MODULES])
+        powers = take_powers(self.state, hooks)
         next_version = begins_after(self.state, self.context.height)
         if next_version:
             hooks.consensus = replace(hooks.consensus or ConsensusUpdate(), app_version=next_version)
@@ -157,7 +159,7 @@ class BlockExecution:
             results=self.results,
             changes=self.state.changes(),
             events=[encode_event(event) for event in hooks.events],
-            powers=sorted(hooks.powers.items()),
+            powers=powers,
             consensus=hooks.consensus,
             alarms=hooks.alarms,
             weight=self.weight,

@@ -3,12 +3,8 @@
 State:
     chain/info/value -> ChainInfo(chain_id, initial_height, genesis_time_seconds)
     chain/version/value -> AppVersion(current, next, from_height)
-    chain/validators/value -> GenesisValidators([(public_key, power)])
+    chain/validators/value -> ValidatorPowers([(public_key, power)])      validator_set.py
     parameters/<section>/value -> ParameterRecord([(index, value)])        one record a section
-
-Genesis: `validators`, [{"public_key", "power"}, ...], optional. CometBFT names the first validators to InitChain; they
-are checked and recorded, so that whoever starts from the state knows who signed first. A document that names them too
-must name the same.
 
 Made from the other modules, because surcharges and roles have one parameter a message type.
 """
@@ -19,11 +15,18 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from abci_app.errors import Code, GenesisError, Rejected
+from abci_app.chain.validator_set import (
+    VALIDATORS,
+    ValidatorPowers,
+    ValidatorsDocument,
+    ValidatorsQuery,
+    ValidatorUpdatesRefused,
+    check_validators,
+    query_validators,
+    write_validators,
+)
+from abci_app.errors import Code, Rejected
 from abci_app.module import (
-    CONSENSUS_KEY_BYTES,
-    MAX_VALIDATOR_POWER,
-    GenesisContext,
     GenesisSection,
     Message,
     Module,
@@ -45,8 +48,7 @@ from abci_app.parameters import (
 )
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
-from abci_app.state.table import Item, MutableState
-from abci_app.types import NOPEN_PER_OPEN, PRINTABLE, Bytes32, Integer
+from abci_app.types import NOPEN_PER_OPEN, PRINTABLE
 from abci_app.versions import APP_VERSION, AppVersion, app_version_of
 
 FEES = "fees"
@@ -75,8 +77,6 @@ FEE_PER_WEIGHT = Parameter(
 )
 FEE_PARAMETERS = (FEE_PER_BYTE, FEE_PER_WEIGHT)
 
-# Each signs every block: a commit grows by some 110 bytes a validator (cometbft.md 7.12).
-MAX_VALIDATORS = 100
 MAX_SURCHARGE_NOPEN = 10 * NOPEN_PER_OPEN
 # What everybody needs to keep an account, its keys and its money: never dear, never for members alone.
 BASIC_MODULES = ("accounts", "bank")
@@ -116,64 +116,6 @@ class ParametersView(Struct, frozen=True):
     """Parameters in the order of their sections and indices."""
 
     parameters: tuple[ParameterView, ...]
-
-
-class GenesisValidator(Record, frozen=True, array_like=True, gc=False):
-    """One validator of the first block."""
-
-    public_key: Bytes32
-    power: Integer
-
-
-class GenesisValidators(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """Who validated the first block, by key: what InitChain named."""
-
-    validators: Annotated[tuple[GenesisValidator, ...], Meta(max_length=MAX_VALIDATORS)]
-
-
-GENESIS_VALIDATORS = Item("chain/validators/", GenesisValidators)
-
-
-class ValidatorDocument(Struct, frozen=True, forbid_unknown_fields=True):
-    """One validator of the genesis document's `app_state`."""
-
-    public_key: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-    power: Annotated[int, Meta(ge=1, le=MAX_VALIDATOR_POWER)]
-
-
-ValidatorsDocument = tuple[ValidatorDocument, ...]
-
-
-def check_validators(validators: ValidatorsDocument) -> None:
-    """Different keys, not too many."""
-    keys = [validator.public_key for validator in validators]
-    if len(keys) > MAX_VALIDATORS:
-        raise GenesisError(f"app_state.validators: {len(keys)} validators, at most {MAX_VALIDATORS} can sign a block")
-    for index, key in enumerate(keys):
-        if key in keys[:index]:
-            raise GenesisError(f"app_state.validators[{index}]: key {key} is listed twice")
-
-
-def write_validators(state: MutableState, validators: ValidatorsDocument, context: GenesisContext) -> None:
-    """Check and record the validators that InitChain names; those of the document, if it has any, are the same."""
-    named = context.validators
-    if len(named) > MAX_VALIDATORS:
-        raise GenesisError(f"validators: InitChain names {len(named)}, at most {MAX_VALIDATORS} can sign a block")
-    for place, (public_key, power) in enumerate(named):
-        if len(public_key) != CONSENSUS_KEY_BYTES:
-            raise GenesisError("validators: InitChain names a key that is not an Ed25519 key: this chain has no others")
-        if not 1 <= power <= MAX_VALIDATOR_POWER:
-            raise GenesisError(f"validators: {public_key.hex()} has power {power}, must be 1 to {MAX_VALIDATOR_POWER}")
-        if place and named[place - 1][0] == public_key:
-            raise GenesisError(f"validators: InitChain names key {public_key.hex()} twice")
-    written = tuple(sorted([(bytes.fromhex(validator.public_key), validator.power) for validator in validators]))
-    if written and written != named:
-        raise GenesisError(
-            "app_state.validators are not the validators of the genesis document: name the same keys with the same "
-            "powers, or leave the section out"
-        )
-    records = [GenesisValidator(public_key, power) for public_key, power in named]
-    GENESIS_VALIDATORS.set(state, GenesisValidators(tuple(records)))
 
 
 def describe(parameter: Parameter, value: int) -> ParameterView:
@@ -270,11 +212,13 @@ def make_chain_module(sections: Sequence[Section]) -> Module:
 
     return Module(
         name="chain",
-        tables=(CHAIN, APP_VERSION, GENESIS_VALIDATORS, *[section.table for section in sections]),
+        tables=(CHAIN, APP_VERSION, VALIDATORS, *[section.table for section in sections]),
         errors=ChainCode,
+        events=(ValidatorUpdatesRefused,),
         genesis=(GenesisSection("validators", ValidatorsDocument, (), check_validators, write_validators),),
         queries=(
             Query("parameters", ParametersQuery, ParametersView, query_parameters, "live values of all parameters"),
+            Query("validators", ValidatorsQuery, ValidatorPowers, query_validators, "keys and powers of validators"),
             Query("version", VersionOfRulesQuery, AppVersion, query_version, "which rules hold, and which follow"),
         ),
         invariants=(parameters_are_in_their_limits,),

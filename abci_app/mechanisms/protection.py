@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from abci_app.errors import MACHINE_ERRORS, Rejected
 from abci_app.module import Alarm, HookContext
 from abci_app.state.overlay import Overlay
+from abci_app.state.staging import check_changes
 
 Action = Callable[[Overlay, HookContext], None]
 
@@ -37,6 +38,8 @@ def run_protected(state: Overlay, context: HookContext, action: Action) -> Outco
     scratch, inner = Overlay(state), HookContext(context.block)
     try:
         action(scratch, inner)
+        # What no tree may hold would stop the block when it is staged, where nobody could be asked any more.
+        check_changes(scratch.changes())
     except Rejected as refusal:
         return Outcome(refusal=refusal)
     except MACHINE_ERRORS:

@@ -10,7 +10,7 @@ import pytest
 
 from abci_app import versions
 from abci_app.chain.application import Application
-from abci_app.chain.chain_module import GENESIS_VALIDATORS, GenesisValidator, GenesisValidators
+from abci_app.chain.validator_set import VALIDATORS, ValidatorPower, ValidatorPowers
 from abci_app.module import BlockContext, ConsensusUpdate, HookContext, Vote
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.overlay import Overlay
@@ -77,8 +77,8 @@ def test_a_chain_changes_rules_powers_and_parameters_and_says_so_in_its_headers(
         (Vote(address, 10, True),),
         (Vote(address, 25, True),),
     ]
-    expected = GenesisValidators((GenesisValidator(_key(node), 10),))
-    assert GENESIS_VALIDATORS.get(application.store) == expected
+    expected = ValidatorPowers((ValidatorPower(_key(node), 10),))
+    assert VALIDATORS.get(application.store) == expected
 
 
 def _key(node: RealNode[Application]) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any
 from abci_app.chain.chain_module import ParametersQuery, VersionOfRulesQuery
 from abci_app.chain.queries import QUERY_BUDGET_UNITS
 from abci_app.chain.registry import find_query
+from abci_app.chain.validator_set import ValidatorsQuery
 from abci_app.mechanisms.hooks import FailingHooksQuery
 from abci_app.mechanisms.module import DueQuery, StuckQuery
 from abci_app.modules.accounts import DelegationsQuery
@@ -70,6 +71,7 @@ def questions(world: World) -> list[Question]:
         ("members", "peers", PeersQuery()),
         ("chain", "parameters", ParametersQuery("")),
         ("chain", "version", VersionOfRulesQuery()),
+        ("chain", "validators", ValidatorsQuery()),
         ("deadlines", "stuck", StuckQuery(0, some)),
         ("deadlines", "due", DueQuery(0, 1)),
         ("deadlines", "failing", FailingHooksQuery()),

@@ -7,7 +7,7 @@ import pytest
 
 from abci_app.chain.application import Application
 from abci_app.chain.block import BlockResult, execute_block
-from abci_app.chain.chain_module import GENESIS_VALIDATORS, GenesisValidator, GenesisValidators
+from abci_app.chain.validator_set import VALIDATORS, ValidatorPower, ValidatorPowers
 from abci_app.errors import GenesisError
 from abci_app.module import HookContext, LastCommit, Misbehaviour, Vote
 from abci_app.modules.bank import Burn
@@ -175,8 +175,8 @@ KEY, OTHER = b"\x11" * 32, b"\x22" * 32
 
 def test_the_validators_that_start_the_chain_are_recorded() -> None:
     application = init((OTHER, 3), (KEY, 5))
-    expected = GenesisValidators((GenesisValidator(KEY, 5), GenesisValidator(OTHER, 3)))
-    assert GENESIS_VALIDATORS.get(application.store) == expected
+    expected = ValidatorPowers((ValidatorPower(KEY, 5), ValidatorPower(OTHER, 3)))
+    assert VALIDATORS.get(application.store) == expected
 
 
 def test_a_document_that_names_the_validators_must_name_the_same() -> None:
@@ -245,4 +245,4 @@ def test_an_initchain_that_was_refused_leaves_the_application_as_it_was() -> Non
         application.init_chain(request)
     request.validators[0].power = 1
     application.init_chain(request)
-    assert GENESIS_VALIDATORS.get(application.store) == GenesisValidators((GenesisValidator(KEY, 1),))
+    assert VALIDATORS.get(application.store) == ValidatorPowers((ValidatorPower(KEY, 1),))

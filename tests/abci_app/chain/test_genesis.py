@@ -7,9 +7,9 @@ import pytest
 
 from abci_app.accounts import ACCOUNTS, Account, show_address
 from abci_app.chain.application import Application
-from abci_app.chain.chain_module import GENESIS_VALIDATORS, GenesisValidators
 from abci_app.chain.genesis import GenesisState, decode_genesis, encode_genesis
 from abci_app.chain.registry import SECTIONS, parameters_of
+from abci_app.chain.validator_set import VALIDATORS, ValidatorPowers
 from abci_app.errors import GenesisError
 from abci_app.modules.bank import SUPPLY, TREASURY_ACCOUNT, Supply
 from abci_app.modules.members import MEMBERS, PEER_LIST, PEERS, Member, Peer, PeerList
@@ -56,7 +56,7 @@ def test_the_whole_state_that_a_document_writes() -> None:
         ACCOUNTS.key(TREASURY_ACCOUNT): encode(Account(0, SUPPLY_NOPEN - 7, b"")),
         CHAIN.key(): encode(ChainInfo(CHAIN_ID, 1, GENESIS_SECONDS)),
         APP_VERSION.key(): encode(AppVersion(NEWEST_APP_VERSION, 0, 0)),
-        GENESIS_VALIDATORS.key(): encode(GenesisValidators(())),
+        VALIDATORS.key(): encode(ValidatorPowers(())),
         SUPPLY.key(): encode(Supply(SUPPLY_NOPEN, 0)),
         MEMBERS.key(BOB.address): encode(Member(BOB.address, 65, "Bob")),
         PEERS.key(NODE): encode(Peer(NODE, "node 0")),

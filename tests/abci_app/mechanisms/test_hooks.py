@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 
 from abci_app.accounts import ACCOUNTS, EMPTY_ACCOUNT
+from abci_app.chain.validator_set import VALIDATORS, ValidatorPower, ValidatorPowers, ValidatorsQuery
 from abci_app.errors import Code, Rejected
-from abci_app.mechanisms.hooks import FAILING, FailingHook, FailingHooksQuery, FailingHooksView
+from abci_app.mechanisms.hooks import FAILING, FailingHook, FailingHooksQuery, FailingHooksView, HookFailed
 from abci_app.module import Alarm, ConsensusUpdate, HookContext
 from abci_app.modules.bank import Burn, Transfer
+from abci_app.pb import abci_pb2 as pb
 from abci_app.state.overlay import Overlay
 from abci_app.state.work import QueryBudgetExceeded
 from tests.kit.chain import Chain, accounts_with, replay
 from tests.kit.modules.ledger import ask
-from tests.kit.scheduled import JOBS, Job, Jobs, job_id, raises
+from tests.kit.scheduled import JOBS, Deed, Job, Jobs, job_id, raises
 from tests.kit.signing import Signer
 
 ALICE, BOB = Signer.named("alice"), Signer.named("bob")
@@ -83,7 +85,7 @@ def test_nothing_of_a_hook_that_fails_stays(jobs: Jobs, place: str, error: Excep
     def deed(state: Overlay, context: HookContext, job: bytes) -> None:
         JOBS.set(state, job_id(1), Job(1, 1, 1))
         context.set_power(bytes(32), 1)
-        context.consensus = ConsensusUpdate(max_block_bytes=5)
+        context.consensus = ConsensusUpdate(max_block_bytes=2_000_000)
         raise error
 
     jobs.deeds[place] = deed
@@ -116,15 +118,16 @@ def test_errors_of_the_machine_in_a_hook_stop_the_node(jobs: Jobs, place: str, e
 def test_hooks_hand_out_events_powers_and_consensus_parameters(jobs: Jobs) -> None:
     def deed(state: Overlay, context: HookContext, job: bytes) -> None:
         context.set_power(b"\x02" * 32, 7)
-        context.set_power(b"\x01" * 32, 0)
+        context.set_power(b"\x01" * 32, 0)  # nobody's key: CometBFT would stop at its removal
         context.set_power(b"\x02" * 32, 9)
+        context.set_power(b"\x03" * 32, 4)
         context.consensus = ConsensusUpdate(max_block_bytes=2_000_000)
 
     jobs.deeds["end"] = deed
     response = start().decide()
     assert [(each.pub_key.ed25519, each.power) for each in response.validator_updates] == [
-        (b"\x01" * 32, 0),
         (b"\x02" * 32, 9),
+        (b"\x03" * 32, 4),
     ]
     updates = response.consensus_param_updates
     # The version stands in every update: CometBFT takes a missing one as 0.
@@ -157,3 +160,69 @@ def test_a_dry_run_that_is_out_of_budget_in_a_hook_is_no_bug_of_the_hook(jobs: J
     jobs.deeds["begin"] = raises(QueryBudgetExceeded("the query reads more than it may"))
     answer = chain.query("/simulate", raw)
     assert (answer.code, answer.log) == (Code.QUERY_TOO_LARGE, "the query reads more than it may")
+
+
+def powers(response: pb.ResponseFinalizeBlock) -> list[tuple[bytes, int]]:
+    return [(each.pub_key.ed25519, each.power) for each in response.validator_updates]
+
+
+ONE, TWO = b"\x01" * 32, b"\x02" * 32
+
+
+def test_powers_that_would_stop_cometbft_are_put_aside_and_the_record_follows_the_rest(jobs: Jobs) -> None:
+    """CometBFT stops for good at an empty set, a removal of nobody, or too many."""
+    plan: dict[int, dict[bytes, int]] = {
+        2: {ONE: 5, TWO: 6},
+        3: {ONE: 5},  # no change
+        4: {ONE: 0, TWO: 0},  # nobody would be left
+        5: {ONE: 0},
+        6: {ONE: 0},  # already gone
+        7: {bytes([number]) * 32: 1 for number in range(3, 103)},  # 101 with the one that is there
+    }
+
+    def end(state: Overlay, context: HookContext, job: bytes) -> None:
+        for key, power in plan.get(context.height, {}).items():
+            context.set_power(key, power)
+
+    jobs.deeds["end"] = end
+    heard: list[Alarm] = []
+    chain = start()
+    chain.application.local = replace(chain.application.local, alarm=heard.append)
+    told = [powers(chain.decide()) for _ in range(7)]
+    assert told == [[], [(ONE, 5), (TWO, 6)], [], [], [(ONE, 0)], [], []]
+    assert VALIDATORS.get(chain.application.store) == ValidatorPowers((ValidatorPower(TWO, 6),))
+    with chain.application.store.latest() as version:
+        assert ask(version, "chain", "validators", ValidatorsQuery()) == ValidatorPowers((ValidatorPower(TWO, 6),))
+    assert [str(alarm.error) for alarm in heard] == [
+        "0 validators would be left, must be 1 to 100",
+        "101 validators would be left, must be 1 to 100",
+    ]
+    assert replay(chain) == chain.hashes
+
+
+def test_updates_that_are_refused_are_said_in_an_event(jobs: Jobs) -> None:
+    jobs.deeds["end"] = lambda state, context, job: context.set_power(ONE, 0)
+    reason = "0 validators would be left, must be 1 to 100"
+    assert events(start().decide()) == [("validator_updates_refused", {"reason": reason})]
+
+
+@pytest.mark.parametrize("place", ["begin", "end"])
+@pytest.mark.parametrize(
+    "deed",
+    [
+        lambda state, context, job: state.set(b"x" * 128, b"1"),
+        lambda state, context, job: state.delete(b""),
+        lambda state, context, job: state.set(b"", b"1"),
+        lambda state, context, job: context.emit(HookFailed("\ud800")),
+        lambda state, context, job: context.emit("no event"),
+        lambda state, context, job: setattr(context, "consensus", ConsensusUpdate(max_block_bytes=5)),
+    ],
+    ids=["long key", "empty key removed", "empty key", "text that is none", "no event", "blocks of five bytes"],
+)
+def test_what_would_only_fail_behind_the_hook_is_a_bug_of_the_hook(jobs: Jobs, place: str, deed: Deed) -> None:
+    jobs.deeds[place] = deed
+    chain = start()
+    chain.decide()
+    assert [hook.name for hook in failing(chain)] == [f"jobs.{place}_block"]
+    chain.block()
+    assert chain.height == 2

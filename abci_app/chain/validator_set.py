@@ -1,0 +1,117 @@
+"""The validators that CometBFT was told of: by InitChain, then by hooks.
+
+    chain/validators/value -> ValidatorPowers([(public_key, power)])
+
+Genesis: `validators`, [{"public_key", "power"}, ...], optional. CometBFT names the first validators to InitChain; they
+are checked and recorded, so that whoever starts from the state knows who signed first. A document that names them too
+must name the same.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from abci_app.errors import GenesisError, InvariantBroken
+from abci_app.mechanisms.protection import alarm
+from abci_app.module import CONSENSUS_KEY_BYTES, MAX_VALIDATOR_POWER, Event, GenesisContext, HookContext
+from abci_app.state.codec import Record
+from abci_app.state.store import StateView
+from abci_app.state.table import Item, MutableState
+from abci_app.types import Bytes32, Integer
+
+# Each signs every block: a commit grows by some 110 bytes a validator (cometbft.md 7.12).
+MAX_VALIDATORS = 100
+
+
+class ValidatorPower(Record, frozen=True, array_like=True, gc=False):
+    """One validator: its consensus key and its power."""
+
+    public_key: Bytes32
+    power: Integer
+
+
+class ValidatorPowers(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """The validators that CometBFT was told of, by key."""
+
+    validators: Annotated[tuple[ValidatorPower, ...], Meta(max_length=MAX_VALIDATORS)]
+
+
+VALIDATORS = Item("chain/validators/", ValidatorPowers)
+
+
+class ValidatorDocument(Struct, frozen=True, forbid_unknown_fields=True):
+    """One validator of the genesis document's `app_state`."""
+
+    public_key: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+    power: Annotated[int, Meta(ge=1, le=MAX_VALIDATOR_POWER)]
+
+
+ValidatorsDocument = tuple[ValidatorDocument, ...]
+
+
+def check_validators(validators: ValidatorsDocument) -> None:
+    """Different keys, not too many."""
+    keys = [validator.public_key for validator in validators]
+    if len(keys) > MAX_VALIDATORS:
+        raise GenesisError(f"app_state.validators: {len(keys)} validators, at most {MAX_VALIDATORS} can sign a block")
+    for index, key in enumerate(keys):
+        if key in keys[:index]:
+            raise GenesisError(f"app_state.validators[{index}]: key {key} is listed twice")
+
+
+def write_validators(state: MutableState, validators: ValidatorsDocument, context: GenesisContext) -> None:
+    """Check and record the validators that InitChain names; those of the document, if it has any, are the same."""
+    named = context.validators
+    if len(named) > MAX_VALIDATORS:
+        raise GenesisError(f"validators: InitChain names {len(named)}, at most {MAX_VALIDATORS} can sign a block")
+    for place, (public_key, power) in enumerate(named):
+        if len(public_key) != CONSENSUS_KEY_BYTES:
+            raise GenesisError("validators: InitChain names a key that is not an Ed25519 key: this chain has no others")
+        if not 1 <= power <= MAX_VALIDATOR_POWER:
+            raise GenesisError(f"validators: {public_key.hex()} has power {power}, must be 1 to {MAX_VALIDATOR_POWER}")
+        if place and named[place - 1][0] == public_key:
+            raise GenesisError(f"validators: InitChain names key {public_key.hex()} twice")
+    written = tuple(sorted([(bytes.fromhex(validator.public_key), validator.power) for validator in validators]))
+    if written and written != named:
+        raise GenesisError(
+            "app_state.validators are not the validators of the genesis document: name the same keys with the same "
+            "powers, or leave the section out"
+        )
+    records = [ValidatorPower(public_key, power) for public_key, power in named]
+    VALIDATORS.set(state, ValidatorPowers(tuple(records)))
+
+
+class ValidatorsQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """No arguments."""
+
+
+class ValidatorUpdatesRefused(Event, frozen=True, gc=False):
+    """Powers that hooks handed out would have stopped CometBFT: none of them was passed on."""
+
+    reason: str
+
+
+def query_validators(view: StateView, args: ValidatorsQuery) -> ValidatorPowers:
+    """Who validates: keys and powers as CometBFT was last told; they sign from the second block after that."""
+    return VALIDATORS.get(view) or ValidatorPowers(())
+
+
+def take_powers(state: MutableState, context: HookContext) -> list[tuple[bytes, int]]:
+    """The updates to pass on to CometBFT, by key; the record follows.
+
+    CometBFT stops for good at an update that removes an absent key or leaves nobody, so such updates are a bug of the
+    hook that made them: what changes nothing is left out, what would leave a set that cannot be is put aside whole.
+    """
+    if not context.powers:
+        return []
+    before = {each.public_key: each.power for each in (VALIDATORS.get(state) or ValidatorPowers(())).validators}
+    updates = [(key, power) for key, power in sorted(context.powers.items()) if before.get(key, 0) != power]
+    after = {key: power for key, power in {**before, **dict(updates)}.items() if power}
+    if not after or len(after) > MAX_VALIDATORS:
+        reason = f"{len(after)} validators would be left, must be 1 to {MAX_VALIDATORS}"
+        context.emit(ValidatorUpdatesRefused(reason))
+        alarm(context, "validator updates", InvariantBroken(reason))
+        return []
+    if updates:
+        VALIDATORS.set(state, ValidatorPowers(tuple([ValidatorPower(key, after[key]) for key in sorted(after)])))
+    return updates
