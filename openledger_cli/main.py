@@ -72,7 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
         code = exit_code_of(error)
         if code is None:
             raise
-        print(f"error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
+        # An error that names several things has a line for each; any other text is one line.
+        several = len(getattr(error, "problems", ())) > 1
+        for number, line in enumerate(str(error).splitlines() if several else [str(error)]):
+            print(f"{'  ' if number else 'error: '}{printable(' '.join(line.split()))}", file=sys.stderr)
         return code
 
 

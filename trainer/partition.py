@@ -22,7 +22,11 @@ from trainer.steps import StepError
 
 
 class PartitionError(UsageError, ValueError):
-    """A recipe leaves nothing to train on, or a step does not fit the rows."""
+    """A recipe leaves nothing to train on, or a step does not fit the rows; a problem for every input that is wrong."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n  ".join(problems))
+        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from openledger.content.store import ContentStore
 from openledger.data.manifest import to_json
 from openledger.data.versions import DatanetVersion
 from openledger.errors import OpenLedgerError
+from trainer.base_check import target_problems
 from trainer.checkpoint import Checkpoint
 from trainer.copies import CopiedRow, leave_out_copies
 from trainer.dataset import load_rows
@@ -39,6 +40,7 @@ from trainer.held_out import leave_out_held_out
 from trainer.partition import (
     Example,
     Partition,
+    PartitionError,
     check_inputs_used,
     data_order,
     data_order_root,
@@ -94,11 +96,15 @@ def prepare_run(recipe: Recipe, versions: Sequence[DatanetVersion], store: Conte
     """Fetch and check all rows and work out partitions and order; `versions` stand in the order of the recipe."""
     if len(versions) != len(recipe.datasets):
         raise TrainingError(f"the recipe has {len(recipe.datasets)} datasets but {len(versions)} versions were given")
-    partitions = tuple(
-        make_partition(dataset, index, load_rows(store, version))
-        for index, (dataset, version) in enumerate(zip(recipe.datasets, versions, strict=True))
-    )
-    partitions = leave_out_held_out(partitions)
+    made, problems = list[Partition](), list[str]()
+    for index, (dataset, version) in enumerate(zip(recipe.datasets, versions, strict=True)):
+        try:
+            made.append(make_partition(dataset, index, load_rows(store, version)))
+        except PartitionError as error:
+            problems.append(str(error))
+    if problems:
+        raise PartitionError(*problems)
+    partitions = leave_out_held_out(made)
     copies: tuple[CopiedRow, ...] = ()
     if recipe.attribution is not None:
         partitions, copies = leave_out_copies(partitions, versions)
@@ -192,18 +198,12 @@ def with_adapter(base: Any, recipe: Recipe, adapter_folder: Path | None) -> Any:
         bias="none",
         task_type="CAUSAL_LM",
     )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # peft uses a name that transformers will rename
-            model = get_peft_model(base, config)
-    except ValueError as error:
-        raise TrainingError(
-            f"method.target_modules {method.target_modules} do not fit the base model: {error}"
-        ) from error
-    for name, module in model.named_modules():
-        if name.endswith(("lora_embedding_A", "lora_embedding_B")) and len(module):
-            layer = name.rpartition(".")[0].removeprefix("base_model.model.")
-            raise TrainingError(f"method.target_modules: {layer} is an embedding; only linear layers are adapted here")
+    problems = target_problems(base, method.target_modules)
+    if problems:
+        raise TrainingError("; ".join(problems))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft uses a name that transformers will rename
+        model = get_peft_model(base, config)
     if adapter_folder is not None:
         _continue_adapter(model, recipe, adapter_folder)
     return model

@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from abci_app.types import PPB
-from attribution.entry import GRADIENTS
 from openledger.content.artefact import Artefact
 from openledger.content.files import cache_home
 from openledger.content.store import ContentStore
@@ -24,13 +23,12 @@ from openledger.data.versions import DatanetVersion
 from openledger.errors import NotVerified, UsageError
 from trainer.ancestry import KnownEntry, check_adapter_stands_on
 from trainer.base_model import SOURCE_SHA256, BaseModelError, import_base_model
-from trainer.describe import share
 from trainer.evaluate import METRIC
-from trainer.indexes import FOLDER_PREFIX, build_indexes, policy_of
+from trainer.indexes import FOLDER_PREFIX, build_indexes
 from trainer.indexes import Progress as IndexProgress
 from trainer.measurements import RecordedMeasurement, check_measurements, measure
-from trainer.partition import held_out_rows, rows_used
-from trainer.recipe import Attribution, Recipe
+from trainer.partition import held_out_rows
+from trainer.recipe import Recipe
 from trainer.record import EntryRecord, ParentRecord, RunRecord, record_training
 from trainer.train import PreparedRun, Progress, TrainedRun, prepare_run, train
 from trainer.verify import AttributionGrade, Grade, Verdict, grade, read_plan, retrain
@@ -122,44 +120,6 @@ def discard_checkpoint(run: TrainedRun) -> None:
         run.checkpoint.unlink(missing_ok=True)
         for folder in run.checkpoint.parent.glob(f"{FOLDER_PREFIX}*"):
             shutil.rmtree(folder)
-
-
-def check_recipe(recipe: Recipe, chain: ChainReader, store: ContentStore) -> tuple[tuple[str, ...], LicenceVerdict]:
-    """What a recipe would do, before any compute is spent: rows of every input, and the verdict on their terms.
-
-    Checks all rows against the chain, as training itself does, and what is only used when training has ended.
-    """
-    versions = [chain.datanet_version(dataset.datanet, dataset.version) for dataset in recipe.datasets]
-    prepared = prepare_run(recipe, versions, store)
-    base = chain.entry(recipe.model.base)
-    adapter = chain.entry(recipe.model.adapter) if recipe.model.adapter else None
-    if adapter:
-        check_adapter_stands_on(chain, adapter, base)
-    lines = []
-    for index, (dataset, partition) in enumerate(zip(recipe.datasets, prepared.partitions, strict=True)):
-        lines.append(
-            f"{dataset.datanet} version {dataset.version}: {share(dataset.weight_ppb)} of the mix, "
-            f"{partition.row_count} rows, {len(partition.training)} for training, {len(partition.held_out)} held out, "
-            f"{len(rows_used(prepared.order, index))} used"
-        )
-    lines.append(_described_attribution(recipe.attribution))
-    inputs = [(version.datanet_id, version.version) for version in versions]
-    return tuple(lines), chain.licence_verdict("lora", parents_of(recipe, base, adapter), inputs)
-
-
-def _described_attribution(wanted: Attribution | None) -> str:
-    """One line; raises `UsageError` for a payout that no index can be committed with."""
-    if wanted is None:
-        return "attribution: none, answers of this model cannot be explained (the recipe has no 'attribution' section)"
-    payout = policy_of(wanted.payout)
-    size = f"{wanted.codes} codes a row at {wanted.checkpoints} checkpoint{'' if wanted.checkpoints == 1 else 's'}"
-    by_scores = f"{share(payout.kappa_ppb)} by scores of {payout.score_unit}s, {share(payout.flat_ppb)} by rows used"
-    paid = (
-        f"{size}; paid {by_scores}"
-        if GRADIENTS in wanted.methods
-        else f"paid {share(payout.kappa_ppb)} by spans, the rest to the pool"
-    )
-    return f"attribution: {', '.join(wanted.methods)}; {paid}"
 
 
 def parents_of(recipe: Recipe, base: KnownEntry, adapter: KnownEntry | None) -> tuple[ParentRecord, ...]:

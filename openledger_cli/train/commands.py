@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
 examples:
   openledger train recipe.yaml --from alice            train, store, record
-  openledger train recipe.yaml --check                 check recipe, data and licence terms, train nothing
+  openledger train recipe.yaml --check                 check recipe, base, data, terms and needs, train nothing
   openledger train recipe.yaml --local                 train and write the manifest, record nothing on the chain
   openledger train --verify olrun1...                  train it again: bit-exact, trace match or differs
   openledger train --verify my-model --from bob        the same for its latest version, and record the repetition
@@ -65,7 +65,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--check", action="store_true", help="check recipe, data and terms only")
+    how.add_argument("--check", action="store_true", help="check recipe, base, data, terms and needs; train nothing")
     how.add_argument("--local", action="store_true", help="train but record nothing on the chain")
     add_trust_options(parser, one_answer=False)
     add_passphrase_option(parser)
@@ -86,8 +86,9 @@ def run(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> int:
     from openledger.content.store import ContentStore
     from openledger.errors import UsageError
+    from trainer.check import check_recipe
     from trainer.recipe import load_recipe
-    from trainer.workflow import check_recipe, discard_checkpoint, train_recipe
+    from trainer.workflow import discard_checkpoint, train_recipe
 
     recipe = load_recipe(args.recipe)
     if not (args.check or args.local or args.signer):
@@ -96,14 +97,14 @@ def _train(args: argparse.Namespace) -> int:
     with open_ledger(args) as ledger:
         if args.signer:
             ledger.check_model(recipe.output.model)
-        summary, verdict = check_recipe(recipe, ledger, store)
+        folder = args.folder or Path(f"{recipe.name.replace('/', '-')}-adapter")
+        summary, verdict = check_recipe(recipe, ledger, store, output_folder=folder)
         for line in (*summary, *verdict.lines):
             note(line)
         if verdict.conflict:
             return ExitCode.REFUSED
         if args.check:
             return ExitCode.OK
-        folder = args.folder or Path(f"{recipe.name.replace('/', '-')}-adapter")
         try:
             trained, record = train_recipe(
                 recipe,

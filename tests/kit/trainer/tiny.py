@@ -87,6 +87,22 @@ def byte_tokenizer(
     return wrapped
 
 
+def byte_base(folder: Path, tokenizer: Any, *, rows: int = 259, tied: bool = False) -> Path:
+    """A random two-layer Llama with an embedding of so many tokens, and a tokenizer, in transformers' layout."""
+    prepare()
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=rows, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, max_position_embeddings=512, bos_token_id=None, eos_token_id=2, tie_word_embeddings=tied,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
 @dataclass
 class TinyChain:
     """A chain reader over dictionaries; ids are found by name and by hex."""
@@ -149,16 +165,20 @@ def tiny_chain(folder: Path) -> TinyChain:
     chain = TinyChain(ContentStore.open(folder / "content"))
     chain.add_version("facts", fact_batches())
     chain.add_version("questions", [QUESTIONS])
-    model = tiny_model()
+    add_base(chain, "base", tiny_model())
+    return chain
+
+
+def add_base(chain: TinyChain, name: str, model: Path) -> KnownEntry:
+    """Record a model folder as a base model of this name; its files lie in the store."""
     artefact = describe_artefact(model)
     put_artefact(chain.store, model, artefact)
     event = RunEventRecord(1, 2, "test", "", 0)
     record = record_external(
-        model_name="base", kind="pretrain", framework="test", recipe=b"random", parents=(), inputs=(),
+        model_name=name, kind="pretrain", framework="test", recipe=b"random", parents=(), inputs=(),
         folder=model, artefact=artefact, store=chain.store, event=event, terms_id=b"\7" * 32, undeclared="inputs",
     )  # fmt: skip
-    chain.add_entry("base", record.entry)
-    return chain
+    return chain.add_entry(name, record.entry)
 
 
 def tiny_recipe(*replacements: tuple[str, str]) -> Recipe:

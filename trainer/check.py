@@ -1,0 +1,149 @@
+"""`openledger train RECIPE --check`: everything that can be known before compute is spent, all of it at once.
+
+The base and its tokenizer are opened, target layers resolved, all rows read, prepared and tokenised as training does,
+terms judged by the chain. Whatever is wrong is collected; one look is enough to mend a recipe.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attribution.entry import GRADIENTS
+from attribution.text_tokens import open_tokenizer
+from openledger.content.files import cache_home
+from openledger.content.store import ContentStore
+from openledger.errors import NotVerified, OpenLedgerError, UsageError
+from trainer.base_check import check_base, needs_of, needs_problems, open_skeleton
+from trainer.describe import describe_cuts, share
+from trainer.examples import Cuts, read_run
+from trainer.indexes import policy_of
+from trainer.partition import Partition, PartitionError, rows_used
+from trainer.recipe import Attribution, Dataset, Recipe
+from trainer.steps import Truncate
+from trainer.train import PreparedRun, prepare_run
+from trainer.workflow import ChainReader, LicenceVerdict, artefact_folder, parents_of
+
+T = TypeVar("T")
+
+
+class CheckFailed(UsageError):
+    """Several things are wrong, a line for each."""
+
+    def __init__(self, errors: list[OpenLedgerError]) -> None:
+        super().__init__("\n  ".join([f"{len(errors)} things are wrong", *map(str, errors)]))
+        self.problems = tuple(map(str, errors))
+        codes = {error.exit_code for error in errors}
+        # Data or files that are not what the chain records outweigh a recipe that needs mending.
+        doubtful = NotVerified.exit_code if NotVerified.exit_code in codes else UsageError.exit_code
+        self.exit_code = codes.pop() if len(codes) == 1 else doubtful
+
+
+def check_recipe(
+    recipe: Recipe, chain: ChainReader, store: ContentStore, *, output_folder: Path = Path()
+) -> tuple[tuple[str, ...], LicenceVerdict]:
+    """Say what a recipe would do, and the verdict on its terms; raises `CheckFailed` or the only error."""
+    errors: list[OpenLedgerError] = []
+    lines: list[str] = []
+
+    def tried(attempt: Callable[[], T]) -> T | None:
+        try:
+            return attempt()
+        except PartitionError as error:
+            errors.extend([PartitionError(problem) for problem in error.problems])
+        except OpenLedgerError as error:
+            errors.append(error)
+        return None
+
+    versions = [
+        tried(lambda each=dataset: chain.datanet_version(each.datanet, each.version))  # type: ignore[misc]
+        for dataset in recipe.datasets
+    ]
+    known = [version for version in versions if version is not None]
+    prepared = tried(lambda: prepare_run(recipe, known, store)) if len(known) == len(versions) else None
+    base = tried(lambda: chain.entry(recipe.model.base))
+    adapter = tried(lambda: chain.entry(recipe.model.adapter)) if recipe.model.adapter else None
+    folder = tried(lambda: artefact_folder(base, store)[0]) if base is not None else None
+    if adapter is not None:
+        tried(lambda: artefact_folder(adapter, store)[0])
+    tokenizer = tried(lambda: open_tokenizer(folder)) if folder is not None else None
+    model = tried(lambda: open_skeleton(folder)) if folder is not None else None
+    notes: list[str] = []
+    if model is not None and tokenizer is not None:
+        found = check_base(recipe, model, tokenizer)
+        errors += [UsageError(problem) for problem in found.problems]
+        notes += found.notes
+        if prepared is not None and not found.problems:
+            lines += tried(lambda: _input_lines(prepared, tokenizer)) or []
+            rows = sum(len(rows_used(prepared.order, index)) for index in range(len(recipe.datasets)))
+            problems, line = needs_problems(needs_of(recipe, model, rows), cache_home(), output_folder)
+            errors += [UsageError(problem) for problem in problems]
+            notes.append(line)
+    attribution = tried(lambda: _described_attribution(recipe.attribution))
+    verdict = None
+    if base is not None and len(known) == len(versions):
+        inputs = [(version.datanet_id, version.version) for version in known]
+        verdict = tried(lambda: chain.licence_verdict("lora", parents_of(recipe, base, adapter), inputs))
+    if len(errors) == 1:
+        raise errors[0]
+    if errors or verdict is None or attribution is None:
+        raise CheckFailed(errors)
+    return (*lines, *notes, attribution), verdict
+
+
+def _input_lines(prepared: PreparedRun, tokenizer: Any) -> list[str]:
+    """Lines of every input: what becomes of its rows, and what does not fit into a sequence."""
+    recipe = prepared.recipe
+    _, _, cuts = read_run(tokenizer, recipe.train, prepared.order, prepared.held_out, len(recipe.datasets))
+    lines = []
+    for index, (dataset, partition) in enumerate(zip(recipe.datasets, prepared.partitions, strict=True)):
+        copies = sum(copy.row.input_index == index for copy in prepared.copies)
+        used = len(rows_used(prepared.order, index))
+        lines.append(_input_line(dataset, partition, copies, used, len(prepared.held_out)))
+        lines += _cut_lines(cuts, index)
+    return lines
+
+
+def _input_line(dataset: Dataset, partition: Partition, copies: int, used: int, measured: int) -> str:
+    left_out = {
+        "dropped by filters": partition.row_count - (partition.kept_by_filter or (partition.row_count,))[-1],
+        "without a completion": partition.empty,
+        "of equal text to held-out rows": partition.exact_held_out_copies,
+        "of nearly equal text to held-out rows": partition.near_held_out_copies or 0,
+        "copies of earlier rows": copies,
+        "beyond max_rows": partition.over_limit,
+    }
+    named = ", ".join(f"{count} {what}" for what, count in left_out.items() if count)
+    pairs = zip(dataset.preprocess, partition.changed_by_step, strict=True)
+    shortened = sum(changed for step, changed in pairs if isinstance(step, Truncate))
+    head = f"{dataset.datanet} version {dataset.version}: {share(dataset.weight_ppb)} of the mix"
+    rows = f"{partition.row_count} rows, {len(partition.training)} for training, {len(partition.held_out)} held out"
+    parts = [f"{head}, {rows}, {used} used"]
+    parts += [f"left out: {named}"] if named else []
+    parts += [f"{shortened} cut by the step truncate"] if shortened else []
+    if partition.held_out and partition.near_held_out_copies is None:
+        parts.append("nearly equal texts were not looked for, there are too many rows")
+    if partition.held_out and not measured:
+        parts.append("held-out rows are not measured on (evaluate.rows is 0)")
+    return "; ".join(parts)
+
+
+def _cut_lines(cuts: Cuts, index: int) -> list[str]:
+    pairs = ((cuts.trained[index], "rows used"), (cuts.measured[index], "held-out rows measured on"))
+    lines = [describe_cuts(asdict(counts), what) for counts, what in pairs]
+    return [f"  {line}" for line in lines if line]
+
+
+def _described_attribution(wanted: Attribution | None) -> str:
+    """One line; raises `UsageError` for a payout that no index can be committed with."""
+    if wanted is None:
+        return "attribution: none, answers of this model cannot be explained (the recipe has no 'attribution' section)"
+    payout = policy_of(wanted.payout)
+    size = f"{wanted.codes} codes a row at {wanted.checkpoints} checkpoint{'' if wanted.checkpoints == 1 else 's'}"
+    by_scores = f"{share(payout.kappa_ppb)} by scores of {payout.score_unit}s, {share(payout.flat_ppb)} by rows used"
+    paid = (
+        f"{size}; paid {by_scores}"
+        if GRADIENTS in wanted.methods
+        else f"paid {share(payout.kappa_ppb)} by spans, the rest to the pool"
+    )
+    return f"attribution: {', '.join(wanted.methods)}; {paid}"
