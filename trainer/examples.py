@@ -88,6 +88,11 @@ def read_run(
     return tuple([item.tokens for item in ordered]), tuple([item.tokens for _, item in measured]), Cuts(*by_input)
 
 
+def tokenise_for(tokenizer: Any, settings: Train, example: Example) -> Tokens:
+    """An example as a run with these settings reads it: in training, measuring, indexing and repeating."""
+    return tokenise(tokenizer, example, settings.sequence_tokens, with_end=settings.with_end)
+
+
 def tokenise(tokenizer: Any, example: Example, sequence_tokens: int, *, with_end: bool = True) -> Tokens:
     """Prompt, completion and end-of-text token, at most `sequence_tokens` long; raises `TokenizerError`."""
     return read_example(tokenizer, example, sequence_tokens, with_end=with_end).tokens

@@ -5,7 +5,7 @@ from typing import Any
 
 from attribution.loss import Tokens
 from openledger.data.versions import ContributionRecord
-from trainer.examples import tokenise
+from trainer.examples import tokenise_for
 from trainer.partition import Example
 from trainer.train import PreparedRun
 
@@ -26,7 +26,6 @@ class IndexedRow:
 
 def indexed_rows(prepared: PreparedRun, tokenizer: Any) -> tuple[IndexedRow, ...]:
     """In the order of the index; a row that two inputs used stands for the first of them."""
-    settings = prepared.recipe.train
     records = [{record.contribution_id: record for record in each.contributions} for each in prepared.versions]
     examples: dict[tuple[bytes, bytes], Example] = {}
     for example in sorted(prepared.order, key=lambda example: example.input_index):
@@ -34,6 +33,6 @@ def indexed_rows(prepared: PreparedRun, tokenizer: Any) -> tuple[IndexedRow, ...
     rows = []
     for example in examples.values():
         contribution = records[example.input_index][example.row.contribution_id]
-        tokens = tokenise(tokenizer, example, settings.sequence_tokens, with_end=settings.with_end)
+        tokens = tokenise_for(tokenizer, prepared.recipe.train, example)
         rows.append(IndexedRow(example, tokens, contribution))
     return tuple(sorted(rows, key=lambda row: row.key))

@@ -12,7 +12,7 @@ from pathlib import Path
 from attribution.adapted_model import AdaptedModel
 from attribution.text_tokens import padding_id
 from trainer.evaluate import METRIC, Evaluation, Measurement, evaluate
-from trainer.examples import tokenise
+from trainer.examples import tokenise_for
 from trainer.record import InputRecord
 from trainer.train import PreparedRun
 
@@ -53,8 +53,8 @@ def measure(base_folder: Path, adapter_folder: Path, prepared: PreparedRun) -> E
     if not prepared.held_out:
         return None
     adapted = AdaptedModel.open(base_folder, adapter_folder)
-    limit = prepared.recipe.train.sequence_tokens
-    rows = [(example.input_index, tokenise(adapted.tokenizer, example, limit)) for example in prepared.held_out]
+    tokenizer, settings = adapted.tokenizer, prepared.recipe.train
+    rows = [(example.input_index, tokenise_for(tokenizer, settings, example)) for example in prepared.held_out]
     return evaluate(adapted.model, rows, len(prepared.recipe.datasets), padding_id(adapted.tokenizer))
 
 

@@ -34,7 +34,7 @@ from openledger.content.artefact import describe_artefact
 from openledger.content.store import ContentStore
 from openledger.errors import UsageError
 from trainer.environment import code_digest, library_versions, make_deterministic
-from trainer.examples import tokenise
+from trainer.examples import tokenise_for
 from trainer.indexed_rows import IndexedRow, indexed_rows
 from trainer.partition import Example
 from trainer.recipe import Recipe
@@ -108,8 +108,7 @@ def calibration_queries(prepared: PreparedRun, tokenizer: Any, count: int) -> tu
 
 def _read(prepared: PreparedRun, tokenizer: Any, example: Example) -> Tokens:
     """An example as training reads it."""
-    settings = prepared.recipe.train
-    return tokenise(tokenizer, example, settings.sequence_tokens, with_end=settings.with_end)
+    return tokenise_for(tokenizer, prepared.recipe.train, example)
 
 
 class RetrainRun:

@@ -86,8 +86,9 @@ def read_plan(manifest: Manifest) -> Plan:
         framework, repeatable = str(about["framework"]), about["data_checked"] is True
         plan = _read_parts(manifest, manifest.json("code")) if repeatable else None
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:  # a bad part, or a bad recipe
+        reason = " ".join(str(error).split())
         raise NotVerified(
-            f"the entry's manifest is not one that this trainer writes ({error}); it cannot be repeated here"
+            f"the entry's manifest is not one that this trainer writes ({reason}); it cannot be repeated here"
         ) from error
     if plan is None:
         raise UsageError(

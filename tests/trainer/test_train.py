@@ -222,7 +222,7 @@ def test_a_loss_that_is_no_number_stops_the_run(chain: TinyChain, tmp_path: Path
 
 def test_layers_that_the_base_does_not_have_are_named(chain: TinyChain, tmp_path: Path) -> None:
     recipe = tiny_recipe(("[q_proj, v_proj]", "[nothing]"))
-    with pytest.raises(TrainingError, match=r"method\.target_modules \['nothing'\] do not fit the base model"):
+    with pytest.raises(TrainingError, match=r"method\.target_modules: 'nothing' matches no layer of the base"):
         run(chain, tmp_path / "out", recipe)
 
 
