@@ -46,6 +46,8 @@ _DRAIN_EVERY_REQUESTS = 8
 _DRAIN_QUERIES_BYTES = 8 * 1024 * 1024
 # A query that waited longer than this for those before it is hurried.
 PATIENCE_SECONDS: Final = 0.02
+# A query's own flush, which follows it.
+_FLUSH_REQUEST_BYTES = 3
 # Answers that took so long together are written although more input waits.
 _WRITE_EVERY_SECONDS = 0.005
 # Answers are written when the input is used up or this many wait: large writes, and no answer waits for long.
@@ -270,7 +272,8 @@ class Connection:
         """Note what arrived during a query, and let its answer go if it took long."""
         while self._decoder.pending_bytes < _DRAIN_QUERIES_BYTES and self._receive_now(_LARGE_READ_BYTES):
             pass
-        if self._server.clock() - self._written_seconds > _WRITE_EVERY_SECONDS:
+        others_wait = self._decoder.pending_bytes > _FLUSH_REQUEST_BYTES
+        if others_wait and self._server.clock() - self._written_seconds > _WRITE_EVERY_SECONDS:
             self._write()
 
     def _unreadable_query(self, error: DecodeError) -> bytes:
