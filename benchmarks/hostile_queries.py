@@ -43,7 +43,7 @@ def attack(url: str, callers: int, accounts: int, ended: Event) -> None:
     """Ask dear questions over so many connections until told to stop; refusals are welcome."""
     rng = random.Random(callers)
     start, end = ACCOUNTS.range()
-    keys = [ACCOUNTS.key(address_of_number(rng.randrange(accounts))) for _ in range(2_900)]
+    keys = [ACCOUNTS.key(address_of_number(rng.randrange(accounts))) for _ in range(2_000)]
     pieces = [(start + bytes((at,)), start + bytes((at, 60))) for at in range(64)]
     dear = [
         _body("/store/openledger/multi", encode(((), ((start, end),))), True),

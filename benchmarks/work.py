@@ -41,8 +41,8 @@ def questions(rng: random.Random, accounts: int) -> dict[str, bytes]:
     ranges = [(start + bytes((at,)), start + bytes((at, 60))) for at in range(0, 256, 4)]
     return {
         "100 keys": encode((tuple([key() for _ in range(100)]), ())),
-        "2,500 keys": encode((tuple([key() for _ in range(2_500)]), ())),
-        "2,500 absent keys": encode((tuple([rng.randbytes(32) for _ in range(2_500)]), ())),
+        "2,000 keys": encode((tuple([key() for _ in range(2_000)]), ())),
+        "2,000 absent keys": encode((tuple([rng.randbytes(32) for _ in range(2_000)]), ())),
         "64 ranges of nothing": encode(((), tuple([(one + b"\x00", one + b"\x01") for one in beside]))),
         "64 ranges of rows": encode(((), tuple(ranges))),
         "one range of rows": encode(((), ((start, start + b"\x14"),))),

@@ -56,10 +56,10 @@ MAX_MULTI_KEYS = 4_096
 MAX_MULTI_RANGES = 64
 # A path is compared, never kept: no valid one is longer.
 MAX_PATH_CHARACTERS: Final = 256
-# Work of one question, about a microsecond a unit: 50 ms, and 100 ms more for proving what it read. Everybody who asks
+# Work of one question, about a microsecond a unit: 50 ms, and as much more for proving what it read. Everybody who asks
 # the node waits that long behind it, the peer filter among them.
 QUERY_BUDGET_UNITS: Final = 50_000
-PROOF_BUDGET_UNITS: Final = 100_000
+PROOF_BUDGET_UNITS: Final = 50_000
 # The same for a question whose turn comes late because of those before it: what is small is still answered.
 HURRIED_BUDGET_UNITS: Final = 200
 HURRIED_PROOF_BUDGET_UNITS: Final = 300

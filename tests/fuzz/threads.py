@@ -55,7 +55,9 @@ class Node:
         """Genesis, one block, and CometBFT's connections in its order."""
         folder = own_folder()
         signers = [Signer.named(f"threads {number}") for number in range(SIGNERS)]
-        chain = Chain.start(accounts_with(FUNDS, signers), store=LevelDBStore.open(folder / "db"))
+        chain = Chain.start(
+            accounts_with(FUNDS, signers), store=LevelDBStore.open(folder / "db", cache_bytes=4 * 2**20)
+        )
         chain.block()
         halts: list[Halt] = []
         path = folder / "socket"

@@ -17,7 +17,7 @@ from tests.kit.chain import Chain
 
 GONE = 20_000
 ACCOUNTS_COUNT = 30_000
-# The budgets of a question are 50 ms and 100 ms on the reference machine; other machines and other tests are slower.
+# The budgets of a question are 50 ms and 50 ms on the reference machine; other machines and other tests are slower.
 SLOWEST_SECONDS = 1.0
 NET = hashlib.sha256(b"net").digest()
 
