@@ -77,7 +77,8 @@ def test_a_chain_changes_rules_powers_and_parameters_and_says_so_in_its_headers(
         (Vote(address, 10, True),),
         (Vote(address, 25, True),),
     ]
-    expected = ValidatorPowers((ValidatorPower(_key(node), 10),))
+    # Recorded at InitChain with power 10, and then what CometBFT was told.
+    expected = ValidatorPowers((ValidatorPower(_key(node), 25),))
     assert VALIDATORS.get(application.store) == expected
 
 
