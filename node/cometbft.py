@@ -20,6 +20,7 @@ from pathlib import Path
 from node.errors import NodeError
 from node.home import Home
 from node.progress import while_waiting
+from openledger.content.files import write_whole
 
 VERSION = "0.38.25"
 _BUILD_SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "build-cometbft"
@@ -47,6 +48,8 @@ SETTINGS: Changes = {
     ("rpc", "max_subscriptions_per_client"): 20,
     # The validators are known by name; addresses of strangers are not gossiped.
     ("p2p", "pex"): False,
+    # Several validators may stand behind one address; who may connect is the application's decision.
+    ("p2p", "allow_duplicate_ip"): True,
     # Ask the application which peers may connect (members module; an empty list admits everybody).
     ("", "filter_peers"): True,
     # Both wait this long before they send: with the defaults most of a block's time is spent there.
@@ -68,9 +71,8 @@ SETTINGS: Changes = {
     ("mempool", "max_txs_bytes"): 64 * 1024 * 1024,
 }
 
-# Several nodes on one machine share an address and need no address book.
+# Several nodes on one machine need no address book.
 LOCAL_NETWORK: Changes = {
-    ("p2p", "allow_duplicate_ip"): True,
     ("p2p", "addr_book_strict"): False,
     ("p2p", "send_rate"): 50 * 1024 * 1024,
     ("p2p", "recv_rate"): 50 * 1024 * 1024,
@@ -151,12 +153,12 @@ def make_files(binary: Path, home: Home, changes: Changes) -> None:
     """New keys and a configuration file with `SETTINGS` and `changes`. An existing home is left as it is."""
     command(binary, home, "init", "validator")
     text = home.comet_config_file.read_text()
-    home.comet_config_file.write_text(edit(text, {**SETTINGS, **changes}))
+    write_whole(home.comet_config_file, edit(text, {**SETTINGS, **changes}))
 
 
 def change_config(home: Home, changes: Changes) -> None:
     """Change settings in an existing config.toml."""
-    home.comet_config_file.write_text(edit(home.comet_config_file.read_text(), changes))
+    write_whole(home.comet_config_file, edit(home.comet_config_file.read_text(), changes))
 
 
 def edit(text: str, changes: Changes) -> str:

@@ -24,5 +24,5 @@ def full_in_words(folder: Path) -> str:
     """The line for an operator."""
     return (
         f"the disk is full: {free_bytes(folder) // 2**20} MiB are left in {folder}; "
-        f"the node goes on by itself when {RESUME_ABOVE_BYTES // 2**20} MiB are free"
+        f"a running node goes on by itself when {RESUME_ABOVE_BYTES // 2**20} MiB are free"
     )

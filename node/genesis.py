@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,17 +31,24 @@ from abci_app.genesis_fields import read_address
 from abci_app.modules.members import GenesisMember
 from node import cometbft
 from node.errors import NodeError
+from node.genesis_checks import (
+    KEY_TYPE,
+    check_consensus_parameters,
+    check_name_and_power,
+    check_time,
+    check_validators,
+    text_of,
+    validator_address,
+)
 from node.home import Home
+from openledger.content.files import write_whole
 
 # CometBFT's own limit.
 _MAX_CHAIN_ID = 50
 # A block of four mebibytes holds about 15,000 transfers; larger ones only lengthen rounds.
 BLOCK_MAX_BYTES = 4 * 1024 * 1024
-# Total power must stay below 2^63/8; a bound per validator keeps any sum of 100 far below.
-MAX_POWER = 10**12
 # Beyond this nobody reads a document, and spaces make a quarter of it.
 _READABLE_BYTES = 1024 * 1024
-_KEY_TYPE = "tendermint/PubKeyEd25519"
 _DECLARATION_TAG = b"openledger/validator-declaration/v1\n"
 
 Document = dict[str, Any]
@@ -57,6 +64,7 @@ class Summary:
     total_power: int
     accounts: int
     members: int
+    # Of the file's bytes: the digest that sha256sum and the light client's genesis anchor give, too.
     sha256: str
 
 
@@ -145,9 +153,22 @@ def chain_id(path: Path) -> str:
 
 def write(path: Path, document: Document) -> None:
     """Write the document, readable by a person when it is small."""
+    write_whole(path, _written(document))
+
+
+def _written(document: Document) -> bytes:
     data = msgspec.json.encode(document)
     small = len(data) <= _READABLE_BYTES
-    path.write_bytes((msgspec.json.format(data, indent=2) if small else data) + b"\n")
+    return (msgspec.json.format(data, indent=2) if small else data) + b"\n"
+
+
+def require_not_started(home: Home) -> None:
+    """Raises NodeError once CometBFT has taken the document: another one would be another chain on these blocks."""
+    if (home.data_folder / "blockstore.db").exists():
+        raise NodeError(
+            f"{home.folder} has started its chain, so its genesis document stays as it is; for another chain make "
+            "another home with `openledger node init`"
+        )
 
 
 def add_account(path: Path, address: str, amount_nopen: int) -> None:
@@ -177,7 +198,7 @@ def add_member(path: Path, address: str, roles: Iterable[str], name: str = "") -
 
 def declare_validator(home: Home, name: str, power: int, peer_address: str = "") -> Declaration:
     """This home's validator, signed with its consensus key. `peer_address` defaults to the p2p listener's."""
-    _check_name_and_power(name, power)
+    check_name_and_power(name, power)
     key = json.loads(home.validator_key_file.read_text())
     host, port = cometbft.listen_addresses(home)["p2p"]
     unsigned = Declaration(
@@ -200,7 +221,7 @@ def read_declaration(path: Path) -> Declaration:
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NodeError(f"{path} is not a validator declaration: {error}") from error
     try:
-        _check_name_and_power(declaration.name, declaration.power)
+        check_name_and_power(declaration.name, declaration.power)
         public_key = base64.b64decode(declaration.public_key, validate=True)
         signature = base64.b64decode(declaration.signature, validate=True)
         nacl.signing.VerifyKey(public_key).verify(declaration.signed_bytes(), signature)
@@ -216,7 +237,7 @@ def read_declaration(path: Path) -> Declaration:
 
 
 def write_declaration(path: Path, declaration: Declaration) -> None:
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(declaration), indent=2) + b"\n")
+    write_whole(path, msgspec.json.format(msgspec.json.encode(declaration), indent=2) + b"\n")
 
 
 def add_declarations(home: Home, declarations: Iterable[Declaration]) -> Document:
@@ -241,11 +262,28 @@ def collect(home: Home, declarations: Iterable[Declaration]) -> Document:
                 f"validator {declaration.name!r} was declared for chain {declaration.chain_id!r}, "
                 f"this document is for {document.get('chain_id')!r}"
             )
-    document["validators"] = [_validator(declaration) for declaration in chosen]
-    validate(document)
-    write(home.genesis_file, document)
+    _require_none_dropped(document, chosen)
+    validators = [_validator(declaration) for declaration in chosen]
+    if validators != document.get("validators"):
+        require_not_started(home)
+        document["validators"] = validators
+        validate(document)
+        write(home.genesis_file, document)
     cometbft.change_config(home, {("p2p", "persistent_peers"): peers(chosen, without=cometbft.node_id(home))})
     return document
+
+
+def _require_none_dropped(document: Document, declarations: Iterable[Declaration]) -> None:
+    """Raises NodeError for a validator of the document whose declaration is not here."""
+    declared = {declaration.public_key for declaration in declarations}
+    for validator in document.get("validators") or ():
+        key = (validator.get("pub_key") or {}).get("value") if isinstance(validator, dict) else None
+        if key not in declared:
+            name = validator.get("name") if isinstance(validator, dict) else validator
+            raise NodeError(
+                f"the document has validator {name!r}, whose declaration is not among these: collect its file too, or "
+                "take it out of `validators` first"
+            )
 
 
 def peers(declarations: Iterable[Declaration], without: str = "") -> str:
@@ -253,16 +291,21 @@ def peers(declarations: Iterable[Declaration], without: str = "") -> str:
     return ",".join(f"{each.node_id}@{each.peer_address}" for each in declarations if each.node_id != without)
 
 
+def validate_file(path: Path) -> Summary:
+    """Check the document in a file. Raises NodeError that names the field."""
+    return dataclasses.replace(validate(read(path)), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
 def validate(document: Document) -> Summary:
     """Check a whole document. Raises NodeError that names the field."""
-    skeleton(_text(document, "chain_id"))
-    _check_time(_text(document, "genesis_time"))
+    skeleton(text_of(document, "chain_id"))
+    check_time(text_of(document, "genesis_time"))
     if str(document.get("initial_height", "1")) not in ("0", "1"):
         raise NodeError(f"initial_height is {document['initial_height']!r}; this application starts at 1")
     if document.get("app_hash"):
         raise NodeError("app_hash must be empty: the application computes it from app_state")
-    _check_consensus_parameters(document.get("consensus_params"))
-    power = _check_validators(document.get("validators"))
+    check_consensus_parameters(document.get("consensus_params"))
+    power = check_validators(document.get("validators"))
     state = _state(document)
     return Summary(
         chain_id=document["chain_id"],
@@ -271,19 +314,14 @@ def validate(document: Document) -> Summary:
         total_power=power,
         accounts=len(state.balances),
         members=len(state.members),
-        sha256=hashlib.sha256(msgspec.json.encode(document, order="sorted")).hexdigest(),
+        sha256=hashlib.sha256(_written(document)).hexdigest(),
     )
-
-
-def validator_address(public_key: str) -> str:
-    """CometBFT's address of a base64 ed25519 key: 40 upper-case hex digits."""
-    return hashlib.sha256(base64.b64decode(public_key)).hexdigest()[:40].upper()
 
 
 def _validator(declaration: Declaration) -> Document:
     return {
         "address": validator_address(declaration.public_key),
-        "pub_key": {"type": _KEY_TYPE, "value": declaration.public_key},
+        "pub_key": {"type": KEY_TYPE, "value": declaration.public_key},
         "power": str(declaration.power),
         "name": declaration.name,
     }
@@ -300,78 +338,3 @@ def _replace_state(document: Document, state: GenesisState) -> None:
     encoded = application_genesis.encode_genesis(state)
     application_genesis.decode_genesis(encoded)  # raises for whatever is wrong in a section
     document["app_state"] = msgspec.json.decode(encoded)
-
-
-def _text(document: Mapping[str, Any], field: str) -> str:
-    value = document.get(field)
-    if not isinstance(value, str):
-        raise NodeError(f"{field} is {value!r}; give a text")
-    return value
-
-
-def _check_name_and_power(name: str, power: int) -> None:
-    if not re.fullmatch(r"[ -~]{1,64}", name):
-        raise NodeError(f"name is {name!r}; give 1 to 64 printable ASCII characters")
-    if not 1 <= power <= MAX_POWER:
-        raise NodeError(f"power is {power}; give 1 to {MAX_POWER}")
-
-
-def _check_time(text: str) -> None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise NodeError(f"genesis_time is {text!r}; give a time such as 2026-01-31T12:00:00Z") from None
-    if moment.tzinfo is None:
-        raise NodeError(f"genesis_time is {text!r}; give a time zone, such as the Z of UTC")
-
-
-def _check_consensus_parameters(parameters: object) -> None:
-    if not isinstance(parameters, dict):
-        raise NodeError(f"consensus_params is {parameters!r}; give an object")
-    _check_app_version((parameters.get("version") or {}).get("app"))
-    key_types = (parameters.get("validator") or {}).get("pub_key_types")
-    if key_types != ["ed25519"]:
-        raise NodeError(
-            f"consensus_params.validator.pub_key_types is {key_types!r}; this application needs ['ed25519']"
-        )
-    max_bytes = str((parameters.get("block") or {}).get("max_bytes"))
-    if not max_bytes.isdigit() or not 1024 * 1024 <= int(max_bytes) <= 100 * 1024 * 1024:
-        raise NodeError(f"consensus_params.block.max_bytes is {max_bytes!r}; give 1048576 to 104857600")
-
-
-def _check_app_version(found: object) -> None:
-    """Raises NodeError unless this program knows the rules that a chain with this version starts with."""
-    if found in [str(version) for version in range(versions.RULES.oldest, versions.RULES.newest + 1)]:
-        return
-    if found == "1":
-        raise NodeError(
-            "consensus_params.version.app is '1': the chain is of version 1, which was never released and is not read "
-            f"any more; make a new home with `openledger node init` (version {versions.RULES.newest})"
-        )
-    raise NodeError(f"consensus_params.version.app is {found!r}; this program knows versions {versions.RULES}")
-
-
-def _check_validators(validators: object) -> int:
-    """Their total power; raises NodeError with the index of the bad one."""
-    if not isinstance(validators, list) or not validators:
-        raise NodeError("validators is empty; add one with `openledger genesis add-validator` or `collect`")
-    total, seen = 0, set()
-    for index, validator in enumerate(validators):
-        field = f"validators[{index}]"
-        try:
-            kind, key = validator["pub_key"]["type"], validator["pub_key"]["value"]
-            power, address = int(validator["power"]), validator.get("address", "")
-            length = len(base64.b64decode(key, validate=True))
-        except (KeyError, TypeError, ValueError) as error:
-            raise NodeError(f"{field}: {type(error).__name__} {error}; give pub_key.type, .value and power") from None
-        if kind != _KEY_TYPE or length != 32:
-            raise NodeError(f"{field}.pub_key: type {kind!r} with {length} bytes; give {_KEY_TYPE} with 32")
-        if address not in ("", validator_address(key)):
-            raise NodeError(f"{field}.address is {address!r}; its key has {validator_address(key)}")
-        if not 1 <= power <= MAX_POWER:
-            raise NodeError(f"{field}.power is {power}; give 1 to {MAX_POWER}")
-        if key in seen:
-            raise NodeError(f"{field}.pub_key: the key is listed twice")
-        seen.add(key)
-        total += power
-    return total

@@ -22,6 +22,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from node.errors import NodeError
+from openledger.content.files import naming, write_whole
 
 # A unix socket's path holds at most this many bytes on every system that we know (104 on some).
 _MAX_SOCKET_PATH_BYTES = 100
@@ -142,7 +143,7 @@ class Home:
 
     def write_settings(self, settings: Settings) -> None:
         values = {field.name: getattr(settings, field.name) for field in fields(settings)}
-        self.settings_file.write_text(_SETTINGS_HELP.format(**values))
+        write_whole(self.settings_file, _SETTINGS_HELP.format(**values))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -157,8 +158,9 @@ class Home:
                 raise NodeError(
                     f"{self.folder} is in use by process {holder}; stop that node, or give another --home"
                 ) from None
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            with naming(self.folder / "lock"):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             yield
             os.ftruncate(descriptor, 0)
         finally:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import plyvel
 
 from abci_app.state.pages import CorruptPage
+from node.child_log import is_disk_full
 from node.leveldb_records import StoreDamaged, StoreError
 
 _LOG = logging.getLogger("openledger.node")
@@ -35,9 +36,8 @@ def damage_is_refused(folder: Path) -> Iterator[None]:
     try:
         yield
     except plyvel.IOError as error:
-        raise StoreError(
-            f"the state store {folder} cannot be opened: {error}; is another node running on it?"
-        ) from error
+        remedy = "free space on that disk" if is_disk_full(str(error)) else "is another node running on it?"
+        raise StoreError(f"the state store {folder} cannot be opened: {error}; {remedy}") from error
     except plyvel.Error as error:
         raise StoreError(f"the state store {folder} is damaged: {error}; restore a backup") from error
     except (StoreDamaged, CorruptPage) as error:

@@ -29,7 +29,7 @@ from abci_app.chain.application import Application
 from abci_app.chain.queries import LocalNode
 from abci_app.errors import InvariantBroken
 from abci_app.module import Alarm
-from node import cometbft, genesis
+from node import cometbft, disk, genesis
 from node.abci_server import AbciApplication, AbciServer, Address, Halt
 from node.agreement import require_agreement
 from node.child_log import is_disk_full
@@ -108,6 +108,9 @@ def start(folder: Path, ending: Ending | None = None) -> int:
     settings = home.settings()
     with home.lock(), home.socket_path() as socket_path:
         _set_up_logging(home, settings)
+        if disk.free_bytes(home.folder) < disk.PAUSE_BELOW_BYTES:
+            _LOG.critical("stopped: %s", disk.full_in_words(home.folder))
+            return EXIT_DISK_FULL
         binary = cometbft.find_binary(settings.cometbft_binary)
         own = [str(binary), "start", "--home", str(home.folder)]
         end_left_over(home.pid_file, own)  # a killed node's CometBFT may still hold the ports that are checked next

@@ -6,6 +6,8 @@ A group's file has `register(subparsers)`, which adds its parser(s) and sets `ru
 """
 
 import argparse
+import errno
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -66,6 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.close()
         return ExitCode.OK
     except Exception as error:
+        if isinstance(error, OSError) and exit_code_of(error) is None:
+            print(f"error: {printable(storage_error(error))}", file=sys.stderr)
+            return ExitCode.FAILURE
         if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _LEVEL_WITH:
             print(f"error: {_not_installed(str(error.name))}", file=sys.stderr)
             return ExitCode.USAGE
@@ -77,6 +82,31 @@ def main(arguments: list[str] | None = None) -> int:
         for number, line in enumerate(str(error).splitlines() if several else [str(error)]):
             print(f"{'  ' if number else 'error: '}{printable(' '.join(line.split()))}", file=sys.stderr)
         return code
+
+
+# What to do about an error of the file system, where the error itself does not say it.
+_REMEDIES = {
+    errno.ENOSPC: "free space on that disk and try again",
+    errno.EDQUOT: "free space in that quota and try again",
+    errno.EFBIG: "files may not grow so large here (ulimit -f); raise the limit and try again",
+    errno.EROFS: "the file system is mounted read-only: name another place, or mount it for writing",
+    errno.EACCES: "name a place that this user may use",
+    errno.EPERM: "name a place that this user may use",
+    errno.ENOENT: "name a file or folder that exists",
+    errno.ENOTDIR: "a part of that path is a file: name a folder",
+    errno.EISDIR: "that is a folder: name a file",
+    errno.EEXIST: "that is there already: name another place",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
+    errno.EIO: "the disk fails: look at the system's log",
+}
+
+
+def storage_error(error: OSError) -> str:
+    """One line with path, reason and what to do, for any error of the operating system that nobody foresaw."""
+    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    path = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    remedy = _REMEDIES.get(error.errno or 0, "")
+    return f"{path}{reason}{'; ' if remedy else ''}{remedy}"
 
 
 def _run(words: list[str]) -> int:

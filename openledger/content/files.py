@@ -17,17 +17,54 @@ def replacing(target: Path, mode: int = READABLE) -> Iterator[IO[bytes]]:
     Readers see the old file or the whole new one, also after a power failure. Nobody else can read it before it has its
     place. Folders on the way are made.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")  # created with mode 0600
+    temporary = ""
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")  # created with mode 0600
         with os.fdopen(descriptor, "wb") as sink:
             yield sink
             sink.flush()
             os.fsync(sink.fileno())
         Path(temporary).chmod(mode)
         Path(temporary).replace(target)
+    except OSError as error:
+        _remove(temporary)
+        beside = str(error.filename or "").startswith(str(target.parent / ".incoming-"))
+        if error.errno is not None and (error.filename is None or beside):
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        raise
     except BaseException:
+        _remove(temporary)
+        raise
+
+
+def _remove(temporary: str) -> None:
+    if temporary:
         Path(temporary).unlink(missing_ok=True)
+
+
+def write_whole(target: Path, data: bytes | str, mode: int = READABLE) -> None:
+    """Write one file whole or not at all; an OSError names the file.
+
+    A link is followed, and what is no file (a pipe, /dev/stdout) is written to and never replaced.
+    """
+    encoded = data.encode() if isinstance(data, str) else data
+    if target.exists() and not target.is_file():
+        with naming(target), target.open("wb", buffering=0) as sink:
+            sink.write(encoded)
+        return
+    with replacing(target.resolve() if target.is_symlink() else target, mode) as file:
+        file.write(encoded)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError of the block that names no file names this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 

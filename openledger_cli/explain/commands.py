@@ -264,11 +264,11 @@ def _read(path: Path, limit: int = _MAX_TEXT_BYTES) -> bytes:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write what the user asked for and say so; folders on the way are made. Raises `UsageError`."""
+    from openledger.content.files import write_whole
     from openledger.errors import UsageError
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        write_whole(path, data)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}; name another file") from None
     note(f"wrote {path}")

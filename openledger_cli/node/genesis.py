@@ -51,7 +51,7 @@ examples:
   openledger genesis validate
   openledger genesis validate --output json
 
-Parties that see the same sha256 start the same chain.
+Parties that see the same sha256 start the same chain. It is the digest of the file's bytes, as sha256sum prints it.
 """
 
 
@@ -91,7 +91,9 @@ def _add_account(args: argparse.Namespace) -> int:
     from node import genesis
 
     amount_nopen = parse_amount(args.amount)
-    path = home_of(args).genesis_file
+    home = home_of(args)
+    genesis.require_not_started(home)
+    path = home.genesis_file
     address = args.account
     if not re.fullmatch(r"open1\w+|[0-9a-fA-F]{64}", address):
         address = args.context.wallet(genesis.chain_id(path)).get(address).address
@@ -128,5 +130,5 @@ def _collect(args: argparse.Namespace) -> int:
 def _validate(args: argparse.Namespace) -> int:
     from node import genesis
 
-    args.context.output.show(genesis.validate(genesis.read(home_of(args).genesis_file)))
+    args.context.output.show(genesis.validate_file(home_of(args).genesis_file))
     return 0

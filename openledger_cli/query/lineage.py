@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openledger.content.files import write_whole
 from openledger.errors import UsageError
 from openledger_cli.context import Context
 from openledger_cli.proofs.trust import add_trust_options, open_client
@@ -276,7 +277,7 @@ def _write_bundles(
         return
     paths = bundle_paths(arguments.bundle, len(whole.answers))
     for path, answer in zip(paths, whole.answers, strict=True):
-        path.write_bytes(client.light.bundle(answer.evidence, _attachments(answer.value, manifests)))
+        write_whole(path, client.light.bundle(answer.evidence, _attachments(answer.value, manifests)))
     names = " ".join([str(path) for path in paths])
     note(f"wrote {names}: check it anywhere with `openledger verify {names}`")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from node import cometbft, genesis
 from node.errors import NodeError
 from node.genesis import Declaration, Document
 from node.home import Home
+from openledger.light.anchors import parse_genesis
 from openledger.light.verifier import TrustRules
 
 ADDRESS = "11" * 32
@@ -45,6 +47,11 @@ def _home(folder: Path, seed: int, chain_id: str = "dev-1") -> Home:
     )
     genesis.write(home.genesis_file, genesis.skeleton(chain_id))
     return home
+
+
+@pytest.fixture
+def homes(tmp_path: Path) -> list[Home]:
+    return [_home(tmp_path / f"home{number}", number) for number in range(1, 4)]
 
 
 @pytest.fixture
@@ -275,3 +282,34 @@ def test_the_chain_id_is_read_from_the_beginning_or_else_from_the_whole_document
 def test_light_clients_trust_for_three_quarters_of_the_time_in_which_misbehaviour_can_be_proven() -> None:
     evidence = genesis.skeleton("dev-1")["consensus_params"]["evidence"]
     assert TrustRules().trusting_period_seconds * 10**9 * 4 == int(evidence["max_age_duration"]) * 3
+
+
+def test_the_digest_is_that_of_the_files_bytes(homes: list[Home]) -> None:
+    declarations = [genesis.declare_validator(home, f"v{i}", 10) for i, home in enumerate(homes)]
+    genesis.collect(homes[0], declarations)
+    path = homes[0].genesis_file
+    assert genesis.validate_file(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert genesis.validate(genesis.read(path)).sha256 == genesis.validate_file(path).sha256
+    assert parse_genesis(path.read_bytes()).digest.hex() == genesis.validate_file(path).sha256
+
+
+def test_collect_drops_no_validator_of_the_document(homes: list[Home]) -> None:
+    declarations = [genesis.declare_validator(home, f"v{i}", 10) for i, home in enumerate(homes)]
+    genesis.collect(homes[0], declarations)
+    before = homes[0].genesis_file.read_bytes()
+    with pytest.raises(NodeError, match="the document has validator 'v2', whose declaration is not among these"):
+        genesis.collect(homes[0], declarations[:2])
+    assert homes[0].genesis_file.read_bytes() == before
+
+
+def test_the_document_of_a_started_chain_stays_as_it_is(homes: list[Home]) -> None:
+    declarations = [genesis.declare_validator(home, f"v{i}", 10) for i, home in enumerate(homes)]
+    genesis.collect(homes[0], declarations[:2])
+    before = homes[0].genesis_file.read_bytes()
+    (homes[0].data_folder / "blockstore.db").mkdir(parents=True)
+    with pytest.raises(NodeError, match="has started its chain, so its genesis document stays as it is"):
+        genesis.collect(homes[0], declarations)
+    with pytest.raises(NodeError, match="has started its chain"):
+        genesis.require_not_started(homes[0])
+    genesis.collect(homes[0], declarations[:2])  # the same again: only the peers are written
+    assert homes[0].genesis_file.read_bytes() == before

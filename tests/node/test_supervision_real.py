@@ -174,7 +174,7 @@ def test_a_full_disk_pauses_the_node_and_space_lets_it_go_on(tmp_path: Path) -> 
                 file.write(b"\0" * (disk.free_bytes(mount) - 20 * 2**20))
             wait_until(lambda: status_of(node.home).state is State.DISK_FULL, 30.0)
             assert node.running
-            assert "the node goes on by itself" in status_of(node.home).why
+            assert "a running node goes on by itself" in status_of(node.home).why
             with pytest.raises(NodeError):
                 node.call("status")
             before = len(list(mount.iterdir()))
