@@ -5,7 +5,8 @@
 `publish` receives the `RunRecord` when training ends: `trainer.publish.ClientLedger(client, signer).publish` sends it
 to the chain. What the callback cannot know, which DataNet versions the data came from and what was done to them, its
 caller says; without, the run is refused, or recorded as `undeclared` under some terms. The model is saved before; when
-publishing fails, `callback.record` can be published again.
+publishing fails, `callback.record` can be published again. That the parents are those of the model in memory is not
+compared: `openledger record` does that from the saved files.
 """
 
 import json
