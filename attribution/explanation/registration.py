@@ -112,6 +112,11 @@ def check_rows(inputs: Sequence[Input], versions: Sequence[DatanetVersion], list
     numbers = sorted(range(len(listed.keys)), key=lambda leaf: (contribution_of(listed.keys[leaf]), rank.get(leaf, 0)))
     for at, (item, contributions) in enumerate(zip(inputs, owned, strict=True)):
         rows = [listed.keys[leaf][:32] for leaf in numbers if contribution_of(listed.keys[leaf]) in contributions]
+        if not item.rows_used_root:
+            raise NotVerified(
+                f"{place}: {len(rows)} rows of input {at}, of which the entry does not declare which rows it consumed: "
+                f"nothing binds the index to them; {_WARNING}"
+            )
         if len(rows) != item.rows_used or (order and list_root("rows-used", rows) != item.rows_used_root):
             raise NotVerified(
                 f"{place}: {len(rows)} rows of input {at}; they are not the {item.rows_used} that the entry says it "

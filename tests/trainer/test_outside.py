@@ -13,6 +13,7 @@ from abci_app.types import PPB
 from attribution.adapted_model import AdaptedModel, open_base
 from attribution.adapter_config import CONFIG_FILE, AdapterRefused, read_adapter_config
 from attribution.adapter_file import ADAPTER_FILE
+from openledger.content.artefact import get_artefact, put_artefact
 from openledger.errors import UsageError
 from tests.kit.trainer.adapters import made_adapter
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model
@@ -337,3 +338,24 @@ def test_an_adapter_is_continued_only_on_the_base_among_its_ancestors(chain: Tin
     text = RECIPE.replace("{base: base}", "{base: stranger, adapter: first}")
     with pytest.raises(UsageError, match="is not among the ancestors of the adapter"):
         train_recipe(parse_recipe(text), chain, chain.store, tmp_path / "second")
+
+
+def test_a_snapshot_of_a_hub_cache_is_recorded_with_its_files_and_without_its_links(
+    chain: TinyChain, tmp_path: Path
+) -> None:
+    from hashlib import sha256
+
+    repository = tmp_path / "hub" / "models--maker--tiny"
+    snapshot = repository / "snapshots" / ("cd" * 20)
+    (repository / "blobs").mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for file in sorted(tiny_model().iterdir()):
+        blob = repository / "blobs" / sha256(file.read_bytes()).hexdigest()
+        blob.write_bytes(file.read_bytes())
+        (snapshot / file.name).symlink_to(f"../../blobs/{blob.name}")
+    described = describe_folder(snapshot, "import")
+    assert described == describe_folder(tiny_model(), "import")
+    put_artefact(chain.store, snapshot, described)
+    get_artefact(chain.store, described.files, tmp_path / "fetched")
+    assert not any(path.is_symlink() for path in (tmp_path / "fetched").iterdir())
+    assert describe_folder(tmp_path / "fetched") == described

@@ -192,6 +192,9 @@ def test_without_an_order_rows_are_counted_and_of_inputs_that_share_rows_nothing
     check_rows([msgspec.structs.replace(inputs[0], rows_used_root=bytes(32))], [version], listed, "here")
     with pytest.raises(NotVerified, match="here: 15 rows of input 0; they are not the 14 that the entry says"):
         check_rows([msgspec.structs.replace(inputs[0], rows_used=14)], [version], listed, "here")
+    silent = msgspec.structs.replace(inputs[0], rows_used=0, rows_used_root=b"")
+    with pytest.raises(NotVerified, match="of which the entry does not declare which rows it consumed"):
+        check_rows([silent], [version], listed, "here")
     check_rows([msgspec.structs.replace(inputs[0], rows_used=14)] * 2, [version] * 2, listed, "here")
 
 
