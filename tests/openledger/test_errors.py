@@ -83,5 +83,6 @@ def test_exit_codes_never_change() -> None:
         "NOT_ANCHORED": 8,
         "TIMED_OUT": 9,
         "UNPROVEN": 10,
+        "STANDS_STILL": 11,
         "INTERRUPTED": 130,
     }
