@@ -203,6 +203,9 @@ class Application:
             raise InvariantBroken("asked to commit although no block was executed")
         result, staged = self._decided
         self.store.commit(staged)
+        for transactions, executed in self._candidates:
+            if executed is result:
+                self._cache.forget(transactions)
         self._ahead = self._decided = None
         self._candidates.clear()
         self._committed = self._last_commit(result.context.time_seconds, dict(result.changes))
