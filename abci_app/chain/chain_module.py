@@ -53,7 +53,7 @@ from abci_app.versions import APP_VERSION, AppVersion, app_version_of
 
 FEES = "fees"
 AMOUNT = Amount()
-# A transfer of 220 bytes and 12 units of weight costs 232,000 nopen, 0.000232 OPEN, and what fills 1 GB costs some
+# A transfer of 220 bytes and 9 units of weight costs 229,000 nopen, 0.000229 OPEN, and what fills 1 GB costs some
 # 1,000 OPEN (ADR 17). At most: a block of 4 MiB and all of its weight for 4,200 OPEN.
 FEE_PER_BYTE = Parameter(
     section=FEES,

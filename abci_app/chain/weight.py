@@ -16,9 +16,9 @@ from abci_app.policy import DelegatedKey, Policy
 # 0.3 s of the reference machine, less than the 0.5 s between two blocks.
 MAX_BLOCK_WEIGHT = 30_000
 # Envelope, sequence, funds, the sender's record and its event.
-ENVELOPE_WEIGHT = 4
+ENVELOPE_WEIGHT = 2
 # One verification of Ed25519 and a policy of up to ten keys around it.
-SIGNATURE_WEIGHT = 5
+SIGNATURE_WEIGHT = 4
 # One key of a presented policy: whether it is a point of the curve.
 KEY_WEIGHT = 6
 # Decoding, checking that the bytes are canonical, hashing.

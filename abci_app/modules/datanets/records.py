@@ -277,7 +277,7 @@ class CreateDatanet(Message, frozen=True, array_like=True, forbid_unknown_fields
 class Contribute(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0502):
     """Register a batch of rows. Empty `terms_id` = the DataNet's default terms, empty `payee` = the sender."""
 
-    weight_each: ClassVar[int] = 12
+    weight_each: ClassVar[int] = 14
 
     datanet_id: Bytes32
     rows_root: Bytes32
