@@ -30,7 +30,7 @@ def add_trust_options(parser: argparse.ArgumentParser, *, one_answer: bool = Tru
         "--witness", action="append", default=[], metavar="URL", help="a node to compare headers with (repeatable)"
     )
     group.add_argument("--no-witness", action="store_true", help="compare with no other node, and say so")
-    group.add_argument("--allow-stale", action="store_true", help="take an answer from a node that lags, and say so")
+    group.add_argument("--allow-stale", action="store_true", help="take an answer that is or may be old, and say so")
     group.add_argument("--max-age", type=int, metavar="SECONDS", help="refuse headers older than this")
     if not one_answer:
         return

@@ -41,7 +41,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=Path,
         nargs="+",
         metavar="BUNDLE",
-        help="file written by `openledger query ... --bundle`; several are the pages of one answer",
+        help="file written by `openledger query ... --bundle`; several are the pages of one answer, in order",
     )
     add_anchor_options(parser)
     parser.set_defaults(run=run)

@@ -6,6 +6,7 @@ import pytest
 from msgspec import structs
 
 from abci_app.hashing import sha256
+from openledger.client.provenance import lineage_question
 from openledger.data.manifest import Manifest
 from openledger.light.attachments import Attachment
 from openledger.light.bundle import _encode, _JsonBundle, parse_bundle, verify_bundle
@@ -13,6 +14,7 @@ from openledger.light.errors import BadStateProof, LightError, MalformedAnswer, 
 from openledger.light.parse import decode_json
 from openledger.light.query import prove_answer
 from tests.kit.openledger.light_clients import light_client
+from tests.kit.openledger.story import Story
 from tests.kit.simulated_chain import SimulatedChain
 
 RECIPE = b"model: small\nsteps: 20\n"
@@ -98,3 +100,18 @@ def test_a_question_about_nothing_proves_nothing(chain: SimulatedChain) -> None:
     empty = _encode(structs.replace(raw, question=structs.replace(raw.question, keys=[])))
     with pytest.raises(MalformedAnswer, match="the question names no key and no range"):
         verify_bundle(empty, chain.genesis, chain.now_ns)
+
+
+def test_no_flipped_bit_leaves_a_proof_that_is_accepted() -> None:
+    """Once a flip in the end of a proven range left a wider range, which held as well."""
+    signed = SimulatedChain()
+    signed.make_block(list(Story.tell().ledger.chain.state().items()))
+    signed.make_blocks(4)
+    answer = light_client(signed).query("models", "lineage", lineage_question("tutor"))
+    for place in range(len(answer.proof)):
+        # Every bit of the ranges, which stand at the end; one bit of each byte elsewhere.
+        for bit in range(8) if place > len(answer.proof) - 300 else (place % 8,):
+            changed = bytearray(answer.proof)
+            changed[place] ^= 1 << bit
+            with pytest.raises(BadStateProof):
+                prove_answer(answer.question, bytes(changed), answer.header.app_hash, answer.height)
