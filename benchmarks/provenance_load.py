@@ -24,8 +24,8 @@ from abci_app.modules.datanets.records import (
     ReviewContribution,
     contribution_id_of,
 )
-from abci_app.modules.licences import RegisterTerms, terms_id_of
-from abci_app.modules.licences.join import Stated, Terms, UseClass
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.records import (
     Attribution,
@@ -41,6 +41,7 @@ from abci_app.modules.models.records import (
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.codec import encode
 from benchmarks.load import LoadAccount
+from openledger.licences import complete_terms
 
 CHAIN_ID = "openledger-dev-benchmark"
 FEE_LIMIT_NOPEN = 10**9
@@ -52,10 +53,7 @@ RUNS_A_TRANSACTION = 64
 RUNS_A_BLOCK = 1_920
 LEVELS = 5
 GENESIS_TIME_SECONDS = 1_790_000_000
-OPEN_TERMS = Terms(
-    "Benchmark terms", "CC-BY-4.0", UseClass.ANY, Stated.YES, Stated.NO, Stated.NO, Stated.YES, Stated.YES, Stated.NO,
-    Stated.NO, Stated.NO, Stated.NO, (), (), b"", b"", 0, 0, "",
-)  # fmt: skip
+OPEN_TERMS = complete_terms(name="Benchmark terms", spdx="CC-BY-4.0")
 
 
 def digest(text: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from abci_app.modules.licences.join import Outcome
+from abci_app.modules.licences.records import Outcome
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.queries import VerdictView
 from abci_app.modules.models.records import Attribution, Entry, Input, Output, Parent

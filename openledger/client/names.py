@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from abci_app.chain.names import Name, Named
 from abci_app.chain.registry import NAME_KINDS
 from abci_app.modules.datanets.queries import DatanetQuery
-from abci_app.modules.licences import TermsQuery
+from abci_app.modules.licences.queries import TermsQuery
 from abci_app.modules.models.queries import EntryQuery, ModelQuery
 from abci_app.types import MAX_TEXT_LENGTH
 from openledger.client.provenance import split_version

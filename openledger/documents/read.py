@@ -10,11 +10,13 @@ from msgspec import inspect
 from abci_app.bech32 import IdError, decode_id
 from abci_app.chain.registry import MESSAGE_NAMES, MESSAGES_BY_TAG
 from abci_app.module import Message
+from abci_app.modules.licences import Terms
 from abci_app.state.codec import CodecError, decode, encode
 from openledger.amounts import parse_amount, parse_share
 from openledger.documents.describe import describe_type
 from openledger.documents.fields import ID_BYTES, MESSAGE_TYPE_FIELDS, id_prefix, type_info
 from openledger.errors import UsageError
+from openledger.licences import completed, normal_form
 from openledger.words import is_flag, number_of_word, words, words_of_type
 
 # (id prefix, text) -> 32 bytes, or None when the text is no name that it knows.
@@ -75,6 +77,8 @@ def _name_fields(text: str, struct: type[Any]) -> str:
 def _read_struct(info: Any, document: Any, resolve: Resolver | None, place: str) -> Any:
     if not isinstance(document, dict):
         raise UsageError(f"{place}: give an object with {', '.join([field.name for field in info.fields])}")
+    if info.cls is Terms and "spdx" in document:
+        document = completed(document)
     names = [field.name for field in info.fields]
     unknown = [name for name in document if name not in names]
     if unknown:
@@ -100,7 +104,7 @@ def read_value(info: Any, value: Any, resolve: Resolver | None, field: str, plac
             return _read_integer(value, info, field)
         info = bare
         if isinstance(info, inspect.StrType):
-            return str(value)
+            return normal_form(str(value)) if field == "spdx" else str(value)
         if isinstance(info, inspect.VarTupleType | inspect.ListType):
             return _read_list(info.item_type, value, resolve, field, place)
         if isinstance(info, inspect.TupleType):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from abci_app.modules.licences.join import Stated, Terms, UseClass
+from abci_app.modules.licences.records import Stated, Terms, UseClass
 
 CHAIN_ID = "dev-demo"
 MODEL = "python-helper"
@@ -42,7 +42,7 @@ def _terms(
     *,
     share_alike: Stated = Stated.NO,
     use_class: UseClass = UseClass.ANY,
-    revenue_share_ppb: int = 0,
+    irrevocable: Stated = Stated.YES,
 ) -> Terms:
     """Open terms: attribution wanted, training and passing on allowed, nothing reserved."""
     return Terms(
@@ -58,20 +58,23 @@ def _terms(
         behavioural=Stated.NO,
         private=Stated.NO,
         opt_out_reserved=Stated.NO,
+        notice=Stated.YES,
+        outputs_restricted=Stated.NO,
+        irrevocable=irrevocable,
         fields_of_use=(),
         excluded_domains=(),
         text_digest=b"",
         behavioural_digest=b"",
-        revenue_share_ppb=revenue_share_ppb,
+        revenue_share_ppb=0,
         expiry_seconds=0,
         jurisdiction="",
     )
 
 
 APACHE = _terms("Apache License 2.0", "Apache-2.0")
-PYTHON = _terms("Python Software Foundation License 2", "PSF-2.0")
+PYTHON = _terms("Python Software Foundation License 2", "PSF-2.0", irrevocable=Stated.UNKNOWN)
 # What some contributors demand for the form that they gave to the text.
-BY = _terms("CC BY 4.0 with 2 % of revenue", "CC-BY-4.0", revenue_share_ppb=20_000_000)
+BY = _terms("CC BY 4.0", "CC-BY-4.0")
 BY_SA = _terms("CC BY-SA 4.0", "CC-BY-SA-4.0", share_alike=Stated.YES)
 BY_NC_SA = _terms("CC BY-NC-SA 4.0", "CC-BY-NC-SA-4.0", share_alike=Stated.YES, use_class=UseClass.NON_COMMERCIAL)
 ALL_TERMS = (APACHE, PYTHON, BY, BY_SA, BY_NC_SA)

@@ -43,7 +43,9 @@ def show_chain(stage: Stage) -> None:
 
 def register_terms(stage: Stage) -> None:
     """The terms that data and model come under."""
-    from abci_app.modules.licences import RegisterTerms, TermsListQuery, terms_id_of
+    from abci_app.modules.licences import terms_id_of
+    from abci_app.modules.licences.handlers import RegisterTerms
+    from abci_app.modules.licences.queries import TermsListQuery
 
     stage.send([(cast.OWNER, [RegisterTerms(terms) for terms in cast.ALL_TERMS])])
     listed = stage.query("licences", "list", TermsListQuery(b"", 50)).items

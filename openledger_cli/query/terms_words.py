@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from abci_app.bech32 import encode_id
-from abci_app.modules.licences.join import Point, Stated, admitted_outbound
+from abci_app.modules.licences.judgement import admitted_outbound, combinations_of
+from abci_app.modules.licences.records import POINTS, Point, Stated
 from openledger.amounts import show_share
 from openledger.words import word_of
 from openledger_cli.lines import Line, show_time
 
 if TYPE_CHECKING:
-    from abci_app.modules.licences.join import JoinedTerms, Terms
+    from abci_app.modules.licences.records import Alternative, JoinedTerms, Terms
 
 
 def terms_name(terms: Terms) -> str:
@@ -36,15 +37,18 @@ def terms_line(terms_id: bytes, terms: Terms) -> Line:
     if unknown:
         line.add(f"not stated: {', '.join(unknown)}")
     line.below += [Line(text) for text in _limits(terms.fields_of_use, terms.excluded_domains, terms.expiry_seconds)]
+    if terms.behavioural_digest:
+        line.add(f"list of uses that must not happen: sha256 {terms.behavioural_digest.hex()}")
+    if terms.text_digest:
+        line.add(f"text: sha256 {terms.text_digest.hex()}")
+    if terms.jurisdiction:
+        line.add(f"from: {terms.jurisdiction}")
     if terms.revenue_share_ppb:
         line.add(f"claims {show_share(terms.revenue_share_ppb)} of revenue")
     return line
 
 
-_POINTS = (
-    "training", "redistribution", "attribution", "share_alike", "no_derivatives", "approval_required", "behavioural",
-    "private", "opt_out_reserved",
-)  # fmt: skip
+_POINTS = ("training", "redistribution", *[name for name in POINTS if name not in ("training", "redistribution")])
 
 
 def joined_words(joined: JoinedTerms, name_of: Callable[[bytes], str]) -> list[str]:
@@ -57,9 +61,12 @@ def joined_words(joined: JoinedTerms, name_of: Callable[[bytes], str]) -> list[s
     ]
     if joined.unstated:
         lines.append(f"some source does not state: {', '.join([_words(p) for p in Point if joined.unstated & p])}")
-    if joined.demanded & Point.SHARE_ALIKE:
-        admitted = ", ".join([licence.spdx for licence in admitted_outbound(joined)])
-        lines.append(f"must be passed on under: {admitted or 'no licence that satisfies all sources'}")
+    lines += _outbound_words(joined)
+    for choice in joined.choices:
+        lines.append(f"one of: {'; '.join([_alternative_words(each) for each in choice.alternatives])}")
+    if joined.behavioural_digests:
+        lists = ", ".join([digest.hex()[:16] for digest in joined.behavioural_digests])
+        lines.append(f"passes on the lists of uses that must not happen: sha256 {lists}...")
     fields_of_use = joined.fields_of_use if joined.limits_fields else ()
     if joined.limits_fields and not fields_of_use:
         lines.append("no field of use is permitted by all sources")
@@ -85,3 +92,21 @@ def _limits(fields_of_use: Sequence[str], excluded_domains: Sequence[str], expir
 
 def _words(point: Point) -> str:
     return point.name.lower().replace("_", " ")
+
+
+def _outbound_words(joined: JoinedTerms) -> list[str]:
+    """Licences that the result may carry, for each way to choose that asks for one."""
+    lines: dict[str, None] = {}
+    for chosen, combined in combinations_of(joined):
+        if combined.demanded & Point.SHARE_ALIKE:
+            admitted = ", ".join([licence.spdx for licence in admitted_outbound(combined)])
+            taken = f" (with {' + '.join([each.spdx for each in chosen])})" if chosen else ""
+            text = admitted or "no licence that satisfies all sources"
+            lines[f"must be passed on under{taken}: {text}"] = None
+    return list(lines)
+
+
+def _alternative_words(alternative: Alternative) -> str:
+    demanded = ", ".join([_words(point) for point in Point if alternative.demanded & point])
+    use = word_of("use_class", alternative.use_class).replace("-", " ")
+    return f"{alternative.spdx} (use: {use}; duties: {demanded or 'none'})"

@@ -59,7 +59,7 @@ def register(commands: Any) -> None:
 
 
 def _verdict(arguments: argparse.Namespace) -> int:
-    from abci_app.modules.licences.join import Outcome
+    from abci_app.modules.licences.records import Outcome
     from abci_app.modules.models.queries import VerdictQuery
     from openledger.client.names import QuestionNames
     from openledger_cli.query.answers import ask, show_answer

@@ -17,8 +17,9 @@ from abci_app.modules.datanets.records import (
     RevokeContribution,
     contribution_id_of,
 )
-from abci_app.modules.licences import RegisterTerms, terms_id_of
-from abci_app.modules.licences.join import Stated, Terms, UseClass
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
+from abci_app.modules.licences.records import Stated, Terms, UseClass
 from abci_app.modules.members import SetMember, SetPeer
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.records import (
@@ -61,7 +62,7 @@ MODEL_ID = object_id("model", ALICE.address, 4, 1)
 
 TERMS = Terms(
     name="Poems for schools",
-    spdx="CC-BY-NC-SA-4.0",
+    spdx="LicenseRef-poems",
     use_class=UseClass.NON_COMMERCIAL,
     attribution=Stated.YES,
     share_alike=Stated.YES,
@@ -72,6 +73,9 @@ TERMS = Terms(
     behavioural=Stated.UNKNOWN,
     private=Stated.NO,
     opt_out_reserved=Stated.NO,
+    notice=Stated.YES,
+    outputs_restricted=Stated.UNKNOWN,
+    irrevocable=Stated.NO,
     fields_of_use=("education", "research"),
     excluded_domains=("weapons",),
     text_digest=digest("text"),

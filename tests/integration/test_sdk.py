@@ -14,7 +14,8 @@ from abci_app.bech32 import encode_id
 from abci_app.chain.genesis import GenesisState
 from abci_app.modules.bank import AccountQuery, BankCode, Transfer
 from abci_app.modules.datanets.records import CreateDatanet, CreateVersion, Decision, ReviewContribution
-from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.models.kinds import EntryKind
 from abci_app.modules.models.records import CreateModel, RecordRuns, entry_id_of
 from node import cometbft

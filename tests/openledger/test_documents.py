@@ -12,7 +12,7 @@ from abci_app.chain.registry import MESSAGE_NAMES, MESSAGES_BY_TAG, TABLES
 from abci_app.modules.accounts import SetDelegation
 from abci_app.modules.bank import Transfer
 from abci_app.modules.datanets.records import Decision, Reason, ReviewContribution
-from abci_app.modules.licences import RegisterTerms
+from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.members import Role, SetMember
 from abci_app.state.table import Item, Map
 from openledger.documents import (

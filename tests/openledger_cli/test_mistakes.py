@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from abci_app.bech32 import encode_id
-from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.models.records import Entry
 from openledger.client import client as client_module
 from openledger.client.rpc import RpcClient

@@ -16,7 +16,8 @@ from abci_app.modules.datanets.records import (
     RevokeContribution,
     Status,
 )
-from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.members import ALL_ROLES, SetMember
 from abci_app.modules.models.records import (
     ENTRIES,

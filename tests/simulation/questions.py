@@ -19,7 +19,7 @@ from abci_app.modules.datanets.queries import (
     VersionQuery,
     VersionsQuery,
 )
-from abci_app.modules.licences import JoinedTermsQuery, TermsListQuery, TermsQuery
+from abci_app.modules.licences.queries import JoinedTermsQuery, TermsListQuery, TermsQuery
 from abci_app.modules.members import MemberQuery, MembersQuery, PeersQuery
 from abci_app.modules.models.impact import ImpactQuery
 from abci_app.modules.models.lineage import CleanQuery, LineageQuery

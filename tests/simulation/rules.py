@@ -16,8 +16,9 @@ from abci_app.modules.datanets.records import (
     RevokeContribution,
     Status,
 )
-from abci_app.modules.licences import RegisterTerms, terms_id_of
-from abci_app.modules.licences.join import Terms
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
+from abci_app.modules.licences.records import Terms
 from abci_app.modules.members import ALL_ROLES, Role, SetMember, SetPeer
 from abci_app.modules.models.kinds import EntryKind
 from abci_app.modules.models.records import (
@@ -32,12 +33,13 @@ from abci_app.modules.models.records import (
 )
 from abci_app.policy import encode_policy, single_key_policy
 from abci_app.types import PPB
+from openledger.licences import complete_terms
 from tests.kit.modules.drafts import FREE, RUN, contribute, contribution_id, digest, entry, new_id, run_of
 from tests.kit.signing import Key
 from tests.simulation.world import Net, Operation, World
 
 Rule = Callable[[World], Operation | None]
-SPDX = ("CC-BY-4.0", "CC-BY-SA-4.0", "GPL-3.0-only", "LicenseRef-own")
+SPDX = ("CC-BY-4.0", "CC-BY-SA-4.0", "GPL-3.0-only", "CC-BY-NC-4.0 OR GPL-3.0-only", "LicenseRef-own", "LicenseRef-own")
 
 
 def transfer(world: World) -> Operation:
@@ -107,12 +109,15 @@ def random_terms(world: World) -> Terms:
     """Mostly usable; clashes come by themselves."""
     rng = world.rng
     spdx = rng.choice(SPDX)
+    if spdx != "LicenseRef-own":
+        return complete_terms(name=world.fresh("terms"), spdx=spdx)
     return structs.replace(
         FREE,
         name=world.fresh("terms"),
         spdx=spdx,
+        text_digest=digest("own words"),
         use_class=rng.choice([0, 1, 1, 1, 2]),
-        share_alike=2 if spdx != "CC-BY-4.0" and world.chance(4) else rng.choice([0, 1, 1]),
+        share_alike=2 if world.chance(4) else rng.choice([0, 1, 1]),
         no_derivatives=2 if world.chance(12) else rng.choice([0, 1, 1]),
         training=rng.choice([0, 2, 2, 2, 2]),
         approval_required=rng.choice([0, 1, 1, 1, 2]),

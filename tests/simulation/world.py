@@ -14,7 +14,7 @@ from abci_app.chain.invariants import violations
 from abci_app.errors import Code
 from abci_app.module import Message
 from abci_app.modules.bank import SUPPLY, Burn, Supply
-from abci_app.modules.licences.join import Terms
+from abci_app.modules.licences.records import Terms
 from abci_app.modules.members import MEMBERS, Role
 from abci_app.modules.models.records import Entry
 from abci_app.state.store import Store

@@ -32,6 +32,7 @@ IMPORT_NAMES = {
     "grpcio-tools": "grpc_tools",
     "plyvel-ci": "plyvel",
     "import-linter": "importlinter",
+    "boolean-py": "boolean",
 }
 
 

@@ -13,8 +13,9 @@ from abci_app.hashing import list_root
 from abci_app.module import Message
 from abci_app.modules.datanets.queries import ContributionsQuery
 from abci_app.modules.datanets.records import Contribute, CreateDatanet, CreateVersion, Decision, ReviewContribution
-from abci_app.modules.licences import RegisterTerms, terms_id_of
-from abci_app.modules.licences.join import Stated
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
+from abci_app.modules.licences.records import Stated
 from abci_app.modules.models.kinds import RULES, EntryKind
 from abci_app.modules.models.queries import EntryEventsQuery, ModelQuery
 from abci_app.modules.models.records import (

@@ -10,7 +10,7 @@ from abci_app.errors import Rejected
 from abci_app.modules import datanets, licences
 from abci_app.modules.licences import JoinedTerms, Outcome, Profile, first_clash, judge
 from abci_app.modules.models.codes import ModelsCode
-from abci_app.modules.models.kinds import is_unknown_below
+from abci_app.modules.models.kinds import EntryKind, is_unknown_below
 from abci_app.modules.models.records import ENTRIES, Admission, Entry, Input, Parent
 from abci_app.state.store import StateView
 
@@ -19,6 +19,8 @@ MAX_NAMES_SHOWN = 3
 # Terms under one input or parent that are searched for the two that clash. Each is read and joined twice: with 64 the
 # name alone took longer than the whole check, for a run that records nothing. Their names stand in the text anyway.
 MAX_TERMS_SEARCHED = 8
+# Kinds of entries whose weights are moved by their inputs.
+_LEARNING = (EntryKind.PRETRAIN, EntryKind.LORA, EntryKind.FULL, EntryKind.DISTIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class TermsCheck:
 def check_terms(view: StateView, entry: Entry, profile: Profile, time_seconds: int) -> TermsCheck:
     """Read what the entry refers to and judge it; raises `Rejected` for anything that does not exist or is revoked."""
     items = [_input_terms(view, item) for item in entry.inputs]
+    learned = [licences.learned_from(item, is_model=False) if entry.kind in _LEARNING else item for item in items]
     numbers: list[int] = []
     unknown_below = is_unknown_below(entry.kind, entry.undeclared)
     for parent in entry.parents:
@@ -47,10 +50,14 @@ def check_terms(view: StateView, entry: Entry, profile: Profile, time_seconds: i
         numbers.append(admission.number)
         unknown_below = unknown_below or bool(admission.unknown_below)
         items.append(licences.joined_terms(view, admission.joined_terms_id))
+        is_taught = entry.kind == EntryKind.DISTIL
+        learned.append(licences.learned_from(items[-1], is_model=True) if is_taught else items[-1])
     if entry.terms_id:
         items.append(_own_terms(view, entry.terms_id))
+        learned.append(items[-1])
     joined_terms = licences.join_terms(items)
-    outcome, reason = judge(joined_terms, profile, time_seconds)
+    judged = joined_terms if learned == items else licences.join_terms(learned)
+    outcome, reason = judge(judged, profile, time_seconds)
     if outcome != Outcome.CONFLICT:
         return TermsCheck(
             profile=profile,
@@ -62,7 +69,7 @@ def check_terms(view: StateView, entry: Entry, profile: Profile, time_seconds: i
             parent_numbers=tuple(numbers),
             unknown_below=unknown_below,
         )
-    first, second, why = _name_clash(view, entry, items, profile, time_seconds)
+    first, second, why = _name_clash(view, entry, learned, profile, time_seconds)
     text = f"terms clash between {first} and {second}: {why or reason}" if second else f"{first}: {why or reason}"
     return TermsCheck(
         profile=profile,

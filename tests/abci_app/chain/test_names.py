@@ -9,7 +9,8 @@ from abci_app.chain.names import Name, NamedArguments, ResolvedName, run_query
 from abci_app.chain.registry import find_query
 from abci_app.errors import Code, Rejected
 from abci_app.modules.datanets.queries import DatanetQuery
-from abci_app.modules.licences import TermsQuery, terms_id_of
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.queries import TermsQuery
 from abci_app.modules.models.queries import EntryQuery, ModelQuery
 from abci_app.modules.models.records import CreateModel
 from abci_app.pb import abci_pb2 as pb

@@ -7,8 +7,9 @@ from abci_app.chain.registry import MODULES, SECTIONS, parameters_of
 from abci_app.errors import Code
 from abci_app.module import HookContext
 from abci_app.modules.bank import Burn
-from abci_app.modules.licences import LICENCE_POLICY, find_profile
-from abci_app.modules.licences.join import Profile
+from abci_app.modules.licences import find_profile
+from abci_app.modules.licences.records import Profile
+from abci_app.modules.licences.view import LICENCE_POLICY
 from abci_app.parameters import (
     Amount,
     Bits,

@@ -10,7 +10,8 @@ from abci_app.chain.transaction import Auth, Body, KeySignature, decode_transact
 from abci_app.errors import Code
 from abci_app.modules.accounts import SetPolicy
 from abci_app.modules.bank import SUPPLY, Burn, Supply, Transfer
-from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.members import MEMBERS, Member, SetMember
 from abci_app.modules.models.codes import ModelsCode
 from abci_app.modules.models.records import RecordRuns

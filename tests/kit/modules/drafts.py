@@ -10,7 +10,8 @@ from msgspec import structs
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.modules.datanets.records import Contribute, Contribution, contribution_id_of
 from abci_app.modules.licences import terms_id_of
-from abci_app.modules.licences.join import Stated, Terms, UseClass
+from abci_app.modules.licences.facts import is_own
+from abci_app.modules.licences.records import Stated, Terms, UseClass
 from abci_app.modules.models.kinds import RULES, EntryKind, Undeclared
 from abci_app.modules.models.records import Attribution, Entry, Input, Output, Parent, Run, RunDraft
 from abci_app.state.codec import encode
@@ -30,6 +31,9 @@ FREE = Terms(
     behavioural=Stated.NO,
     private=Stated.NO,
     opt_out_reserved=Stated.NO,
+    notice=Stated.YES,
+    outputs_restricted=Stated.NO,
+    irrevocable=Stated.YES,
     fields_of_use=(),
     excluded_domains=(),
     text_digest=b"",
@@ -52,7 +56,11 @@ def independent_hash(tag: str, record: list[Any]) -> str:
 
 
 def terms(**changes: Any) -> Terms:
-    """Terms that allow everything for attribution, but for `changes`."""
+    """Terms that allow everything for attribution, but for `changes`: then they are words of one's own."""
+    if changes.keys() - {"name", "jurisdiction"} and "spdx" not in changes:
+        changes["spdx"] = "LicenseRef-own"
+    if changes.get("share_alike") == Stated.YES and is_own(changes["spdx"]) and "text_digest" not in changes:
+        changes["text_digest"] = digest(changes["spdx"])
     return structs.replace(FREE, **changes)
 
 

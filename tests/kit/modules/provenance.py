@@ -1,7 +1,8 @@
 """A ledger with a DataNet of two versions and a model without any: where tests of the provenance log begin."""
 
 from abci_app.modules.datanets.records import CreateDatanet, CreateVersion, Decision, ReviewContribution
-from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.models.records import ENTRIES as ENTRIES_TABLE
 from abci_app.modules.models.records import CreateModel, Entry, RecordRuns, StoredEntry, entry_id_of
 from tests.kit.modules.drafts import FREE, contribute, contribution_id, new_id, run_of

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from msgspec import structs
 
 from abci_app.modules.datanets.records import CreateDatanet, CreateVersion, Decision, ReviewContribution
-from abci_app.modules.licences import RegisterTerms, terms_id_of
-from abci_app.modules.licences.join import Stated, Terms
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
+from abci_app.modules.licences.records import Stated, Terms
 from abci_app.modules.models.kinds import EntryKind
 from abci_app.modules.models.records import (
     CreateModel,

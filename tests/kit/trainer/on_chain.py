@@ -10,7 +10,8 @@ from abci_app.modules.datanets.records import (
     ReviewContribution,
     contribution_id_of,
 )
-from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
 from openledger.client.client import Client
 from openledger.content.artefact import describe_artefact
 from openledger.content.store import ContentStore

@@ -8,7 +8,7 @@ import pytest
 from abci_app.bech32 import encode_id
 from abci_app.chain.names import Name, Named, ResolvedName
 from abci_app.modules.datanets.queries import DatanetQuery, VersionsQuery
-from abci_app.modules.licences import TermsQuery
+from abci_app.modules.licences.queries import TermsQuery
 from abci_app.modules.models.lineage import CleanQuery, LineageQuery
 from abci_app.modules.models.queries import EntryQuery, ModelQuery
 from openledger.errors import Denied

@@ -3,8 +3,11 @@
 import pytest
 
 from abci_app.chain.registry import MESSAGE_NAMES
-from abci_app.modules.licences import RegisterTerms, terms_id_of
-from abci_app.modules.licences.join import Outcome, Profile, first_clash, join_all, judge, lift
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
+from abci_app.modules.licences.join import join_all, lift
+from abci_app.modules.licences.judgement import first_clash, judge
+from abci_app.modules.licences.records import Outcome, Profile
 from abci_app.modules.members import Role
 from openledger_cli.demo import cast
 from trainer.recipe import parse_recipe

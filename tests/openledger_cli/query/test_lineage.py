@@ -38,7 +38,7 @@ def test_a_lineage_is_a_tree_that_people_can_read(run: Run, story: Story) -> Non
         f"made from, as base (100%): base version 1, base model, import, {entry['base']}, shown above",
         "run: 2023-11-14T19:26:40Z to 2023-11-14T21:56:40Z, on one H100, accuracy 812,000",
         "licence check when recorded: compatible (conservative policy)",
-        "use: any; duties: attribution, share alike",
+        "use: any; duties: attribution, share alike, notice",
         "trained on questions version 1, 50% of the mix, 3 rows used",
         "filter: keep rows whose completion has at least 40 characters (20 left)",
         "split: 10 % held out by hash of the text under 'held-out' (2 held out, 18 for training)",

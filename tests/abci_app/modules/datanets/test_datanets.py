@@ -38,8 +38,11 @@ from abci_app.modules.datanets.records import (
     TermsCount,
     TreeNode,
 )
-from abci_app.modules.licences import JOINED, RegisterTerms, joined_id_of, show_terms, terms_id_of
-from abci_app.modules.licences.join import Stated, join, lift
+from abci_app.modules.licences import show_terms, terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
+from abci_app.modules.licences.join import join, lift
+from abci_app.modules.licences.records import JOINED, Stated
+from abci_app.modules.licences.view import joined_id_of
 from abci_app.names import NameOwner
 from abci_app.state.codec import encode
 from tests.kit.modules.drafts import FREE, contribute, contribution_id, contribution_of, digest, new_id, terms

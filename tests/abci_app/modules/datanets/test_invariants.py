@@ -30,7 +30,8 @@ from abci_app.modules.datanets.records import (
     TermsCount,
     TreeNode,
 )
-from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.names import NameOwner
 from abci_app.state.overlay import Overlay
 from abci_app.state.table import hash_key_part

@@ -19,7 +19,9 @@ from abci_app.modules.datanets.records import (
     ReviewContribution,
     RevokeContribution,
 )
-from abci_app.modules.licences import JOINED, RegisterTerms, terms_id_of
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
+from abci_app.modules.licences.records import JOINED
 from abci_app.state.overlay import Overlay
 from abci_app.state.views import EmptyView
 from tests.kit.modules.drafts import FREE, contribute, contribution_id, new_id, terms

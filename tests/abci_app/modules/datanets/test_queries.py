@@ -37,8 +37,10 @@ from abci_app.modules.datanets.records import (
     RevokeContribution,
     StoredContribution,
 )
-from abci_app.modules.licences import RegisterTerms, joined_id_of, terms_id_of
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.licences.join import lift
+from abci_app.modules.licences.view import joined_id_of
 from abci_app.state.views import RecordingView
 from tests.kit.modules.drafts import FREE, contribute, contribution_id, digest, new_id
 from tests.kit.modules.ledger import ALICE, DORA, Ledger

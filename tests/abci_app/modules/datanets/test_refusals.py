@@ -22,8 +22,9 @@ from abci_app.modules.datanets.records import (
     ReviewContribution,
     RevokeContribution,
 )
-from abci_app.modules.licences import LicencesCode, RegisterTerms, show_terms, terms_id_of
-from abci_app.modules.licences.join import MAX_SOURCES
+from abci_app.modules.licences import show_terms, terms_id_of
+from abci_app.modules.licences.handlers import LicencesCode, RegisterTerms
+from abci_app.modules.licences.records import MAX_SOURCES
 from abci_app.state.overlay import Overlay
 from abci_app.state.views import RecordingView
 from abci_app.state.work import GET_UNITS, Work

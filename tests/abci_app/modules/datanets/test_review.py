@@ -12,7 +12,8 @@ from abci_app.modules.datanets.records import (
     ReviewContribution,
     RevokeContribution,
 )
-from abci_app.modules.licences import RegisterTerms, terms_id_of
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.state.overlay import Overlay
 from abci_app.state.store import StateView
 from abci_app.state.views import EmptyView

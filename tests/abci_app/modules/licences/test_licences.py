@@ -8,25 +8,27 @@ from msgspec import structs
 from abci_app.bech32 import encode_id
 from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.modules import licences
-from abci_app.modules.licences import (
+from abci_app.modules.licences import JoinedTermsView, TermsView, terms_id_of, terms_of_name
+from abci_app.modules.licences import join as licence_join
+from abci_app.modules.licences.handlers import LicencesCode, RegisterTerms
+from abci_app.modules.licences.invariants import (
+    joined_terms_recompute,
+    terms_are_found_by_their_names,
+    terms_hash_to_their_keys,
+)
+from abci_app.modules.licences.queries import JoinedTermsQuery, TermsListQuery, TermsPage, TermsQuery, query_joined
+from abci_app.modules.licences.records import (
     JOINED,
+    MAX_LABELS,
+    MAX_SOURCES,
     NAMED,
     TERMS,
-    JoinedTermsQuery,
-    JoinedTermsView,
-    LicencesCode,
-    RegisterTerms,
-    TermsListQuery,
-    TermsPage,
-    TermsQuery,
-    TermsView,
-    joined_id_of,
-    terms_are_found_by_their_names,
-    terms_id_of,
-    terms_of_name,
+    JoinedTerms,
+    Profile,
+    Stated,
+    Terms,
 )
-from abci_app.modules.licences import join as licence_join
-from abci_app.modules.licences.join import MAX_LABELS, MAX_SOURCES, JoinedTerms, Profile, Stated, Terms
+from abci_app.modules.licences.view import LICENCE_POLICY, joined_id_of
 from abci_app.parameters import Parameters
 from abci_app.state.codec import encode
 from abci_app.state.overlay import Overlay
@@ -59,7 +61,7 @@ def test_terms_are_found_by_name_or_spdx_name_unless_several_have_it(ledger: Led
         assert terms_of_name(ledger.store, name) == terms_id_of(wanted)
     with pytest.raises(Rejected, match=r"there are no terms named 'CC BY 3\.0'"):
         terms_of_name(ledger.store, "CC BY 3.0")
-    ledger.accept(BOB, RegisterTerms(terms(name="mine", spdx=FREE.spdx, training=Stated.NO)))
+    ledger.accept(BOB, RegisterTerms(terms(name="mine", jurisdiction="DE")))
     with pytest.raises(Rejected, match=f"several terms are called '{FREE.spdx}': give the olterms1... id"):
         terms_of_name(ledger.store, FREE.spdx)
     assert ledger.violations() == []
@@ -83,12 +85,14 @@ def test_terms_that_differ_in_one_point_have_another_id() -> None:
     changes: list[dict[str, Any]] = [
         {"name": "Another"}, {"spdx": "MIT"}, {"use_class": 2}, {"attribution": 1}, {"share_alike": 0},
         {"no_derivatives": 0}, {"training": 0}, {"redistribution": 0}, {"approval_required": 0}, {"behavioural": 0},
-        {"private": 0}, {"opt_out_reserved": 0}, {"fields_of_use": ("research",)}, {"excluded_domains": ("arms",)},
+        {"private": 0}, {"opt_out_reserved": 0}, {"notice": 0},
+        {"outputs_restricted": 0}, {"irrevocable": 0}, {"fields_of_use": ("research",)},
+        {"excluded_domains": ("arms",)},
         {"text_digest": digest("text")}, {"behavioural_digest": digest("list")}, {"revenue_share_ppb": 1},
         {"expiry_seconds": 1}, {"jurisdiction": "DE"},
     ]  # fmt: skip
     assert len(changes) == len(Terms.__struct_fields__)
-    ids = [terms_id_of(FREE), *[terms_id_of(terms(**change)) for change in changes]]
+    ids = [terms_id_of(FREE), *[terms_id_of(structs.replace(FREE, **change)) for change in changes]]
     assert len(set(ids)) == len(ids)
 
 
@@ -103,7 +107,7 @@ def test_terms_that_differ_in_one_point_have_another_id() -> None:
         (terms(behavioural_digest=bytes(31)), "behavioural_digest must be empty or 32 bytes"),
         (terms(behavioural_digest=bytes(32)), "a behavioural list is given, but behavioural is not 2 (yes)"),
         (
-            terms(share_alike=Stated.YES, spdx=""),
+            structs.replace(FREE, share_alike=Stated.YES, spdx=""),
             "share-alike terms need an SPDX name: write LicenseRef-... for your own",
         ),
     ],
@@ -135,7 +139,8 @@ def test_what_exceeds_a_limit_is_malformed(ledger: Ledger, bad: Terms) -> None:
 def test_terms_at_every_limit_are_accepted(ledger: Ledger) -> None:
     labels = tuple([f"label-{number:026}" for number in range(MAX_LABELS)])
     full = terms(
-        name="x" * 256, spdx="y" * 128, fields_of_use=labels, excluded_domains=labels, behavioural=Stated.YES,
+        name="x" * 256, spdx="LicenseRef-" + "y" * 117, fields_of_use=labels, excluded_domains=labels,
+        behavioural=Stated.YES,
         text_digest=bytes(32), behavioural_digest=bytes(32), revenue_share_ppb=10**9, expiry_seconds=2**63 - 1,
         jurisdiction="z" * 32,
     )  # fmt: skip
@@ -175,7 +180,7 @@ def test_as_many_sources_as_the_limit_can_be_joined_and_one_more_cannot() -> Non
 
 
 def test_the_policy_profile_is_the_chain_parameter() -> None:
-    permissive = Parameters({(licences.LICENCE_POLICY.section, licences.LICENCE_POLICY.index): Profile.PERMISSIVE})
+    permissive = Parameters({(LICENCE_POLICY.section, LICENCE_POLICY.index): Profile.PERMISSIVE})
     profiles = (licences.profile_of(Parameters()), licences.profile_of(permissive))
     assert profiles == (Profile.CONSERVATIVE, Profile.PERMISSIVE)
 
@@ -227,7 +232,7 @@ def test_stored_joined_terms_are_found_under_their_id_and_hold_the_invariants(le
     state, joined = with_terms(ledger, FREE, BY_SA), joined_of(FREE, BY_SA)
     joined_id = licences.store_joined_terms(state, joined)
     assert (joined_id, JOINED.get(state, joined_id)) == (joined_id_of(joined), joined)
-    assert licences.query_joined(state, JoinedTermsQuery(joined_id)) == JoinedTermsView(joined_id, joined)
+    assert query_joined(state, JoinedTermsQuery(joined_id)) == JoinedTermsView(joined_id, joined)
     assert [fault for check in licences.MODULE.invariants for fault in check(state)] == []
 
 
@@ -235,7 +240,7 @@ def test_records_under_a_wrong_key_break_an_invariant(ledger: Ledger) -> None:
     state = with_terms(ledger, FREE, BY_SA)
     TERMS.set(state, UNKNOWN, FREE)
     JOINED.set(state, UNKNOWN, joined_of(FREE))
-    assert licences.terms_hash_to_their_keys(state) == [
+    assert terms_hash_to_their_keys(state) == [
         f"terms {UNKNOWN.hex()} hash otherwise",
         f"joined terms {UNKNOWN.hex()} hash otherwise",
     ]
@@ -246,7 +251,7 @@ def test_joined_terms_that_do_not_follow_from_their_sources_break_an_invariant(l
     loosened = structs.replace(joined_of(FREE, BY_SA), demanded=0)
     strange = joined_of(terms(name="never registered"))
     ids = [licences.store_joined_terms(state, joined) for joined in (loosened, strange)]
-    assert sorted(licences.joined_terms_recompute(state)) == sorted(
+    assert sorted(joined_terms_recompute(state)) == sorted(
         [
             f"joined terms {ids[0].hex()} do not follow from their sources",
             f"joined terms {ids[1].hex()} name terms that are not registered",

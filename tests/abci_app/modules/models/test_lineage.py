@@ -13,8 +13,9 @@ from abci_app.bech32 import encode_id
 from abci_app.errors import Code
 from abci_app.modules.datanets.queries import NumberedContribution
 from abci_app.modules.datanets.records import ACCEPTED, VERSIONS, RevokeContribution
-from abci_app.modules.licences import JoinedTermsView, TermsView, joined_id_of
+from abci_app.modules.licences import JoinedTermsView, TermsView
 from abci_app.modules.licences.join import lift
+from abci_app.modules.licences.view import joined_id_of
 from abci_app.modules.models.impact import ImpactEntry, ImpactPage, ImpactQuery
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.lineage import (

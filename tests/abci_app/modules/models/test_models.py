@@ -4,8 +4,11 @@ import pytest
 from msgspec import structs
 
 from abci_app.modules import models
-from abci_app.modules.licences import JOINED, RegisterTerms, joined_id_of, terms_id_of
-from abci_app.modules.licences.join import Outcome, Profile, Stated, join, lift
+from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
+from abci_app.modules.licences.join import join, lift
+from abci_app.modules.licences.records import JOINED, Outcome, Profile, Stated
+from abci_app.modules.licences.view import joined_id_of
 from abci_app.modules.models.kinds import EntryKind
 from abci_app.modules.models.records import (
     BY_INPUT,

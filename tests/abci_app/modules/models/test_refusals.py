@@ -8,7 +8,7 @@ from abci_app.errors import Code
 from abci_app.module import Message
 from abci_app.modules.datanets.records import RevokeContribution
 from abci_app.modules.licences import LicencesCode, RegisterTerms, show_terms, terms_id_of
-from abci_app.modules.licences.join import MAX_SOURCES
+from abci_app.modules.licences.records import MAX_SOURCES
 from abci_app.modules.models.codes import ModelsCode
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.records import (

@@ -6,8 +6,10 @@ import pytest
 from msgspec import structs
 
 from abci_app.modules.datanets.records import CreateDatanet, CreateVersion, Decision, ReviewContribution
-from abci_app.modules.licences import RegisterTerms, TermsView, terms_id_of
-from abci_app.modules.licences.join import Outcome, Profile, Stated, Terms, UseClass, join_all, lift
+from abci_app.modules.licences import TermsView, terms_id_of
+from abci_app.modules.licences.handlers import RegisterTerms
+from abci_app.modules.licences.join import join_all, lift
+from abci_app.modules.licences.records import Outcome, Profile, Stated, Terms, UseClass
 from abci_app.modules.models.codes import ModelsCode
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.queries import VerdictQuery, VerdictView
@@ -28,7 +30,7 @@ EXPIRING = terms(name="this year", expiry_seconds=1_700_000_060)
 ALL = (NC, BY_SA, NO_TRAINING, UNSTATED, ASKING, EXPIRING)
 # Eve's DataNets, one for each.
 DATANETS = {each.name: new_id("datanet", EVE.address, 2, index) for index, each in enumerate((FREE, *ALL))}
-SA_RESTRICTS = "a share-alike licence (CC-BY-SA-4.0) admits no further restrictions"
+SA_RESTRICTS = "a share-alike licence (CC-BY-SA-4.0) admits no further restrictions: use is non-commercial only"
 
 
 def with_licences(**app_state: str) -> Ledger:

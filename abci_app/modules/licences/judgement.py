@@ -1,0 +1,266 @@
+"""The judgement over joined terms: outcome, reason in words, and which two sources clash. Pure, no state.
+
+Where sources leave a choice of licence, every combination is judged and the mildest outcome counts. Cost of `judge`:
+combinations (at most 16) times the share-alike licences (at most 16) times the licences that one admits; `first_clash`
+goes over the items once and once more over those before the one that clashed, without joining their sources.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple, TypeVar
+
+from msgspec import structs
+
+from abci_app.modules.licences.facts import is_own, onward_of, use_of
+from abci_app.modules.licences.join import NOTHING_JOINED, RESTRICTING, limits_of
+from abci_app.modules.licences.records import (
+    Alternative,
+    JoinedTerms,
+    Outcome,
+    Point,
+    Profile,
+    ShareAlike,
+    Source,
+    UseClass,
+)
+from abci_app.state.codec import encode
+from abci_app.types import PPB
+from abci_app.utc import utc_text
+
+OUTBOUND_REMEMBERED = 1_024
+T = TypeVar("T")
+# Nobody can be let off these by silence: under the conservative profile an unstated one blocks. Attribution and notice
+# can be given to be safe; approval has an outcome of its own.
+_UNSTATED_WORDS = (
+    (Point.TRAINING_BANNED, "training is allowed"),
+    (Point.NO_DERIVATIVES, "derivatives are allowed"),
+    (Point.SHARE_ALIKE, "derivatives must carry the same licence"),
+    (Point.USE_CLASS, "commercial use is allowed"),
+    (Point.REDISTRIBUTION_BANNED, "it may be passed on"),
+    (Point.BEHAVIOURAL, "a list of uses that must not happen goes with it"),
+    (Point.PRIVATE, "it is private"),
+    (Point.OUTPUTS_BANNED, "its outputs may train models"),
+)
+_RESTRICTION_WORDS = (
+    (Point.REDISTRIBUTION_BANNED, "it may not be passed on"),
+    (Point.APPROVAL_REQUIRED, "approval is required"),
+    (Point.BEHAVIOURAL, "a list of uses that must not happen"),
+    (Point.PRIVATE, "it is private"),
+    (Point.REVOCABLE, "it can be taken back"),
+    (Point.OUTPUTS_RESTRICTED, "its outputs may not train models"),
+    (Point.PATENT_CONDITIONS, "conditions on patents"),
+    (Point.ADVERTISING_CLAUSE, "an advertising clause"),
+)
+_GPL_2 = ("GPL-1.0", "GPL-2.0", "LGPL-2")
+_GNU = ("AGPL-", "GPL-", "LGPL-")
+
+
+class Outbound(NamedTuple):
+    """A licence that the result may carry: the widest use it grants, its own limits, and conditions it shuts out."""
+
+    spdx: str
+    text_digest: bytes
+    use_class: int
+    limits_hash: bytes
+    refused: int
+
+
+@lru_cache(maxsize=OUTBOUND_REMEMBERED)
+def common_outbound(share_alike: tuple[ShareAlike, ...]) -> tuple[Outbound, ...]:
+    """Licences that all of these share-alike licences admit for the result, sorted."""
+    common: tuple[Outbound, ...] | None = None
+    for licence in share_alike:
+        admitted = _outbound_of(licence)
+        common = admitted if common is None else tuple([each for each in common if each in admitted])
+    return common or ()
+
+
+def _outbound_of(licence: ShareAlike) -> tuple[Outbound, ...]:
+    if is_own(licence.spdx):
+        return (Outbound(licence.spdx, licence.text_digest, licence.use_class, licence.limits_hash, 0),)
+    return tuple(
+        [Outbound(spdx, b"", use_of(spdx), b"", _refused_by(spdx)) for spdx in sorted(onward_of(licence.spdx))]
+    )
+
+
+def _refused_by(spdx: str) -> int:
+    """Conditions that the table knows and a licence does not admit (FSF's list of incompatible licences)."""
+    refused = Point.ADVERTISING_CLAUSE if spdx.startswith(_GNU) else 0
+    later = spdx.partition(" WITH ")[0].endswith("-or-later")
+    return refused | Point.PATENT_CONDITIONS if spdx.startswith(_GPL_2) and not later else refused
+
+
+def admitted_outbound(joined: JoinedTerms) -> tuple[Outbound, ...]:
+    """Outbound licences that also leave room for everything else that is demanded."""
+    return tuple([licence for licence in common_outbound(joined.share_alike) if not _hindrance(licence, joined)])
+
+
+def _hindrance(licence: Outbound, joined: JoinedTerms) -> str:
+    """The first demand that an outbound licence leaves no room for, in words; empty if it leaves room for all."""
+    if joined.use_class > licence.use_class != UseClass.UNKNOWN:
+        return f"use is {UseClass(joined.use_class).name.lower().replace('_', '-')} only"
+    if limits_of(joined, joined.demanded) != licence.limits_hash:
+        return _limit_words(joined)
+    refused = joined.demanded & licence.refused
+    return next((words for point, words in _RESTRICTION_WORDS if refused & point), "")
+
+
+def _limit_words(joined: JoinedTerms) -> str:
+    for words, is_there in (
+        ("a share of revenue", any(source.revenue_share_ppb for source in joined.sources)),
+        ("an expiry", joined.expiry_seconds),
+        ("fields of use", joined.limits_fields),
+        ("excluded domains", joined.excluded_domains),
+    ):
+        if is_there:
+            return words
+    found = joined.demanded & RESTRICTING
+    return next((words for point, words in _RESTRICTION_WORDS if found & point), "its own limits are not all there is")
+
+
+def combinations_of(joined: JoinedTerms) -> list[tuple[tuple[Alternative, ...], JoinedTerms]]:
+    """Each way to choose, with what it demands; the one way there is where no source leaves a choice."""
+    found = []
+    for chosen in product(*[choice.alternatives for choice in joined.choices]):
+        use_class, demanded, unstated = joined.use_class, joined.demanded, joined.unstated
+        share_alike = dict.fromkeys(joined.share_alike)
+        for each in chosen:
+            use_class = max(use_class, each.use_class)
+            demanded |= each.demanded
+            unstated |= each.unstated
+            share_alike.update(dict.fromkeys(each.share_alike))
+        combined = joined
+        if chosen:
+            combined = structs.replace(
+                joined,
+                use_class=use_class,
+                demanded=demanded,
+                unstated=unstated,
+                share_alike=tuple(share_alike),
+                choices=(),
+            )
+        found.append((chosen, combined))
+    return found
+
+
+def judge(joined: JoinedTerms, profile: int, time_seconds: int) -> tuple[Outcome, str]:
+    """Outcome and its reason in words. Adding a source never makes the outcome milder."""
+    best: tuple[Outcome, str] | None = None
+    for _, combined in combinations_of(joined):
+        verdict = _judge_one(combined, profile, time_seconds)
+        if verdict[0] == Outcome.COMPATIBLE:
+            return verdict
+        if best is None or verdict[0] < best[0]:
+            best = verdict
+    return best or (Outcome.COMPATIBLE, "")
+
+
+def choose(joined: JoinedTerms, profile: int, time_seconds: int) -> tuple[JoinedTerms, ...]:
+    """What is demanded under each choice that leads to the outcome of `judge`."""
+    outcome, _ = judge(joined, profile, time_seconds)
+    return tuple([each for _, each in combinations_of(joined) if _judge_one(each, profile, time_seconds)[0] == outcome])
+
+
+def _judge_one(joined: JoinedTerms, profile: int, time_seconds: int) -> tuple[Outcome, str]:
+    reason = _conflict(joined, profile, time_seconds)
+    if reason:
+        return Outcome.CONFLICT, reason
+    wanting = joined.demanded | (joined.unstated if profile == Profile.CONSERVATIVE else 0)
+    if joined.demanded & Point.APPROVAL_REQUIRED:
+        return Outcome.NEEDS_APPROVAL, "an owner's approval is required"
+    if joined.demanded & Point.OPT_OUT_RESERVED:
+        return Outcome.NEEDS_APPROVAL, "an owner reserved text and data mining"
+    if wanting & (Point.APPROVAL_REQUIRED | Point.OPT_OUT_RESERVED):
+        return Outcome.NEEDS_APPROVAL, "terms do not say whether an owner's approval is needed"
+    return Outcome.COMPATIBLE, ""
+
+
+def _conflict(joined: JoinedTerms, profile: int, time_seconds: int) -> str:
+    """Why nothing may be made from all of these together; empty if something may."""
+    if joined.demanded & Point.NO_DERIVATIVES:
+        return "derivatives are not allowed"
+    if joined.demanded & Point.TRAINING_BANNED:
+        return "training is not allowed"
+    if joined.demanded & Point.OUTPUTS_BANNED:
+        return "outputs of the model may not train other models"
+    if joined.expiry_seconds and joined.expiry_seconds < time_seconds:
+        return f"terms expired at {utc_text(joined.expiry_seconds)}"
+    if joined.limits_fields and not joined.fields_of_use:
+        return "the permitted fields of use have nothing in common"
+    shares_ppb = sum([source.revenue_share_ppb for source in joined.sources])
+    if shares_ppb > PPB:
+        return f"revenue shares sum to {shares_ppb} of {PPB} parts"
+    if joined.demanded & Point.SHARE_ALIKE:
+        outbound = common_outbound(joined.share_alike)
+        if not outbound:
+            return "share-alike licences admit no common licence for the result"
+        hindrances = [_hindrance(licence, joined) for licence in outbound]
+        if all(hindrances):
+            return f"a share-alike licence ({outbound[0].spdx}) admits no further restrictions: {hindrances[0]}"
+    if profile == Profile.CONSERVATIVE:
+        for point, words in _UNSTATED_WORDS:
+            if joined.unstated & point:
+                return f"terms do not say whether {words}"
+    return ""
+
+
+def first_clash(items: Sequence[JoinedTerms], profile: int, time_seconds: int) -> tuple[int, int, str] | None:
+    """Positions of two items that clash, and why; the same position twice if one alone is the reason.
+
+    Where only three or more together clash (revenue shares), the last of them is named with the one before it.
+    """
+    gathered = NOTHING_JOINED
+    for later, item in enumerate(items):
+        gathered = _gather(gathered, item)
+        outcome, reason = judge(gathered, profile, time_seconds)
+        if outcome != Outcome.CONFLICT:
+            continue
+        alone, alone_reason = judge(item, profile, time_seconds)
+        if alone == Outcome.CONFLICT:
+            return later, later, alone_reason
+        for earlier in range(later):
+            pair, pair_reason = judge(_gather(items[earlier], item), profile, time_seconds)
+            if pair == Outcome.CONFLICT:
+                return earlier, later, pair_reason
+        return later - 1, later, reason
+    return None
+
+
+def _gather(left: JoinedTerms, right: JoinedTerms) -> JoinedTerms:
+    """What `judge` looks at of both: no jurisdictions, and of the sources those that claim revenue."""
+    fields_of_use = right.fields_of_use if not left.limits_fields else left.fields_of_use
+    if left.limits_fields and right.limits_fields:
+        fields_of_use = tuple([field for field in left.fields_of_use if field in right.fields_of_use])
+    expiries = [seconds for seconds in (left.expiry_seconds, right.expiry_seconds) if seconds]
+    return JoinedTerms(
+        sources=_claiming(left.sources, right.sources),
+        use_class=max(left.use_class, right.use_class),
+        demanded=left.demanded | right.demanded,
+        unstated=left.unstated | right.unstated,
+        limits_fields=left.limits_fields | right.limits_fields,
+        fields_of_use=fields_of_use,
+        excluded_domains=_both(left.excluded_domains, right.excluded_domains),
+        expiry_seconds=min(expiries) if expiries else 0,
+        jurisdictions=(),
+        behavioural_digests=_both(left.behavioural_digests, right.behavioural_digests),
+        share_alike=_both(left.share_alike, right.share_alike),
+        choices=_both(left.choices, right.choices),
+    )
+
+
+def _claiming(left: tuple[Source, ...], right: tuple[Source, ...]) -> tuple[Source, ...]:
+    claiming = {source.terms_id: source for source in left if source.revenue_share_ppb}
+    claiming.update({source.terms_id: source for source in right if source.revenue_share_ppb})
+    return tuple(claiming.values())
+
+
+def _both(left: tuple[T, ...], right: tuple[T, ...]) -> tuple[T, ...]:
+    """All that is in either, each once, in the order of a set of sorted tuples."""
+    if left == right or not right:
+        return left
+    return tuple(sorted(dict.fromkeys((*left, *right)), key=_place)) if left else right
+
+
+def _place(item: object) -> bytes:
+    return item.encode("ascii") if isinstance(item, str) else item if isinstance(item, bytes) else encode(item)
