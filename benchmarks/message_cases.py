@@ -3,16 +3,16 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import cache
-
-from msgspec import structs
+from typing import Any
 
 from abci_app.module import Message
 from abci_app.modules.accounts import RevokeDelegation, SetDelegation, SetPolicy
 from abci_app.modules.bank import Burn, Transfer
 from abci_app.modules.datanets import records as nets
 from abci_app.modules.datanets.tree import complete_nodes
-from abci_app.modules.licences import TERMS, RegisterTerms, store_joined_terms, terms_id_of
-from abci_app.modules.licences.join import JoinedTerms, Stated, Terms, UseClass, join_all, lift
+from abci_app.modules.licences import RegisterTerms, store_joined_terms, terms_id_of
+from abci_app.modules.licences.join import join_all, lift
+from abci_app.modules.licences.records import POINTS, TERMS, JoinedTerms, Stated, Terms, UseClass
 from abci_app.modules.members import Role, SetMember, SetPeer
 from abci_app.modules.models import records as models
 from abci_app.modules.models.codes import ModelsCode
@@ -22,6 +22,7 @@ from abci_app.state.overlay import Overlay
 from abci_app.types import PPB
 from benchmarks.load import LoadAccount
 from benchmarks.message_world import Case, digest, perform
+from openledger.licences import complete_terms
 
 SIXTEEN = 16
 # Slots of a DataNet whose tree has ten complete levels, and of one with ten peaks.
@@ -29,13 +30,18 @@ FULL_SLOTS, PEAKED_SLOTS = 1_024, 1_023
 Entry = models.Entry
 
 
-def terms(name: str, **changes: object) -> Terms:
+def terms(name: str, **changes: Any) -> Terms:
     """Terms that allow everything for attribution, but for `changes`."""
-    plain = Terms(
-        name, "CC-BY-4.0", UseClass.ANY, Stated.YES, Stated.NO, Stated.NO, Stated.YES, Stated.YES, Stated.NO,
-        Stated.NO, Stated.NO, Stated.NO, (), (), b"", b"", 0, 0, "",
-    )  # fmt: skip
-    return structs.replace(plain, **changes)
+    if "spdx" in changes:
+        return complete_terms(**{"name": name, "spdx": "", **changes})
+    mild = {
+        "use_class": UseClass.ANY,
+        **dict.fromkeys(POINTS, Stated.NO),
+        "training": Stated.YES,
+        "redistribution": Stated.YES,
+        "irrevocable": Stated.YES,
+    }
+    return complete_terms(**{"name": name, "spdx": "LicenseRef-own", **mild, **changes})
 
 
 def label(kind: str, number: int) -> str:

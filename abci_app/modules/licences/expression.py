@@ -60,6 +60,17 @@ def parse(text: str) -> Alternatives:
     return alternatives
 
 
+def read(text: str) -> Alternatives:
+    """Alternatives of the expression in a terms record; words that this version cannot read are one licence of its own.
+
+    Registering refuses them; a record from a chain with a later table is still judged, on the safe side.
+    """
+    try:
+        return parse(text) if text else ((),)
+    except ExpressionError:
+        return ((text,),)
+
+
 def identifier_of(licence: str) -> str:
     """The identifier in `identifier[+][ WITH exception]`."""
     return licence.partition(" WITH ")[0].removesuffix("+")

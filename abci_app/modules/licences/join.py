@@ -27,7 +27,7 @@ from typing import TypeVar
 from msgspec import structs
 
 from abci_app.hashing import sha256
-from abci_app.modules.licences.expression import parse
+from abci_app.modules.licences.expression import read
 from abci_app.modules.licences.facts import answers_of, is_own, use_of
 from abci_app.modules.licences.records import (
     MAX_BEHAVIOURAL_LISTS,
@@ -95,8 +95,7 @@ def lift(terms_id: bytes, terms: Terms) -> JoinedTerms:
         jurisdictions=(terms.jurisdiction,) if terms.jurisdiction else (),
         behavioural_digests=(terms.behavioural_digest,) if terms.behavioural_digest else (),
     )
-    alternatives = parse(terms.spdx) if terms.spdx else ((),)
-    weighed = _without_dominated([_alternative_of(terms, common, licences) for licences in alternatives])
+    weighed = _without_dominated([_alternative_of(terms, common, licences) for licences in read(terms.spdx)])
     if len(weighed) == 1:
         return structs.replace(
             common,

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from abci_app.modules import licences
 from abci_app.modules.datanets.records import CreateDatanet, CreateVersion, Decision, ReviewContribution
 from abci_app.modules.licences import TermsView, terms_id_of
 from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.licences.join import join_all, lift
-from abci_app.modules.licences.records import Outcome, Profile, Stated, Terms, UseClass
+from abci_app.modules.licences.records import Outcome, Point, Profile, Stated, Terms, UseClass
 from abci_app.modules.models.codes import ModelsCode
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.queries import VerdictQuery, VerdictView
@@ -17,6 +18,7 @@ from abci_app.modules.models.records import Entry, RecordRuns, entry_id_of
 from abci_app.modules.models.terms import MAX_NAMES_SHOWN, show_entry
 from abci_app.types import PPB
 from abci_app.utc import utc_text
+from openledger.licences import complete_terms
 from tests.kit.modules.drafts import FREE, contribute, contribution_id, digest, entry, new_id, run_of, terms
 from tests.kit.modules.ledger import BOB, DORA, EVE, Ledger
 from tests.kit.modules.provenance import FREE_ID, TICKETS, record, start_with_data, stored_entry
@@ -255,3 +257,40 @@ def test_terms_are_inherited_from_grandparents(ledger: Ledger) -> None:
 def test_terms_of_one_name_are_still_told_apart() -> None:
     same_name: list[Terms] = [NC, structs.replace(NC, jurisdiction="DE")]
     assert len({terms_id_of(each) for each in same_name}) == 2
+
+
+@pytest.mark.parametrize(
+    ("spdx", "kind", "why"),
+    [
+        ("llama2", EntryKind.DISTIL, "outputs of the model may not train other models"),
+        ("llama2", EntryKind.LORA, ""),
+        ("llama3.1", EntryKind.DISTIL, ""),
+    ],
+)
+def test_a_distilled_model_needs_leave_to_learn_from_its_teachers_outputs(
+    ledger: Ledger, spdx: str, kind: EntryKind, why: str
+) -> None:
+    teacher = complete_terms(name=f"{spdx} for all", spdx=spdx, approval_required=1)
+    ledger.accept(EVE, RegisterTerms(teacher))
+    base = entry("teacher", kind=EntryKind.IMPORT, terms_id=terms_id_of(teacher))
+    child = entry("child", kind=kind, data=uses("CC BY 4.0"), made_from=record(ledger, base))
+    if why:
+        assert refused(ledger, child).endswith(f"({spdx} for all): {why}")
+    else:
+        [child_id] = record(ledger, child)
+        joined = licences.joined_terms(ledger.store, stored_entry(ledger, child_id).admission.joined_terms_id)
+        # The list of uses that must not happen reaches whatever is made of the teacher.
+        assert joined.demanded & Point.BEHAVIOURAL
+
+
+def test_data_under_terms_that_ban_training_on_outputs_trains_nothing_but_may_be_searched(ledger: Ledger) -> None:
+    terms_of_data = complete_terms(name="Answers of Llama 2", spdx="llama2", approval_required=1)
+    datanet_id = new_id("datanet", EVE.address, ledger.next_sequence(EVE), 1)
+    ledger.accept(EVE, RegisterTerms(terms_of_data), CreateDatanet("answers", "", terms_id_of(terms_of_data), (), 1))
+    batch = contribute(datanet_id, "answers")
+    ledger.accept(DORA, batch)
+    accepted = ReviewContribution(contribution_id(batch, DORA.address, terms_id_of(terms_of_data)), Decision.ACCEPT, 0)
+    ledger.accept(EVE, accepted, CreateVersion(datanet_id, ""))
+    said = refused(ledger, entry("trained", kind=EntryKind.PRETRAIN, data=[(datanet_id, 1)]))
+    assert said.endswith("(Answers of Llama 2): outputs of the model may not train other models")
+    assert verdict(ledger, entry("index", kind=EntryKind.RETRIEVAL, data=[(datanet_id, 1)])).outcome == 1
