@@ -1,6 +1,7 @@
 """What a person names in a verified query is proven with the answer: no command takes a node's word for it."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,22 @@ def test_without_verification_a_no_is_still_the_nodes_word(run: Run) -> None:
 def test_a_name_made_of_hex_digits_is_a_name(run: Run) -> None:
     error = run("query", "datanets", "datanet", "--datanet-id", "beef")[2]
     assert "there is no DataNet named 'beef'" in error
+
+
+def test_only_transactions_take_a_nodes_word_for_a_name() -> None:
+    """A tidy rule: no other file can look a name up without proof, or asks anything without it."""
+    root = Path(__file__).parents[3]
+    folders = ("openledger", "openledger_cli", "trainer", "attribution")
+    sources = {
+        str(path.relative_to(root)): path.read_text()
+        for folder in folders
+        for path in (root / folder).rglob("*.py")
+        if "demo" not in path.parts
+    }
+    taking = {name for name, text in sources.items() if re.search(r"id_on_the_nodes_word\(", text)}
+    assert taking == {"openledger/client/names.py", "openledger_cli/signing.py"}
+    resolving = {name for name, text in sources.items() if "transaction_resolver(" in text}
+    assert resolving == {"openledger_cli/signing.py", "openledger_cli/tx.py"}
+    # Docstrings of the clients explain the argument; `ClientLedger` shows it in an example.
+    unproven = {name for name, text in sources.items() if re.search(r"query\(.*prove=False", text)}
+    assert unproven == {"openledger/client/names.py"}
