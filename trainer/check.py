@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+from abci_app.bech32 import IdError
 from attribution.entry import GRADIENTS
 from attribution.text_tokens import open_tokenizer
 from openledger.content.files import cache_home
@@ -53,6 +54,8 @@ def check_recipe(
             errors.extend([PartitionError(problem) for problem in error.problems])
         except OpenLedgerError as error:
             errors.append(error)
+        except IdError as error:
+            errors.append(UsageError(str(error)))
         return None
 
     versions = [

@@ -23,7 +23,9 @@ from trainer.recipe import parse_recipe
 from trainer.record import EntryRecord
 from trainer.workflow import train_recipe
 
-WITH_INDEX = RECIPE.replace("steps: 6", "steps: 30") + "attribution: {checkpoints: 2, codes: 32}\n"
+# A split under which the texts that tests ask about (2, 7) are trained on.
+_SPLIT = ("{held_out_ppb: 200000000}", "{held_out_ppb: 200000000, name: c}")
+WITH_INDEX = RECIPE.replace("steps: 6", "steps: 30").replace(*_SPLIT) + "attribution: {checkpoints: 2, codes: 32}\n"
 # Long enough for 32 bits of surprisal over a dozen words.
 LONG = 14
 PROMPT = sentence(3, 4) + " "
