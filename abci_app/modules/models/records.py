@@ -40,7 +40,7 @@ MAX_EVALUATIONS = 64
 MAX_PARENTS = 16
 MAX_INPUTS = 32
 # Units for one input or parent of a run: its record and joined terms of 64 sources, which take long to join; an index.
-WEIGHT_MADE_FROM = 12
+WEIGHT_MADE_FROM = 6
 
 
 class Grade(IntEnum):
@@ -276,7 +276,7 @@ class CreateModel(Message, frozen=True, array_like=True, forbid_unknown_fields=T
 class RecordRuns(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0602):
     """Record training runs; an item may build on the ones before it. All or nothing."""
 
-    weight_each: ClassVar[int] = 16
+    weight_each: ClassVar[int] = 8
 
     runs: Annotated[tuple[RunDraft, ...], Meta(min_length=1, max_length=MAX_RUNS)]
 
