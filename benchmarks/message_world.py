@@ -17,7 +17,7 @@ from abci_app.chain.registry import HANDLERS
 from abci_app.chain.transaction import decode_transaction
 from abci_app.chain.weight import MAX_BLOCK_WEIGHT
 from abci_app.module import BlockContext, Context, Message
-from abci_app.modules import licences
+from abci_app.modules.licences import expression, facts, judgement, view
 from abci_app.modules.licences import join as licence_join
 from abci_app.modules.members import Role
 from abci_app.parameters import Parameters
@@ -178,7 +178,8 @@ def _execute(
 
 def _forget_what_was_seen() -> None:
     """Empty what the process remembers across blocks, beside what the application does."""
-    for remembered in (licences._decode_joined, licence_join.lift, hash_key_part):
+    licences = (view._decode_joined, licence_join.lift, expression.parse, facts.answers_of, judgement.common_outbound)
+    for remembered in (*licences, hash_key_part):
         remembered.cache_clear()
 
 
