@@ -154,7 +154,7 @@ def judge_pages(corpus: Corpus, data: bytes) -> str:
         if not 0 < len(pages) <= MAX_PAGES or any(page[3] not in (0, LOWER) for page in pages):
             return "not a sequence"
         verdicts = [_verdict(corpus, story, page) for page in pages]
-    except (ValueError, TypeError, IndexError, OverflowError, CodecError, LightError, InvariantBroken):
+    except (ValueError, TypeError, LookupError, OverflowError, CodecError, LightError, InvariantBroken):
         return "not a sequence"
     said = statement(verdicts)
     if not said.sentence or "\n" in said.sentence:
