@@ -175,6 +175,8 @@ class Connection:
             self._refuse(str(error))
         except OSError as error:
             _LOG.info("an ABCI connection ended: %s", error)
+        except Exception as error:  # noqa: BLE001 - a fault of this thread itself; silence would leave CometBFT waiting
+            self._halt("the connection's own thread", error)
         finally:
             self._stream.close()
 

@@ -30,6 +30,8 @@ _LOG = logging.getLogger("openledger.abci")
 _CONNECTIONS = 4
 # How long `stop` waits for a request under way before it leaves it behind.
 _STOP_SECONDS = 30.0
+# Want of descriptors or memory may pass; a server that stopped listening for it would be found by nobody.
+_ACCEPT_AGAIN_SECONDS = 0.2
 
 __all__ = ["AbciApplication", "AbciServer", "Address", "Halt"]
 
@@ -119,8 +121,12 @@ class AbciServer:
         while not self._stopping.is_set():
             try:
                 stream, _ = self._listener.accept()
-            except OSError:
-                return  # the listener was closed
+            except OSError as error:
+                if self._stopping.is_set():
+                    return  # the listener was closed
+                _LOG.error("cannot accept a connection: %s; trying again", error)  # no descriptors or memory left
+                self._stopping.wait(_ACCEPT_AGAIN_SECONDS)
+                continue
             if self._stopping.is_set():
                 stream.close()
                 return

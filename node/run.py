@@ -295,8 +295,11 @@ def main() -> int:
 
 def _wait_for_end_of_input(ending: Ending) -> None:
     """Whoever started this node and then died without stopping it has closed our standard input."""
-    while os.read(0, 1024):
-        pass
+    try:
+        while os.read(0, 1024):
+            pass
+    except OSError as error:  # an input that cannot be read has ended, too
+        _LOG.error("standard input cannot be read: %s", error)
     ending.ask()
 
 

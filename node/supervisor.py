@@ -84,7 +84,6 @@ class Supervisor:
         self._on_failure = on_failure
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
-        self._restart_asked = threading.Event()
         self._thread = threading.Thread(target=self._run_guarded, name="supervisor", daemon=True)
 
     @property
@@ -96,10 +95,6 @@ class Supervisor:
     def start(self) -> None:
         """Keep the command running from now on."""
         self._thread.start()
-
-    def restart(self) -> None:
-        """End the child that runs now; it is started again."""
-        self._restart_asked.set()
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL if that does not help; returns when the child has ended."""
@@ -169,7 +164,6 @@ class Supervisor:
 
     def _run_once(self, height_before: int) -> End:
         """One run of the command, to its end, to the end of its consensus or of the disk, or to `stop`."""
-        self._restart_asked.clear()
         self._log.forget()
         try:
             process = subprocess.Popen(
@@ -189,7 +183,7 @@ class Supervisor:
             _LOG.error("cannot write %s: %s", self._pid_file, error)
         looked = time.monotonic()
         while process.poll() is None and not self._stopping.wait(_POLL_SECONDS):
-            if self._log.consensus_failure or self._restart_asked.is_set() or not pump.is_alive():
+            if self._log.consensus_failure or not pump.is_alive():
                 break
             if time.monotonic() - looked > _SPACE_SECONDS:
                 looked = time.monotonic()
