@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import socket
 import tempfile
 import threading
 import time
@@ -396,39 +394,3 @@ def test_a_node_without_others_waiting_hurries_nobody(served: Served) -> None:
     connection = served.connect()
     served.application.before_query = lambda query: time.sleep(0.03)
     assert [connection.call(asked("/any")).query.code for _ in range(3)] == [0, 0, 0]
-
-
-class NoDescriptors:
-    """A listener that cannot hand out its first connection."""
-
-    def __init__(self, listener: socket.socket) -> None:
-        self._listener = listener
-        self.refusals = 0
-
-    def accept(self) -> tuple[socket.socket, object]:
-        self.refusals += 1
-        if self.refusals == 1:
-            raise OSError(errno.EMFILE, "Too many open files")
-        return self._listener.accept()
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._listener, name)
-
-
-def test_a_moment_without_descriptors_does_not_end_the_listening(served: Served) -> None:
-    assert served.server._listener is not None
-    scarce = NoDescriptors(served.server._listener)
-    served.server._listener = scarce  # type: ignore[assignment]
-    served.connect()  # the accept that was under way
-    assert served.connect().call(request("echo", message="hello")) == pb.Response(echo=pb.ResponseEcho(message="hello"))
-    assert scarce.refusals >= 2
-
-
-def test_a_fault_of_a_connections_own_thread_is_reported_as_a_halt(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    connection = served.connect()
-    monkeypatch.setattr(served.server, "after_answer", lambda kind: 1 // 0)
-    connection.send(request("info", version="0.38.25"))
-    wait_until(lambda: bool(served.halts))
-    assert "ZeroDivisionError" in served.halts[0].detail
