@@ -13,7 +13,7 @@ from abci_app.pb import abci_pb2 as pb
 from node import disk
 from node.devnet import Devnet, DevnetNode
 from node.errors import NodeError
-from node.run import EXIT_COMETBFT
+from node.run import EXIT_COMETBFT, EXIT_DISK_FULL
 from node.status import State, status_of
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
@@ -185,5 +185,21 @@ def test_a_full_disk_pauses_the_node_and_space_lets_it_go_on(tmp_path: Path) -> 
             wait_until(lambda: node.height() > height, 30.0)
         finally:
             net.stop()
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
+
+
+def test_a_start_on_a_full_disk_ends_with_one_line_and_its_code(tmp_path: Path) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(mount)], check=False)
+    if done.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        node = Devnet.create(mount / "net").nodes[0]
+        (mount / "filler").write_bytes(b"\0" * (disk.free_bytes(mount) - 20 * 2**20))
+        code, line = end_of(node)
+        assert (code, line.startswith("critical: stopped: the disk is full: ")) == (EXIT_DISK_FULL, True), line
+        assert status_of(node.home).why.startswith("stopped: the disk is full: ")
     finally:
         subprocess.run(["umount", str(mount)], check=True)
