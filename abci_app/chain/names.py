@@ -21,6 +21,7 @@ from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Query
 from abci_app.state.codec import CodecError, Record, decode, encode
 from abci_app.state.store import StateView
+from abci_app.state.work import Spend, free
 from abci_app.types import MAX_TEXT_LENGTH, PRINTABLE, Label
 from abci_app.versions import app_version_of
 
@@ -64,19 +65,23 @@ class ResolvedName:
 
 
 def run_query(
-    view: StateView, query: Query, args: bytes, names: Sequence[Name] = ()
+    view: StateView, query: Query, args: bytes, names: Sequence[Name] = (), spend: Spend = free
 ) -> tuple[Any, tuple[ResolvedName, ...]]:
     """Look the names up on `view` and run the query there, by the rules of the version that the state names.
 
-    Raises `Rejected`, `CodecError`, and `UnknownVersion` for a state of rules that this program does not have.
+    Raises `Rejected`, `CodecError`, and `UnknownVersion` for a state of rules that this program does not have. What it
+    costs to read the question itself is told to `spend`.
     """
     query = query.at(app_version_of(view))
     if not names:
         return query.function(view, decode(query.args_type, args)), ()
-    require_one_form(args, names)
+    require_one_form(args, names, spend)
     found = [ResolvedName(name.kind, name.text, find_object(view, name)) for name in names]
     ids = {name.stand_in(): item.id for name, item in zip(names, found, strict=True)}
-    bound = encode(_replaced(_tree(args), ids))
+    try:
+        bound = encode(_replaced(_tree(args), ids))
+    except RecursionError as error:  # readable, but no arguments of any query are as deep
+        raise CodecError("arguments are nested too deeply") from error
     return query.function(view, decode(query.args_type, bound)), tuple(found)
 
 
@@ -88,11 +93,11 @@ def find_object(view: StateView, name: Name) -> bytes:
     return find(view, name.text)
 
 
-def require_one_form(args: bytes, names: Sequence[Name]) -> None:
+def require_one_form(args: bytes, names: Sequence[Name], spend: Spend = free) -> None:
     """Names sorted, unique and each needed; raises `Rejected`."""
     if any((one.kind, one.text) >= (next_.kind, next_.text) for one, next_ in pairwise(names)):
         raise Rejected(Code.BAD_QUERY, "the names of a question must be sorted and unique")
-    held = _byte_strings(_tree(args))
+    held = _byte_strings(_tree(args), spend)
     for name in names:
         if name.stand_in() not in held:
             raise Rejected(Code.BAD_QUERY, f"the name {name.text!r} holds no place in the arguments: leave it out")
@@ -105,13 +110,14 @@ def _tree(args: bytes) -> Any:
         raise CodecError(str(error) or type(error).__name__) from error
 
 
-def _byte_strings(tree: Any) -> frozenset[bytes]:
-    """Every byte string in a tree of lists."""
+def _byte_strings(tree: Any, spend: Spend) -> frozenset[bytes]:
+    """Every byte string in a tree of lists; each item is walked over twice and costs a unit."""
     found: list[bytes] = []
     waiting = [tree]
     while waiting:
         item = waiting.pop()
         if isinstance(item, list):
+            spend(len(item))
             waiting += item
         elif isinstance(item, bytes):
             found.append(item)

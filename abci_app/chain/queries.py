@@ -47,7 +47,7 @@ from abci_app.state.codec import CodecError, Record, decode
 from abci_app.state.store import ProofTooDeep, SimpleProof, StateView, Store, UnknownHeight, Version
 from abci_app.state.trie import app_hash_of
 from abci_app.state.views import RecordingView
-from abci_app.state.work import GET_UNITS, PATH_UNITS, QueryBudgetExceeded, Work
+from abci_app.state.work import GET_UNITS, PATH_UNITS, QUESTION_BYTES_A_UNIT, QueryBudgetExceeded, Work
 from abci_app.versions import app_version_at, app_version_of
 
 STORE_NAME = "openledger"
@@ -208,6 +208,7 @@ def _upper_operator(root: bytes) -> crypto_pb2.ProofOp:
 
 
 def _answer_multi(version: Version, question: _Question) -> pb.ResponseQuery:
+    question.work.spend(len(question.data) // QUESTION_BYTES_A_UNIT)
     try:
         query = decode(MultiQuery, question.data)
     except CodecError as error:
@@ -250,11 +251,12 @@ def _answer_module_query(version: Version, question: _Question) -> pb.ResponseQu
     if len(parts) != 4:
         raise Rejected(Code.UNKNOWN_QUERY, f"no query path {question.path[:100]!r}: write /query/<module>/<name>")
     query = find_query(parts[2], parts[3])
+    question.work.spend(len(question.data) // QUESTION_BYTES_A_UNIT)
     recorded = RecordingView(version, question.work)
     response = pb.ResponseQuery(height=version.height, info=f"app_version {app_version_of(recorded)}")
     try:
         asked = decode(NamedArguments, question.data) if parts[1] == "named" else NamedArguments(question.data, ())
-        result, names = run_query(recorded, query, asked.args, asked.names)
+        result, names = run_query(recorded, query, asked.args, asked.names, question.work.spend)
     except CodecError as error:
         raise Rejected(Code.BAD_QUERY, f"arguments of {parts[2]}/{parts[3]} are malformed: {error}") from error
     except Rejected as rejection:

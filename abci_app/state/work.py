@@ -17,6 +17,8 @@ OPEN_UNITS: Final = 12
 ROW_UNITS: Final = 4
 # Bytes read that cost one unit: decoding, hashing and copying.
 BYTES_A_UNIT: Final = 512
+# Bytes of a question that cost one unit, whatever they hold: they are decoded before anybody knows what they ask.
+QUESTION_BYTES_A_UNIT: Final = 32
 # What an old height costs beside that: an iterator of its own for each read, and each row of the history in a range.
 HISTORY_GET_UNITS: Final = 5
 HISTORY_ROW_UNITS: Final = 2
