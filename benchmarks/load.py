@@ -10,7 +10,8 @@ from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from abci_app.chain.transaction import Auth, Body, KeySignature, encode_envelope, signed_digest
 from abci_app.modules.bank import Transfer
-from abci_app.policy import address_of, encode_policy, single_key_policy
+from abci_app.policy import DelegatedKey, address_of, encode_policy, single_key_policy
+from abci_app.state.codec import encode
 
 # Four times what a transfer costs by default.
 FEE_LIMIT_NOPEN = 10**6
@@ -36,13 +37,33 @@ class LoadAccount:
 
     def sign(self, chain_id: str, messages: tuple[object, ...], fee_limit_nopen: int = FEE_LIMIT_NOPEN) -> bytes:
         """A signed transaction with the next sequence; the account's first one brings the policy."""
-        body = msgpack.encode(
-            Body(chain_id, self.address, self.sequence, fee_limit_nopen, 0, b"", b"", messages)  # type: ignore[arg-type]
-        )
-        signature = crypto_sign(signed_digest(body), self.secret)[:64]
+        body = self._body(chain_id, messages, fee_limit_nopen, 0, b"")
         policy = b"" if self.policy_is_stored or self.sequence else self.policy
         self.sequence += 1
-        return encode_envelope(body, (Auth(self.address, policy, (KeySignature(0, signature),)),))
+        return encode_envelope(body, (Auth(self.address, policy, (self._signature(body),)),))
+
+    def sign_delegated(
+        self, chain_id: str, messages: tuple[object, ...], key: "LoadAccount", sponsor: "LoadAccount"
+    ) -> bytes:
+        """A transaction of this account that a delegated key signs and a sponsor, whose policy is stored, pays."""
+        body = self._body(chain_id, messages, 10**12, 10**6, sponsor.address)
+        self.sequence += 1
+        delegated = encode(DelegatedKey(key.secret[32:]))
+        auths = (
+            Auth(self.address, delegated, (key._signature(body),)),
+            Auth(sponsor.address, b"", (sponsor._signature(body),)),
+        )
+        return encode_envelope(body, auths)
+
+    def _body(
+        self, chain_id: str, messages: tuple[object, ...], fee_limit_nopen: int, expiry_height: int, sponsor: bytes
+    ) -> bytes:
+        return msgpack.encode(
+            Body(chain_id, self.address, self.sequence, fee_limit_nopen, expiry_height, sponsor, b"", messages)  # type: ignore[arg-type]
+        )
+
+    def _signature(self, body: bytes) -> KeySignature:
+        return KeySignature(0, crypto_sign(signed_digest(body), self.secret)[:64])
 
 
 def accounts(count: int) -> list[LoadAccount]:

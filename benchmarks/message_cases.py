@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+from abci_app.accounts import ACCOUNTS, Account
 from abci_app.module import Message
 from abci_app.modules.accounts import RevokeDelegation, SetDelegation, SetPolicy
 from abci_app.modules.bank import Burn, Transfer
@@ -21,7 +22,7 @@ from abci_app.policy import Policy, PolicyKey, encode_policy
 from abci_app.state.overlay import Overlay
 from abci_app.types import PPB
 from benchmarks.load import LoadAccount
-from benchmarks.message_world import Case, digest, perform
+from benchmarks.message_world import BALANCE_NOPEN, Case, delegated_key, digest, perform, sponsor
 from openledger.licences import complete_terms
 
 SIXTEEN = 16
@@ -280,6 +281,15 @@ def delegations(state: Overlay, senders: Sequence[LoadAccount], count: int) -> N
         perform(state, sender.address, SetDelegation(_KEYS[0], ALL_TYPES, 1, 10**6))
 
 
+def agents_and_sponsors(state: Overlay, senders: Sequence[LoadAccount], count: int) -> None:
+    """For each: a delegated key of the sender's, and a sponsor whose policy is stored."""
+    for place, sender in enumerate(senders[:count]):
+        key = delegated_key(place).secret[32:]
+        perform(state, sender.address, SetDelegation(key, ALL_TYPES, 10**17, 10**6))
+        payer = sponsor(place)
+        ACCOUNTS.set(state, payer.address, Account(0, BALANCE_NOPEN, payer.policy))
+
+
 def new(*what: object) -> bytes:
     """An address that nobody used."""
     return digest("new", *what)
@@ -298,6 +308,10 @@ def node_id(*what: object) -> str:
 # The dear ones of each type, and of the frequent ones also the usual.
 CASES: tuple[Case, ...] = (
     Case("bank.transfer, one", lambda _, p: (Transfer(new(1, p), 1),)),
+    Case(
+        "bank.transfer, one, by a delegated key and a sponsor", lambda _, p: (Transfer(new(5, p), 1),),
+        agents_and_sponsors, delegated=True,
+    ),
     Case("bank.transfer, 16", sixteen(lambda p, n: Transfer(new(2, p, n), 1))),
     Case("bank.burn, 16", sixteen(lambda p, n: Burn(1))),
     Case("accounts.set_delegation", lambda _, p: (SetDelegation(_KEYS[0], ALL_TYPES, 1, 10**6),)),

@@ -43,6 +43,16 @@ def digest(*what: object) -> bytes:
     return hashlib.sha256(repr(what).encode()).digest()
 
 
+def delegated_key(place: int) -> LoadAccount:
+    """The key that acts for the sender of a transaction."""
+    return LoadAccount.numbered(2 * 10**6 + place)
+
+
+def sponsor(place: int) -> LoadAccount:
+    """Who pays for a transaction."""
+    return LoadAccount.numbered(3 * 10**6 + place)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One kind of transaction: what must stand in the state for `count` of them, and the messages of one.
@@ -57,6 +67,8 @@ class Case:
     code: int = 0
     # One sender for all: who has a role.
     from_registrar: bool = False
+    # Signed by a delegated key of its sender's, paid by a sponsor.
+    delegated: bool = False
 
 
 @dataclass(slots=True)
@@ -123,7 +135,11 @@ class World:
         weight = 0
         while len(raws) < SENDERS - 1:
             sender = self.registrar if case.from_registrar else self.senders[len(raws) + 1]
-            raw = sender.sign(CHAIN_ID, case.make(sender.address, len(raws)), FEE_LIMIT_NOPEN)
+            messages = case.make(sender.address, len(raws))
+            if case.delegated:
+                raw = sender.sign_delegated(CHAIN_ID, messages, delegated_key(len(raws)), sponsor(len(raws)))
+            else:
+                raw = sender.sign(CHAIN_ID, messages, FEE_LIMIT_NOPEN)
             each = decode_transaction(raw).weight
             if weight + each > limit:
                 sender.sequence -= 1

@@ -7,7 +7,7 @@ A block holds at most `MAX_BLOCK_WEIGHT`, so that no mix of transactions holds c
 beside bytes, so that filling blocks costs (ADR 17). Hooks come on top: they have limits of their own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from abci_app.errors import Code, Rejected
 from abci_app.module import Message
@@ -19,6 +19,10 @@ MAX_BLOCK_WEIGHT = 30_000
 ENVELOPE_WEIGHT = 2
 # One verification of Ed25519 and a policy of up to ten keys around it.
 SIGNATURE_WEIGHT = 4
+# A sponsor's record beside its signature: another account read, charged and written.
+SPONSOR_WEIGHT = 2
+# A delegated key's bounds: read, compared with the policy that made them, and written with what it spent.
+DELEGATED_KEY_WEIGHT = 2
 # One key of a presented policy: whether it is a point of the curve.
 KEY_WEIGHT = 6
 # Decoding, checking that the bytes are canonical, hashing.
@@ -28,11 +32,16 @@ LIGHTEST = ENVELOPE_WEIGHT + SIGNATURE_WEIGHT
 
 
 def weight_of(
-    size_bytes: int, signatures: int, presented: Iterable[Policy | DelegatedKey | None], messages: Sequence[Message]
+    size_bytes: int, signatures: int, presented: Sequence[Policy | DelegatedKey | None], messages: Sequence[Message]
 ) -> int:
-    """Units of work of a transaction."""
-    keys = sum([len(policy.keys) for policy in presented if isinstance(policy, Policy)])
-    own = ENVELOPE_WEIGHT + size_bytes // BYTES_PER_UNIT + SIGNATURE_WEIGHT * signatures + KEY_WEIGHT * keys
+    """Units of work of a transaction; `presented` has one place for its sender, then one for its sponsor."""
+    own = ENVELOPE_WEIGHT + size_bytes // BYTES_PER_UNIT + SIGNATURE_WEIGHT * signatures
+    own += SPONSOR_WEIGHT * (len(presented) - 1)
+    for policy in presented:
+        if isinstance(policy, DelegatedKey):
+            own += DELEGATED_KEY_WEIGHT
+        elif policy is not None:
+            own += KEY_WEIGHT * len(policy.keys)
     return own + sum([message.weight() for message in messages])
 
 

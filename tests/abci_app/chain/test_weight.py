@@ -9,11 +9,13 @@ from abci_app.chain.registry import MESSAGE_TYPES
 from abci_app.chain.transaction import decode_transaction
 from abci_app.chain.weight import (
     BYTES_PER_UNIT,
+    DELEGATED_KEY_WEIGHT,
     ENVELOPE_WEIGHT,
     KEY_WEIGHT,
     LIGHTEST,
     MAX_BLOCK_WEIGHT,
     SIGNATURE_WEIGHT,
+    SPONSOR_WEIGHT,
 )
 from abci_app.errors import Code
 from abci_app.module import Message
@@ -23,7 +25,7 @@ from benchmarks.messages import missing_types
 from tests.golden.samples import MESSAGES
 from tests.kit.chain import Chain, accounts_with, refused
 from tests.kit.modules.drafts import entry, run_of
-from tests.kit.signing import Signer
+from tests.kit.signing import Key, Signer
 
 FUNDS = 10**9
 UNKNOWN = bytes([7]) * 32
@@ -46,6 +48,16 @@ def test_a_transaction_weighs_its_envelope_bytes_signatures_presented_keys_and_m
     later = shared.transaction(Burn(1), sequence=1)
     assert decode_transaction(later).weight == ENVELOPE_WEIGHT + 2 * SIGNATURE_WEIGHT + Burn.weight_each
     assert decode_transaction(Signer.named("alice").transaction(Burn(1), sequence=1)).weight >= LIGHTEST
+
+
+def test_a_sponsor_and_a_delegated_key_weigh_besides_their_signatures() -> None:
+    """Each reads and writes a record of its own: a sponsored transfer by a delegated key cost twice what it weighed."""
+    alice, payer = Signer.named("alice"), Signer.named("payer")
+    alone = decode_transaction(alice.transaction(Burn(1), sequence=1)).weight
+    sponsored = alice.transaction(Burn(1), sequence=1, sponsor=payer, sponsor_policy=False, expiry_height=9)
+    assert decode_transaction(sponsored).weight == alone + SIGNATURE_WEIGHT + SPONSOR_WEIGHT
+    delegated = alice.delegated_transaction(Key.named("agent"), Burn(1))
+    assert decode_transaction(delegated).weight == alone + DELEGATED_KEY_WEIGHT
 
 
 def test_a_run_weighs_more_with_everything_that_it_was_made_from() -> None:
