@@ -65,7 +65,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
+class LastCommitVote:
     """One validator's part in a commit; `signed`: its signature is for that block, not for none or missing."""
 
     address: bytes
@@ -78,7 +78,7 @@ class LastCommit:
     """The commit of the block before, as this block's proposer has it; the first block has none."""
 
     round: int = 0
-    votes: tuple[Vote, ...] = ()
+    votes: tuple[LastCommitVote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

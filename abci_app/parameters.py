@@ -68,7 +68,7 @@ class Amount(Unit):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(Unit):
+class ChoiceUnit(Unit):
     """One of several words, numbered in this order."""
 
     options: tuple[str, ...]

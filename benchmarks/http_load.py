@@ -27,7 +27,7 @@ def requests(url: str, bodies: Sequence[bytes]) -> list[bytes]:
     return [head.encode() + b"%d\r\n\r\n" % len(body) + body for body in bodies]
 
 
-class _Connection:
+class _LoadConnection:
     """One keep-alive connection with at most one request under way."""
 
     def __init__(self, url: str) -> None:
@@ -89,7 +89,7 @@ def send(
     """Post every body once; returns when each was sent (Unix seconds). With a rate, spread evenly at that rate."""
     waiting = requests(url, bodies)
     sent = [0.0] * len(waiting)
-    opened = [_Connection(url) for _ in range(min(connections, len(waiting)))]
+    opened = [_LoadConnection(url) for _ in range(min(connections, len(waiting)))]
     poller = select.poll()
     by_descriptor = {connection.socket.fileno(): connection for connection in opened}
     idle = list(opened)

@@ -20,7 +20,7 @@ from abci_app.modules.bank import AccountQuery
 from benchmarks.report import anonymous_mib, peak_resident_mib, print_table, resident_mib, spread
 from benchmarks.start_node import VARIABLE, addresses, balances
 from node.devnet import Devnet, DevnetNode
-from node.errors import NoAnswer, RpcError
+from node.errors import NoAnswer, NodeRpcError
 from openledger.client.client import Client
 from openledger.errors import OpenLedgerError
 
@@ -31,7 +31,7 @@ _POLL_SECONDS = 0.01
 
 
 @dataclass(slots=True)
-class Measured:
+class MeasuredStart:
     """Seconds from the start of the process, a value a start; memory of the node without CometBFT."""
 
     status_seconds: list[float] = field(default_factory=list)
@@ -47,16 +47,16 @@ def wait(node: DevnetNode, started: float, ready: Callable[[], object]) -> float
         try:
             if ready():
                 return time.monotonic() - started
-        except (NoAnswer, RpcError, OpenLedgerError):
+        except (NoAnswer, NodeRpcError, OpenLedgerError):
             pass
         if not node.running or time.monotonic() - started > _SECONDS:
             raise SystemExit(f"the node did not come up:\n{node.log_tail()}")
         time.sleep(_POLL_SECONDS)
 
 
-def measure(node: DevnetNode, address: bytes, starts: int) -> Measured:
+def measure(node: DevnetNode, address: bytes, starts: int) -> MeasuredStart:
     """Start a stopped node several times, each time until it makes a block."""
-    measured = Measured()
+    measured = MeasuredStart()
     for _ in range(starts):
         started = time.monotonic()
         node.start()

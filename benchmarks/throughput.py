@@ -43,7 +43,7 @@ LOAD_CONFIG: dict[tuple[str, str], Any] = {
 
 
 @dataclass(slots=True)
-class Run:
+class ThroughputRun:
     """One measured load."""
 
     rates: list[float] = field(default_factory=list)
@@ -65,7 +65,7 @@ async def rpc(client: httpx.AsyncClient, url: str, method: str, **params: object
 
 
 @dataclass(slots=True)
-class Block:
+class BlockFacts:
     """Facts about one block that the measurement needs."""
 
     height: int
@@ -73,9 +73,9 @@ class Block:
     codes: list[int]
 
 
-async def blocks_until(url: str, first: int, transactions: int, seconds: float) -> list[Block]:
+async def blocks_until(url: str, first: int, transactions: int, seconds: float) -> list[BlockFacts]:
     """Blocks from `first` on until they hold this many transactions or nothing comes for some seconds."""
-    found: list[Block] = []
+    found: list[BlockFacts] = []
     height, deadline = first, time.monotonic() + seconds
     async with httpx.AsyncClient(timeout=60) as client:
         while sum([len(block.codes) for block in found]) < transactions and time.monotonic() < deadline:
@@ -86,7 +86,7 @@ async def blocks_until(url: str, first: int, transactions: int, seconds: float) 
             header = (await rpc(client, url, "header", height=str(height)))["header"]
             results = await rpc(client, url, "block_results", height=str(height))
             codes = [int(result.get("code", 0)) for result in results["txs_results"] or []]
-            found.append(Block(height, _seconds(header["time"]), codes))
+            found.append(BlockFacts(height, _seconds(header["time"]), codes))
             if codes:
                 deadline = time.monotonic() + seconds
             height += 1
@@ -105,7 +105,7 @@ def _seconds(text: str) -> float:
     return whole + float("0" + text[19:].rstrip("Z"))
 
 
-def rate(blocks: list[Block]) -> float:
+def rate(blocks: list[BlockFacts]) -> float:
     """Transactions per second between the first and last filled block, both left out."""
     filled = [block for block in blocks if block.codes]
     if len(filled) < 4:
@@ -129,9 +129,11 @@ async def warm_up(net: Devnet, senders: list[LoadAccount]) -> None:
         account.policy_is_stored = True
 
 
-async def measure(net: Devnet, senders: list[LoadAccount], everybody: list[bytes], options: argparse.Namespace) -> Run:
+async def measure(
+    net: Devnet, senders: list[LoadAccount], everybody: list[bytes], options: argparse.Namespace
+) -> ThroughputRun:
     """All repeats of one kind of load."""
-    run = Run()
+    run = ThroughputRun()
     urls = [node.rpc_url for node in net.nodes]
     await warm_up(net, senders)
     for _ in range(options.repeats):
@@ -167,7 +169,7 @@ def _pids(net: Devnet) -> tuple[int, int]:
     return (node.process.pid if node.process else 0), (node.comet_pid or 0)
 
 
-async def _latencies(url: str, blocks: list[Block], raw: list[bytes], sent: list[float]) -> list[float]:
+async def _latencies(url: str, blocks: list[BlockFacts], raw: list[bytes], sent: list[float]) -> list[float]:
     """Seconds from broadcast to the next block's header time (the moment the transaction's block was committed)."""
     sent_at = dict(zip(raw, sent, strict=True))
     latencies = []

@@ -25,9 +25,9 @@ from typing import Any, Self
 
 from abci_app.chain.genesis import GenesisState
 from node import cometbft, genesis, rpc
-from node.errors import NoAnswer, NodeError, RpcError
+from node.errors import NoAnswer, NodeError, NodeRpcError
 from node.faults import VARIABLE
-from node.home import Home, Settings
+from node.home import Home, NodeSettings
 from node.ports import free_ports, require_free
 from node.progress import while_waiting
 
@@ -135,14 +135,14 @@ class DevnetNode:
         self.start(fault)
 
     def call(self, method: str, **parameters: str | bool) -> dict[str, Any]:
-        """One RPC call. Raises NoAnswer or RpcError."""
+        """One RPC call. Raises NoAnswer or NodeRpcError."""
         return rpc.call(self.rpc_url, method, **parameters)
 
     def height(self) -> int:
         """The last block's height; 0 when there is none or the node does not answer."""
         try:
             return int(self.call("status")["sync_info"]["latest_block_height"])
-        except (NoAnswer, RpcError):
+        except (NoAnswer, NodeRpcError):
             return 0
 
     def app_hash_at(self, height: int) -> str:
@@ -175,7 +175,7 @@ class Devnet:
         validators: int = 1,
         chain_id: str = DEFAULT_CHAIN_ID,
         app_state: GenesisState | None = None,
-        settings: Settings | None = None,
+        settings: NodeSettings | None = None,
         comet: cometbft.Changes | None = None,
         base_port: int | None = None,
     ) -> Devnet:
@@ -187,7 +187,7 @@ class Devnet:
             raise NodeError(f"{validators} validators: give 1 to 50")
         if folder.exists() and any(folder.iterdir()):
             raise NodeError(f"{folder} is not empty; delete it, or give another folder")
-        settings = settings or Settings()
+        settings = settings or NodeSettings()
         binary = cometbft.find_binary(settings.cometbft_binary)
         homes = [Home((folder / f"node{index}").resolve()) for index in range(validators)]
         document = genesis.skeleton(chain_id, app_state)

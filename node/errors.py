@@ -16,7 +16,7 @@ class NoAnswer(NodeError):
     exit_code = ExitCode.NODE
 
 
-class RpcError(NodeError):
+class NodeRpcError(NodeError):
     """The RPC answered with an error."""
 
     exit_code = ExitCode.NODE

@@ -1,7 +1,7 @@
 """A node's home folder: where everything of one node lives, and the lock that keeps a second node out.
 
     config/config.toml  genesis.json  node_key.json  priv_validator_key.json    CometBFT's, see node.cometbft
-    config/node.toml                                                            ours, see Settings
+    config/node.toml                                                            ours, see NodeSettings
     data/               CometBFT's databases; data/application is the application's state
     logs/node.log  cometbft.log
     abci.sock  cometbft.pid  lock                                               only while the node runs
@@ -31,7 +31,7 @@ _LOCK_ATTEMPTS = 3
 _LOCK_PAUSE_SECONDS = 0.1
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _SETTINGS_HELP = """\
-# Settings of this node that are ours. CometBFT's are in config.toml. Read once, at start.
+# NodeSettings of this node that are ours. CometBFT's are in config.toml. Read once, at start.
 
 # Path of the CometBFT binary; empty: the one that scripts/build-cometbft made.
 cometbft_binary = "{cometbft_binary}"
@@ -45,7 +45,7 @@ log_level = "{log_level}"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class NodeSettings:
     """config/node.toml."""
 
     cometbft_binary: str = ""
@@ -125,23 +125,23 @@ class Home:
                 f"{self.folder} is not a node's home; run `openledger node init --home {self.folder}` first"
             )
 
-    def settings(self) -> Settings:
+    def settings(self) -> NodeSettings:
         """Reads config/node.toml; a missing file gives the defaults. Raises NodeError, naming the setting."""
         if not self.settings_file.is_file():
-            return Settings()
+            return NodeSettings()
         try:
             values = tomllib.loads(self.settings_file.read_text())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise NodeError(f"{self.settings_file}: {error}; correct the file or delete it") from error
-        known = {field.name: field.type for field in fields(Settings)}
+        known = {field.name: field.type for field in fields(NodeSettings)}
         for name, value in values.items():
             if name not in known:
                 raise NodeError(f"{self.settings_file}: no setting {name!r}; known: {', '.join(known)}")
             if type(value).__name__ != known[name]:
                 raise NodeError(f"{self.settings_file}: {name} is {value!r}; give a value of type {known[name]}")
-        return Settings(**values)
+        return NodeSettings(**values)
 
-    def write_settings(self, settings: Settings) -> None:
+    def write_settings(self, settings: NodeSettings) -> None:
         values = {field.name: getattr(settings, field.name) for field in fields(settings)}
         write_whole(self.settings_file, _SETTINGS_HELP.format(**values))
 

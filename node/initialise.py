@@ -6,7 +6,7 @@ from pathlib import Path
 
 from node import cometbft, genesis
 from node.errors import NodeError
-from node.home import Home, Settings
+from node.home import Home, NodeSettings
 
 
 def initialise(
@@ -16,7 +16,7 @@ def initialise(
     moniker: str = "",
     rpc_port: int = 26657,
     p2p_port: int = 26656,
-    settings: Settings | None = None,
+    settings: NodeSettings | None = None,
 ) -> Home:
     """Make a home that is complete but for validators (`genesis.add_declarations`). Raises NodeError."""
     home = Home(folder.resolve())
@@ -25,7 +25,7 @@ def initialise(
     for name, port in (("rpc", rpc_port), ("p2p", p2p_port)):
         if not 1 <= port <= 65535:
             raise NodeError(f"--{name}-port is {port}; give 1 to 65535")
-    settings = settings or Settings()
+    settings = settings or NodeSettings()
     document = genesis.skeleton(chain_id)
     binary = cometbft.find_binary(settings.cometbft_binary)
     home.folder.mkdir(parents=True, exist_ok=True)

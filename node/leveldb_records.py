@@ -44,7 +44,7 @@ class StoreDamaged(OSError):
         super().__init__(f"the state store is damaged: {detail}; restore a backup")
 
 
-class Commit(NamedTuple):
+class StoredCommit(NamedTuple):
     """One height: its root, and the page numbers that its block used (first_number up to next_number)."""
 
     height: int
@@ -64,7 +64,7 @@ class Commit(NamedTuple):
         return data + _pack_crc(zlib.crc32(data))
 
     @classmethod
-    def decode(cls, data: bytes | None) -> "Commit":
+    def decode(cls, data: bytes | None) -> "StoredCommit":
         """Raises `StoreDamaged`."""
         if data is None or len(data) != _COMMIT.size + 4 or _pack_crc(zlib.crc32(data[:-4])) != data[-4:]:
             raise StoreDamaged("a height record is not what was written")

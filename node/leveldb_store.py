@@ -23,8 +23,8 @@ from node.leveldb_records import (
     COMMIT_KEY,
     FORMAT,
     FORMAT_KEY,
-    Commit,
     StoreDamaged,
+    StoredCommit,
     StoreError,
     decode_record,
     encode_page,
@@ -49,13 +49,13 @@ _PRUNED_RECORDS: Final = 10_000
 _GENESIS_PIECE_BYTES: Final = 8 * 2**20
 # Blocks whose old values stay in memory: nearly all proofs are for the last height but one.
 _RECENT_BLOCKS: Final = 4
-_NOTHING: Final = Commit(0, 1, 1, EMPTY_ROOT.number, EMPTY_ROOT.hash)
+_NOTHING: Final = StoredCommit(0, 1, 1, EMPTY_ROOT.number, EMPTY_ROOT.hash)
 
 
 class LevelDBStore:
     """See `store.Store`. One thread stages and commits; all reads may be called from any."""
 
-    def __init__(self, database: Any, history_heights: int, cache_bytes: int, commit: Commit) -> None:
+    def __init__(self, database: Any, history_heights: int, cache_bytes: int, commit: StoredCommit) -> None:
         self.history_heights = history_heights
         self._database = database
         self._cache_bytes = cache_bytes
@@ -101,14 +101,14 @@ class LevelDBStore:
                 f"{FORMAT.decode()}: use the program that wrote it, or start from a snapshot"
             )
         stored = read(database, COMMIT_KEY)
-        store = cls(database, history_heights, cache_bytes, _NOTHING if stored is None else Commit.decode(stored))
+        store = cls(database, history_heights, cache_bytes, _NOTHING if stored is None else StoredCommit.decode(stored))
         if stored is None:
             store._wipe()
         else:
             store._head = store._new_head(store._head.commit, store._find_earliest(), ())
         return store
 
-    def _new_head(self, commit: Commit, earliest_height: int, recent: tuple[Undo, ...]) -> Head:
+    def _new_head(self, commit: StoredCommit, earliest_height: int, recent: tuple[Undo, ...]) -> Head:
         """Everything as it is now."""
         return Head(commit, earliest_height, self._database.snapshot(), recent, self._values, self._values.generation)
 
@@ -116,7 +116,7 @@ class LevelDBStore:
         """First kept height; every one from there on must be there, else a write was lost in the middle."""
         height = self._head.commit.height
         stop = height_key(b"", height + 1)
-        heights = [Commit.decode(data).height for _, data in scan(self._database, b"h", b"", stop)]
+        heights = [StoredCommit.decode(data).height for _, data in scan(self._database, b"h", b"", stop)]
         if not heights or heights != list(range(heights[0], height + 1)):
             raise StoreDamaged(f"records below height {height} are missing")
         return heights[0]
@@ -162,7 +162,7 @@ class LevelDBStore:
             return LevelDBVersion(head, head.commit, self._cache, spend)
         if not head.earliest_height <= height < head.commit.height:
             raise UnknownHeight(f"height {height} is not kept: {head.earliest_height} to {head.commit.height} are")
-        commit = Commit.decode(read(head.snapshot, height_key(b"h", height)))
+        commit = StoredCommit.decode(read(head.snapshot, height_key(b"h", height)))
         return LevelDBVersion(head, commit, self._cache, spend)
 
     # --- Genesis
@@ -202,7 +202,7 @@ class LevelDBStore:
         root = build(update, [key for key, _ in changes], write_value)
         write_piece()
         self._values.clear()
-        self._genesis = Commit(0, 1, update.next_number, root.number, root.hash)
+        self._genesis = StoredCommit(0, 1, update.next_number, root.number, root.hash)
         return app_hash_of(root.hash)
 
     def _wipe(self) -> None:
@@ -221,7 +221,7 @@ class LevelDBStore:
 
     # --- Blocks
 
-    def _base(self) -> Commit:
+    def _base(self) -> StoredCommit:
         return self._head.commit if self.height else self._genesis
 
     def stage(self, height: int, changes: Sequence[Change]) -> StagedBlock:
@@ -237,7 +237,7 @@ class LevelDBStore:
         base, update = self._base(), staged.update
         if staged.base != base.root or (self.height and staged.height != self.height + 1):
             raise ValueError(f"block {staged.height} was not staged on the last commit")
-        commit = Commit(staged.height, base.next_number, update.next_number, staged.root.number, staged.root.hash)
+        commit = StoredCommit(staged.height, base.next_number, update.next_number, staged.root.number, staged.root.hash)
         batch = self._database.write_batch(sync=True)
         put, delete = batch.put, batch.delete
         for key, value in zip(staged.keys, staged.values, strict=True):
@@ -305,7 +305,7 @@ class LevelDBStore:
         height = head.commit.height
         if height <= head.earliest_height:
             raise UnknownHeight(f"height {height - 1} is not kept: nothing to roll back to")
-        before = Commit.decode(read(self._database, height_key(b"h", height - 1)))
+        before = StoredCommit.decode(read(self._database, height_key(b"h", height - 1)))
         _, keys = decode_record(self._required(height_key(b"u", height)))
         with self._database.write_batch(sync=True) as batch:
             for key in keys:

@@ -16,7 +16,7 @@ from abci_app.state.trie import ReadPage, app_hash_of
 from abci_app.state.trie_read import path
 from abci_app.state.work import HISTORY_GET_UNITS, HISTORY_ROW_UNITS, PAGE_READ_UNITS, Spend, free
 from node.leveldb_records import (
-    Commit,
+    StoredCommit,
     decode_stored_page,
     history_key,
     history_prefix,
@@ -105,7 +105,7 @@ class Undo:
 class Head:
     """Everything that a version needs of one moment; replaced as a whole by a commit."""
 
-    commit: Commit
+    commit: StoredCommit
     earliest_height: int
     snapshot: Any
     recent: tuple[Undo, ...]
@@ -133,7 +133,7 @@ def page_reader(source: Any, cache: PageCache, spend: Spend = free) -> ReadPage:
 class LevelDBVersion:
     """One committed height, read from a snapshot: usable from any thread while blocks go on. See `store.Version`."""
 
-    def __init__(self, head: Head, commit: Commit, cache: PageCache, spend: Spend = free) -> None:
+    def __init__(self, head: Head, commit: StoredCommit, cache: PageCache, spend: Spend = free) -> None:
         self._head: Head | None = head
         self._root = commit.root
         self._spend = spend

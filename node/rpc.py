@@ -7,15 +7,15 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from node.errors import NoAnswer, RpcError
+from node.errors import NoAnswer, NodeRpcError
 
-__all__ = ["NoAnswer", "RpcError", "call"]
+__all__ = ["NoAnswer", "NodeRpcError", "call"]
 
 _SECONDS = 10.0
 
 
 def call(url: str, method: str, **parameters: str | bool) -> dict[str, Any]:
-    """The `result` of one JSON-RPC call (numbers are texts in CometBFT's JSON). Raises NoAnswer or RpcError."""
+    """The `result` of one JSON-RPC call (numbers are texts in CometBFT's JSON). Raises NoAnswer or NodeRpcError."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters})
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=_SECONDS)
@@ -28,6 +28,6 @@ def call(url: str, method: str, **parameters: str | bool) -> dict[str, Any]:
         connection.close()
     if "error" in answer:
         failure = answer["error"]
-        raise RpcError(f"{method}: {failure.get('message', '')} {failure.get('data', '')}".strip())
+        raise NodeRpcError(f"{method}: {failure.get('message', '')} {failure.get('data', '')}".strip())
     result: dict[str, Any] = answer["result"]
     return result

@@ -35,7 +35,7 @@ from node.agreement import require_agreement
 from node.child_log import is_disk_full
 from node.errors import NodeError
 from node.faults import VARIABLE, Fault, FaultyApplication, parse_source
-from node.home import Home, Settings
+from node.home import Home, NodeSettings
 from node.leveldb_store import LevelDBStore
 from node.ports import require_free
 from node.progress import NEXT_SECONDS, BlockWatch, every
@@ -207,7 +207,7 @@ def chosen_peers(home: Home) -> frozenset[str]:
 
 
 @contextmanager
-def open_store(home: Home, settings: Settings) -> Iterator[LevelDBStore]:
+def open_store(home: Home, settings: NodeSettings) -> Iterator[LevelDBStore]:
     """The application's state on disk, closed at the end."""
     home.store_folder.mkdir(parents=True, exist_ok=True)
     store = LevelDBStore.open(
@@ -249,7 +249,7 @@ def _signals(ending: Ending) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _set_up_logging(home: Home, settings: Settings) -> None:
+def _set_up_logging(home: Home, settings: NodeSettings) -> None:
     """Everything to logs/node.log; the same lines, without the time, to the console."""
     home.log_folder.mkdir(exist_ok=True)
     file = logging.handlers.RotatingFileHandler(home.log_folder / "node.log", maxBytes=_MAX_LOG_BYTES, backupCount=1)

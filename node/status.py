@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from node import cometbft, disk, rpc
-from node.errors import NoAnswer, RpcError
+from node.errors import NoAnswer, NodeRpcError
 from node.home import Home
 
 # Blocks come every second or so; a chain whose last block is older than this stands still.
@@ -46,7 +46,7 @@ BAD_STATES = (State.DISK_FULL, State.WAITING, State.STANDING_STILL)
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class NodeStatus:
     """The answers of /status, /net_info, /abci_info and /consensus_state in one, and what follows from them."""
 
     state: State
@@ -68,14 +68,14 @@ class Status:
     power_total: int = 0
 
 
-def status(rpc_url: str, now_seconds: float | None = None) -> Status:
-    """Ask the node at this address. Raises NoAnswer or RpcError."""
+def status(rpc_url: str, now_seconds: float | None = None) -> NodeStatus:
+    """Ask the node at this address. Raises NoAnswer or NodeRpcError."""
     state = rpc.call(rpc_url, "status")
     network = rpc.call(rpc_url, "net_info")
     application = rpc.call(rpc_url, "abci_info")["response"]
     node, chain, validator = state["node_info"], state["sync_info"], state["validator_info"]
     seen, total = power_seen(rpc.call(rpc_url, "consensus_state"))
-    found = Status(
+    found = NodeStatus(
         state=State.STARTING,
         why="",
         chain_id=node["network"],
@@ -108,7 +108,7 @@ def power_seen(consensus_state: dict[str, Any]) -> tuple[int, int]:
     return best
 
 
-def judge(found: Status, now_seconds: float) -> tuple[State, str]:
+def judge(found: NodeStatus, now_seconds: float) -> tuple[State, str]:
     """The state of a node that answers, and why; pure."""
     still_seconds = int(now_seconds - _seconds_of(found.block_time)) if found.height else None
     if found.catching_up:
@@ -131,17 +131,19 @@ def _seconds_of(text: str) -> float:
         return 0.0
 
 
-def status_of(home: Home) -> Status:
+def status_of(home: Home) -> NodeStatus:
     """The state of the node of this home, whether or not it runs. Raises NodeError for a home that cannot be read."""
     url = cometbft.rpc_url(home)
     if not home.is_in_use():
-        return Status(State.NOT_RUNNING, last_critical_line(home.log_folder / "node.log") or "it was not started", url)
+        return NodeStatus(
+            State.NOT_RUNNING, last_critical_line(home.log_folder / "node.log") or "it was not started", url
+        )
     try:
         return status(url)
-    except (NoAnswer, RpcError):
+    except (NoAnswer, NodeRpcError):
         if disk.free_bytes(home.folder) < disk.RESUME_ABOVE_BYTES:
-            return Status(State.DISK_FULL, disk.full_in_words(home.folder), url)
-        return Status(State.STARTING, "CometBFT does not answer yet; logs/node.log says what it does", url)
+            return NodeStatus(State.DISK_FULL, disk.full_in_words(home.folder), url)
+        return NodeStatus(State.STARTING, "CometBFT does not answer yet; logs/node.log says what it does", url)
 
 
 def last_critical_line(log_file: Path) -> str:

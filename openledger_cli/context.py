@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
-from openledger_cli.output import Output
+from openledger_cli.output import Printer
 
 if TYPE_CHECKING:
     from openledger.keys.wallet import Wallet
@@ -18,7 +18,7 @@ OUTPUTS = ("table", "json")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ClientSettings:
     """What flags, environment and file can set; empty chain id = ask the node."""
 
     home: str = DEFAULT_HOME
@@ -33,10 +33,10 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class CommandContext:
     """The settings of one call, and what is made from them."""
 
-    settings: Settings
+    settings: ClientSettings
 
     @property
     def home(self) -> Path:
@@ -54,9 +54,9 @@ class Context:
         return self.settings.output == "json"
 
     @property
-    def output(self) -> Output:
+    def output(self) -> Printer:
         """Prints results in the form that is asked for."""
-        return Output(as_json=self.as_json)
+        return Printer(as_json=self.as_json)
 
     def wallet(self, chain_id: str = "") -> "Wallet":
         """The keys of this home; the test backend needs the chain's id."""
@@ -65,17 +65,17 @@ class Context:
         return Wallet.open(self.home, self.settings.keys, chain_id or self.settings.chain_id)
 
 
-def load_settings(flags: dict[str, str | None], environment: dict[str, str] | None = None) -> Settings:
+def load_settings(flags: dict[str, str | None], environment: dict[str, str] | None = None) -> ClientSettings:
     """Merge the four sources; raises `UsageError` naming the bad one."""
     environment = dict(os.environ) if environment is None else environment
-    names = [field.name for field in fields(Settings)]
+    names = [field.name for field in fields(ClientSettings)]
     from_environment = {name: environment.get(f"OPENLEDGER_{name.upper()}") for name in names}
     home = flags.get("home") or from_environment["home"] or DEFAULT_HOME
     from_file = _read_config(Path(home).expanduser() / CONFIG_FILE, names)
     merged: dict[str, str] = {}
     for source in (from_file, from_environment, flags):
         merged.update({name: value for name, value in source.items() if value})
-    settings = Settings(**merged)
+    settings = ClientSettings(**merged)
     if settings.output not in OUTPUTS:
         raise UsageError(f"output {settings.output!r}: use table or json")
     return settings

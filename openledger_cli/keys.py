@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from openledger.errors import UsageError
-from openledger_cli.context import Context
+from openledger_cli.context import CommandContext
 from openledger_cli.secrets import add_passphrase_option, ask_passphrase, ask_secret
 from openledger_cli.text import note
 
@@ -68,7 +68,7 @@ def _new_passphrase(arguments: argparse.Namespace) -> str:
 
 
 def _add(arguments: argparse.Namespace) -> None:
-    context: Context = arguments.context
+    context: CommandContext = arguments.context
     wallet = context.wallet()
     if arguments.policy:
         try:
@@ -102,7 +102,7 @@ def _weight(text: str) -> int:
     return int(text)
 
 
-def _public_keys(context: Context, text: str) -> tuple[bytes, ...]:
+def _public_keys(context: CommandContext, text: str) -> tuple[bytes, ...]:
     if len(text) == 64 and set(text.lower()) <= set("0123456789abcdef"):
         return (bytes.fromhex(text),)
     return context.wallet().get(text).public_keys

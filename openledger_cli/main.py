@@ -1,7 +1,7 @@
 """Entry point of the `openledger` command: loads the group asked for, turns errors into one line and an exit code.
 
 A group's file has `register(subparsers)`, which adds its parser(s) and sets `run` to a function
-`(arguments: argparse.Namespace) -> int | None`; `arguments.context` is the `Context` of the call. The options of
+`(arguments: argparse.Namespace) -> int | None`; `arguments.context` is the `CommandContext` of the call. The options of
 `GLOBAL_OPTIONS` may stand anywhere on the line, so no group may use their names.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from openledger.errors import UsageError
 from openledger.exit_codes import MEANINGS, ExitCode
-from openledger_cli.context import OUTPUTS, Context, load_settings
+from openledger_cli.context import OUTPUTS, CommandContext, load_settings
 from openledger_cli.text import printable
 
 # Group -> (file that registers it, help). Loaded only when asked for: `openledger --help` imports none of them.
@@ -120,7 +120,7 @@ def _run(words: list[str]) -> int:
         if find_spec(module) is None:
             raise UsageError(_not_installed(module))
     try:
-        parsed.context = Context(load_settings(flags))
+        parsed.context = CommandContext(load_settings(flags))
     except UsageError as error:
         if rest[0] == "explain" and flags["output"] not in (None, *OUTPUTS):
             raise UsageError(f"{error}; an output to explain goes with --answer") from None

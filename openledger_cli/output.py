@@ -15,7 +15,7 @@ PIPED_WIDTH = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class Printer:
     """One call's way of printing."""
 
     as_json: bool = False

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from abci_app.bech32 import encode_id
 from openledger.amounts import parse_amount, show_amount
-from openledger.client.core import Account, Party, SendOptions
+from openledger.client.core import Party, SendOptions, SigningAccount
 from openledger.errors import KeyFailure, UsageError
-from openledger_cli.context import Context
+from openledger_cli.context import CommandContext
 from openledger_cli.output import print_line
 from openledger_cli.secrets import add_passphrase_option, ask_passphrase
 from openledger_cli.text import note
@@ -47,7 +47,7 @@ def add_send_options(parser: argparse.ArgumentParser) -> None:
     add_passphrase_option(parser)
 
 
-def build_options(context: Context, arguments: argparse.Namespace) -> SendOptions:
+def build_options(context: CommandContext, arguments: argparse.Namespace) -> SendOptions:
     """The client's keyword arguments."""
     options = SendOptions()
     if arguments.account:
@@ -77,34 +77,34 @@ def _digest(text: str) -> bytes:
     return digest
 
 
-def find_party(context: Context, text: str) -> Party:
+def find_party(context: CommandContext, text: str) -> Party:
     """An account by the name of its key or by its address."""
     if text.lower().startswith("open1"):
         from abci_app.bech32 import decode_id
 
-        return Account(decode_id(text, "open")[1])
+        return SigningAccount(decode_id(text, "open")[1])
     info = context.wallet(context.settings.chain_id).get(text)
-    return Account(info.address_bytes, info.policy)
+    return SigningAccount(info.address_bytes, info.policy)
 
 
-def public_party(context: Context, name: str) -> Any:
+def public_party(context: CommandContext, name: str) -> Any:
     """The sending key without its secret: enough to build and to try out."""
     info = context.wallet(context.settings.chain_id).get(name)
 
-    class _Public(Account):
+    class _Public(SigningAccount):
         public_key = info.public_keys[0]
 
     return _Public(info.address_bytes, info.policy)
 
 
-def open_signer(context: Context, arguments: argparse.Namespace, name: str, chain_id: str) -> "Signer":
+def open_signer(context: CommandContext, arguments: argparse.Namespace, name: str, chain_id: str) -> "Signer":
     """The key, opened; asks for its passphrase. Plain keys sign for development chains only."""
     wallet = context.wallet(chain_id)
     passphrase = ask_passphrase(arguments, name) if wallet.needs_passphrase(name) else ""
     return wallet.signer(name, passphrase)
 
 
-def question_resolver(context: Context, names: "QuestionNames") -> "Resolver":
+def question_resolver(context: CommandContext, names: "QuestionNames") -> "Resolver":
     """For questions: keys of this home for addresses; everything else becomes a name in the question itself."""
 
     def resolve(prefix: str, text: str) -> bytes | None:
@@ -113,7 +113,7 @@ def question_resolver(context: Context, names: "QuestionNames") -> "Resolver":
     return resolve
 
 
-def transaction_resolver(context: Context, client: "Client") -> "Resolver":
+def transaction_resolver(context: CommandContext, client: "Client") -> "Resolver":
     """For transactions: keys of this home for addresses; ids of everything else on the node's word, said aloud."""
     from openledger.client.names import id_on_the_nodes_word
 
@@ -128,14 +128,14 @@ def transaction_resolver(context: Context, client: "Client") -> "Resolver":
     return resolve
 
 
-def _own_address(context: Context, text: str) -> bytes | None:
+def _own_address(context: CommandContext, text: str) -> bytes | None:
     try:
         return context.wallet(context.settings.chain_id).get(text).address_bytes
     except KeyFailure:
         return None
 
 
-def send_draft(context: Context, arguments: argparse.Namespace, client: "Client", draft: "Draft") -> int:
+def send_draft(context: CommandContext, arguments: argparse.Namespace, client: "Client", draft: "Draft") -> int:
     """Broadcast a signed draft, wait, print."""
     pending = client.broadcast(draft.envelope(), mode=arguments.mode)
     if arguments.no_wait:
@@ -150,7 +150,7 @@ def send_draft(context: Context, arguments: argparse.Namespace, client: "Client"
     return 0
 
 
-def show_sent(context: Context, sent: "Sent") -> None:
+def show_sent(context: CommandContext, sent: "Sent") -> None:
     """What is known before the block."""
     document = {
         "hash": sent.hash,
@@ -162,7 +162,7 @@ def show_sent(context: Context, sent: "Sent") -> None:
     context.output.show(document)
 
 
-def show_committed(context: Context, committed: "Committed") -> None:
+def show_committed(context: CommandContext, committed: "Committed") -> None:
     """A transaction in its block."""
     context.output.show(committed, _print_committed)
 

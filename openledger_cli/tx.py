@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
 from openledger_cli import signing
-from openledger_cli.context import Context
+from openledger_cli.context import CommandContext
 from openledger_cli.main import GLOBAL_OPTIONS
 from openledger_cli.proofs.trust import open_client
 from openledger_cli.secrets import add_passphrase_option
@@ -152,7 +152,7 @@ def _send(arguments: argparse.Namespace) -> int:
 
 
 def _send_documents(arguments: argparse.Namespace, documents: list[Any], file: Path | None) -> int:
-    context: Context = arguments.context
+    context: CommandContext = arguments.context
     with open_client(context) as client:
         messages = _messages(context, documents, client)
         options = signing.build_options(context, arguments)
@@ -171,7 +171,7 @@ def _send_documents(arguments: argparse.Namespace, documents: list[Any], file: P
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    context: Context = arguments.context
+    context: CommandContext = arguments.context
     documents = _read_messages(arguments.messages)
     if arguments.offline:
         return _build_offline(context, arguments, documents)
@@ -182,7 +182,7 @@ def _build(arguments: argparse.Namespace) -> int:
         return _write(context, draft, arguments.file)
 
 
-def _build_offline(context: Context, arguments: argparse.Namespace, documents: list[Any]) -> int:
+def _build_offline(context: CommandContext, arguments: argparse.Namespace, documents: list[Any]) -> int:
     from openledger.client import transactions
 
     options = signing.build_options(context, arguments)
@@ -261,7 +261,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
     return 0 if not simulation.code else 4
 
 
-def _write(context: Context, draft: Any, file: Path | None) -> int:
+def _write(context: CommandContext, draft: Any, file: Path | None) -> int:
     from openledger.client.transactions import draft_document, write_draft
 
     if file is None:
@@ -275,7 +275,7 @@ def _write(context: Context, draft: Any, file: Path | None) -> int:
     return 0
 
 
-def _messages(context: Context, documents: list[Any], client: Any) -> "list[Message]":
+def _messages(context: CommandContext, documents: list[Any], client: Any) -> "list[Message]":
     from openledger.documents import message_from_document
 
     resolve = signing.transaction_resolver(context, client)

@@ -20,7 +20,7 @@ from trainer.describe import describe_cuts, share
 from trainer.examples import Cuts, read_run
 from trainer.indexes import policy_of
 from trainer.partition import Partition, PartitionError, rows_used
-from trainer.recipe import Attribution, Dataset, Recipe
+from trainer.recipe import AttributionSection, Dataset, Recipe
 from trainer.steps import Truncate
 from trainer.train import PreparedRun, prepare_run
 from trainer.workflow import ChainReader, LicenceVerdict, artefact_folder, parents_of
@@ -137,7 +137,7 @@ def _cut_lines(cuts: Cuts, index: int) -> list[str]:
     return [f"  {line}" for line in lines if line]
 
 
-def _described_attribution(wanted: Attribution | None) -> str:
+def _described_attribution(wanted: AttributionSection | None) -> str:
     """One line; raises `UsageError` for a payout that no index can be committed with."""
     if wanted is None:
         return "attribution: none, answers of this model cannot be explained (the recipe has no 'attribution' section)"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from attribution.payout.clusters import ClusterPolicy, ClusterRow, cluster_rows
-from openledger.data.versions import DatanetVersion
+from openledger.data.versions import VersionRecord
 from trainer.partition import Example, Partition, PartitionError
 
 _WORD = re.compile(r"\w+")
@@ -29,7 +29,7 @@ class CopiedRow:
 
 
 def leave_out_copies(
-    partitions: Sequence[Partition], versions: Sequence[DatanetVersion], policy: ClusterPolicy | None = None
+    partitions: Sequence[Partition], versions: Sequence[VersionRecord], policy: ClusterPolicy | None = None
 ) -> tuple[tuple[Partition, ...], tuple[CopiedRow, ...]]:
     """The partitions without copies among their training rows, and the copies; raises `PartitionError`."""
     places = chain_places(versions)
@@ -72,7 +72,7 @@ def word_numbers(text: str) -> tuple[int, ...]:
     return tuple([int.from_bytes(sha256(word.encode()).digest()[:4], "big") for word in _WORD.findall(text)])
 
 
-def chain_places(versions: Sequence[DatanetVersion]) -> dict[bytes, int]:
+def chain_places(versions: Sequence[VersionRecord]) -> dict[bytes, int]:
     """Place of every contribution in the order of the chain."""
     registered = {
         record.contribution_id: (record.registered_height, version.datanet_id, record.registered_number)

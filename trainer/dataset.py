@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from openledger.content.store import ContentStore
 from openledger.data.row_json import read_row
 from openledger.data.rows import TamperedRows, load_batch
-from openledger.data.versions import DatanetVersion, root_of_records
+from openledger.data.versions import VersionRecord, root_of_records
 from openledger.errors import UsageError
 from trainer.row_values import Fields, value_of
 
@@ -28,7 +28,7 @@ class Row:
         return {key: value_of(key, item) for key, item in read_row(self.data).items()}
 
 
-def load_rows(store: ContentStore, version: DatanetVersion) -> Iterator[Row]:
+def load_rows(store: ContentStore, version: VersionRecord) -> Iterator[Row]:
     """All rows, contributions ascending by id, rows in their order.
 
     Raises `TamperedRows` naming contribution and row, `ContentMissing` naming the digest that the store lacks.

@@ -40,14 +40,14 @@ def summarise(losses_micronats: Sequence[int]) -> Measurement:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class HeldOutLoss:
     """One model on the held-out rows: over all of them, and by input of the recipe (None: none held out there)."""
 
     overall: Measurement
     by_input: tuple[Measurement | None, ...]
 
 
-def evaluate(model: Any, rows: Sequence[tuple[int, Tokens]], input_count: int, padding_id: int) -> Evaluation:
+def evaluate(model: Any, rows: Sequence[tuple[int, Tokens]], input_count: int, padding_id: int) -> HeldOutLoss:
     """Measure a model on (input index, tokens) pairs; its training mode is restored afterwards."""
     import torch
 
@@ -62,4 +62,4 @@ def evaluate(model: Any, rows: Sequence[tuple[int, Tokens]], input_count: int, p
     by_input: list[list[int]] = [[] for _ in range(input_count)]
     for (input_index, _), loss in zip(rows, losses, strict=True):
         by_input[input_index].append(loss)
-    return Evaluation(summarise(losses), tuple(summarise(group) if group else None for group in by_input))
+    return HeldOutLoss(summarise(losses), tuple(summarise(group) if group else None for group in by_input))

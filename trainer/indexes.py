@@ -32,7 +32,7 @@ from openledger.errors import UsageError
 from trainer.copies import CopiedRow, chain_places
 from trainer.environment import code_description, code_digest, make_deterministic
 from trainer.indexed_rows import IndexedRow, indexed_rows
-from trainer.recipe import Attribution, Payout
+from trainer.recipe import AttributionSection, Payout
 from trainer.train import TrainedRun
 
 # Below the index's folder in the content store.
@@ -145,7 +145,7 @@ def _gradient_index(
     say: Callable[[str], None],
 ) -> GradientIndex:
     recipe = run.prepared.recipe
-    wanted = recipe.attribution or Attribution()
+    wanted = recipe.attribution or AttributionSection()
     settings = IndexSettings(
         FeatureSettings(wanted.codes),
         padding_id=adapted.padding_id,

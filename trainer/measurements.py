@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attribution.adapted_model import AdaptedModel
 from attribution.text_tokens import padding_id
-from trainer.evaluate import METRIC, Evaluation, Measurement, evaluate
+from trainer.evaluate import METRIC, HeldOutLoss, Measurement, evaluate
 from trainer.examples import tokenise_for
 from trainer.record import InputRecord
 from trainer.train import PreparedRun
@@ -48,7 +48,7 @@ class CheckedMeasurements:
     unchecked: tuple[str, ...] = ()
 
 
-def measure(base_folder: Path, adapter_folder: Path, prepared: PreparedRun) -> Evaluation | None:
+def measure(base_folder: Path, adapter_folder: Path, prepared: PreparedRun) -> HeldOutLoss | None:
     """The recorded adapter on the held-out rows of its recipe; None where the recipe holds none out."""
     if not prepared.held_out:
         return None
@@ -59,7 +59,7 @@ def measure(base_folder: Path, adapter_folder: Path, prepared: PreparedRun) -> E
 
 
 def check_measurements(
-    recorded: Sequence[RecordedMeasurement], measured: Evaluation | None, inputs: Sequence[InputRecord]
+    recorded: Sequence[RecordedMeasurement], measured: HeldOutLoss | None, inputs: Sequence[InputRecord]
 ) -> CheckedMeasurements:
     """Compare every recorded measurement with the same one taken again."""
     places = {(item.datanet_id, item.version): place for place, item in enumerate(inputs)}

@@ -48,7 +48,7 @@ from openledger.client.core import SigningParty
 from openledger.client.names import QuestionNames, query_of_name
 from openledger.client.provenance import id_of_text
 from openledger.client.results import Answer, Committed, Sent
-from openledger.data.versions import ContributionRecord, DatanetVersion
+from openledger.data.versions import ContributionRecord, VersionRecord
 from openledger.errors import Denied, NotVerified, QueryFailed, UsageError
 from trainer import verify
 from trainer.ancestry import KnownEntry
@@ -67,17 +67,17 @@ from trainer.licence_check import draft_entry, verdict_of
 from trainer.measurements import RecordedMeasurement
 from trainer.record import ParentRecord, RunEventRecord, RunRecord
 from trainer.train import TrainedRun
-from trainer.verify import Verdict
+from trainer.verify import RunVerdict
 from trainer.workflow import LicenceVerdict
 
 GRADES = {
-    verify.Grade.BIT_EXACT: Grade.BIT_EXACT,
-    verify.Grade.TRACE_MATCH: Grade.TRACE_MATCH,
-    verify.Grade.DIFFERS: Grade.DIFFERS,
+    verify.RunGrade.BIT_EXACT: Grade.BIT_EXACT,
+    verify.RunGrade.TRACE_MATCH: Grade.TRACE_MATCH,
+    verify.RunGrade.DIFFERS: Grade.DIFFERS,
 }
 
 
-class Pending(Protocol):
+class PendingRecord(Protocol):
     """A transaction on its way."""
 
     @property
@@ -98,7 +98,7 @@ class LedgerClient(Protocol):
     def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
         """A module's query."""
 
-    def send(self, signer: SigningParty, *messages: Message, memo_digest: bytes = b"") -> Pending:
+    def send(self, signer: SigningParty, *messages: Message, memo_digest: bytes = b"") -> PendingRecord:
         """Build, sign and hand over."""
 
 
@@ -130,7 +130,7 @@ class ClientLedger:
 
     # --- Reads
 
-    def datanet_version(self, reference: str, version: int) -> DatanetVersion:
+    def datanet_version(self, reference: str, version: int) -> VersionRecord:
         """A version with all its contributions, by DataNet id, hex or name; pages are read at one height."""
         datanet_id, name = parse_reference("oldata", reference)
         records: list[ContributionRecord] = []
@@ -147,7 +147,7 @@ class ClientLedger:
             if not after_number:
                 break
         through = page.record.accepted_through
-        made = DatanetVersion.recorded(page.datanet_id, page.version, through, tuple(records))
+        made = VersionRecord.recorded(page.datanet_id, page.version, through, tuple(records))
         if made.root != page.record.contributions_root:
             raise NotVerified(
                 f"contributions of {reference} version {page.version} do not hash to its root on the chain: do not "
@@ -277,7 +277,7 @@ class ClientLedger:
                 "choose another name"
             )
 
-    def publish_verification(self, known: KnownEntry, verdict: Verdict, run: TrainedRun) -> int:
+    def publish_verification(self, known: KnownEntry, verdict: RunVerdict, run: TrainedRun) -> int:
         """Record what retraining an entry gave; returns the height."""
         event = RunEventRecord(run.started_seconds, run.finished_seconds, environment_line(), "", 0)
         message = RecordReproduction(

@@ -38,7 +38,7 @@ from attribution.lga.code_copies import DEFAULT_COSINE_PPB, LEAST_COSINE_PPB, OF
 from attribution.lga.parameters import MAX_CODES
 from openledger.data.manifest import to_json
 from openledger.errors import UsageError
-from trainer.recipe_fields import Section, find_problems
+from trainer.recipe_fields import RecipeSection, find_problems
 from trainer.steps import FilterStep, PreprocessStep, expand_step
 
 # A recipe is read by people; data belongs into DataNets.
@@ -66,7 +66,7 @@ class RecipeError(UsageError, ValueError):
         super().__init__("\n  ".join(lines or [f"{source}: {len(problems)} fields are wrong", *problems]))
 
 
-class Model(Section, frozen=True):
+class ModelSection(RecipeSection, frozen=True):
     """What training starts from; references are entry ids, or names that are resolved before training."""
 
     base: Reference
@@ -74,7 +74,7 @@ class Model(Section, frozen=True):
     adapter_share_ppb: Annotated[int, Meta(ge=0, le=PPB)] = PPB // 2
 
 
-class Lora(Section, frozen=True):
+class Lora(RecipeSection, frozen=True):
     """Low-rank adapters (Hu et al. 2021) on some linear layers."""
 
     kind: Literal["lora"] = "lora"
@@ -95,7 +95,7 @@ class Lora(Section, frozen=True):
         return super().problems(given) + twice
 
 
-class Split(Section, frozen=True):
+class Split(RecipeSection, frozen=True):
     """Rows held out of training, chosen by a hash of their text in normal form under `name`.
 
     Rows that say the same fall together; copies of held-out rows are trained on in no input of the mix.
@@ -105,14 +105,14 @@ class Split(Section, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[ -~]+\Z")] = "held-out"
 
 
-class Sampling(Section, frozen=True):
+class Sampling(RecipeSection, frozen=True):
     """Order in which the rows of an input are consumed; after the last one it starts again."""
 
     order: Literal["shuffled", "in_order"] = "shuffled"
     max_rows: Count = 0
 
 
-class Dataset(Section, frozen=True):
+class Dataset(RecipeSection, frozen=True):
     """One input: a DataNet version, its share of the mix and the way from its rows to training examples."""
 
     datanet: Reference
@@ -126,7 +126,7 @@ class Dataset(Section, frozen=True):
     sampling: Sampling = msgspec.field(default_factory=Sampling)
 
 
-class Train(Section, frozen=True):
+class Train(RecipeSection, frozen=True):
     """The optimisation: AdamW, linear warm-up, then constant or linearly falling learning rate."""
 
     steps: Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -154,20 +154,20 @@ class Train(Section, frozen=True):
     }
 
 
-class Evaluate(Section, frozen=True):
+class Evaluate(RecipeSection, frozen=True):
     """Loss on held-out rows, before and after training."""
 
     rows: Annotated[int, Meta(ge=0, le=100_000)] = 32
 
 
-class Output(Section, frozen=True):
+class OutputSection(RecipeSection, frozen=True):
     """What the run makes."""
 
     model: Name
     format: Literal["safetensors"] = "safetensors"
 
 
-class Payout(Section, frozen=True):
+class Payout(RecipeSection, frozen=True):
     """How scores become shares (abci_app.integers.shares.PayoutPolicy), fixed before anybody has seen a score."""
 
     kappa_ppb: Annotated[int, Meta(ge=0, le=PPB)] = PPB // 2
@@ -185,7 +185,7 @@ class Payout(Section, frozen=True):
         return []
 
 
-class Attribution(Section, frozen=True):
+class AttributionSection(RecipeSection, frozen=True):
     """What the run commits to, so that outputs can be explained: see the packages `attribution` and its methods."""
 
     methods: Annotated[list[AttributionMethod], Meta(min_length=1, max_length=2)] = msgspec.field(
@@ -207,18 +207,18 @@ class Attribution(Section, frozen=True):
         return found
 
 
-class Recipe(Section, frozen=True):
+class Recipe(RecipeSection, frozen=True):
     """One fine-tune."""
 
     version: Literal[1]
     name: Name
-    model: Model
+    model: ModelSection
     datasets: Annotated[list[Dataset], Meta(min_length=1, max_length=MAX_DATASETS)]
     train: Train
-    output: Output
+    output: OutputSection
     method: Lora = msgspec.field(default_factory=Lora)
     evaluate: Evaluate = msgspec.field(default_factory=Evaluate)
-    attribution: Attribution | None = None
+    attribution: AttributionSection | None = None
 
     @classmethod
     def problems(cls, given: Mapping[str, Any]) -> list[str]:

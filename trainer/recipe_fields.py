@@ -60,7 +60,7 @@ FIELD_HELP = {
 }
 
 
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class RecipeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of the parts of a recipe."""
 
     # Lowest and highest value of decimal fields, which msgspec cannot express.
@@ -82,7 +82,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return [problem for problem in found if problem]
 
 
-def find_problems(value: object, kind: type[Section], path: str = "") -> list[str]:
+def find_problems(value: object, kind: type[RecipeSection], path: str = "") -> list[str]:
     """Name every wrong field of a section given as plain data; none when it can be converted."""
     if not isinstance(value, dict):
         return [_explained(value, kind, path)]
@@ -111,7 +111,7 @@ def _problems_of(value: object, hint: Any, path: str) -> list[str]:
     """Of one field: a section, a list of sections or steps, or a plain value."""
     plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     options = get_args(plain) if get_origin(plain) in {Union, types.UnionType} else (plain,)
-    section = next((item for item in options if isinstance(item, type) and issubclass(item, Section)), None)
+    section = next((item for item in options if isinstance(item, type) and issubclass(item, RecipeSection)), None)
     if section is not None:
         return find_problems(value, section, path)
     if get_origin(plain) is list and isinstance(value, list):
@@ -126,7 +126,7 @@ def _problems_of(value: object, hint: Any, path: str) -> list[str]:
     return []
 
 
-def _explained(value: object, kind: type[Section], path: str) -> str:
+def _explained(value: object, kind: type[RecipeSection], path: str) -> str:
     if path == "attribution":
         return f"attribution: write {FIELD_HELP['attribution']}"
     try:
@@ -137,7 +137,7 @@ def _explained(value: object, kind: type[Section], path: str) -> str:
 
 
 @cache
-def _defaults(kind: type[Section]) -> tuple[Any, ...]:
+def _defaults(kind: type[RecipeSection]) -> tuple[Any, ...]:
     """Default of every field, in order; NODEFAULT where the field must be given."""
     described = msgspec.structs.fields(kind)
     return tuple(

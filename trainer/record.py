@@ -30,7 +30,7 @@ from openledger.data.manifest import Manifest, ManifestError, put_manifest, to_j
 from openledger.words import number_of
 from trainer.base_model import BaseModel
 from trainer.environment import code_description, environment_line
-from trainer.evaluate import METRIC, Evaluation, Measurement
+from trainer.evaluate import METRIC, HeldOutLoss, Measurement
 from trainer.examples import Cuts
 from trainer.partition import Partition, data_order_root, rows_used
 from trainer.recipe import Dataset
@@ -370,7 +370,7 @@ def _cut_part(cuts: Cuts, index: int) -> dict[str, Any]:
 
 def _evaluations(run: TrainedRun, inputs: Sequence[InputRecord]) -> tuple[EvaluationRecord, ...]:
     measured: list[EvaluationRecord] = []
-    sides: tuple[tuple[Evaluation | None, bool], ...] = ((run.before, True), (run.after, False))
+    sides: tuple[tuple[HeldOutLoss | None, bool], ...] = ((run.before, True), (run.after, False))
     for evaluation, of_parent in sides:
         for record, measurement in zip(inputs, evaluation.by_input if evaluation else (), strict=False):
             if measurement is not None:

@@ -27,14 +27,14 @@ from attribution.text_tokens import open_tokenizer, padding_id
 from openledger.content.artefact import Artefact, describe_artefact
 from openledger.content.store import ContentStore
 from openledger.data.manifest import to_json
-from openledger.data.versions import DatanetVersion
+from openledger.data.versions import VersionRecord
 from openledger.errors import OpenLedgerError
 from trainer.base_check import target_problems
 from trainer.checkpoint import Checkpoint
 from trainer.copies import CopiedRow, leave_out_copies
 from trainer.dataset import load_rows
 from trainer.environment import code_description, make_deterministic
-from trainer.evaluate import Evaluation, evaluate, to_micronats
+from trainer.evaluate import HeldOutLoss, evaluate, to_micronats
 from trainer.examples import Cuts, read_run
 from trainer.held_out import leave_out_held_out
 from trainer.partition import (
@@ -63,7 +63,7 @@ class PreparedRun:
     """A recipe with its data: what happened to every input's rows, the order of consumption, the rows to measure on."""
 
     recipe: Recipe
-    versions: tuple[DatanetVersion, ...]
+    versions: tuple[VersionRecord, ...]
     partitions: tuple[Partition, ...]
     order: tuple[Example, ...]
     held_out: tuple[Example, ...]
@@ -79,8 +79,8 @@ class TrainedRun:
     folder: Path
     artefact: Artefact
     loss_trace_micronats: tuple[int, ...]
-    before: Evaluation | None
-    after: Evaluation | None
+    before: HeldOutLoss | None
+    after: HeldOutLoss | None
     trained_tokens: int
     started_seconds: int
     finished_seconds: int
@@ -92,7 +92,7 @@ class TrainedRun:
     cuts: Cuts = field(default_factory=lambda: Cuts((), ()))
 
 
-def prepare_run(recipe: Recipe, versions: Sequence[DatanetVersion], store: ContentStore) -> PreparedRun:
+def prepare_run(recipe: Recipe, versions: Sequence[VersionRecord], store: ContentStore) -> PreparedRun:
     """Fetch and check all rows and work out partitions and order; `versions` stand in the order of the recipe."""
     if len(versions) != len(recipe.datasets):
         raise TrainingError(f"the recipe has {len(recipe.datasets)} datasets but {len(versions)} versions were given")

@@ -9,7 +9,7 @@ from typing import Any
 from attribution.adapter_config import read_adapter_config
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest
-from openledger.data.versions import DatanetVersion
+from openledger.data.versions import VersionRecord
 from openledger.errors import NotVerified, UsageError
 from trainer.compare import adapter_distance
 from trainer.environment import code_digest, library_versions
@@ -23,7 +23,7 @@ from trainer.train import Progress, TrainedRun, prepare_run, train
 TRACE_TOLERANCE_MICRONATS = 5_000
 
 
-class Grade(StrEnum):
+class RunGrade(StrEnum):
     """How a repetition compares with the record."""
 
     BIT_EXACT = "bit-exact"
@@ -42,14 +42,14 @@ class AttributionGrade(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RunVerdict:
     """The grades and, in words, what is equal and what is not.
 
     `contradictions`: things that the record says beside its output, and that its recipe does not give.
     `unchecked`: everything that was not compared, so that the grades speak of nothing else.
     """
 
-    grade: Grade
+    grade: RunGrade
     findings: tuple[str, ...]
     attribution: AttributionGrade = AttributionGrade.NONE
     contradictions: tuple[str, ...] = ()
@@ -58,11 +58,13 @@ class Verdict:
     @property
     def failed(self) -> bool:
         """Whether the record is not what its recipe gives."""
-        return self.grade == Grade.DIFFERS or self.attribution == AttributionGrade.DIFFERS or bool(self.contradictions)
+        return (
+            self.grade == RunGrade.DIFFERS or self.attribution == AttributionGrade.DIFFERS or bool(self.contradictions)
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """What a manifest says that grading needs: the recipe, losses of the steps (micronats), root of the data order.
 
     `code` is the part as it stands in the manifest.
@@ -76,7 +78,7 @@ class Plan:
     libraries: tuple[tuple[str, str], ...]
 
 
-def read_plan(manifest: Manifest) -> Plan:
+def read_plan(manifest: Manifest) -> RunPlan:
     """How to repeat a run, from its manifest, which anybody may have written.
 
     Raises `UsageError` for runs of other frameworks and imports, `NotVerified` when a part is not of our form.
@@ -98,8 +100,8 @@ def read_plan(manifest: Manifest) -> Plan:
     return plan
 
 
-def _read_parts(manifest: Manifest, code: Any) -> Plan:
-    return Plan(
+def _read_parts(manifest: Manifest, code: Any) -> RunPlan:
+    return RunPlan(
         parse_recipe(manifest.parts["recipe"], "recipe of the entry"),
         tuple([int(loss) for loss in manifest.json("loss-trace")["losses"]]),
         bytes.fromhex(manifest.json("data-order")["root"]),
@@ -111,8 +113,8 @@ def _read_parts(manifest: Manifest, code: Any) -> Plan:
 
 def retrain(
     entry: EntryRecord,
-    plan: Plan,
-    versions: Sequence[DatanetVersion],
+    plan: RunPlan,
+    versions: Sequence[VersionRecord],
     store: ContentStore,
     base_folder: Path,
     output_folder: Path,
@@ -148,7 +150,7 @@ def retrain(
     )
 
 
-def grade(entry: EntryRecord, plan: Plan, run: TrainedRun, fetch: Callable[[], Path]) -> Verdict:
+def grade(entry: EntryRecord, plan: RunPlan, run: TrainedRun, fetch: Callable[[], Path]) -> RunVerdict:
     """Compare a repetition with the record: output, loss trace, order of the data; differences of set-up are named.
 
     `fetch` gives a folder with the recorded output; it is asked where the digests differ, since then only the tensors
@@ -161,14 +163,14 @@ def grade(entry: EntryRecord, plan: Plan, run: TrainedRun, fetch: Callable[[], P
         contradictions = [] if trace_holds else [f"the recorded losses are not those of this run: {trace}"]
         contradictions += [] if same_order else ["the recorded order of the examples is not that of the recipe"]
         equal = "output files and tensors are equal byte for byte"
-        return Verdict(Grade.BIT_EXACT, (equal, *findings), contradictions=tuple(contradictions))
+        return RunVerdict(RunGrade.BIT_EXACT, (equal, *findings), contradictions=tuple(contradictions))
     output, output_holds = _compare_outputs(entry, run, fetch())
     findings[:0] = [*output, trace]
     holds = output_holds and trace_holds and same_order
-    return Verdict(Grade.TRACE_MATCH if holds else Grade.DIFFERS, tuple(findings))
+    return RunVerdict(RunGrade.TRACE_MATCH if holds else RunGrade.DIFFERS, tuple(findings))
 
 
-def _compare_traces(plan: Plan, run: TrainedRun) -> tuple[str, bool]:
+def _compare_traces(plan: RunPlan, run: TrainedRun) -> tuple[str, bool]:
     """The loss of every step: in words, and whether float noise explains the difference."""
     recorded, repeated = plan.losses_micronats, run.loss_trace_micronats
     if len(recorded) != len(repeated):
@@ -200,7 +202,7 @@ def _compare_outputs(entry: EntryRecord, run: TrainedRun, recorded: Path) -> tup
     return lines, holds
 
 
-def _differences_of_setup(plan: Plan, run: TrainedRun) -> list[str]:
+def _differences_of_setup(plan: RunPlan, run: TrainedRun) -> list[str]:
     """What was not the same from the start."""
     findings = []
     if data_order_root(run.prepared.order) != plan.data_order_root:

@@ -28,7 +28,7 @@ from trainer.indexes import BuiltIndexes
 from trainer.recipe import Recipe
 from trainer.record import EntryRecord
 from trainer.train import TrainedRun
-from trainer.verify import AttributionGrade, Grade, Verdict
+from trainer.verify import AttributionGrade, RunGrade, RunVerdict
 
 # A grade and the finding in words.
 _Graded = tuple[AttributionGrade, str]
@@ -61,13 +61,13 @@ def check_methods(entry: EntryRecord, recipe: Recipe) -> None:
 
 
 def with_indexes(
-    verdict: Verdict,
+    verdict: RunVerdict,
     entry: EntryRecord,
     run: TrainedRun,
     built: BuiltIndexes | None,
     store: ContentStore,
     base_folder: Path,
-) -> Verdict:
+) -> RunVerdict:
     """The verdict on a repetition with what its indexes say; None: they were not built.
 
     The recorded index may be fetched, to stand beside the built ones.
@@ -75,7 +75,7 @@ def with_indexes(
     if not entry.attribution_method:
         return verdict
     if built is None:
-        reason = "the adapter differs already" if verdict.grade == Grade.DIFFERS else "it was not built again"
+        reason = "the adapter differs already" if verdict.grade == RunGrade.DIFFERS else "it was not built again"
         grade, finding = AttributionGrade.NOT_COMPARED, f"attribution not compared: {reason}"
     elif built.commitment.root == entry.attribution_root:
         grade = AttributionGrade.EQUAL

@@ -19,7 +19,7 @@ from openledger.content.files import cache_home
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest, get_manifest
 from openledger.data.outputs import fetch_output
-from openledger.data.versions import DatanetVersion
+from openledger.data.versions import VersionRecord
 from openledger.errors import NotVerified, UsageError
 from trainer.ancestry import KnownEntry, check_adapter_stands_on
 from trainer.base_model import SOURCE_SHA256, BaseModelError, import_base_model
@@ -31,7 +31,7 @@ from trainer.partition import held_out_rows
 from trainer.recipe import Recipe
 from trainer.record import EntryRecord, ParentRecord, RunRecord, record_training
 from trainer.train import PreparedRun, Progress, TrainedRun, prepare_run, train
-from trainer.verify import AttributionGrade, Grade, Verdict, grade, read_plan, retrain
+from trainer.verify import AttributionGrade, RunGrade, RunVerdict, grade, read_plan, retrain
 from trainer.verify_indexes import check_methods, with_indexes
 
 Say = Callable[[str], None]
@@ -48,7 +48,7 @@ class LicenceVerdict:
 class ChainReader(Protocol):
     """What training asks the chain; references are ids as text, or names that the chain resolves."""
 
-    def datanet_version(self, reference: str, version: int) -> DatanetVersion:
+    def datanet_version(self, reference: str, version: int) -> VersionRecord:
         """Record of one DataNet version with its contributions."""
 
     def entry(self, reference: str) -> KnownEntry:
@@ -143,7 +143,7 @@ def verify_entry(
     progress: Progress | None = None,
     index_progress: IndexProgress | None = None,
     say: Say = lambda _: None,
-) -> tuple[Verdict, TrainedRun]:
+) -> tuple[RunVerdict, TrainedRun]:
     """Retrain an entry and grade the result; `output_folder` keeps the adapter, without it nothing stays.
 
     The indexes that the entry commits to are built again, too, unless the adapter differs already.
@@ -172,7 +172,7 @@ def verify_entry(
         )
         verdict = grade(record, plan, run, lambda: artefact_folder(known, store)[0])
         # A run that differs already can be trusted as little as its indexes: nothing to compare.
-        wanted = with_attribution and verdict.grade != Grade.DIFFERS
+        wanted = with_attribution and verdict.grade != RunGrade.DIFFERS
         built = (
             build_indexes(run, base_folder, work, code=plan.code, progress=index_progress, say=say) if wanted else None
         )
@@ -182,13 +182,18 @@ def verify_entry(
 
 
 def _with_measurements(
-    verdict: Verdict, known: KnownEntry, chain: ChainReader, store: ContentStore, run: TrainedRun, base_folder: Path
-) -> Verdict:
+    verdict: RunVerdict,
+    known: KnownEntry,
+    chain: ChainReader,
+    store: ContentStore,
+    run: TrainedRun,
+    base_folder: Path,
+) -> RunVerdict:
     """The verdict with every recorded measurement, taken again on the recorded tensors, and what was not compared."""
     recorded = chain.measurements(known.entry_id)
     wanted = any(item.metric == METRIC for item in recorded)
     measured = run.after
-    if wanted and verdict.grade != Grade.BIT_EXACT:
+    if wanted and verdict.grade != RunGrade.BIT_EXACT:
         try:
             measured = measure(base_folder, artefact_folder(known, store)[0], run.prepared)
         except UsageError as error:
@@ -206,7 +211,7 @@ def _with_measurements(
     )
 
 
-def _never_checked(verdict: Verdict, run: TrainedRun) -> tuple[str, ...]:
+def _never_checked(verdict: RunVerdict, run: TrainedRun) -> tuple[str, ...]:
     """What a repetition of this grade leaves open, whoever runs it."""
     open_points = ["times, machine and environment of the recorded run, which are declared"]
     if run.before is not None:
@@ -262,7 +267,7 @@ def _work_folder(known: KnownEntry) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _versions_of(record: EntryRecord, manifest: Manifest, chain: ChainReader) -> Sequence[DatanetVersion]:
+def _versions_of(record: EntryRecord, manifest: Manifest, chain: ChainReader) -> Sequence[VersionRecord]:
     """The inputs' versions, after a check that entry and manifest name the same ones."""
     try:
         declared = [

@@ -2,9 +2,9 @@
 
 The server calls from one thread per connection, and none of them keeps another one silent: RPC `check_tx` sends a
 CheckTx on the mempool connection while Commit runs on the consensus connection. Consensus owns everything here except
-the books of pending transactions, which the mempool connection owns; between them stands one `Committed`, which Commit
-replaces as a whole (committed.py). Nothing is durable before Commit, and everything uncommitted is forgotten when
-CometBFT connects anew (`discard_uncommitted`), so every replay of cometbft.md 3.2 starts from the last commit.
+the books of pending transactions, which the mempool connection owns; between them stands one `CommittedState`, which
+Commit replaces as a whole (committed.py). Nothing is durable before Commit, and everything uncommitted is forgotten
+when CometBFT connects anew (`discard_uncommitted`), so every replay of cometbft.md 3.2 starts from the last commit.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from abci_app.chain.block import (
     codespace_of,
     execute_block,
 )
-from abci_app.chain.committed import Committed
+from abci_app.chain.committed import CommittedState
 from abci_app.chain.mempool import Mempool
 from abci_app.chain.queries import LocalNode, answer_query
 from abci_app.chain.registry import parameters_of
@@ -279,14 +279,14 @@ class Application:
             misbehaviour=misbehaviour,
         )
 
-    def _last_commit(self, last_block_seconds: int, writes: Mapping[bytes, bytes | None]) -> Committed:
+    def _last_commit(self, last_block_seconds: int, writes: Mapping[bytes, bytes | None]) -> CommittedState:
         """The record to publish of what the store holds now."""
         height = self.store.height
         next_block = None
         if CHAIN.get(self.store) is not None:
             next_block = self._context(self._expected_height(), last_block_seconds)
         view = self.store.latest() if height else self.store
-        return Committed(height, view, next_block, last_block_seconds, writes)
+        return CommittedState(height, view, next_block, last_block_seconds, writes)
 
     def _execute(self, context: BlockContext, transactions: list[bytes], *, all_pay: bool = False) -> BlockResult:
         """A remembered result is the result: execution sees committed state, context and transactions, all compared."""

@@ -1,8 +1,8 @@
 """The last commit as the consensus connection publishes it: the only state that CheckTx and queries may read.
 
 Ownership (ADR 22). Consensus owns the store, the candidate blocks and the uncommitted work. The mempool connection
-owns the books of pending transactions. Queries own nothing. Between them stands one reference to a `Committed`, which
-consensus replaces as a whole and nobody changes: a reader takes it once and has one commit, without a lock.
+owns the books of pending transactions. Queries own nothing. Between them stands one reference to a `CommittedState`,
+which consensus replaces as a whole and nobody changes: a reader takes it once and has one commit, without a lock.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from abci_app.state.store import StateView
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
+class CommittedState:
     """One commit; height 0 is the genesis state, or nothing at all (`next_block` None) before InitChain."""
 
     height: int

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from abci_app.accounts import ACCOUNTS, DELEGATIONS, POLICY_CHANGES, Delegation, get_account, show_address
 from abci_app.chain.authentication import authenticate, check_chain_and_expiry, fee_nopen
 from abci_app.chain.block import Decoder
-from abci_app.chain.committed import Committed
+from abci_app.chain.committed import CommittedState
 from abci_app.chain.pending import (
     Pending,
     PendingAccount,
@@ -50,11 +50,11 @@ MAX_READ = 20_000
 class Mempool:
     """The pending overlay over the last committed state."""
 
-    def __init__(self, decode: Decoder, last_commit: Callable[[], Committed]) -> None:
+    def __init__(self, decode: Decoder, last_commit: Callable[[], CommittedState]) -> None:
         self._decode = decode
         self._last_commit = last_commit
         self._view: StateView = EmptyView()
-        self._committed: Committed | None = None
+        self._committed: CommittedState | None = None
         self._accounts: dict[bytes, PendingAccount] = {}
         # Accounts read since the last commit; those without pending transactions are not kept beyond it.
         self._read: dict[bytes, PendingAccount] = {}
@@ -65,7 +65,7 @@ class Mempool:
         # Replaced as a whole by any thread, never changed; losing one to a race costs one more exception.
         self._excluded: dict[bytes, None] = {}
 
-    def follow(self) -> Committed:
+    def follow(self) -> CommittedState:
         """Take over what was committed since the last call, and say what that is; for the owner."""
         committed = self._last_commit()
         before = self._committed
@@ -240,7 +240,7 @@ class Mempool:
                 sequence = pending.sequence + 1
         return sequence
 
-    def _stays(self, pending: Pending, committed: Committed) -> bool:
+    def _stays(self, pending: Pending, committed: CommittedState) -> bool:
         """Whether `follow` of this commit, the next one, will keep a transaction that the commit did not include."""
         if pending.seen_height < _oldest_held(committed.height) or pending.digest in self._excluded:
             return False

@@ -31,7 +31,7 @@ import msgspec
 from msgspec import Meta
 
 from abci_app.chain.block import TransactionFailure, codespace_of
-from abci_app.chain.committed import Committed
+from abci_app.chain.committed import CommittedState
 from abci_app.chain.mempool import Mempool
 from abci_app.chain.names import NamedArguments, run_query
 from abci_app.chain.registry import find_query, parameters_of
@@ -113,7 +113,7 @@ def answer_query(
     local: LocalNode,
     books: Mempool,
     request: pb.RequestQuery,
-    committed: Committed,
+    committed: CommittedState,
     hurried: bool = False,
 ) -> pb.ResponseQuery:
     """Answer one query; an expected failure is a coded response.

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from abci_app.chain.block import BlockResult, TransactionResult
 from abci_app.hashing import uvarint
-from abci_app.module import ConsensusUpdate, LastCommit, Misbehaviour, Vote
+from abci_app.module import ConsensusUpdate, LastCommit, LastCommitVote, Misbehaviour
 from abci_app.pb import abci_pb2 as pb
 from abci_app.pb import crypto_pb2, params_pb2
 
@@ -91,7 +91,7 @@ def block_context_parts(
     else:
         commit = request.decided_last_commit
     votes = [
-        Vote(vote.validator.address, vote.validator.power, vote.block_id_flag == pb.BLOCK_ID_FLAG_COMMIT)
+        LastCommitVote(vote.validator.address, vote.validator.power, vote.block_id_flag == pb.BLOCK_ID_FLAG_COMMIT)
         for vote in commit.votes
     ]
     misbehaviour = [Misbehaviour(int(each.type), each.validator.address, each.height) for each in request.misbehavior]

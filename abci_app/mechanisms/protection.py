@@ -21,7 +21,7 @@ Action = Callable[[Overlay, HookContext], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ActionOutcome:
     """What became of one action: nothing set means that it counts."""
 
     refusal: Rejected | None = None
@@ -33,7 +33,7 @@ class Outcome:
         return self.refusal is None and self.bug is None
 
 
-def run_protected(state: Overlay, context: HookContext, action: Action) -> Outcome:
+def run_protected(state: Overlay, context: HookContext, action: Action) -> ActionOutcome:
     """Run one action; its writes, events and updates reach `state` and `context` only if it ends without exception."""
     scratch, inner = Overlay(state), HookContext(context.block)
     try:
@@ -41,14 +41,14 @@ def run_protected(state: Overlay, context: HookContext, action: Action) -> Outco
         # What no tree may hold would stop the block when it is staged, where nobody could be asked any more.
         check_changes(scratch.changes())
     except Rejected as refusal:
-        return Outcome(refusal=refusal)
+        return ActionOutcome(refusal=refusal)
     except MACHINE_ERRORS:
         raise
     except Exception as bug:  # determinism: follows from state and block alone; put aside, the same on every node
-        return Outcome(bug=bug)
+        return ActionOutcome(bug=bug)
     scratch.merge_into(state)
     inner.merge_into(context)
-    return Outcome()
+    return ActionOutcome()
 
 
 def alarm(context: HookContext, what: str, bug: Exception) -> None:

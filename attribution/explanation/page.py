@@ -84,7 +84,7 @@ class PageRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ExplanationPage:
     """Everything that is shown."""
 
     model: str
@@ -103,7 +103,7 @@ class Page:
     remarks: Sequence[str] = ()
 
 
-def render(page: Page) -> str:
+def render(page: ExplanationPage) -> str:
     """The page as UTF-8 HTML text."""
     quoted = {piece.contributor for piece in page.output}
     coloured = [line.name for line in page.contributors if line.name in quoted]

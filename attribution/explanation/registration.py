@@ -24,7 +24,7 @@ from abci_app.modules.models.records import Input, StoredEntry
 from attribution.explanation.document import Explanation, LayerPart, SpanPart
 from attribution.explanation.evidence import LeafList, contribution_of, owner_of
 from attribution.lga.code_copies import COMPARED, COPIES
-from openledger.data.versions import ContributionRecord, DatanetVersion
+from openledger.data.versions import ContributionRecord, VersionRecord
 from openledger.errors import NotVerified
 
 _WARNING = "do not rely on this entry's explanations"
@@ -40,7 +40,7 @@ class ContributionSource(Protocol):
 class VersionSource(Protocol):
     """Where versions of DataNets are looked up; `trainer.publish.ClientLedger` fulfils it."""
 
-    def datanet_version(self, reference: str, version: int) -> DatanetVersion:
+    def datanet_version(self, reference: str, version: int) -> VersionRecord:
         """A version with all its contributions."""
 
 
@@ -98,7 +98,7 @@ def check_owners(records: Mapping[bytes, ContributionRecord], keys: Sequence[byt
             )
 
 
-def check_rows(inputs: Sequence[Input], versions: Sequence[DatanetVersion], listed: LeafList, place: str) -> None:
+def check_rows(inputs: Sequence[Input], versions: Sequence[VersionRecord], listed: LeafList, place: str) -> None:
     """The rows are those that the entry's inputs say were consumed; raises `NotVerified`.
 
     Their root needs their order within a contribution, which an index with more rows than are compared does not say;

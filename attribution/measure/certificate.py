@@ -44,7 +44,7 @@ class Interval(Struct, frozen=True, forbid_unknown_fields=True):
         return max(self.high_ppb - self.value_ppb, self.value_ppb - self.low_ppb)
 
 
-class Measured(Struct, frozen=True, forbid_unknown_fields=True):
+class CertifiedMethod(Struct, frozen=True, forbid_unknown_fields=True):
     """LDS of one method by halves of examples and of contributors; digest of the scores [rows, queries]."""
 
     method: Name
@@ -77,7 +77,7 @@ class Certificate(Struct, frozen=True, forbid_unknown_fields=True):
     bootstrap_draws: Count
     bootstrap_seed: Seed
     ceiling: Ceiling
-    methods: Annotated[tuple[Measured, ...], Meta(min_length=1, max_length=MAX_METHODS)]
+    methods: Annotated[tuple[CertifiedMethod, ...], Meta(min_length=1, max_length=MAX_METHODS)]
 
     def encode(self) -> bytes:
         """Canonical JSON."""
@@ -138,7 +138,7 @@ def decode(data: bytes) -> Certificate:
         raise AttributionError("certificate" + place.rstrip("`"), reason) from error
     if found.encode() != data:
         raise AttributionError("certificate", "is not in canonical form: keys sorted, no spaces, no second writing")
-    parts: list[tuple[str, Ceiling | Measured]] = [("ceiling", found.ceiling)]
+    parts: list[tuple[str, Ceiling | CertifiedMethod]] = [("ceiling", found.ceiling)]
     parts += [(f"methods[{number}]", measured) for number, measured in enumerate(found.methods)]
     for place, part in parts:
         for kind, interval in (("examples", part.examples), ("contributors", part.contributors)):
@@ -177,10 +177,10 @@ def difference(first: Certificate, second: Certificate) -> str | None:
     return None
 
 
-def _measured(method: str, scores: Floats, truth: Truth) -> Measured:
+def _measured(method: str, scores: Floats, truth: Truth) -> CertifiedMethod:
     found = quality(scores, truth)
     digest = hashlib.sha256(np.ascontiguousarray(scores, dtype="<f8").tobytes()).hexdigest()
-    return Measured(
+    return CertifiedMethod(
         method=method,
         scores_digest=digest,
         examples=_interval(found.examples),

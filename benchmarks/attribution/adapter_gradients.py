@@ -7,11 +7,11 @@ import torch
 
 from attribution.measure.baselines import CheckpointGradients, Gradients
 from attribution.measure.lds import Floats
-from benchmarks.attribution.char_model import Checkpoint, adapter_parameters, batch_loss, restore
+from benchmarks.attribution.char_model import CharCheckpoint, adapter_parameters, batch_loss, restore
 
 
 def checkpoint_gradients(
-    model: Any, checkpoint: Checkpoint, training: torch.Tensor, queries: torch.Tensor
+    model: Any, checkpoint: CharCheckpoint, training: torch.Tensor, queries: torch.Tensor
 ) -> CheckpointGradients:
     """At this checkpoint; leaves the model there. `training` and `queries` are ids [sequences, characters]."""
     restore(model, checkpoint)

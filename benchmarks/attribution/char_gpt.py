@@ -60,7 +60,7 @@ SMALL, WHOLE = FeatureSettings(2_048), FeatureSettings(0)
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredMethod:
     """One trained model: gradients at all kept steps, and the truth about its task."""
 
     task: CharTask
@@ -72,7 +72,7 @@ class Measured:
     references: dict[int, CheckpointGradients]
 
     @classmethod
-    def of(cls, task: CharTask, protocol: Protocol) -> "Measured":
+    def of(cls, task: CharTask, protocol: Protocol) -> "MeasuredMethod":
         """Retrain what is not in the cache, train the model, take all gradients."""
         name = task.corpus.name
         truth = ground_truth(task.cache(), task.corpus.owners, protocol, lambda part: progress_of(f"{name}: {part}"))
@@ -117,7 +117,7 @@ def mass_steps(all_steps: int, count: int) -> list[int]:
     return [round(all_steps * (1 - math.sqrt(1 - (2 * part + 1) / (2 * count)))) for part in range(count)]
 
 
-def other_methods(measured: Measured, *, complete: bool) -> dict[str, Floats]:
+def other_methods(measured: MeasuredMethod, *, complete: bool) -> dict[str, Floats]:
     """Scores of everything that is compared with LGA-1, best positions of checkpoints included."""
     final, middle, four = (measured.referred(where) for where in ("final", "1", "4"))
     corpus = measured.task.corpus
@@ -143,7 +143,7 @@ def other_methods(measured: Measured, *, complete: bool) -> dict[str, Floats]:
     return scores
 
 
-def lga_variants(measured: Measured, *, complete: bool) -> dict[str, Attributed]:
+def lga_variants(measured: MeasuredMethod, *, complete: bool) -> dict[str, Attributed]:
     """LGA-1 by name of the variant."""
     found = {
         "LGA-1, 1 checkpoint, 2,048 codes": measured.lga("1", SMALL),
@@ -162,7 +162,7 @@ def lga_variants(measured: Measured, *, complete: bool) -> dict[str, Attributed]
     return found
 
 
-def print_quality(measured: Measured, title: str, *, complete: bool) -> dict[str, Attributed]:
+def print_quality(measured: MeasuredMethod, title: str, *, complete: bool) -> dict[str, Attributed]:
     """The table of LDS; returns the variants of LGA-1."""
     variants = lga_variants(measured, complete=complete)
     best = ceiling(measured.truth)
@@ -177,7 +177,7 @@ def print_quality(measured: Measured, title: str, *, complete: bool) -> dict[str
     return variants
 
 
-def print_lead(measured: Measured, variants: dict[str, Attributed]) -> None:
+def print_lead(measured: MeasuredMethod, variants: dict[str, Attributed]) -> None:
     """By how much LGA-1 is ahead of each other method, over the same resamples."""
     ours = quality(variants["LGA-1, 1 checkpoint, 2,048 codes"].integer_scores.astype(np.float64), measured.truth)
     rows = []
@@ -189,7 +189,7 @@ def print_lead(measured: Measured, variants: dict[str, Attributed]) -> None:
     )
 
 
-def print_quantisation(measured: Measured, variants: dict[str, Attributed]) -> None:
+def print_quantisation(measured: MeasuredMethod, variants: dict[str, Attributed]) -> None:
     """Print the effect of integers: LDS, and shares of contributors."""
     owners = np.array(measured.task.corpus.owners)
     rows = []
@@ -219,7 +219,7 @@ def _shares(scores: Floats, owners: Any) -> Floats:
     return shares
 
 
-def certificate_of(measured: Measured, variants: dict[str, Attributed]) -> Certificate:
+def certificate_of(measured: MeasuredMethod, variants: dict[str, Attributed]) -> Certificate:
     """Certificate that a recorded run would carry: LGA-1 first, then the methods that it is compared with."""
     scores = {name: found.integer_scores.astype(np.float64) for name, found in variants.items()}
     scores |= other_methods(measured, complete=False)
@@ -227,7 +227,7 @@ def certificate_of(measured: Measured, variants: dict[str, Attributed]) -> Certi
     return certify(corpus.name, measured.task, len(corpus.contributors), RELEASE, measured.truth, scores)
 
 
-def print_removal(measured: Measured, variants: dict[str, Attributed]) -> None:
+def print_removal(measured: MeasuredMethod, variants: dict[str, Attributed]) -> None:
     """Remove the 24 rows that a method names for a query, retrain with both orders."""
     total = len(measured.task.corpus.training)
     queries = list(range(0, len(measured.task.corpus.queries), 3))
@@ -257,7 +257,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    measured = Measured.of(CharTask.open(standard_library(), AdapterRecipe()), RELEASE)
+    measured = MeasuredMethod.of(CharTask.open(standard_library(), AdapterRecipe()), RELEASE)
     print(f"1 checkpoint: step {measured.steps['1']}; 4: {measured.steps['4']}; of {measured.steps['final'][0]}")
     title = "Standard library, 24 modules; LoRA rank 4 on qkv, proj, fc1, fc2; 100 + 60 halves x 2 orders"
     variants = print_quality(measured, title, complete=True)
@@ -268,14 +268,14 @@ def main() -> None:
     if options.removal:
         print_removal(measured, variants)
     if options.more:
-        other = Measured.of(CharTask.open(help_topics(), AdapterRecipe()), RELEASE)
+        other = MeasuredMethod.of(CharTask.open(help_topics(), AdapterRecipe()), RELEASE)
         print_quality(
             other, "Help topics, 24 topics; same adapter, untuned; 100 + 60 halves x 2 orders", complete=False
         )
         small = AdapterRecipe(rank=8, alpha=16, modules=("fc1", "qkv"))
-        other = Measured.of(CharTask.open(standard_library(), small), SHORT)
+        other = MeasuredMethod.of(CharTask.open(standard_library(), small), SHORT)
         print_quality(other, "Standard library; LoRA rank 8 on qkv, fc1; 50 + 30 halves x 2 orders", complete=False)
-        other = Measured.of(CharTask.open(standard_library(), AdapterRecipe(start=None)), SHORT)
+        other = MeasuredMethod.of(CharTask.open(standard_library(), AdapterRecipe(start=None)), SHORT)
         print_quality(other, "Standard library; each retrain from another start; 50 + 30 halves x 2", complete=False)
 
 

@@ -27,7 +27,7 @@ PRETRAINING_SEED = 20_261_121
 WARMUP_STEPS = 100
 
 
-class Block(nn.Module):
+class CharBlock(nn.Module):
     """Attention and feed-forward layer, each after a normalisation."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class CharGPT(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.characters, self.positions = nn.Embedding(len(ALPHABET), WIDTH), nn.Embedding(CONTEXT, WIDTH)
-        self.blocks = nn.ModuleList(Block() for _ in range(LAYERS))
+        self.blocks = nn.ModuleList(CharBlock() for _ in range(LAYERS))
         self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, len(ALPHABET))
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
@@ -139,7 +139,7 @@ class AdapterRecipe:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class CharCheckpoint:
     """Adapter tensors after some steps, and the state of Adam then, by parameter name."""
 
     parameters: dict[str, torch.Tensor]
@@ -167,7 +167,7 @@ def adapter_parameters(model: Any) -> dict[str, torch.Tensor]:
 
 def train_adapter(
     base: CharGPT, ids: torch.Tensor, recipe: AdapterRecipe, seed: int, kept_steps: Sequence[int] = ()
-) -> tuple[Any, list[Checkpoint]]:
+) -> tuple[Any, list[CharCheckpoint]]:
     """Fine-tune on the sequences `ids` [examples, characters]; checkpoints after each of `kept_steps` (from 1)."""
     model = attach(base, recipe, seed if recipe.start is None else recipe.start)
     parameters = adapter_parameters(model)
@@ -189,7 +189,7 @@ def train_adapter(
                     _moments(optimizer, parameters, "exp_avg"),
                     _moments(optimizer, parameters, "exp_avg_sq"),
                 )
-                checkpoints.append(Checkpoint(values, first, second, step, step_size))
+                checkpoints.append(CharCheckpoint(values, first, second, step, step_size))
     return model.eval(), checkpoints
 
 
@@ -197,7 +197,7 @@ def _moments(optimizer: Any, parameters: dict[str, torch.Tensor], name: str) -> 
     return {key: optimizer.state[value][name].clone() for key, value in parameters.items()}
 
 
-def restore(model: Any, checkpoint: Checkpoint) -> None:
+def restore(model: Any, checkpoint: CharCheckpoint) -> None:
     """Put a checkpoint's adapter tensors into the model, in place."""
     with torch.no_grad():
         for name, value in adapter_parameters(model).items():

@@ -11,8 +11,8 @@ import torch
 from attribution.measure.retrain import Outputs, RetrainCache
 from benchmarks.attribution.char_model import (
     AdapterRecipe,
+    CharCheckpoint,
     CharGPT,
-    Checkpoint,
     encode,
     pretrained,
     sequence_losses,
@@ -57,7 +57,7 @@ class CharTask:
         """Settings that decide a retrain."""
         return self._recipe
 
-    def train(self, rows: Sequence[int], seed: int, kept_steps: Sequence[int] = ()) -> tuple[Any, list[Checkpoint]]:
+    def train(self, rows: Sequence[int], seed: int, kept_steps: Sequence[int] = ()) -> tuple[Any, list[CharCheckpoint]]:
         """Model, and checkpoints of these steps, after fine-tuning on these sequences alone."""
         return train_adapter(self.base, self.training_ids[torch.tensor(list(rows))], self.adapter, seed, kept_steps)
 

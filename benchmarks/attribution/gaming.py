@@ -54,7 +54,7 @@ def name(number: int) -> bytes:
 
 
 @dataclass(frozen=True)
-class Run:
+class GamingRun:
     """Rows with owners, trained on together: integer scores and gradient dot products [rows, queries], codes."""
 
     texts: Sequence[str]
@@ -64,7 +64,7 @@ class Run:
     codes: "np.ndarray[tuple[int, int], np.dtype[np.int16]]"
 
     @classmethod
-    def of(cls, task: CharTask, texts: Sequence[str], owners: list[bytes], order: int, count: int = 1) -> "Run":
+    def of(cls, task: CharTask, texts: Sequence[str], owners: list[bytes], order: int, count: int = 1) -> "GamingRun":
         """Fine-tune on the texts in this order, and attribute all queries at `count` checkpoints."""
         ids = encode(texts)
         steps = mass_steps(task.adapter.steps(len(ids)), count)
@@ -111,7 +111,7 @@ def main() -> None:
     torch.set_num_threads(parser.parse_args().threads)
     task = CharTask.open(standard_library(), AdapterRecipe())
     owners = [name(owner) for owner in task.corpus.owners]
-    honest = {order: Run.of(task, task.corpus.training, owners, order) for order in ORDERS}
+    honest = {order: GamingRun.of(task, task.corpus.training, owners, order) for order in ORDERS}
     garbage(task, owners)
     copies(task, owners, honest)
     split(task, honest)
@@ -126,7 +126,7 @@ def garbage(task: CharTask, owners: list[bytes]) -> None:
     rows = []
     for count in (1, 4):
         texts, all_owners = [*task.corpus.training, *noise], owners + [name(99)] * ROWS
-        runs = [Run.of(task, texts, all_owners, order, count) for order in ORDERS]
+        runs = [GamingRun.of(task, texts, all_owners, order, count) for order in ORDERS]
         cases = [("LGA-1, attribution alone", False, ATTRIBUTION_ONLY), ("LGA-1, half of it flat", False, HALF_FLAT)]
         cases += [("LGA-1, attribution alone, owners clipped", False, OWNERS_CLIPPED)]
         cases += [("gradient dot, attribution alone", True, ATTRIBUTION_ONLY)] if count == 1 else []
@@ -137,7 +137,7 @@ def garbage(task: CharTask, owners: list[bytes]) -> None:
     print_table(title, ["payout", "checkpoints", "mean", "standard error", "worst query"], rows)
 
 
-def copies(task: CharTask, owners: list[bytes], honest: dict[int, Run]) -> None:
+def copies(task: CharTask, owners: list[bytes], honest: dict[int, GamingRun]) -> None:
     """A second name with the rows of another, registered later: verbatim, and with characters replaced."""
     cases: dict[str, list[float]] = {}
     found: dict[str, list[int]] = {}
@@ -149,7 +149,7 @@ def copies(task: CharTask, owners: list[bytes], honest: dict[int, Run]) -> None:
         dot_alone = honest[order].shares(pair, honest[order].apart, dot=True)
         for what, replaced in (("verbatim", 0), ("2 of 49 characters replaced", 2), ("6 of 49 replaced", 6)):
             copied = [changed(text, replaced, number) for number, text in enumerate(mine)]
-            run = Run.of(task, [*task.corpus.training, *copied], owners + [name(99)] * ROWS, order)
+            run = GamingRun.of(task, [*task.corpus.training, *copied], owners + [name(99)] * ROWS, order)
             before, after = run.clusters(by_codes=False), run.clusters(by_codes=True)
             first = len(owners)
             found.setdefault(f"{what}: found before training", []).append(_copies_from(before, first))
@@ -179,7 +179,7 @@ def _copies_from(clusters: Clusters, first: int) -> int:
     return sum(copy.row >= first for copy in clusters.copies)
 
 
-def cosines(task: CharTask, owners: list[bytes], honest: dict[int, Run]) -> None:
+def cosines(task: CharTask, owners: list[bytes], honest: dict[int, GamingRun]) -> None:
     """How alike codes of different rows are, and of a row and its changed copy."""
     apart = _cosines(honest[ORDERS[0]].codes)[np.triu_indices(len(owners), 1)]
     rows = [
@@ -188,7 +188,7 @@ def cosines(task: CharTask, owners: list[bytes], honest: dict[int, Run]) -> None
     mine = task.corpus.training[:ROWS]
     for replaced in (0, 1, 2, 4, 6):
         copied = [changed(text, replaced, number) for number, text in enumerate(mine)]
-        run = Run.of(task, [*task.corpus.training, *copied], owners + [name(99)] * ROWS, ORDERS[0])
+        run = GamingRun.of(task, [*task.corpus.training, *copied], owners + [name(99)] * ROWS, ORDERS[0])
         alike = np.diagonal(_cosines(run.codes)[:ROWS, len(owners) :])
         rows.append(
             [
@@ -216,7 +216,7 @@ def changed(text: str, count: int, seed: int) -> str:
     return "".join(letters)
 
 
-def split(task: CharTask, honest: dict[int, Run]) -> None:
+def split(task: CharTask, honest: dict[int, GamingRun]) -> None:
     """One contributor's rows over ten names; nobody knows that they are one."""
     cases: dict[str, list[float]] = {}
     for order, victim in ((order, victim) for order in ORDERS for victim in VICTIMS):
@@ -225,7 +225,7 @@ def split(task: CharTask, honest: dict[int, Run]) -> None:
         owners = list(run.owners)
         for place, index in enumerate(mine):
             owners[index] = name(100 + place // 2)
-        ten = Run(run.texts, owners, run.integers, run.dots, run.codes)
+        ten = GamingRun(run.texts, owners, run.integers, run.dots, run.codes)
         names = [name(100 + number) for number in range(10)]
         for what, policy in (("rows clipped", ATTRIBUTION_ONLY), ("owners clipped", OWNERS_CLIPPED)):
             one, split_up = (
@@ -239,7 +239,7 @@ def split(task: CharTask, honest: dict[int, Run]) -> None:
     )
 
 
-def fidelity(task: CharTask, honest: dict[int, Run]) -> None:
+def fidelity(task: CharTask, honest: dict[int, GamingRun]) -> None:
     """Whether shares follow the truth: contributor-LDS of what owners are paid, against the retrains of `char_gpt`."""
     truth = ground_truth(task.cache(), task.corpus.owners, RELEASE, progress_of)
     rows: list[list[object]] = []

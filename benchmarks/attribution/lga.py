@@ -12,7 +12,7 @@ from attribution.lga.features import FeatureSettings, Gradients, MemoryIndex, fi
 from attribution.lga.gradients import GradientCollector
 from attribution.loss import token_losses
 from attribution.measure.lds import Floats
-from benchmarks.attribution.char_model import Checkpoint, restore
+from benchmarks.attribution.char_model import CharCheckpoint, restore
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def attribute(
     return Attributed(index, index.features @ asked.T, integers.astype(np.int64), codes)
 
 
-def adapter_gradients(model: Any, checkpoints: Sequence[Checkpoint], ids: torch.Tensor) -> list[Gradients]:
+def adapter_gradients(model: Any, checkpoints: Sequence[CharCheckpoint], ids: torch.Tensor) -> list[Gradients]:
     """B gradients of every sequence at every checkpoint; leaves the model at the last."""
     collected: list[Gradients] = []
     for checkpoint in checkpoints:

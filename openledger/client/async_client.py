@@ -20,10 +20,10 @@ from openledger.client import flows
 from openledger.client import rpc_calls as calls
 from openledger.client.client import DEFAULT_WAIT_SECONDS, answer_of, checked
 from openledger.client.core import Core, Party, SendOptions, SigningParty
-from openledger.client.driving import drive_async
-from openledger.client.flows import Batch, Flow, Pause
+from openledger.client.flows import Flow
 from openledger.client.results import Answer, Committed, HistoryPage, Sent
 from openledger.client.rpc import AsyncRpcClient
+from openledger.client.steps import Batch, Pause, drive_async
 from openledger.client.transactions import Draft
 from openledger.errors import UsageError
 
@@ -128,7 +128,7 @@ class AsyncClient:
         """A committed transaction by CometBFT's hash."""
         return await self.run(flows.transaction(transaction_hash))
 
-    async def status(self) -> calls.Status:
+    async def status(self) -> calls.RpcStatus:
         """Who the node is and how far it is."""
         return await self.run(flows.status())
 

@@ -21,10 +21,10 @@ from abci_app.modules.bank import AccountView
 from openledger.client import flows
 from openledger.client import rpc_calls as calls
 from openledger.client.core import Core, Party, SendOptions, SigningParty
-from openledger.client.driving import drive
-from openledger.client.flows import Batch, Flow, Pause
+from openledger.client.flows import Flow
 from openledger.client.results import Answer, Committed, HistoryPage, Sent
 from openledger.client.rpc import RpcClient
+from openledger.client.steps import Batch, Pause, drive
 from openledger.client.transactions import Draft
 from openledger.errors import TransactionFailed, UsageError
 
@@ -155,7 +155,7 @@ class Client:
         """A committed transaction by CometBFT's hash."""
         return self.run(flows.transaction(transaction_hash))
 
-    def status(self) -> calls.Status:
+    def status(self) -> calls.RpcStatus:
         """Who the node is and how far it is."""
         return self.run(flows.status())
 

@@ -41,7 +41,7 @@ class SigningParty(Party, CanSign, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class SigningAccount:
     """A party known by its address, and by its first policy until that is stored."""
 
     address: bytes

@@ -1,13 +1,11 @@
 """What a client does, without doing it: generators that yield calls and pauses and receive answers.
 
 `Client` and `AsyncClient` drive the same flows, so pipelining, waiting and retrying exist once and are tested without
-a network. A flow yields a `Call` (receives its result), a `Batch` (a list of results, a refused one as `RpcRejected`)
-or a `Pause` (receives None). RPC errors are thrown into the flow at the yield.
+a network. steps.py has their language. RPC errors are thrown into the flow at the yield.
 """
 
 import hashlib
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,6 +20,7 @@ from abci_app.parameters import CHAIN, ChainInfo, ParameterRecord, Parameters
 from abci_app.state.codec import CodecError, decode, encode
 from openledger.client import rpc_calls as calls
 from openledger.client.results import Answer, Committed, HistoryPage, Sent, events_of
+from openledger.client.steps import Batch, Pause
 from openledger.documents import NAME_OF_TAG
 from openledger.errors import NodeFailure, QueryFailed, TimedOut, TransactionFailed
 from openledger.light.query import query_question
@@ -33,20 +32,6 @@ BROADCAST_MODES = ("sync", "async")
 MAX_PAGE = 100
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Several calls at once."""
-
-    calls: Sequence[calls.Call[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait before going on."""
-
-    seconds: float
 
 
 Step = calls.Call[Any] | Batch | Pause
@@ -65,9 +50,9 @@ class BatchFailed(TransactionFailed):
 # --- Unproven reads that building a transaction needs (the chain checks them again)
 
 
-def status() -> Flow[calls.Status]:
+def status() -> Flow[calls.RpcStatus]:
     """Who the node is and how far it is."""
-    found: calls.Status = yield calls.status()
+    found: calls.RpcStatus = yield calls.status()
     return found
 
 

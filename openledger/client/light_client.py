@@ -14,18 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from openledger.client.driving import drive, drive_async
 from openledger.client.rpc import AsyncRpcClient, RpcClient
 from openledger.client.rpc_calls import Call, status
+from openledger.client.steps import Batch, Pause, drive, drive_async
 from openledger.client.trust_store import MemoryTrustStore, TrustStore
 from openledger.errors import Denied, OpenLedgerError, UsageError
 from openledger.light.anchors import Anchor, GenesisAnchor
 from openledger.light.attachments import Attachment
 from openledger.light.bundle import Bundle, make_bundle
 from openledger.light.errors import Divergence
-from openledger.light.path import Ask, Exchange, Pause, Steps
+from openledger.light.path import Ask, Steps
 from openledger.light.query import Denial, ReadAnswer, ReadQuestion, query_question
-from openledger.light.results import Settings, Verified, VerifiedHeader
+from openledger.light.results import LightSettings, Verified, VerifiedHeader
 from openledger.light.session import Session
 
 T = TypeVar("T")
@@ -55,13 +55,13 @@ class _Shell:
         self,
         names: Sequence[str],
         anchor: Anchor | None,
-        settings: Settings | None,
+        settings: LightSettings | None,
         store: TrustStore | None,
         clock: Callable[[], int],
     ) -> None:
         if len(names) > 1 + _MAX_WITNESSES:
             raise UsageError(f"{len(names) - 1} witnesses, at most {_MAX_WITNESSES} are asked")
-        self.settings = settings or Settings()
+        self.settings = settings or LightSettings()
         self._names = tuple(names)
         self._anchor = anchor
         self._store = store or MemoryTrustStore()
@@ -133,7 +133,7 @@ class LightClient(_Shell):
         witnesses: Sequence[str | Provider] = (),
         *,
         anchor: Anchor | None = None,
-        settings: Settings | None = None,
+        settings: LightSettings | None = None,
         store: TrustStore | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -186,11 +186,11 @@ class LightClient(_Shell):
         if isinstance(ask, Pause):
             time.sleep(ask.seconds)
             return None
-        if isinstance(ask, Exchange):
+        if isinstance(ask, Batch):
             return self._providers[ask.provider].send_batch(ask.calls)
-        return list(self._pool.map(self._try_exchange, ask.exchanges))
+        return list(self._pool.map(self._try_exchange, ask.batches))
 
-    def _try_exchange(self, exchange: Exchange) -> "list[Any] | OpenLedgerError":
+    def _try_exchange(self, exchange: Batch) -> "list[Any] | OpenLedgerError":
         try:
             results: list[Any] = self._providers[exchange.provider].send_batch(exchange.calls)
         except OpenLedgerError as error:
@@ -222,7 +222,7 @@ class AsyncLightClient(_Shell):
         witnesses: Sequence[str | AsyncProvider] = (),
         *,
         anchor: Anchor | None = None,
-        settings: Settings | None = None,
+        settings: LightSettings | None = None,
         store: TrustStore | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -274,11 +274,11 @@ class AsyncLightClient(_Shell):
         if isinstance(ask, Pause):
             await asyncio.sleep(ask.seconds)
             return None
-        if isinstance(ask, Exchange):
+        if isinstance(ask, Batch):
             return await self._providers[ask.provider].send_batch(ask.calls)
-        return list(await asyncio.gather(*[self._try_exchange(each) for each in ask.exchanges]))
+        return list(await asyncio.gather(*[self._try_exchange(each) for each in ask.batches]))
 
-    async def _try_exchange(self, exchange: Exchange) -> "list[Any] | OpenLedgerError":
+    async def _try_exchange(self, exchange: Batch) -> "list[Any] | OpenLedgerError":
         try:
             results: list[Any] = await self._providers[exchange.provider].send_batch(exchange.calls)
         except OpenLedgerError as error:

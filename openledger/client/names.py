@@ -5,7 +5,7 @@ answer's own proof says what they stand for. A transaction holds ids only; for t
 node's word, and whoever signs sees the ids.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 from abci_app.chain.names import Name, Named
 from abci_app.chain.registry import NAME_KINDS
@@ -13,8 +13,7 @@ from abci_app.modules.datanets.queries import DatanetQuery
 from abci_app.modules.licences.queries import TermsQuery
 from abci_app.modules.models.queries import EntryQuery, ModelQuery
 from abci_app.types import MAX_TEXT_LENGTH
-from openledger.client.provenance import split_version
-from openledger.client.results import Answer
+from openledger.client.provenance import Asks, split_version
 from openledger.errors import QueryFailed, UsageError
 
 # Id prefix -> (module, query, its arguments for an id).
@@ -24,13 +23,6 @@ _SHOWN_BY: dict[str, tuple[str, str, Any]] = {
     "olrun": ("models", "entry", EntryQuery),
     "olterms": ("licences", "terms", TermsQuery),
 }
-
-
-class Asks(Protocol):
-    """What is needed of a client."""
-
-    def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
-        """A module's query."""
 
 
 class QuestionNames:

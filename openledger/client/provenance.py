@@ -21,8 +21,8 @@ from abci_app.modules.models import impact as models_impact
 from abci_app.modules.models import lineage as models_lineage
 from abci_app.modules.models.impact import ImpactPage, ImpactQuery
 from abci_app.modules.models.lineage import LineageDatanet, LineagePage, LineageQuery
-from openledger.client.driving import drive, drive_async
 from openledger.client.results import Answer
+from openledger.client.steps import drive, drive_async
 from openledger.errors import NodeFailure, QueryFailed, UsageError
 
 T = TypeVar("T")

@@ -12,9 +12,9 @@ from typing import Any
 from msgspec import structs
 
 from abci_app.modules.datanets.queries import VersionQuery
-from openledger.client.driving import drive
 from openledger.client.provenance import OutOfPages, Whole, impact_pages, lineage_pages
 from openledger.client.results import Answer
+from openledger.client.steps import drive
 from openledger.errors import OpenLedgerError
 
 LINEAGE, IMPACT, VERSION = ("models", "lineage"), ("models", "impact"), ("datanets", "version")

@@ -88,7 +88,7 @@ def object_id(kind: str, chain_id: str, sender: bytes, sequence: int, message_in
     return tagged_hash(TAGS[f"{kind}_id"], encode((chain_id, sender, sequence, message_index)))
 
 
-def events_of(result: calls.TransactionResult) -> tuple[EventView, ...]:
+def events_of(result: calls.RpcResult) -> tuple[EventView, ...]:
     """Events as CometBFT reports them."""
     return tuple(
         [

@@ -96,7 +96,7 @@ class SyncInfo(Struct, frozen=True):
     earliest_block_height: int = 0
 
 
-class Status(Struct, frozen=True):
+class RpcStatus(Struct, frozen=True):
     """Result of `status`: the node's word."""
 
     node_info: NodeInfo
@@ -158,20 +158,20 @@ class EventAttribute(Struct, frozen=True):
     index: bool = False
 
 
-class Event(Struct, frozen=True):
+class RpcEvent(Struct, frozen=True):
     """One event."""
 
     type: str
     attributes: list[EventAttribute] = []
 
 
-class TransactionResult(Struct, frozen=True):
+class RpcResult(Struct, frozen=True):
     """How a transaction went; code 0 is success."""
 
     code: int = 0
     log: str | None = ""
     codespace: str = ""
-    events: list[Event] | None = None
+    events: list[RpcEvent] | None = None
 
 
 class TransactionAnswer(Struct, frozen=True):
@@ -181,7 +181,7 @@ class TransactionAnswer(Struct, frozen=True):
     height: int
     index: int
     tx: bytes
-    tx_result: TransactionResult
+    tx_result: RpcResult
 
 
 class TransactionPage(Struct, frozen=True):
@@ -195,7 +195,7 @@ class BlockResults(Struct, frozen=True):
     """Result of `block_results`."""
 
     height: int
-    txs_results: list[TransactionResult] | None = None
+    txs_results: list[RpcResult] | None = None
 
 
 class AbciInfo(Struct, frozen=True):
@@ -220,9 +220,9 @@ class MempoolSize(Struct, frozen=True):
     total_bytes: int
 
 
-def status() -> Call[Status]:
+def status() -> Call[RpcStatus]:
     """Who the node is and how far it is."""
-    return Call("status", {}, _reader(Status))
+    return Call("status", {}, _reader(RpcStatus))
 
 
 def abci_query(path: str, data: bytes, height: int = 0, prove: bool = False) -> Call[QueryAnswer]:

@@ -22,7 +22,7 @@ class ContributionRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class DatanetVersion:
+class VersionRecord:
     """The chain's record of one version: its root, how far its list reached, and its contributions by ascending id."""
 
     datanet_id: bytes
@@ -32,7 +32,7 @@ class DatanetVersion:
     contributions: tuple[ContributionRecord, ...]
 
     @classmethod
-    def of(cls, datanet_id: bytes, version: int, contributions: tuple[ContributionRecord, ...]) -> "DatanetVersion":
+    def of(cls, datanet_id: bytes, version: int, contributions: tuple[ContributionRecord, ...]) -> "VersionRecord":
         """A version over these contributions, numbered in the order given, with its root computed."""
         numbered = tuple([replace(record, accepted_number=at) for at, record in enumerate(contributions, 1)])
         return cls.recorded(datanet_id, version, len(numbered), numbered)
@@ -40,7 +40,7 @@ class DatanetVersion:
     @classmethod
     def recorded(
         cls, datanet_id: bytes, version: int, accepted_through: int, contributions: tuple[ContributionRecord, ...]
-    ) -> "DatanetVersion":
+    ) -> "VersionRecord":
         """A version of an accepted list, with the root that follows from its contributions and their numbers."""
         ordered = tuple(sorted(contributions, key=lambda record: record.contribution_id))
         return cls(datanet_id, version, root_of_records(ordered, accepted_through), accepted_through, ordered)

@@ -89,7 +89,7 @@ class Bundle:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class BundleVerdict:
     """What was proven (a result or a `Denial`), for which height and chain, from which anchor, by which path."""
 
     anchored: bool
@@ -224,7 +224,9 @@ def parse_bundle(data: bytes) -> Bundle:
     return bundle
 
 
-def verify_bundle(data: bytes, anchor: BundleAnchor | None, now_ns: int, rules: TrustRules = DEFAULT_RULES) -> Verdict:
+def verify_bundle(
+    data: bytes, anchor: BundleAnchor | None, now_ns: int, rules: TrustRules = DEFAULT_RULES
+) -> BundleVerdict:
     """Check a bundle; raises `LightError` for anything that contradicts itself, the anchor or a signature.
 
     `anchor` is the caller's own: genesis document, height and hash, or blocks of its trust store. `now_ns` is
@@ -240,7 +242,7 @@ def verify_bundle(data: bytes, anchor: BundleAnchor | None, now_ns: int, rules: 
         anchored = bool(path)
     except (TrustExpired, FromTheFuture) as error:
         anchored, text, path = False, str(error), ()
-    return Verdict(
+    return BundleVerdict(
         anchored=anchored,
         chain_id=target.chain_id,
         height=bundle.height,

@@ -5,11 +5,11 @@ generator as its `OpenLedgerError`.
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NoReturn, TypeVar, cast
 
 from openledger.client.rpc_calls import MAX_BATCH_CALLS, VALIDATORS_PER_PAGE, Call, RpcRejected
+from openledger.client.steps import Batch, Pause, Together
 from openledger.light.blocks import Commit, Header, LightBlock, Validator, ValidatorSet
 from openledger.light.errors import MalformedAnswer, NotEnoughTrust, ProviderFailed
 from openledger.light.parse import (
@@ -32,29 +32,7 @@ _PIVOT_NUMERATOR, _PIVOT_DENOMINATOR = 9, 16
 _MAX_KNOWN_SETS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """Ask one provider (0 is the primary); the answer is a list with a value or `RpcRejected` for each call."""
-
-    provider: int
-    calls: tuple[Call[Any], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Together:
-    """Ask several at once; the answer is a list with, for each, its list or its `OpenLedgerError`."""
-
-    exchanges: tuple[Exchange, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait; the answer is None."""
-
-    seconds: float
-
-
-Ask = Exchange | Together | Pause
+Ask = Batch | Together | Pause
 Steps = Generator[Ask, Any, T]
 
 
@@ -92,7 +70,7 @@ class BlockFetcher:
 
     def fetch(self, provider: int, height: int | None) -> Steps[LightBlock]:
         """The provider's light block; nothing about it is verified but its height."""
-        (answer,) = yield Exchange(provider, (commit_call(height),))
+        (answer,) = yield Batch(provider=provider, calls=(commit_call(height),))
         return (yield from self.complete(provider, height, answer))
 
     def complete(self, provider: int, height: int | None, answer: object) -> Steps[LightBlock]:
@@ -123,7 +101,7 @@ def _fetch_validators(provider: int, height: int) -> Steps[ValidatorSet]:
     page = 0
     while len(validators) < total:
         page += 1
-        (answer,) = yield Exchange(provider, (validators_call(height, page),))
+        (answer,) = yield Batch(provider=provider, calls=(validators_call(height, page),))
         if isinstance(answer, RpcRejected):
             raise_rejection(answer)
         if answer.height != height or not answer.validators or page > MAX_VALIDATORS // VALIDATORS_PER_PAGE + 1:
@@ -166,7 +144,7 @@ def walk_back(provider: int, trusted: Header, height: int) -> Steps[tuple[Header
     while headers[-1].height > height:
         top = headers[-1].height
         wanted = range(top - 1, max(height, top - MAX_BATCH_CALLS) - 1, -1)
-        answers = yield Exchange(provider, tuple([header_call(each) for each in wanted]))
+        answers = yield Batch(provider=provider, calls=tuple([header_call(each) for each in wanted]))
         for answer in answers:
             if isinstance(answer, RpcRejected):
                 raise_rejection(answer)

@@ -31,7 +31,7 @@ class Freshness(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class LightSettings:
     """What the caller demands."""
 
     rules: TrustRules = DEFAULT_RULES

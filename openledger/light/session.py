@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from openledger.client.rpc_calls import QueryAnswer, RpcRejected, abci_query
+from openledger.client.steps import Batch
 from openledger.light.anchors import HASH_ANCHOR_KIND, Anchor, FirstUseAnchor, GenesisAnchor, HashAnchor
 from openledger.light.blocks import Header, LightBlock
 from openledger.light.errors import (
@@ -22,15 +23,9 @@ from openledger.light.errors import (
     VerificationFailed,
     WrongChain,
 )
-from openledger.light.path import (
-    BlockFetcher,
-    Exchange,
-    Steps,
-    bisect,
-    walk_back,
-)
+from openledger.light.path import BlockFetcher, Steps, bisect, walk_back
 from openledger.light.query import Question, prove_answer
-from openledger.light.results import Freshness, Settings, Trusted, Verified, VerifiedHeader
+from openledger.light.results import Freshness, LightSettings, Trusted, Verified, VerifiedHeader
 from openledger.light.verifier import (
     check_light_block,
     check_not_expired,
@@ -56,11 +51,11 @@ class Session:
         anchor: Anchor | None,
         providers: Sequence[str],
         clock: Callable[[], int],
-        settings: Settings | None = None,
+        settings: LightSettings | None = None,
         trusted: Trusted | None = None,
     ) -> None:
         """`providers` are names for reports, the primary first; `clock` gives nanoseconds since 1970."""
-        self.settings = settings or Settings()
+        self.settings = settings or LightSettings()
         self._anchor = anchor
         self._providers = tuple(providers)
         self._clock = clock
@@ -235,7 +230,7 @@ class Session:
             raise StaleAnswer(f"the newest verified header is {age_seconds} s old, more than the allowed {limit} s")
 
     def _query(self, question: Question, height: int) -> Steps[QueryAnswer]:
-        (answer,) = yield Exchange(0, (abci_query(question.path, question.data, height, True),))
+        (answer,) = yield Batch(provider=0, calls=(abci_query(question.path, question.data, height, True),))
         if isinstance(answer, RpcRejected):
             raise answer
         if answer.code and not answer.value:

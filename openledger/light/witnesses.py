@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from openledger.client.rpc_calls import RpcRejected, status
+from openledger.client.steps import Batch, Pause, Together
 from openledger.errors import NotVerified, OpenLedgerError
 from openledger.light.addresses import same_address
 from openledger.light.blocks import Commit, Header, LightBlock
 from openledger.light.errors import Divergence, FromTheFuture, NotEnoughTrust, NoWitness, TrustExpired
-from openledger.light.path import BlockFetcher, Exchange, NotThereYet, Pause, Steps, Together, bisect, commit_call
-from openledger.light.results import AGREES, BEHIND, FAULTY, SAME, UNREACHABLE, Settings, WitnessReport
+from openledger.light.path import BlockFetcher, NotThereYet, Steps, bisect, commit_call
+from openledger.light.results import AGREES, BEHIND, FAULTY, SAME, UNREACHABLE, LightSettings, WitnessReport
 
 # A witness may lag, and a header be a block time away.
 _ATTEMPTS = 10
@@ -49,7 +50,7 @@ class Witnesses:
     """The providers of a session; 0 is the primary, the others are witnesses."""
 
     def __init__(
-        self, providers: Sequence[str], fetcher: BlockFetcher, settings: Settings, clock: Callable[[], int]
+        self, providers: Sequence[str], fetcher: BlockFetcher, settings: LightSettings, clock: Callable[[], int]
     ) -> None:
         self._providers = tuple(providers)
         self._fetcher = fetcher
@@ -61,7 +62,7 @@ class Witnesses:
         """Ask everybody for its node id, once: a witness with another's id is the same node at another address."""
         if self._ids is not None:
             return
-        exchanges = [Exchange(index, (status(),)) for index in range(len(self._providers))]
+        exchanges = [Batch(provider=index, calls=(status(),)) for index in range(len(self._providers))]
         answers = yield Together(tuple(exchanges))
         self._ids = [
             "" if isinstance(answer, OpenLedgerError) or isinstance(answer[0], RpcRejected) else answer[0].node_info.id
@@ -88,7 +89,7 @@ class Witnesses:
         for attempt in range(_ATTEMPTS):
             waiting = [index for index, offer in enumerate(offers) if offer is None or offer.is_behind]
             calls = (commit_call(height), commit_call())
-            answers = yield Together(tuple([Exchange(index, calls) for index in waiting]))
+            answers = yield Together(tuple([Batch(provider=index, calls=calls) for index in waiting]))
             for index, answer in zip(waiting, answers, strict=True):
                 offers[index] = yield from self._offer(index, height, answer)
             complete = [offer for offer in offers if offer is not None]
@@ -180,7 +181,9 @@ class Witnesses:
         """Ask witnesses about a header that a hash chain already proves."""
         yield from self.identify()
         reports: list[WitnessReport] = []
-        exchanges = [Exchange(index, (commit_call(header.height),)) for index in range(1, len(self._providers))]
+        exchanges = [
+            Batch(provider=index, calls=(commit_call(header.height),)) for index in range(1, len(self._providers))
+        ]
         answers = yield Together(tuple(exchanges))
         for index, answer in enumerate(answers, start=1):
             name = self._providers[index]

@@ -100,14 +100,14 @@ class Stage:
         """A light client of node 0, or of another address, that starts from the genesis document."""
         from openledger.client.light_client import LightClient
         from openledger.light.anchors import parse_genesis
-        from openledger.light.results import Settings
+        from openledger.light.results import LightSettings
 
         witnesses = [node.rpc_url for node in self.net.nodes[1:]]
         return LightClient(
             url or self.net.nodes[0].rpc_url,
             witnesses,
             anchor=parse_genesis(self.genesis_file.read_bytes()),
-            settings=Settings(chain_id=CHAIN_ID, without_witness=not witnesses),
+            settings=LightSettings(chain_id=CHAIN_ID, without_witness=not witnesses),
         )
 
     def send(self, batch: Sequence[tuple[str, Sequence[Message]]]) -> list[Committed]:

@@ -14,9 +14,9 @@ from openledger_cli.text import printable
 if TYPE_CHECKING:
     from attribution.explanation.document import Explanation, GradientPart, LayerPart, SpanLine, SpanPart
     from attribution.explanation.explainer import Explainer
-    from attribution.explanation.page import LayerLine, Page, PageContribution
+    from attribution.explanation.page import ExplanationPage, LayerLine, PageContribution
     from openledger.content.store import ContentStore
-    from openledger_cli.output import Output
+    from openledger_cli.output import Printer
     from trainer.publish import ClientLedger
 
 # How a sentence on what was not checked begins.
@@ -155,7 +155,7 @@ class View:
             if part is not None
         ]
 
-    def print(self, output: Output) -> None:
+    def print(self, output: Printer) -> None:
         """Tables on standard output; ids are shortened where the page and the JSON have them in full."""
         from attribution.explanation.page import show_share
 
@@ -211,12 +211,12 @@ class View:
         if spans:
             output.rows("Spans that stand in training text", ("text", "who", "where"), spans, None)
 
-    def page(self, checked: Sequence[str]) -> Page:
+    def page(self, checked: Sequence[str]) -> ExplanationPage:
         """For `attribution.explanation.page.render`."""
-        from attribution.explanation.page import ContributorLine, Page, PageRow, Piece, show_share
+        from attribution.explanation.page import ContributorLine, ExplanationPage, PageRow, Piece, show_share
 
         document = self.document
-        return Page(
+        return ExplanationPage(
             f"{document.model} version {document.model_version}",
             encode_id("olrun", bytes.fromhex(document.entry_id)),
             document.prompt.text,

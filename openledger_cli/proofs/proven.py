@@ -16,7 +16,7 @@ from openledger_cli.lines import count
 if TYPE_CHECKING:
     from abci_app.modules.models.impact import ImpactPage, ImpactQuery
     from abci_app.modules.models.lineage import LineagePage
-    from openledger.light.bundle import Verdict
+    from openledger.light.bundle import BundleVerdict
     from openledger.light.query import Question
 
 
@@ -32,7 +32,7 @@ class Statement:
     lineage: LineagePage | None = None
 
 
-def statement(verdicts: Sequence[Verdict]) -> Statement:
+def statement(verdicts: Sequence[BundleVerdict]) -> Statement:
     """Of all of them together; without an anchor nothing is proven, however consistent it is."""
     claimed = _claimed(verdicts)
     if all(verdict.anchored for verdict in verdicts):
@@ -41,7 +41,7 @@ def statement(verdicts: Sequence[Verdict]) -> Statement:
     return Statement(sentence, None if claimed.complete is None else False, claimed.lineage)
 
 
-def _claimed(verdicts: Sequence[Verdict]) -> Statement:
+def _claimed(verdicts: Sequence[BundleVerdict]) -> Statement:
     if len({(verdict.chain_id, verdict.height, verdict.header.hash) for verdict in verdicts}) > 1:
         return Statement(f"{len(verdicts)} answers of different heights or chains, which do not make a whole")
     first = verdicts[0]
@@ -58,7 +58,7 @@ def _claimed(verdicts: Sequence[Verdict]) -> Statement:
     return Statement(f"{keys} of raw state, present or absent, and {ranges}, each complete")
 
 
-def _page(verdict: Verdict) -> Page | None:
+def _page(verdict: BundleVerdict) -> Page | None:
     """A verdict as a page; None where it cannot be one: raw state, a no."""
     question = verdict.question
     if not isinstance(question, QueryQuestion) or isinstance(verdict.value, Denial):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openledger.errors import UsageError
-from openledger_cli.context import Context
+from openledger_cli.context import CommandContext
 from openledger_cli.proofs.verify import add_anchor_options, read_anchor, read_rules
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def add_trust_options(parser: argparse.ArgumentParser, *, one_answer: bool = Tru
     group.add_argument("--bundle", type=Path, metavar="FILE", help="also write a proof bundle for `openledger verify`")
 
 
-def open_client(context: Context, arguments: argparse.Namespace | None = None) -> "Client":
+def open_client(context: CommandContext, arguments: argparse.Namespace | None = None) -> "Client":
     """A client of the node; with trust options on the line, its queries are verified."""
     from openledger.client.client import Client
 
@@ -48,15 +48,15 @@ def open_client(context: Context, arguments: argparse.Namespace | None = None) -
     return Client(context.node_url, chain_id=context.settings.chain_id, light=light)
 
 
-def open_light_client(context: Context, arguments: argparse.Namespace) -> "LightClient":
+def open_light_client(context: CommandContext, arguments: argparse.Namespace) -> "LightClient":
     """The light client that the options describe; raises `UsageError` or a light client's error."""
     from openledger.client.light_client import LightClient
     from openledger.client.trust_store import FileTrustStore
-    from openledger.light.results import Settings
+    from openledger.light.results import LightSettings
 
     witnesses = list(arguments.witness) or [url for url in context.settings.witnesses.split(",") if url.strip()]
     without_witness = arguments.no_witness or witnesses == ["none"]
-    settings = Settings(
+    settings = LightSettings(
         rules=read_rules(arguments),
         chain_id=context.settings.chain_id,
         without_witness=without_witness,
@@ -73,7 +73,7 @@ def open_light_client(context: Context, arguments: argparse.Namespace) -> "Light
     )
 
 
-def _anchor(context: Context, arguments: argparse.Namespace) -> "Anchor | None":
+def _anchor(context: CommandContext, arguments: argparse.Namespace) -> "Anchor | None":
     """What is named on the line; else the genesis document of a node in the same home; else the trust store decides."""
     from openledger.light.anchors import FirstUseAnchor, parse_genesis
 

@@ -13,7 +13,7 @@ from openledger.errors import UsageError
 if TYPE_CHECKING:
     from openledger.data.manifest import Manifest
     from openledger.light.anchors import GenesisAnchor, HashAnchor
-    from openledger.light.bundle import BundleAnchor, Verdict
+    from openledger.light.bundle import BundleAnchor, BundleVerdict
     from openledger.light.verifier import TrustRules
     from openledger_cli.proofs.proven import Statement
 
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     return max([int(verdict.exit_code) for verdict in verdicts])
 
 
-def _check(args: argparse.Namespace, data: bytes) -> Verdict:
+def _check(args: argparse.Namespace, data: bytes) -> BundleVerdict:
     from openledger.light.bundle import verify_bundle
 
     anchor: BundleAnchor | None = read_anchor(args)
@@ -130,7 +130,7 @@ def _manifests(files: Sequence[bytes]) -> dict[bytes, Manifest | str]:
     return {manifest.root: manifest for manifest in found}
 
 
-def describe(verdict: Verdict, sentence: str, complete: bool | None) -> dict[str, Any]:
+def describe(verdict: BundleVerdict, sentence: str, complete: bool | None) -> dict[str, Any]:
     """The verdict as a document: exactly what was proven, for which height and chain, from which anchor."""
     from openledger.light.parse import format_time
     from openledger_cli.proofs.questions import describe_names, describe_question
@@ -157,7 +157,7 @@ def describe(verdict: Verdict, sentence: str, complete: bool | None) -> dict[str
     }
 
 
-def _answer(verdict: Verdict) -> Any:
+def _answer(verdict: BundleVerdict) -> Any:
     """The result; a proven no; or raw rows, each with its key."""
     from openledger.documents import to_document
     from openledger.light.query import Denial, ReadQuestion

@@ -8,7 +8,7 @@ from typing import Any
 from openledger.client.results import Answer
 from openledger.content.files import write_whole
 from openledger.errors import Denied, UsageError
-from openledger_cli.context import Context
+from openledger_cli.context import CommandContext
 from openledger_cli.output import people_console, print_line
 from openledger_cli.proofs.questions import describe_names
 from openledger_cli.text import note
@@ -42,7 +42,7 @@ def write_bundle(client: Any, arguments: argparse.Namespace, evidence: Any) -> N
     note(f"wrote {arguments.bundle}: check it anywhere with `openledger verify {arguments.bundle}`")
 
 
-def show_answer(context: Context, answer: Answer[Any], people: Any = None) -> None:
+def show_answer(context: CommandContext, answer: Answer[Any], people: Any = None) -> None:
     """Print a result and how far it can be trusted; in JSON the two stand side by side."""
     from openledger.documents import to_document
 

@@ -9,7 +9,7 @@ from typing import Any
 from openledger.amounts import show_amount
 from openledger.errors import QueryFailed, UsageError
 from openledger_cli import signing
-from openledger_cli.context import Context
+from openledger_cli.context import CommandContext
 from openledger_cli.output import print_line
 from openledger_cli.proofs.trust import add_trust_options, open_client
 from openledger_cli.query.answers import ask, show_answer
@@ -112,7 +112,7 @@ def _query(arguments: argparse.Namespace) -> None:
     from openledger.client.names import QuestionNames
     from openledger.documents import from_document
 
-    context: Context = arguments.context
+    context: CommandContext = arguments.context
     definition = find_query(arguments.module, arguments.query)
     given = {
         name.removeprefix("argument_"): value for name, value in vars(arguments).items() if name.startswith("argument_")
@@ -126,7 +126,7 @@ def _query(arguments: argparse.Namespace) -> None:
     show_answer(context, answer)
 
 
-def account_address(context: Context, text: str) -> bytes:
+def account_address(context: CommandContext, text: str) -> bytes:
     """An address by the name of a key or as open1..."""
     return signing.find_party(context, text).address
 
@@ -134,7 +134,7 @@ def account_address(context: Context, text: str) -> bytes:
 def _account(arguments: argparse.Namespace) -> None:
     from abci_app.modules.bank import AccountQuery
 
-    context: Context = arguments.context
+    context: CommandContext = arguments.context
     address = account_address(context, arguments.account)
     with open_client(context, arguments) as client:
         show_answer(context, ask(client, arguments, "bank", "account", AccountQuery(address)), _print_account)
@@ -174,7 +174,7 @@ def _transaction(arguments: argparse.Namespace) -> None:
 
 
 def _history(arguments: argparse.Namespace) -> None:
-    context: Context = arguments.context
+    context: CommandContext = arguments.context
     if arguments.page < 1 or not 1 <= arguments.limit <= 100:
         raise UsageError("--page starts at 1, --limit is 1 to 100")
     address = account_address(context, arguments.account)

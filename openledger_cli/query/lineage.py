@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.content.files import write_whole
 from openledger.errors import UsageError
-from openledger_cli.context import Context
+from openledger_cli.context import CommandContext
 from openledger_cli.proofs.trust import add_trust_options, open_client
 from openledger_cli.text import note
 
@@ -85,7 +85,7 @@ def _lineage(arguments: argparse.Namespace) -> None:
     if bool(arguments.name) == bool(arguments.entry):
         raise UsageError("name a model or an entry: `openledger query lineage my-model`, or --entry olrun1...")
     _check_bundle(arguments)
-    context: Context = arguments.context
+    context: CommandContext = arguments.context
     question = lineage_question(arguments.entry or arguments.name, arguments.version)
     if arguments.entry and not question.entry_id:
         raise UsageError(f"--entry {arguments.entry!r}: give olrun1... or 64 hex digits, or a model's name without it")
@@ -133,7 +133,7 @@ def _manifest_words(found: Manifest | str) -> list[str]:
     return [f"not shown: {found}"] if isinstance(found, str) else describe(found)
 
 
-def known_people(context: Context) -> dict[bytes, str]:
+def known_people(context: CommandContext) -> dict[bytes, str]:
     """Names of this home's own keys by address."""
     from openledger.errors import KeyFailure
 
@@ -152,7 +152,7 @@ def _impact(arguments: argparse.Namespace) -> None:
     from openledger_cli.query.answers import denials_as_bundles
 
     _check_bundle(arguments)
-    context: Context = arguments.context
+    context: CommandContext = arguments.context
     question = impact_question(arguments.name, arguments.version, direct_only=arguments.direct)
     with open_client(context, arguments) as client:
         with denials_as_bundles(client, arguments):
@@ -219,7 +219,7 @@ def _clean(arguments: argparse.Namespace) -> None:
     question = CleanQuery(
         entry_id, "" if entry_id else name, version, datanet_id, "" if datanet_id else datanet, datanet_version
     )
-    context: Context = arguments.context
+    context: CommandContext = arguments.context
     with open_client(context, arguments) as client:
         answer: Answer[CleanView] = ask(client, arguments, "models", "clean", question)
     lines = clean_lines(answer.value, "" if entry_id else arguments.name, datanet_version)
@@ -307,7 +307,7 @@ def bundle_paths(first: Path, pages: int) -> list[Path]:
 
 
 def show_whole(
-    context: Context, whole: Whole[Any], summary: str, more: dict[str, Any], lines: Sequence[Line] = ()
+    context: CommandContext, whole: Whole[Any], summary: str, more: dict[str, Any], lines: Sequence[Line] = ()
 ) -> None:
     """Print the union of all pages, whether it is complete, and one line about how far it can be trusted."""
     from openledger.documents import to_document

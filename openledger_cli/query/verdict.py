@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
 from openledger.exit_codes import ExitCode
-from openledger_cli.context import Context
+from openledger_cli.context import CommandContext
 from openledger_cli.proofs.trust import add_trust_options, open_client
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _verdict(arguments: argparse.Namespace) -> int:
 
     if bool(arguments.draft) == bool(arguments.input or arguments.parent or arguments.terms):
         raise UsageError("name what is mixed with --input and --parent, or give --draft FILE")
-    context: Context = arguments.context
+    context: CommandContext = arguments.context
     at_seconds = int(time.time()) if arguments.at is None else arguments.at
     if at_seconds < 0:
         raise UsageError(f"--at {at_seconds}: give a Unix time in seconds")
@@ -107,7 +107,7 @@ def verdict_lines(view: VerdictView) -> list[Line]:
     return [top]
 
 
-def _read_draft(context: Context, arguments: argparse.Namespace, names: QuestionNames) -> Entry:
+def _read_draft(context: CommandContext, arguments: argparse.Namespace, names: QuestionNames) -> Entry:
     from abci_app.modules.models.records import Entry, check_entry
     from openledger.documents import from_document
     from openledger_cli.signing import question_resolver

@@ -21,7 +21,7 @@ from abci_app.state.codec import CodecError, decode, encode
 from abci_app.state.store import StateView
 from openledger.client.provenance import impact_pages, lineage_pages
 from openledger.client.results import Answer
-from openledger.light.bundle import Verdict
+from openledger.light.bundle import BundleVerdict
 from openledger.light.errors import LightError
 from openledger.light.query import QueryQuestion
 from openledger_cli.proofs.proven import Statement, statement
@@ -171,11 +171,11 @@ def judge_pages(corpus: Corpus, data: bytes) -> str:
     return "complete, and is all"
 
 
-def _verdict(corpus: Corpus, story: _Same, page: Ask) -> Verdict:
+def _verdict(corpus: Corpus, story: _Same, page: Ask) -> BundleVerdict:
     question = QueryQuestion(*page[:3])
     question.check()
     header = replace(corpus.bundle.chain.blocks[10].header, height=100 - page[3])
-    return Verdict(
+    return BundleVerdict(
         anchored=True, chain_id="story", height=99 - page[3], header=header, question=question,
         value=_answer(story, page), anchor="", path=(1,), age_seconds=0, attachments=(),
     )  # fmt: skip

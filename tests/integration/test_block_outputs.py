@@ -11,7 +11,7 @@ import pytest
 from abci_app import versions
 from abci_app.chain.application import Application
 from abci_app.chain.validator_set import VALIDATORS, ValidatorPower, ValidatorPowers
-from abci_app.module import BlockContext, ConsensusUpdate, HookContext, Vote
+from abci_app.module import BlockContext, ConsensusUpdate, HookContext, LastCommitVote
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.overlay import Overlay
 from abci_app.versions import Rules, schedule_version
@@ -74,8 +74,8 @@ def test_a_chain_changes_rules_powers_and_parameters_and_says_so_in_its_headers(
     assert {height: executed[height] for height in range(1, 9)} == dict.fromkeys(range(1, 9), 1)
     assert seen[1].last_commit.votes == ()
     assert [seen[height].last_commit.votes for height in (2, 8)] == [
-        (Vote(address, 10, True),),
-        (Vote(address, 25, True),),
+        (LastCommitVote(address, 10, True),),
+        (LastCommitVote(address, 25, True),),
     ]
     # Recorded at InitChain with power 10, and then what CometBFT was told.
     expected = ValidatorPowers((ValidatorPower(_key(node), 25),))

@@ -16,7 +16,7 @@ from abci_app.hashing import sha256
 from abci_app.modules.bank import Transfer
 from node import cometbft
 from node.devnet import Devnet, DevnetNode
-from node.errors import RpcError
+from node.errors import NodeRpcError
 from node.run import EXIT_HALTED
 from tests.kit.integration.load import AMOUNT_NOPEN, SINK, Load
 from tests.kit.integration.poison import LATE_NOPEN, POISON_NOPEN, VARIABLE
@@ -49,7 +49,7 @@ class Chain:
         """CheckTx's code; None when CometBFT knows the transaction already."""
         try:
             return int(node.call("broadcast_tx_sync", tx=base64.b64encode(raw).decode())["code"])
-        except RpcError as error:
+        except NodeRpcError as error:
             if "already exists" in str(error):
                 return None
             raise

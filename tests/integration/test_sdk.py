@@ -28,7 +28,7 @@ from openledger.exit_codes import ExitCode
 from openledger.keys.signer import Signer
 from openledger.keys.wallet import Wallet
 from openledger.light.anchors import parse_genesis
-from openledger.light.results import Settings
+from openledger.light.results import LightSettings
 from openledger_cli.main import main
 from tests.kit.modules import drafts
 
@@ -53,7 +53,7 @@ def _url(net: Devnet) -> str:
 
 def _light(net: Devnet) -> LightClient:
     anchor = parse_genesis(net.nodes[0].home.genesis_file.read_bytes())
-    return LightClient(_url(net), anchor=anchor, settings=Settings(without_witness=True))
+    return LightClient(_url(net), anchor=anchor, settings=LightSettings(without_witness=True))
 
 
 def test_a_transfer_is_committed_and_the_balance_is_proven(net: Devnet) -> None:

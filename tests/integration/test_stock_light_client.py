@@ -18,7 +18,7 @@ from abci_app.state.codec import decode
 from node import cometbft, rpc
 from node.devnet import Devnet
 from node.ports import free_ports
-from node.rpc import NoAnswer, RpcError
+from node.rpc import NoAnswer, NodeRpcError
 from tests.kit.integration.lying_node import LyingNode, flip_value, tell_the_truth
 
 pytestmark = pytest.mark.integration
@@ -55,7 +55,7 @@ def light_proxy(net: Devnet, primary: str, folder: Path) -> Iterator[str]:
             try:
                 rpc.call(url, "status")
                 break
-            except (NoAnswer, RpcError):
+            except (NoAnswer, NodeRpcError):
                 if time.monotonic() > deadline or process.poll() is not None:
                     raise AssertionError(f"the light client does not answer:\n{log.read_text()[-2000:]}") from None
                 time.sleep(0.1)
@@ -86,7 +86,7 @@ def test_it_refuses_when_the_node_lies(net: Devnet, tmp_path: Path) -> None:
     with (
         LyingNode(net.nodes[0].rpc_url, flip_value) as node,
         light_proxy(net, node.url, tmp_path) as url,
-        pytest.raises(RpcError, match="leaf hash"),
+        pytest.raises(NodeRpcError, match="leaf hash"),
     ):
         ask(url, ACCOUNTS.key(ADDRESS))
 
@@ -98,6 +98,6 @@ def test_it_refuses_a_true_proof_for_another_height(net: Devnet, tmp_path: Path)
     with (
         LyingNode(net.nodes[0].rpc_url, older) as node,
         light_proxy(net, node.url, tmp_path) as url,
-        pytest.raises(RpcError),
+        pytest.raises(NodeRpcError),
     ):
         ask(url, ACCOUNTS.key(ADDRESS))

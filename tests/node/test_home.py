@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from node.errors import NodeError
-from node.home import Home, Settings
+from node.home import Home, NodeSettings
 
 
 def test_a_second_holder_of_a_home_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
@@ -34,13 +34,13 @@ def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:
 def test_settings_come_back_as_written(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.config_folder.mkdir()
-    settings = Settings(cometbft_binary="/x", history_heights=7, cache_mebibytes=9, log_level="debug")
+    settings = NodeSettings(cometbft_binary="/x", history_heights=7, cache_mebibytes=9, log_level="debug")
     home.write_settings(settings)
     assert home.settings() == settings
 
 
 def test_a_home_without_settings_has_the_defaults(tmp_path: Path) -> None:
-    assert Home(tmp_path).settings() == Settings()
+    assert Home(tmp_path).settings() == NodeSettings()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abci_app.state.pages import CorruptPage
-from node.leveldb_records import Commit, StoreError, height_key, history_key, page_key, split_history_key
+from node.leveldb_records import StoredCommit, StoreError, height_key, history_key, page_key, split_history_key
 from node.leveldb_store import LevelDBStore
 from tests.kit.node.stored import change_record, commit, make_blocks, records_of
 from tests.kit.state import trees
@@ -28,12 +28,12 @@ def test_another_database_and_another_format_are_refused(tmp_path: Path) -> None
         LevelDBStore.open(tmp_path / "newer")
 
 
-def store_with_blocks(folder: Path) -> Commit:
+def store_with_blocks(folder: Path) -> StoredCommit:
     """A closed store of six blocks; its last commit."""
     with LevelDBStore.open(folder, history_heights=4) as store:
         for block in make_blocks(6):
             commit(store, block)
-    return Commit.decode(records_of(folder)[b"s"])
+    return StoredCommit.decode(records_of(folder)[b"s"])
 
 
 def test_a_damaged_height_record_is_refused(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from node import cometbft, rpc
 from node.comet_heights import comet_heights
-from node.errors import RpcError
+from node.errors import NodeRpcError
 from node.home import Home
-from node.status import State, Status, status
+from node.status import NodeStatus, State, status
 from tests.kit.node.fake_comet import wait_until
 from tests.kit.node.real_node import RealNode
 from tests.kit.node.small_application import SmallApplication
@@ -51,7 +51,7 @@ def test_one_node_makes_blocks_with_transactions(node: Node) -> None:
 def _transaction(node: Node, digest: str) -> dict[str, dict[str, str]]:
     try:
         return {"result": rpc.call(node.url, "tx", hash=base64.b64encode(bytes.fromhex(digest)).decode())}
-    except RpcError:
+    except NodeRpcError:
         return {}
 
 
@@ -96,7 +96,7 @@ def test_status_says_what_the_node_says(node: Node) -> None:
     found = status(node.url)
     key = json.loads(node.home.validator_key_file.read_text())
     assert found.height >= 1
-    assert found == Status(
+    assert found == NodeStatus(
         state=State.MAKING_BLOCKS,
         why="",
         power_seen=found.power_seen,

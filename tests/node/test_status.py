@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from node.status import State, Status, judge, last_critical_line, power_seen
+from node.status import NodeStatus, State, judge, last_critical_line, power_seen
 
 NOW_SECONDS = 1_800_000_000.0
 FRESH, OLD = "2027-01-15T07:59:50.123456789Z", "2027-01-15T07:00:00.5Z"
 
 
-def answer(height: int, time: str = FRESH, *, syncing: bool = False, seen: int = 10, total: int = 40) -> Status:
-    return Status(
+def answer(height: int, time: str = FRESH, *, syncing: bool = False, seen: int = 10, total: int = 40) -> NodeStatus:
+    return NodeStatus(
         State.STARTING, "", "url", height=height, block_time=time, catching_up=syncing, peers=1,
         power_seen=seen, power_total=total,
     )  # fmt: skip
@@ -34,7 +34,7 @@ def answer(height: int, time: str = FRESH, *, syncing: bool = False, seen: int =
          "of the power must be running and reachable (0 of 0 power seen, 1 peers)")),
     ],
 )  # fmt: skip
-def test_a_state_and_its_reason(found: Status, state: State, why: str) -> None:
+def test_a_state_and_its_reason(found: NodeStatus, state: State, why: str) -> None:
     assert judge(found, NOW_SECONDS) == (state, why)
 
 

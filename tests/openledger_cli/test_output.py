@@ -5,7 +5,7 @@ import json
 import pytest
 
 from openledger_cli.main import main
-from openledger_cli.output import Output
+from openledger_cli.output import Printer
 from openledger_cli.text import note
 
 HOSTILE = "name\x1b[2Joutcome  verified\r\nnext"
@@ -13,7 +13,7 @@ SHOWN = "name?[2Joutcome  verified??next"
 
 
 def test_fields_are_aligned_and_nested(capsys: pytest.CaptureFixture[str]) -> None:
-    Output().show({"a": 1, "long_name": [1, 2], "inner": {"x": "y"}, "list": [{"k": "v"}]})
+    Printer().show({"a": 1, "long_name": [1, 2], "inner": {"x": "y"}, "list": [{"k": "v"}]})
     assert capsys.readouterr().out.splitlines() == [
         "a          1",
         "long_name  1, 2",
@@ -26,8 +26,8 @@ def test_fields_are_aligned_and_nested(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    Output().show({"name": HOSTILE, "list": [HOSTILE]})
-    Output().rows("", ("name",), [(HOSTILE,)], None)
+    Printer().show({"name": HOSTILE, "list": [HOSTILE]})
+    Printer().rows("", ("name",), [(HOSTILE,)], None)
     note(HOSTILE)
     printed = capsys.readouterr()
     assert printed.out.count(SHOWN) == 3
@@ -42,10 +42,10 @@ def test_an_error_text_is_one_harmless_line(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_json_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
-    Output(as_json=True).rows("", ("a",), [("x",)], {"a": HOSTILE, "b": [1]})
+    Printer(as_json=True).rows("", ("a",), [("x",)], {"a": HOSTILE, "b": [1]})
     assert json.loads(capsys.readouterr().out) == {"a": HOSTILE, "b": [1]}
 
 
 def test_an_empty_list_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    Output().rows("", ("a",), [], [])
+    Printer().rows("", ("a",), [], [])
     assert capsys.readouterr().out == "none\n"

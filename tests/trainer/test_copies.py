@@ -6,7 +6,7 @@ import pytest
 
 from openledger.content.store import ContentStore
 from openledger.data.manifest import get_manifest
-from openledger.data.versions import ContributionRecord, DatanetVersion
+from openledger.data.versions import ContributionRecord, VersionRecord
 from tests.kit.trainer.tiny import RECIPE, put_rows, sentence, tiny_chain
 from trainer.describe import describe_input
 from trainer.partition import PartitionError
@@ -31,7 +31,7 @@ def prepared(store: ContentStore, *batches: Batch, recipe: str = WITH_ATTRIBUTIO
     for number, (owner, height, texts) in enumerate(batches):
         commitment = put_rows(store, number, [{"text": text} for text in texts])
         records.append(ContributionRecord(bytes([99 - number]) * 32, owner, commitment, height, number + 1))
-    version = DatanetVersion.of(b"f" * 32, 1, tuple(records))
+    version = VersionRecord.of(b"f" * 32, 1, tuple(records))
     return prepare_run(parse_recipe(recipe), [version], store)
 
 
@@ -71,7 +71,7 @@ def test_without_attribution_nothing_is_left_out(tmp_path: Path) -> None:
 def test_a_dataset_of_copies_alone_is_refused_by_name(tmp_path: Path) -> None:
     store = ContentStore.open(tmp_path)
     ours, theirs = (
-        DatanetVersion.of(
+        VersionRecord.of(
             name,
             1,
             (ContributionRecord(name, owner, put_rows(store, height, [{"text": sentence(5)}]), height, 1),),

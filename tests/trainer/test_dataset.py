@@ -8,7 +8,7 @@ import pytest
 from openledger.content.store import ContentMissing, ContentStore
 from openledger.data.row_json import RowError
 from openledger.data.rows import RowBatch, TamperedRows, put_batch
-from openledger.data.versions import ContributionRecord, DatanetVersion
+from openledger.data.versions import ContributionRecord, VersionRecord
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import put_rows
 from trainer import dataset
@@ -24,13 +24,13 @@ def store(tmp_path: Path) -> ContentStore:
 
 
 @pytest.fixture
-def version(store: ContentStore) -> DatanetVersion:
+def version(store: ContentStore) -> VersionRecord:
     """Contributions given in the other order than their ids."""
     records = [
         ContributionRecord(bytes([9 - number]) * 32, b"\5" * 32, put_rows(store, number, rows))
         for number, rows in enumerate(ROWS)
     ]
-    return DatanetVersion.of(b"\7" * 32, 1, tuple(records))
+    return VersionRecord.of(b"\7" * 32, 1, tuple(records))
 
 
 def overwrite(store: ContentStore, digest: bytes, old: bytes, new: bytes) -> None:
@@ -41,7 +41,7 @@ def overwrite(store: ContentStore, digest: bytes, old: bytes, new: bytes) -> Non
     path.write_bytes(data.replace(old, new, 1))
 
 
-def test_rows_come_by_ascending_contribution_in_their_order(store: ContentStore, version: DatanetVersion) -> None:
+def test_rows_come_by_ascending_contribution_in_their_order(store: ContentStore, version: VersionRecord) -> None:
     rows = list(load_rows(store, version))
     assert [(row.contribution_id[0], row.index, row.fields()["text"]) for row in rows] == [
         (8, 0, "row 0 of 1"), (8, 1, "row 1 of 1"), (8, 2, "row 2 of 1"),
@@ -57,7 +57,7 @@ def test_values_of_a_row_that_are_no_text_do_not_become_text_by_themselves() -> 
         Row(bytes(32), 0, b'{"a":"x","a":"y"}', bytes(32)).fields()
 
 
-def test_a_changed_row_is_named(store: ContentStore, version: DatanetVersion) -> None:
+def test_a_changed_row_is_named(store: ContentStore, version: VersionRecord) -> None:
     record = version.contributions[1]
     overwrite(store, record.commitment.content_digest, b"row 1 of 0", b"row 1 OF 0")
     with pytest.raises(TamperedRows, match="contribution 0909090909090909…: row 1 was changed after") as caught:
@@ -65,7 +65,7 @@ def test_a_changed_row_is_named(store: ContentStore, version: DatanetVersion) ->
     assert (caught.value.contribution, caught.value.row_index) == (b"\x09" * 32, 1)
 
 
-def test_a_changed_salt_leaf_or_order_is_found(store: ContentStore, version: DatanetVersion) -> None:
+def test_a_changed_salt_leaf_or_order_is_found(store: ContentStore, version: VersionRecord) -> None:
     commitment = version.contributions[0].commitment
     lines = store.get(commitment.content_digest).split(b"\n")
     swapped = b"\n".join([lines[0], lines[2], lines[1], *lines[3:]])
@@ -76,7 +76,7 @@ def test_a_changed_salt_leaf_or_order_is_found(store: ContentStore, version: Dat
     assert caught.value.row_index is None
 
 
-def test_another_batch_under_the_record_is_refused(store: ContentStore, version: DatanetVersion) -> None:
+def test_another_batch_under_the_record_is_refused(store: ContentStore, version: VersionRecord) -> None:
     """The digest fits its file, the root does not: whoever registered it lied about the rows."""
     record = version.contributions[0]
     other = put_batch(store, RowBatch.from_objects([{"text": "other"}], [bytes(16)]))
@@ -87,14 +87,14 @@ def test_another_batch_under_the_record_is_refused(store: ContentStore, version:
 
 
 def test_contributions_left_out_or_added_do_not_hash_to_the_versions_root(
-    store: ContentStore, version: DatanetVersion
+    store: ContentStore, version: VersionRecord
 ) -> None:
     for contributions in (version.contributions[:1], (*version.contributions, version.contributions[0])):
         with pytest.raises(TamperedRows, match="its contributions do not hash to its root"):
             list(load_rows(store, replace(version, contributions=contributions)))
 
 
-def test_a_missing_file_names_its_digest(store: ContentStore, version: DatanetVersion) -> None:
+def test_a_missing_file_names_its_digest(store: ContentStore, version: VersionRecord) -> None:
     digest = version.contributions[0].commitment.content_digest
     Path(store.path_of(digest)).unlink()
     with pytest.raises(ContentMissing, match=digest.hex()):
@@ -102,7 +102,7 @@ def test_a_missing_file_names_its_digest(store: ContentStore, version: DatanetVe
 
 
 def test_a_version_too_large_for_memory_is_refused_before_anything_is_read(
-    store: ContentStore, version: DatanetVersion, monkeypatch: pytest.MonkeyPatch
+    store: ContentStore, version: VersionRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dataset, "MAX_ROWS_PER_VERSION", 5)
     with pytest.raises(UsageError, match=r"version 1 has 6 rows, more than 5, .* train on a smaller version"):

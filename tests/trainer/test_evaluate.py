@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from attribution.loss import Tokens
 from tests.kit.trainer.tiny import tiny_model
-from trainer.evaluate import BATCH_ROWS, Evaluation, Measurement, evaluate, summarise, to_micronats
+from trainer.evaluate import BATCH_ROWS, HeldOutLoss, Measurement, evaluate, summarise, to_micronats
 
 pytestmark = pytest.mark.ml
 
@@ -83,5 +83,5 @@ def test_a_model_that_knows_the_answer_measures_lower(model: torch.nn.Module) ->
         optimizer.step()
         optimizer.zero_grad()
     after = evaluate(taught, rows, 1, 1)
-    assert isinstance(after, Evaluation)
+    assert isinstance(after, HeldOutLoss)
     assert after.overall.loss_micronats < before.overall.loss_micronats // 2

@@ -12,7 +12,7 @@ from attribution.lga import code_copies
 from attribution.lga.code_copies import OFF_PPB, CodeCopies
 from attribution.lga.index.reader import GradientIndex
 from openledger.content.store import ContentStore
-from openledger.data.versions import ContributionRecord, DatanetVersion
+from openledger.data.versions import ContributionRecord, VersionRecord
 from tests.kit.trainer.tiny import RECIPE, WORDS, put_rows, tiny_model
 from trainer.indexes import BuiltIndexes, build_indexes
 from trainer.recipe import parse_recipe
@@ -61,7 +61,7 @@ def trained(store: ContentStore, folder: Path, attribution: str, eve_first: bool
     for number, (owner, height, texts) in enumerate(batches):
         commitment = put_rows(store, number, [{"text": text} for text in texts])
         records.append(ContributionRecord(bytes([99 - number]) * 32, owner, commitment, height, 1))
-    version = DatanetVersion.of(b"f" * 32, 1, tuple(records))
+    version = VersionRecord.of(b"f" * 32, 1, tuple(records))
     recipe = parse_recipe(f"{TEXT}attribution: {attribution}\n")
     run = train(prepare_run(recipe, [version], store), tiny_model(), folder / "out", base_label="base")
     assert run.prepared.copies == ()

@@ -49,7 +49,7 @@ from trainer.dataset import load_rows
 from trainer.evaluate import METRIC
 from trainer.publish import (
     ClientLedger,
-    Pending,
+    PendingRecord,
     Published,
     parse_reference,
 )
@@ -181,7 +181,7 @@ def test_a_node_that_leaves_a_contribution_out_is_found_out(net: Net) -> None:
             answer = net.client.query(*arguments, **options)
             return replace(answer, value=structs.replace(answer.value, contributions=answer.value.contributions[:1]))
 
-        def send(self, signer: SigningParty, *messages: Message, memo_digest: bytes = b"") -> Pending:
+        def send(self, signer: SigningParty, *messages: Message, memo_digest: bytes = b"") -> PendingRecord:
             raise NotImplementedError
 
     with pytest.raises(NotVerified, match="contributions of facts version 1 do not hash to its root on the chain"):
@@ -285,7 +285,7 @@ class Proving:
         self.names[path] = [each.text for each in getattr(args, "names", ())]
         return self.client.query(module, name, args, height=height, prove=False)
 
-    def send(self, signer: SigningParty, *messages: Message, memo_digest: bytes = b"") -> Pending:
+    def send(self, signer: SigningParty, *messages: Message, memo_digest: bytes = b"") -> PendingRecord:
         return self.client.send(signer, *messages, memo_digest=memo_digest)
 
 

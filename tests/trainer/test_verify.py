@@ -15,7 +15,7 @@ from trainer.ancestry import KnownEntry
 from trainer.partition import data_order_root
 from trainer.record import EntryRecord, RunRecord
 from trainer.train import TrainedRun
-from trainer.verify import Grade, Verdict, grade, read_plan, retrain
+from trainer.verify import RunGrade, RunVerdict, grade, read_plan, retrain
 from trainer.workflow import train_recipe, verify_entry
 
 pytestmark = pytest.mark.ml
@@ -37,7 +37,7 @@ def recorded(chain: TinyChain, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return train_recipe(tiny_recipe(), chain, chain.store, tmp_path_factory.mktemp("adapter"))
 
 
-def repeat(chain: TinyChain, entry: EntryRecord) -> Verdict:
+def repeat(chain: TinyChain, entry: EntryRecord) -> RunVerdict:
     return verify_entry(KnownEntry(b"\1" * 32, entry), chain, chain.store)[0]
 
 
@@ -47,7 +47,7 @@ def test_the_same_machine_repeats_a_run_bit_by_bit(
     said: list[str] = []
     known = KnownEntry(b"\1" * 32, recorded[1].entry)
     verdict, run = verify_entry(known, chain, chain.store, output_folder=tmp_path / "kept", say=said.append)
-    assert verdict == Verdict(Grade.BIT_EXACT, (BIT_EXACT,), unchecked=(DECLARED, OF_THE_BASE))
+    assert verdict == RunVerdict(RunGrade.BIT_EXACT, (BIT_EXACT,), unchecked=(DECLARED, OF_THE_BASE))
     assert run.artefact == recorded[0].artefact
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
     assert said == [
@@ -68,7 +68,7 @@ def test_an_adapter_on_an_adapter_is_repeated_bit_by_bit(
     chain.add_entry("first", recorded[1].entry)
     recipe = tiny_recipe(("{base: base}", "{base: base, adapter: first}"))
     _, second = train_recipe(recipe, chain, chain.store, tmp_path)
-    assert repeat(chain, second.entry).grade == Grade.BIT_EXACT
+    assert repeat(chain, second.entry).grade == RunGrade.BIT_EXACT
 
 
 def test_near_losses_are_a_trace_match_and_far_ones_differ(recorded: tuple[TrainedRun, RunRecord]) -> None:
@@ -84,7 +84,11 @@ def test_near_losses_are_a_trace_match_and_far_ones_differ(recorded: tuple[Train
         )
     ]
     graded = [grade(entry, plan, each, lambda: trained.folder) for each in (near, far, short)]
-    assert [each.grade for each in graded] == [Grade.TRACE_MATCH, Grade.DIFFERS, Grade.DIFFERS]
+    assert [each.grade for each in graded] == [
+        RunGrade.TRACE_MATCH,
+        RunGrade.DIFFERS,
+        RunGrade.DIFFERS,
+    ]
     assert [each.findings[1] for each in graded] == [
         "largest difference of a step's loss: 3 micronats, allowed 5000",
         "largest difference of a step's loss: 30000 micronats, allowed 5000",
@@ -98,7 +102,7 @@ def test_equal_tensors_in_other_files_are_said(recorded: tuple[TrainedRun, RunRe
     trained, record = recorded
     entry = replace(record.entry, artefact_digest=b"\2" * 32)
     verdict = grade(entry, read_plan(record.manifest), trained, lambda: trained.folder)
-    assert verdict.grade == Grade.TRACE_MATCH
+    assert verdict.grade == RunGrade.TRACE_MATCH
     assert "tensors are equal byte for byte, the files around them are not" in verdict.findings
 
 
@@ -110,7 +114,7 @@ def test_other_code_libraries_and_examples_are_named(recorded: tuple[TrainedRun,
     other = replace(plan, code_digest="ab" * 32, libraries=tuple(sorted(libraries.items())), data_order_root=b"\1" * 32)
     verdict = grade(replace(record.entry, tensor_digest=b"\1" * 32), other, trained, lambda: trained.folder)
     here = dict(plan.libraries)
-    assert verdict.grade == Grade.DIFFERS
+    assert verdict.grade == RunGrade.DIFFERS
     assert verdict.findings[2] == "the examples or their order differ from the record"
     assert verdict.findings[3].startswith("other training code: abababababababab… in the record, ")
     assert verdict.findings[4] == (

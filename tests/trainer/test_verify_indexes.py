@@ -22,7 +22,7 @@ from trainer.indexes import BuiltIndexes, build_indexes
 from trainer.recipe import parse_recipe
 from trainer.record import EntryRecord
 from trainer.train import TrainedRun
-from trainer.verify import AttributionGrade, Grade, Verdict
+from trainer.verify import AttributionGrade, RunGrade, RunVerdict
 from trainer.verify_indexes import check_methods, with_indexes
 from trainer.workflow import train_recipe, verify_entry
 
@@ -53,13 +53,13 @@ class Story:
         *,
         run: TrainedRun | None = None,
         near: bool = False,
-    ) -> Verdict:
+    ) -> RunVerdict:
         """`near`: as if the repetition's tensors were not the recorded ones."""
         if near:
             entry = replace(entry, tensor_digest=bytes(32))
-        grade = Grade.TRACE_MATCH if near else Grade.BIT_EXACT
+        grade = RunGrade.TRACE_MATCH if near else RunGrade.BIT_EXACT
         return with_indexes(
-            Verdict(grade, ()), entry, run or self.run, built or self.built, self.chain.store, tiny_model()
+            RunVerdict(grade, ()), entry, run or self.run, built or self.built, self.chain.store, tiny_model()
         )
 
     def other_root(self) -> BuiltIndexes:
@@ -101,7 +101,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         yield Story(chain, record.entry, run, built, folder)
 
 
-def verify(story: Story, entry: EntryRecord, *, with_attribution: bool = True) -> Verdict:
+def verify(story: Story, entry: EntryRecord, *, with_attribution: bool = True) -> RunVerdict:
     known = KnownEntry(b"\1" * 32, entry)
     return verify_entry(known, story.chain, story.chain.store, with_attribution=with_attribution)[0]
 
@@ -115,7 +115,7 @@ def test_a_repeated_run_gives_the_recorded_commitment_root(story: Story) -> None
         index_progress=lambda stage, done, total: stages.append(stage),
     )  # fmt: skip
     equal = "attribution built again (lga-1, tsa-1): the commitment root is equal"
-    assert verdict == Verdict(Grade.BIT_EXACT, (BIT_EXACT, equal), AttributionGrade.EQUAL, (), LEFT_OPEN)
+    assert verdict == RunVerdict(RunGrade.BIT_EXACT, (BIT_EXACT, equal), AttributionGrade.EQUAL, (), LEFT_OPEN)
     assert not verdict.failed
     assert said[1].startswith("indexing ")
     assert stages[-1] == "index"
@@ -135,8 +135,8 @@ def test_indexes_are_built_again_as_the_record_describes_its_code(
 
 
 def test_who_does_not_want_it_gets_a_grade_of_the_adapter(story: Story) -> None:
-    assert verify(story, story.entry, with_attribution=False) == Verdict(
-        Grade.BIT_EXACT,
+    assert verify(story, story.entry, with_attribution=False) == RunVerdict(
+        RunGrade.BIT_EXACT,
         (BIT_EXACT, "attribution not compared: it was not built again"),
         AttributionGrade.NOT_COMPARED,
         (),
@@ -150,7 +150,7 @@ def test_who_does_not_want_it_gets_a_grade_of_the_adapter(story: Story) -> None:
 
 def test_indexes_of_a_run_that_differs_are_not_built(story: Story) -> None:
     verdict = verify(story, _with_output(story, story.run.adapters[0]))
-    assert (verdict.grade, verdict.attribution) == (Grade.DIFFERS, AttributionGrade.NOT_COMPARED)
+    assert (verdict.grade, verdict.attribution) == (RunGrade.DIFFERS, AttributionGrade.NOT_COMPARED)
     assert verdict.findings[-1] == "attribution not compared: the adapter differs already"
 
 
@@ -197,7 +197,7 @@ def test_another_index_of_equal_tensors_fails_and_the_first_part_is_named(
     story: Story, method: str, changes: dict[str, dict[str, Any]], first: str
 ) -> None:
     verdict = story.compare(story.forged(method, changes))
-    assert (verdict.grade, verdict.attribution) == (Grade.BIT_EXACT, AttributionGrade.DIFFERS)
+    assert (verdict.grade, verdict.attribution) == (RunGrade.BIT_EXACT, AttributionGrade.DIFFERS)
     assert verdict.failed
     assert f"the first part that differs is {first}" in verdict.findings[0]
 
@@ -273,7 +273,7 @@ def test_indexes_of_adapters_that_are_only_near_are_consistent_and_the_recorded_
     assert built.commitment.roots["tsa-1"] == story.built.commitment.roots["tsa-1"]
     assert built.commitment.roots["lga-1"] != story.built.commitment.roots["lga-1"]
     verdict = story.compare(story.entry, built, run=run, near=True)
-    assert (verdict.grade, verdict.attribution) == (Grade.TRACE_MATCH, AttributionGrade.CONSISTENT)
+    assert (verdict.grade, verdict.attribution) == (RunGrade.TRACE_MATCH, AttributionGrade.CONSISTENT)
     assert verdict.findings[0].startswith(
         "attribution consistent: payout rules; the whole span index; rows, owners, recipe, settings and module shapes "
         "of the gradient index are equal; of the recorded index sums hold, codes of 8 rows computed again are within "

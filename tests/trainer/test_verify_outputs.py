@@ -21,7 +21,7 @@ from trainer.evaluate import METRIC
 from trainer.measurements import RecordedMeasurement
 from trainer.record import EntryRecord, RunRecord
 from trainer.train import TrainedRun
-from trainer.verify import Grade, Verdict
+from trainer.verify import RunGrade, RunVerdict
 from trainer.workflow import train_recipe, verify_entry
 
 pytestmark = pytest.mark.ml
@@ -40,7 +40,7 @@ def recorded(chain: TinyChain, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return train_recipe(tiny_recipe(), chain, chain.store, tmp_path_factory.mktemp("adapter"))
 
 
-def repeat(chain: TinyChain, entry: EntryRecord) -> Verdict:
+def repeat(chain: TinyChain, entry: EntryRecord) -> RunVerdict:
     return verify_entry(KnownEntry(b"\1" * 32, entry), chain, chain.store)[0]
 
 
@@ -107,7 +107,7 @@ def test_another_adapter_under_honest_losses_differs_and_its_farthest_tensor_is_
 ) -> None:
     folder = changed_adapter(recorded[0].folder, tmp_path / "forged", change)
     verdict, _ = verify_entry(published(chain, recorded[1], folder, name), chain, chain.store)
-    assert (verdict.grade, verdict.failed) == (Grade.DIFFERS, True)
+    assert (verdict.grade, verdict.failed) == (RunGrade.DIFFERS, True)
     assert re.match(r"final tensors: .* at most in one \(base_model.*lora_", verdict.findings[0])
 
 
@@ -116,7 +116,7 @@ def test_float_noise_in_the_tensors_is_a_trace_match(
 ) -> None:
     folder = changed_adapter(recorded[0].folder, tmp_path / "near", lambda tensors: randomise(tensors, size=0.001))
     verdict, _ = verify_entry(published(chain, recorded[1], folder, "near"), chain, chain.store)
-    assert (verdict.grade, verdict.failed) == (Grade.TRACE_MATCH, False)
+    assert (verdict.grade, verdict.failed) == (RunGrade.TRACE_MATCH, False)
 
 
 def test_the_same_tensors_under_another_scaling_differ(
@@ -126,7 +126,7 @@ def test_the_same_tensors_under_another_scaling_differ(
     config = json.loads((folder / CONFIG_FILE).read_text())
     (folder / CONFIG_FILE).write_text(json.dumps(config | {"lora_alpha": 400}))
     verdict, _ = verify_entry(published(chain, recorded[1], folder, "scaling"), chain, chain.store)
-    assert verdict.grade == Grade.DIFFERS
+    assert verdict.grade == RunGrade.DIFFERS
     assert any("configuration says rank, scaling, modules (2, 200.0, " in line for line in verdict.findings)
 
 
@@ -152,7 +152,7 @@ def test_an_honest_adapter_under_made_up_losses_or_order_is_bit_exact_and_fails(
     ):
         manifest = Manifest({**recorded[1].manifest.parts, part: to_json(value)})
         verdict = repeat(chain, replace(recorded[1].entry, manifest_root=put_manifest(chain.store, manifest)))
-        assert (verdict.grade, verdict.failed, len(verdict.contradictions)) == (Grade.BIT_EXACT, True, 1)
+        assert (verdict.grade, verdict.failed, len(verdict.contradictions)) == (RunGrade.BIT_EXACT, True, 1)
         assert verdict.contradictions[0].startswith(text)
 
 
@@ -206,7 +206,7 @@ def test_made_up_measurements_are_named_with_what_the_recorded_tensors_give(
         verdict, _ = verify_entry(known, chain, chain.store)
         del chain.measured[known.entry_id]
         # What somebody else made up speaks against that account, not against the entry.
-        assert (verdict.grade, verdict.failed) == (Grade.BIT_EXACT, by_recorder)
+        assert (verdict.grade, verdict.failed) == (RunGrade.BIT_EXACT, by_recorder)
         named = verdict.contradictions if by_recorder else verdict.findings
         assert any(re.search(text, line) for line in named)
 

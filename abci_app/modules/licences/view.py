@@ -10,7 +10,7 @@ from abci_app.modules.licences.handlers import LicencesCode
 from abci_app.modules.licences.join import TooManySources, join_all, lift
 from abci_app.modules.licences.queries import TermsView
 from abci_app.modules.licences.records import JOINED, TERMS, JoinedTerms, Profile, Terms
-from abci_app.parameters import Choice, Parameter, Parameters, Section, read_parameters
+from abci_app.parameters import ChoiceUnit, Parameter, Parameters, Section, read_parameters
 from abci_app.state.codec import encode
 from abci_app.state.store import StateView
 from abci_app.state.table import MutableState
@@ -22,7 +22,7 @@ LICENCE_POLICY = Parameter(
     section=SECTION,
     index=0,
     name="licence_policy",
-    unit=Choice("policy", tuple([profile.name.lower() for profile in Profile]), first=Profile.CONSERVATIVE),
+    unit=ChoiceUnit("policy", tuple([profile.name.lower() for profile in Profile]), first=Profile.CONSERVATIVE),
     default=Profile.CONSERVATIVE,
     minimum=Profile.CONSERVATIVE,
     maximum=Profile.PERMISSIVE,

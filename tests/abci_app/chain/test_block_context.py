@@ -9,7 +9,7 @@ from abci_app.chain.application import Application
 from abci_app.chain.block import BlockResult, execute_block
 from abci_app.chain.validator_set import VALIDATORS, ValidatorPower, ValidatorPowers
 from abci_app.errors import GenesisError
-from abci_app.module import HookContext, LastCommit, Misbehaviour, Vote
+from abci_app.module import HookContext, LastCommit, LastCommitVote, Misbehaviour
 from abci_app.modules.bank import Burn
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.memory_store import MemoryStore
@@ -61,7 +61,7 @@ def test_rules_know_proposer_commit_misbehaviour_and_version(monkeypatch: pytest
     assert len(seen) == 3
     assert seen[0] == seen[1] == seen[2]
     block = seen[0]
-    votes = (Vote(ONE, 5, True), Vote(TWO, 4, False), Vote(b"\x03" * 20, 3, False))
+    votes = (LastCommitVote(ONE, 5, True), LastCommitVote(TWO, 4, False), LastCommitVote(b"\x03" * 20, 3, False))
     assert (block.proposer, block.last_commit, block.misbehaviour, block.app_version) == (
         ONE,
         LastCommit(2, votes),

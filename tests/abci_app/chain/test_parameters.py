@@ -13,7 +13,7 @@ from abci_app.modules.licences.view import LICENCE_POLICY
 from abci_app.parameters import (
     Amount,
     Bits,
-    Choice,
+    ChoiceUnit,
     Parameter,
     ParameterError,
     Parameters,
@@ -100,7 +100,7 @@ def test_a_declaration_that_contradicts_itself_is_refused() -> None:
 
 
 def test_units_read_what_they_write_in_words() -> None:
-    amount, colour, roles = Amount(), Choice("colour", ("red", "green")), Bits("roles", ("a", "b"), "everybody")
+    amount, colour, roles = Amount(), ChoiceUnit("colour", ("red", "green")), Bits("roles", ("a", "b"), "everybody")
     assert [amount.words(value) for value in (0, 999_999, 10**6, 15 * 10**8, 3 * 10**12)] == [
         "0 nopen",
         "999,999 nopen",

@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 
 from attribution.explanation.page import (
     ContributorLine,
+    ExplanationPage,
     LayerLine,
-    Page,
     PageContribution,
     PageRow,
     Piece,
@@ -41,7 +41,7 @@ class Outline(HTMLParser):
         self.words.append(data)
 
 
-def outline(page: Page) -> Outline:
+def outline(page: ExplanationPage) -> Outline:
     found = Outline()
     found.feed(render(page))
     found.close()
@@ -49,8 +49,8 @@ def outline(page: Page) -> Outline:
     return found
 
 
-def page_of(text: str) -> Page:
-    return Page(
+def page_of(text: str) -> ExplanationPage:
+    return ExplanationPage(
         model=text,
         entry=text,
         prompt=text,

@@ -28,7 +28,7 @@ from attribution.explanation.registration import Registered, check_order, check_
 from attribution.lga.code_clusters import find_copies
 from attribution.lga.code_copies import DEFAULT_COSINE_PPB, OFF_PPB, CodeCopies
 from openledger.data.rows import RowCommitment
-from openledger.data.versions import ContributionRecord, DatanetVersion
+from openledger.data.versions import ContributionRecord, VersionRecord
 from openledger.errors import NotVerified
 from tests.kit.attribution.explained import FIRST as FIRST_ENTRY
 from tests.kit.attribution.explained import SECOND as SECOND_ENTRY
@@ -90,10 +90,10 @@ class Chain:
     owners: dict[bytes, bytes]
     asked: list[tuple[str, int]] = field(default_factory=list)
 
-    def datanet_version(self, reference: str, version: int) -> DatanetVersion:
+    def datanet_version(self, reference: str, version: int) -> VersionRecord:
         self.asked.append((reference, version))
         records = tuple(record(name, owner) for name, owner in self.owners.items())
-        return DatanetVersion.of(key(70), version, records)
+        return VersionRecord.of(key(70), version, records)
 
 
 @pytest.fixture(scope="module")

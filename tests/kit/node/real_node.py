@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from node import cometbft, rpc
 from node.abci_server import AbciApplication, AbciServer, Address, Halt
-from node.errors import NoAnswer, RpcError
+from node.errors import NoAnswer, NodeRpcError
 from node.home import Home
 from node.ports import free_ports
 from node.supervisor import BackOff, Supervisor
@@ -50,7 +50,7 @@ class RealNode(Generic[A]):
     def height(self) -> int:
         try:
             return int(rpc.call(self.url, "status")["sync_info"]["latest_block_height"])
-        except (NoAnswer, RpcError):
+        except (NoAnswer, NodeRpcError):
             return 0
 
     def wait_for_blocks(self, count: int) -> None:

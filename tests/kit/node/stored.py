@@ -9,7 +9,7 @@ import plyvel
 
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.pages import LeafPage
-from node.leveldb_records import Commit, decode_record, decode_stored_page, height_key, history_key, page_key
+from node.leveldb_records import StoredCommit, decode_record, decode_stored_page, height_key, history_key, page_key
 from node.leveldb_store import LevelDBStore
 from tests.kit.state.ledger_of_states import Block, LedgerOfStates, changes_of
 
@@ -60,7 +60,7 @@ def check_records(folder: Path, ledger: LedgerOfStates) -> None:
     changed = [history_key(key, height) for height, (_, keys) in blocks.items() for key in keys]
     assert sorted(changed) == [b"o" + key for key in by_kind[b"o"]]
     reachable: set[int] = set()
-    todo = [Commit.decode(data).root_number for data in by_kind[b"h"].values()]
+    todo = [StoredCommit.decode(data).root_number for data in by_kind[b"h"].values()]
     while todo:
         number = todo.pop()
         if number and number not in reachable:

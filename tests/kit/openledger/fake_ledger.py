@@ -14,7 +14,7 @@ from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain
 from trainer.ancestry import KnownEntry
 from trainer.record import RunRecord
 from trainer.train import TrainedRun
-from trainer.verify import Grade, Verdict
+from trainer.verify import RunGrade, RunVerdict
 from trainer.workflow import LicenceVerdict
 
 
@@ -31,7 +31,7 @@ class FakeLedger:
         self.chain = chain
         self.records: list[RunRecord] = []
         self.refusal = ""
-        self.repetitions: list[tuple[bytes, Grade, bytes]] = []
+        self.repetitions: list[tuple[bytes, RunGrade, bytes]] = []
         self.verdict = LicenceVerdict(("terms: compatible",), conflict=False)
         self.datanet_version = chain.datanet_version
         self.entry = chain.entry
@@ -43,7 +43,7 @@ class FakeLedger:
     def terms(self, reference: str) -> bytes:
         return {"cc": b"\7" * 32}[reference]
 
-    def publish_verification(self, known: KnownEntry, verdict: Verdict, run: TrainedRun) -> int:
+    def publish_verification(self, known: KnownEntry, verdict: RunVerdict, run: TrainedRun) -> int:
         self.repetitions.append((known.entry_id, verdict.grade, run.artefact.tensor_digest))
         return 9
 

@@ -10,7 +10,7 @@ from openledger.client.light_client import LightClient
 from openledger.client.trust_store import TrustStore
 from openledger.light.anchors import Anchor, HashAnchor
 from openledger.light.blocks import LightBlock
-from openledger.light.results import Settings
+from openledger.light.results import LightSettings
 from tests.kit.simulated_chain import SimulatedChain, SimulatedNode, digest, sign
 
 ALICE = digest("alice")
@@ -41,7 +41,7 @@ def light_client(
         primary,
         witnesses,
         anchor=anchor or chain.genesis,
-        settings=Settings(**settings),
+        settings=LightSettings(**settings),
         store=store,
         clock=lambda: now_ns or chain.now_ns,
     )

@@ -14,7 +14,7 @@ from abci_app.types import PPB
 from attribution.explanation.explainer import Explainer
 from attribution.explanation.facts import read_facts
 from openledger.content.store import ContentStore
-from openledger.data.versions import ContributionRecord, DatanetVersion
+from openledger.data.versions import ContributionRecord, VersionRecord
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import RECIPE, WORDS, TinyChain, sentence, tiny_chain
 from trainer.ancestry import KnownEntry
@@ -44,7 +44,7 @@ class Records:
     stored: dict[bytes, StoredEntry] = field(default_factory=dict)
     names: dict[str, bytes] = field(default_factory=dict)
     contributions: dict[bytes, ContributionRecord] = field(default_factory=dict)
-    versions: dict[tuple[str, int], DatanetVersion] = field(default_factory=dict)
+    versions: dict[tuple[str, int], VersionRecord] = field(default_factory=dict)
 
     def add(self, name: str, record: EntryRecord) -> bytes:
         entry = to_entry(record)
@@ -60,7 +60,7 @@ class Records:
         known = {encode_id("olrun", entry_id): entry_id for entry_id in self.stored}
         return self.names.get(reference) or known[reference]
 
-    def datanet_version(self, reference: str, version: int) -> DatanetVersion:
+    def datanet_version(self, reference: str, version: int) -> VersionRecord:
         return self.versions[reference, version]
 
     def contribution(self, contribution_id: bytes) -> ContributionRecord:

@@ -11,7 +11,7 @@ from attribution.numerics import prepare
 from openledger.content.artefact import describe_artefact, put_artefact
 from openledger.content.store import ContentStore
 from openledger.data.rows import RowBatch, RowCommitment, put_batch
-from openledger.data.versions import ContributionRecord, DatanetVersion
+from openledger.data.versions import ContributionRecord, VersionRecord
 from trainer.ancestry import KnownEntry
 from trainer.measurements import RecordedMeasurement
 from trainer.recipe import Recipe, parse_recipe
@@ -108,11 +108,11 @@ class TinyChain:
     """A chain reader over dictionaries; ids are found by name and by hex."""
 
     store: ContentStore
-    versions: dict[tuple[str, int], DatanetVersion] = field(default_factory=dict)
+    versions: dict[tuple[str, int], VersionRecord] = field(default_factory=dict)
     entries: dict[str, KnownEntry] = field(default_factory=dict)
     measured: dict[bytes, Sequence[RecordedMeasurement]] = field(default_factory=dict)
 
-    def datanet_version(self, reference: str, version: int) -> DatanetVersion:
+    def datanet_version(self, reference: str, version: int) -> VersionRecord:
         return self.versions[reference, version]
 
     def entry(self, reference: str) -> KnownEntry:
@@ -126,12 +126,12 @@ class TinyChain:
     ) -> LicenceVerdict:
         return LicenceVerdict(("terms: compatible",), conflict=False)
 
-    def add_version(self, name: str, objects: list[list[dict[str, str]]]) -> DatanetVersion:
+    def add_version(self, name: str, objects: list[list[dict[str, str]]]) -> VersionRecord:
         records = []
         for number, rows in enumerate(objects):
             commitment = put_rows(self.store, number, rows)
             records.append(ContributionRecord(commitment.content_digest, bytes([number]) * 32, commitment))
-        version = DatanetVersion.of(name.encode().ljust(32, b"."), 1, tuple(records))
+        version = VersionRecord.of(name.encode().ljust(32, b"."), 1, tuple(records))
         self.versions[name, 1] = self.versions[version.datanet_id.hex(), 1] = version
         return version
 

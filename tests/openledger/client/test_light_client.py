@@ -24,7 +24,7 @@ from openledger.light.errors import (
     VerificationFailed,
 )
 from openledger.light.query import ReadAnswer
-from openledger.light.results import Freshness, Settings, Trusted, WitnessReport
+from openledger.light.results import Freshness, LightSettings, Trusted, WitnessReport
 from openledger.light.wire import NANOSECONDS_PER_SECOND as SECOND
 from tests.kit.openledger.light_clients import ALICE, forge, gap, light_client, thirty_blocks, trust_in
 from tests.kit.simulated_chain import SimulatedChain, SimulatedNode, digest, validators
@@ -199,7 +199,7 @@ def test_where_several_chains_are_trusted_the_node_does_not_choose_which_one_ans
     store = FileTrustStore(tmp_path)
     with pytest.raises(UsageError, match=r"several chains are trusted here \(dev-other, dev-simulated\): name"):
         LightClient(*nodes, store=store, clock=lambda: chain.now_ns).read([b"number/now"])
-    named = LightClient(*nodes, store=store, clock=lambda: chain.now_ns, settings=Settings(chain_id="dev-other"))
+    named = LightClient(*nodes, store=store, clock=lambda: chain.now_ns, settings=LightSettings(chain_id="dev-other"))
     assert named.read([b"number/now"]).chain_id == "dev-other"
 
 

@@ -18,11 +18,11 @@ from openledger.data.manifest import Manifest
 from openledger.exit_codes import ExitCode
 from openledger.light.anchors import BlockAnchor, HashAnchor
 from openledger.light.attachments import Attachment, CheckedAttachment
-from openledger.light.bundle import Verdict, _encode, _JsonBundle, parse_bundle, verify_bundle
+from openledger.light.bundle import BundleVerdict, _encode, _JsonBundle, parse_bundle, verify_bundle
 from openledger.light.errors import BadStateProof, LightError, MalformedAnswer, NoAnchor, VerificationFailed
 from openledger.light.parse import decode_json
 from openledger.light.query import ReadQuestion, prove_answer
-from openledger.light.results import Settings
+from openledger.light.results import LightSettings
 from openledger.light.verifier import TrustRules
 from openledger.light.wire import NANOSECONDS_PER_SECOND as SECOND
 from tests.kit.simulated_chain import SimulatedChain, SimulatedNode, digest, sign
@@ -45,7 +45,7 @@ def _client(chain: SimulatedChain, **settings: Any) -> LightClient:
         SimulatedNode(chain, "primary"),
         [SimulatedNode(chain, "witness")],
         anchor=chain.genesis,
-        settings=Settings(**settings),
+        settings=LightSettings(**settings),
         clock=lambda: chain.now_ns,
     )
 
@@ -64,7 +64,7 @@ def test_a_bundle_says_what_it_proves_for_which_height_and_chain_from_which_anch
     chain: SimulatedChain, bundle: bytes
 ) -> None:
     verdict = verify_bundle(bundle, chain.genesis, chain.now_ns)
-    assert verdict == Verdict(
+    assert verdict == BundleVerdict(
         anchored=True,
         chain_id="dev-simulated",
         height=29,

@@ -9,7 +9,7 @@ from abci_app.module import Message
 from abci_app.modules.models.records import EvaluationDraft, RecordEvaluations
 from attribution.measure.certificate import decode
 from openledger.content.store import ContentStore
-from openledger.data.versions import DatanetVersion
+from openledger.data.versions import VersionRecord
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
 from tests.kit.openledger.fake_ledger import use_recorded_runs
@@ -30,7 +30,7 @@ class Ledger:
     def __getattr__(self, name: str) -> object:
         return getattr(self._world.records, name)
 
-    def datanet_version(self, reference: str, version: int) -> DatanetVersion:
+    def datanet_version(self, reference: str, version: int) -> VersionRecord:
         return self._world.chain.datanet_version(reference, version)
 
     def entry(self, reference: str) -> KnownEntry:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openledger.data.versions import DatanetVersion
+from openledger.data.versions import VersionRecord
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
 from tests.kit.openledger.fake_ledger import use_recorded_runs
@@ -141,7 +141,7 @@ def test_an_index_that_gives_rows_to_somebody_else_is_refused(
     assert of_rows in capsys.readouterr().out
     version = world.chain.versions["facts", 1]
     others = tuple(replace(record, contributor=b"\x55" * 32) for record in version.contributions)
-    other = DatanetVersion.of(version.datanet_id, version.version, others)
+    other = VersionRecord.of(version.datanet_id, version.version, others)
     monkeypatch.setattr(world.records, "versions", dict.fromkeys(world.chain.versions, other))
     assert main(["explain", "--verify", "e.json", *choice]) == ExitCode.NOT_VERIFIED
     error = capsys.readouterr().err

@@ -8,7 +8,7 @@ import pytest
 from abci_app.bech32 import encode_id
 from attribution.explanation.document import Explanation, MatchLine, SpanLine, SpanPart, TextPart
 from openledger_cli.explain.view import View
-from openledger_cli.output import Output
+from openledger_cli.output import Printer
 from tests.attribution.explanation.test_copies import (
     ADA,
     BOB,
@@ -29,7 +29,7 @@ def test_whose_rows_are_copies_is_said_once_in_words(capsys: pytest.CaptureFixtu
     view = View(explained(inputs_of(index, query_near(index, 0, 2))), {BOB: "bob", EVE: "eve"}, (), ())
     sentence = "eve: 5 of 5 rows are like rows that were registered before: not credited"
     assert view.copies() == [sentence]
-    view.print(Output(as_json=False))
+    view.print(Printer(as_json=False))
     assert capsys.readouterr().out.count(sentence) == 1
     assert view.page(["checked"]).remarks[-1] == sentence
 
@@ -65,7 +65,7 @@ def test_texts_of_a_document_cannot_command_the_terminal(capsys: pytest.CaptureF
     document = explained(inputs_of(honest(1), query_near(honest(1), 0, 2)))
     hostile = TextPart("\x1b[2Jclean", (1,))
     View(msgspec.structs.replace(document, model="\x1b[2Jm", prompt=hostile, output=hostile), {}, (), ()).print(
-        Output()
+        Printer()
     )
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
@@ -77,7 +77,7 @@ def test_tables_without_names_of_keys_fit_a_terminal(
 ) -> None:
     monkeypatch.setattr("openledger_cli.output.PIPED_WIDTH", WIDEST_COLUMNS)
     view = View(quoting(b"say no"), {}, (), (), ("python-helper version 2",))
-    view.print(Output())
+    view.print(Printer())
     lines = capsys.readouterr().out.splitlines()
     assert max([len(line.rstrip()) for line in lines if not line.startswith("model ")]) <= WIDEST_COLUMNS
     for owner in (ADA, BOB):

@@ -13,7 +13,7 @@ from openledger_cli.main import main
 from openledger_cli.train.commands import Bar
 from tests.kit.openledger.fake_ledger import FakeLedger, use_fake_ledger
 from tests.kit.trainer.tiny import RECIPE
-from trainer.verify import Grade
+from trainer.verify import RunGrade
 from trainer.workflow import LicenceVerdict
 
 pytestmark = pytest.mark.ml
@@ -126,7 +126,7 @@ def test_a_repetition_is_recorded_when_a_key_is_named_and_keeps_its_adapter_when
     printed = capsys.readouterr()
     assert json.loads(printed.out)["height"] == 9
     known = ledger.chain.entries["published"]
-    assert ledger.repetitions == [(known.entry_id, Grade.BIT_EXACT, known.record.tensor_digest)]
+    assert ledger.repetitions == [(known.entry_id, RunGrade.BIT_EXACT, known.record.tensor_digest)]
     assert describe_artefact(Path("again")).tensor_digest == known.record.tensor_digest
     assert "training 6 steps again" in printed.err
 
