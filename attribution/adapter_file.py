@@ -85,7 +85,7 @@ def adapter_state(model: Any, adapter: str = "default") -> "dict[str, torch.Tens
         return dict(get_peft_model_state_dict(model, adapter_name=adapter, save_embedding_layers=False))
 
 
-def check_adapter_of_base(adapter_folder: Path, base_config_folder: Path) -> AdapterConfig:
+def read_adapter_of_base(adapter_folder: Path, base_config_folder: Path) -> AdapterConfig:
     """Whether an adapter's file fits a base, of which the configuration alone is there; raises `AdapterRefused`."""
     import torch
     from peft import LoraConfig, get_peft_model

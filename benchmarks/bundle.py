@@ -23,7 +23,7 @@ from pathlib import Path
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from abci_app.chain.application import Application
-from abci_app.chain.registry import find_query
+from abci_app.chain.registry import query_named
 from abci_app.modules.models.lineage import LineageQuery
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.views import RecordingView
@@ -108,7 +108,7 @@ def make(chain: Chain, validators: Validators, entry_id: bytes) -> tuple[bytes, 
     question = query_question("models", "lineage", LineageQuery(entry_id, "", 0, (), 4_096, CONTRIBUTIONS_EACH))
     with chain.application.store.latest() as version:
         view = RecordingView(version)
-        page = find_query("models", "lineage").function(view, question.arguments())
+        page = query_named("models", "lineage").function(view, question.arguments())
         proof = version.prove(view.keys, view.ranges)
         blocks = (
             validators.block(1, _digest("state before the first block")),

@@ -31,7 +31,7 @@ from msgspec import msgpack
 from abci_app.bech32 import encode_id
 from abci_app.chain.application import Application
 from abci_app.chain.genesis import GenesisState
-from abci_app.chain.registry import find_query
+from abci_app.chain.registry import query_named
 from abci_app.modules.models.impact import ImpactQuery
 from abci_app.modules.models.lineage import CleanQuery, LineageQuery
 from abci_app.pb import abci_pb2 as pb
@@ -76,7 +76,7 @@ def measure_query(
     served: list[float] = []
     verified: list[float] = []
     proof, result = b"", None
-    query = find_query("models", name)
+    query = query_named("models", name)
     data = msgpack.encode(arguments)
     gc.collect()
     for _ in range(repeats):

@@ -79,7 +79,7 @@ LOCAL_NETWORK: Changes = {
 }
 
 
-def find_binary(binary: str = "") -> Path:
+def binary_path(binary: str = "") -> Path:
     """The CometBFT binary: `binary` if given, else $OPENLEDGER_COMETBFT, else what scripts/build-cometbft prints.
 
     Raises NodeError when there is none or when its version is not VERSION.

@@ -188,7 +188,7 @@ class Devnet:
         if folder.exists() and any(folder.iterdir()):
             raise NodeError(f"{folder} is not empty; delete it, or give another folder")
         settings = settings or NodeSettings()
-        binary = cometbft.find_binary(settings.cometbft_binary)
+        binary = cometbft.binary_path(settings.cometbft_binary)
         homes = [Home((folder / f"node{index}").resolve()) for index in range(validators)]
         document = genesis.skeleton(chain_id, app_state)
         ports = _ports(validators, base_port)

@@ -36,7 +36,7 @@ from node.genesis_checks import (
     check_consensus_parameters,
     check_name_and_power,
     check_time,
-    check_validators,
+    power_of_validators,
     text_of,
     validator_address,
 )
@@ -305,7 +305,7 @@ def validate(document: Document) -> Summary:
     if document.get("app_hash"):
         raise NodeError("app_hash must be empty: the application computes it from app_state")
     check_consensus_parameters(document.get("consensus_params"))
-    power = check_validators(document.get("validators"))
+    power = power_of_validators(document.get("validators"))
     state = _state(document)
     return Summary(
         chain_id=document["chain_id"],

@@ -75,7 +75,7 @@ def _check_app_version(found: object) -> None:
     raise NodeError(f"consensus_params.version.app is {found!r}; this program knows versions {versions.RULES}")
 
 
-def check_validators(validators: object) -> int:
+def power_of_validators(validators: object) -> int:
     """Their total power; raises NodeError with the index of the bad one."""
     if not isinstance(validators, list) or not validators:
         raise NodeError("validators is empty; add one with `openledger genesis add-validator` or `collect`")

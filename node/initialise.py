@@ -27,7 +27,7 @@ def initialise(
             raise NodeError(f"--{name}-port is {port}; give 1 to 65535")
     settings = settings or NodeSettings()
     document = genesis.skeleton(chain_id)
-    binary = cometbft.find_binary(settings.cometbft_binary)
+    binary = cometbft.binary_path(settings.cometbft_binary)
     home.folder.mkdir(parents=True, exist_ok=True)
     changes: dict[tuple[str, str], cometbft.Value] = {
         ("", "moniker"): moniker or folder.name,

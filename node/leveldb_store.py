@@ -105,14 +105,14 @@ class LevelDBStore:
         if stored is None:
             store._wipe()
         else:
-            store._head = store._new_head(store._head.commit, store._find_earliest(), ())
+            store._head = store._new_head(store._head.commit, store._earliest_kept(), ())
         return store
 
     def _new_head(self, commit: StoredCommit, earliest_height: int, recent: tuple[Undo, ...]) -> Head:
         """Everything as it is now."""
         return Head(commit, earliest_height, self._database.snapshot(), recent, self._values, self._values.generation)
 
-    def _find_earliest(self) -> int:
+    def _earliest_kept(self) -> int:
         """First kept height; every one from there on must be there, else a write was lost in the middle."""
         height = self._head.commit.height
         stop = height_key(b"", height + 1)

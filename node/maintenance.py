@@ -26,7 +26,7 @@ def rollback(home: Home) -> int:
     home.require_initialised()
     settings = home.settings()
     with home.lock():
-        binary = cometbft.find_binary(settings.cometbft_binary)
+        binary = cometbft.binary_path(settings.cometbft_binary)
         with open_store(home, settings) as store:
             found = heights(home, store.height)
             if not found.equal:

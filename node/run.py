@@ -111,7 +111,7 @@ def start(folder: Path, ending: Ending | None = None) -> int:
         if disk.free_bytes(home.folder) < disk.PAUSE_BELOW_BYTES:
             _LOG.critical("stopped: %s", disk.full_in_words(home.folder))
             return EXIT_DISK_FULL
-        binary = cometbft.find_binary(settings.cometbft_binary)
+        binary = cometbft.binary_path(settings.cometbft_binary)
         own = [str(binary), "start", "--home", str(home.folder)]
         end_left_over(home.pid_file, own)  # a killed node's CometBFT may still hold the ports that are checked next
         fault = check(home)

@@ -51,11 +51,11 @@ def build_options(context: CommandContext, arguments: argparse.Namespace) -> Sen
     """The client's keyword arguments."""
     options = SendOptions()
     if arguments.account:
-        options["account"] = find_party(context, arguments.account)
+        options["account"] = party_named(context, arguments.account)
     if arguments.delegated:
         options["delegated"] = True
     if arguments.sponsor:
-        options["sponsor"] = find_party(context, arguments.sponsor)
+        options["sponsor"] = party_named(context, arguments.sponsor)
     if arguments.fee_limit:
         options["fee_limit_nopen"] = parse_amount(arguments.fee_limit)
     if arguments.expiry:
@@ -77,7 +77,7 @@ def _digest(text: str) -> bytes:
     return digest
 
 
-def find_party(context: CommandContext, text: str) -> Party:
+def party_named(context: CommandContext, text: str) -> Party:
     """An account by the name of its key or by its address."""
     if text.lower().startswith("open1"):
         from abci_app.bech32 import decode_id

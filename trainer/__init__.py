@@ -7,7 +7,7 @@ What to call, in the order of a run (each module's docstring says more; importin
     corpus.documentation_rows(), question_rows(), split_among() real text that ships with Python, as rows
     publish.ClientLedger(client, signer, prove=True)            the chain: datanet_version, entry, licence_verdict,
                                                                 publish(RunRecord) -> Published, publish_verification
-    check.check_recipe(recipe, ledger, store)                   what a recipe would do, and the verdict on its terms
+    check.examine_recipe(recipe, ledger, store)                   what a recipe would do, and the verdict on its terms
     workflow.train_recipe(recipe, ledger, store, folder)        -> (TrainedRun, RunRecord); publish the second
                                                                 resumes; discard_checkpoint(run) when it was kept
     workflow.verify_entry(known, ledger, store)                 -> (Verdict, TrainedRun): train again, grade

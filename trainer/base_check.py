@@ -89,7 +89,7 @@ def _is_linear(module: Any) -> bool:
     return isinstance(module, torch.nn.Linear | Conv1D)
 
 
-def check_base(recipe: Recipe, model: Any, tokenizer: Any) -> BaseCheck:
+def examine_base(recipe: Recipe, model: Any, tokenizer: Any) -> BaseCheck:
     """Hold a recipe against a base; `model` may be without numbers."""
     check = BaseCheck()
     check.problems += target_problems(model, recipe.method.target_modules)

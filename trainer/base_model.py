@@ -50,7 +50,7 @@ class BaseModel:
 
 def import_base_model(cache: Path | None = None) -> BaseModel:
     """The base model, converted on first use. Raises `BaseModelError` when the wheel is absent or its file differs."""
-    source = _find_gguf()
+    source = _gguf_path()
     digest = file_digest(source)
     if digest.hex() != SOURCE_SHA256:
         raise BaseModelError(
@@ -70,7 +70,7 @@ def import_base_model(cache: Path | None = None) -> BaseModel:
     return BaseModel(MODEL_NAME, folder, artefact, f"{PACKAGE} {PACKAGE_VERSION} {source.name}", digest, licence)
 
 
-def _find_gguf() -> Path:
+def _gguf_path() -> Path:
     try:
         distribution = metadata.distribution(PACKAGE)
     except metadata.PackageNotFoundError:

@@ -15,7 +15,7 @@ from attribution.text_tokens import open_tokenizer
 from openledger.content.files import cache_home
 from openledger.content.store import ContentStore
 from openledger.errors import NotVerified, OpenLedgerError, UsageError
-from trainer.base_check import check_base, needs_of, needs_problems, open_skeleton
+from trainer.base_check import examine_base, needs_of, needs_problems, open_skeleton
 from trainer.describe import describe_cuts, share
 from trainer.examples import Cuts, read_run
 from trainer.indexes import policy_of
@@ -40,7 +40,7 @@ class CheckFailed(UsageError):
         self.exit_code = codes.pop() if len(codes) == 1 else doubtful
 
 
-def check_recipe(
+def examine_recipe(
     recipe: Recipe, chain: ChainReader, store: ContentStore, *, output_folder: Path = Path()
 ) -> tuple[tuple[str, ...], LicenceVerdict]:
     """Say what a recipe would do, and the verdict on its terms; raises `CheckFailed` or the only error."""
@@ -73,7 +73,7 @@ def check_recipe(
     model = tried(lambda: open_skeleton(folder)) if folder is not None else None
     notes: list[str] = []
     if model is not None and tokenizer is not None:
-        found = check_base(recipe, model, tokenizer)
+        found = examine_base(recipe, model, tokenizer)
         errors += [UsageError(problem) for problem in found.problems]
         notes += found.notes
         if prepared is not None and not found.problems:

@@ -58,7 +58,7 @@ def measure(base_folder: Path, adapter_folder: Path, prepared: PreparedRun) -> H
     return evaluate(adapted.model, rows, len(prepared.recipe.datasets), padding_id(adapted.tokenizer))
 
 
-def check_measurements(
+def examine_measurements(
     recorded: Sequence[RecordedMeasurement], measured: HeldOutLoss | None, inputs: Sequence[InputRecord]
 ) -> CheckedMeasurements:
     """Compare every recorded measurement with the same one taken again."""

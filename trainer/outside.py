@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from abci_app.bech32 import encode_id
 from attribution.adapter_config import CONFIG_FILE, AdapterRefused, read_adapter_config
-from attribution.adapter_file import check_adapter_of_base, read_adapter
+from attribution.adapter_file import read_adapter, read_adapter_of_base
 from attribution.numerics import prepare
 from attribution.weights import WeightsRefused, check_shards, check_weights
 from openledger.client.provenance import id_of_text
@@ -132,8 +132,8 @@ def _check_fits(folder: Path, base: EntryRecord, store: ContentStore, base_folde
     if not files:
         if base_folder is None or not (base_folder / BASE_CONFIG_FILE).is_file():
             raise UsageError(f"the recorded base has no {BASE_CONFIG_FILE}: pass --base DIR with its files")
-        check_adapter_of_base(folder, base_folder)
+        read_adapter_of_base(folder, base_folder)
         return
     with TemporaryDirectory(prefix="openledger-base-") as work:
         store.get_file(files[0].digest, Path(work) / BASE_CONFIG_FILE)
-        check_adapter_of_base(folder, Path(work))
+        read_adapter_of_base(folder, Path(work))

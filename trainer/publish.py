@@ -260,7 +260,7 @@ class ClientLedger:
         signer = self._signer
         if signer is None:
             raise UsageError("which key records the run? make the ledger with a signer (--from KEY)")
-        model_id = self._find_or_create(record.model_name, signer)
+        model_id = self._get_or_create(record.model_name, signer)
         messages: list[Message] = [RecordRuns((to_run_draft(record, model_id, label),))]
         evaluations = to_evaluation_drafts(record)
         messages += [RecordEvaluations(evaluations)] if evaluations else []
@@ -295,7 +295,7 @@ class ClientLedger:
             raise UsageError("which key records it? make the ledger with a signer (--from KEY)")
         return self._client.send(self._signer, message, memo_digest=memo_digest).wait().height
 
-    def _find_or_create(self, name: str, signer: SigningParty) -> bytes:
+    def _get_or_create(self, name: str, signer: SigningParty) -> bytes:
         model = self._find_model(name)
         if model is not None:
             return model.model_id

@@ -17,10 +17,10 @@ from abci_app.hashing import list_root
 from abci_app.modules.models.kinds import (
     EntryKind,
     Undeclared,
-    find_fault,
-    find_fault_of_rows,
-    find_fault_of_shares,
-    find_fault_of_terms,
+    fault_of_rows,
+    fault_of_shares,
+    fault_of_structure,
+    fault_of_terms,
 )
 from abci_app.types import MAX_NAME_LENGTH, MAX_TEXT_LENGTH, NAME_PATTERN
 from openledger.content.artefact import Artefact, put_artefact
@@ -256,17 +256,17 @@ def _check_declared(
     """The kind's structure by the chain's own rules; raises `ManifestError`."""
     missing = Undeclared(number_of("undeclared", undeclared) or 0)
     which = EntryKind[kind.upper()]
-    fault = find_fault(which, [parent.role for parent in parents], len(inputs), missing)
-    fault = fault or find_fault_of_terms(which, missing, bool(terms_id))
+    fault = fault_of_structure(which, [parent.role for parent in parents], len(inputs), missing)
+    fault = fault or fault_of_terms(which, missing, bool(terms_id))
     for item in inputs:
-        fault = fault or find_fault_of_rows(item.rows_used, item.rows_used_root)
+        fault = fault or fault_of_rows(item.rows_used, item.rows_used_root)
     if fault:
         raise ManifestError(fault)
     for what, shares, left_out in (
         ("weights of the inputs", [item.weight_ppb for item in inputs], missing.has_inputs),
         ("shares of the parents", [parent.share_ppb for parent in parents], missing.has_parents),
     ):
-        fault = find_fault_of_shares(what, shares, left_out)
+        fault = fault_of_shares(what, shares, left_out)
         if fault:
             raise ManifestError(fault)
 

@@ -26,7 +26,7 @@ from trainer.base_model import SOURCE_SHA256, BaseModelError, import_base_model
 from trainer.evaluate import METRIC
 from trainer.indexes import FOLDER_PREFIX, build_indexes
 from trainer.indexes import Progress as IndexProgress
-from trainer.measurements import RecordedMeasurement, check_measurements, measure
+from trainer.measurements import RecordedMeasurement, examine_measurements, measure
 from trainer.partition import held_out_rows
 from trainer.recipe import Recipe
 from trainer.record import EntryRecord, ParentRecord, RunRecord, record_training
@@ -199,7 +199,7 @@ def _with_measurements(
         except UsageError as error:
             lines = tuple(f"{item.metric} {item.value}, {item.source} ({error})" for item in recorded)
             return replace(verdict, unchecked=(*verdict.unchecked, *lines, *_never_checked(verdict, run)))
-    checked = check_measurements(recorded, measured, known.record.inputs)
+    checked = examine_measurements(recorded, measured, known.record.inputs)
     findings = list(verdict.findings)
     if checked.right:
         findings.append(f"measurements taken again on the recorded tensors: {len(checked.right)} hold")

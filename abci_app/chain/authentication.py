@@ -84,15 +84,15 @@ def authenticate(view: StateView, transaction: Transaction, height: int, account
 
     `account_of` gives an account's record where the caller has read it already.
     """
-    sender = check_auth(view, transaction, 0, height, account_of)
+    sender = judge_auth(view, transaction, 0, height, account_of)
     if transaction.body.sponsor:
-        sponsor = check_auth(view, transaction, 1, height, account_of)
+        sponsor = judge_auth(view, transaction, 1, height, account_of)
         if sponsor.delegation is not None:
             raise Rejected(Code.DELEGATION, "a delegated key cannot sponsor: the sponsor's own policy must sign")
     return sender
 
 
-def check_auth(
+def judge_auth(
     view: StateView, transaction: Transaction, position: int, height: int, account_of: AccountOf = get_account
 ) -> Agreed:
     """Check one account's policy and signatures against the state.
@@ -103,7 +103,7 @@ def check_auth(
     auth, presented = transaction.auths[position], transaction.presented[position]
     account = account_of(view, auth.account)
     if isinstance(presented, DelegatedKey):
-        return _check_delegated(view, transaction, auth, presented, account, height)
+        return _judge_delegated(view, transaction, auth, presented, account, height)
     if auth.policy and address_of(auth.policy) != auth.account:
         raise Rejected(Code.BAD_POLICY, f"the presented policy is not the first policy of {show_address(auth.account)}")
     if auth.policy and account.policy:
@@ -131,7 +131,7 @@ def _check_signature(transaction: Transaction, public_key: bytes, signature: byt
     transaction.verified.add(fact)
 
 
-def _check_delegated(
+def _judge_delegated(
     view: StateView, transaction: Transaction, auth: Auth, key: DelegatedKey, account: Account, height: int
 ) -> Agreed:
     delegation = DELEGATIONS.get(view, auth.account, key.public_key)

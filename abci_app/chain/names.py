@@ -76,7 +76,7 @@ def run_query(
     if not names:
         return query.function(view, decode(query.args_type, args)), ()
     require_one_form(args, names, spend)
-    found = [ResolvedName(name.kind, name.text, find_object(view, name)) for name in names]
+    found = [ResolvedName(name.kind, name.text, object_of_name(view, name)) for name in names]
     ids = {name.stand_in(): item.id for name, item in zip(names, found, strict=True)}
     try:
         bound = encode(_replaced(_tree(args), ids))
@@ -85,7 +85,7 @@ def run_query(
     return query.function(view, decode(query.args_type, bound)), tuple(found)
 
 
-def find_object(view: StateView, name: Name) -> bytes:
+def object_of_name(view: StateView, name: Name) -> bytes:
     """Id of the object that has this name; raises `Rejected`."""
     find = NAME_KINDS.get(name.kind)
     if find is None:

@@ -34,7 +34,7 @@ from abci_app.chain.block import TransactionFailure, codespace_of
 from abci_app.chain.committed import CommittedState
 from abci_app.chain.mempool import Mempool
 from abci_app.chain.names import NamedArguments, run_query
-from abci_app.chain.registry import find_query, parameters_of
+from abci_app.chain.registry import parameters_of, query_named
 from abci_app.chain.simulation import simulate
 from abci_app.errors import Code, Rejected
 from abci_app.module import Alarm, BlockContext
@@ -250,7 +250,7 @@ def _answer_module_query(version: Version, question: _Question) -> pb.ResponseQu
     parts = question.path.split("/")
     if len(parts) != 4:
         raise Rejected(Code.UNKNOWN_QUERY, f"no query path {question.path[:100]!r}: write /query/<module>/<name>")
-    query = find_query(parts[2], parts[3])
+    query = query_named(parts[2], parts[3])
     question.work.spend(len(question.data) // QUESTION_BYTES_A_UNIT)
     recorded = RecordingView(version, question.work)
     response = pb.ResponseQuery(height=version.height, info=f"app_version {app_version_of(recorded)}")

@@ -55,7 +55,7 @@ def parameters_of(view: StateView) -> Parameters | None:
     return read_parameters(view, SECTIONS)
 
 
-def find_query(module: str, name: str) -> Query:
+def query_named(module: str, name: str) -> Query:
     """The query `name` of `module`; raises `Rejected(UNKNOWN_QUERY)`."""
     query = _QUERIES.get((module, name))
     if query is None:

@@ -67,13 +67,13 @@ class IndexEvidence:
     codes: Int16Array | None = None
 
     @classmethod
-    def of_index(cls, index: GradientIndex, *, with_codes: bool = False, find_copies: bool = True) -> "IndexEvidence":
+    def of_index(cls, index: GradientIndex, *, with_codes: bool = False, search_copies: bool = True) -> "IndexEvidence":
         """From an index at hand, which checks what it reads; `with_codes` checks all of it first.
 
-        Without `find_copies` the copies are those that the index commits to, unchecked.
+        Without `search_copies` the copies are those that the index commits to, unchecked.
         """
         if with_codes:
-            index.verify(copies=find_copies)
+            index.verify(copies=search_copies)
         keys = tuple(leaf.encode() for leaf in index.leaves)
         return cls(index.commitment, index.owners, index.owner_sums, keys, index.codes if with_codes else None)
 

@@ -152,7 +152,7 @@ class Explainer:
         }
         return explain(self.entries.facts, exchange, inputs)
 
-    def evidence(self, *, find_copies: bool = True) -> Mapping[bytes, IndexEvidence]:
+    def evidence(self, *, search_copies: bool = True) -> Mapping[bytes, IndexEvidence]:
         """All codes of all layers, checked: what `verify_integers` takes to check the choice of rows as well.
 
         Which rows are copies is found again, unless only an explanation is made: that takes it from the commitment.
@@ -161,7 +161,7 @@ class Explainer:
         for entry_id in self._indexed_layers():
             evidence = self._layer_evidence(entry_id)
             if evidence is not None and evidence.codes is not None:
-                if find_copies:
+                if search_copies:
                     check_copies(evidence.codes, evidence.commitment.copies)
                 found[entry_id] = evidence
         return found
@@ -170,7 +170,7 @@ class Explainer:
         """Evidence of one layer, if it has a gradient index; all of it is read and checked the first time."""
         index = self.indexes(entry_id).gradients
         if index is not None and entry_id not in self._evidence:
-            self._evidence[entry_id] = IndexEvidence.of_index(index, with_codes=True, find_copies=False)
+            self._evidence[entry_id] = IndexEvidence.of_index(index, with_codes=True, search_copies=False)
         return self._evidence.get(entry_id)
 
     def _indexed_layers(self) -> list[bytes]:

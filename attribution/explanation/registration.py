@@ -57,7 +57,7 @@ class Registered:
     not_compared: tuple[str, ...] = ()
 
 
-def check_registration(
+def compare_registration(
     source: VersionSource,
     document: Explanation,
     stored: Mapping[bytes, StoredEntry],
@@ -79,7 +79,7 @@ def check_registration(
         if listed is not None:
             check_owners(records, listed.keys, f"{place}.gradients")
             check_rows(inputs, versions, listed, f"{place}.gradients")
-            copies += check_order(records, listed, f"{place}.gradients")
+            copies += count_copies_in_order(records, listed, f"{place}.gradients")
             rows += len(listed.keys)
     outcomes = [listed.commitment.copies.outcome for listed in leaves.values()]
     return Registered(rows, copies, tuple([outcome for outcome in outcomes if outcome != COMPARED]))
@@ -136,7 +136,7 @@ def check_spans(records: Mapping[bytes, ContributionRecord], layer: LayerPart, p
                 raise NotVerified(f"{field} is credited to {match.credited}, who has no row with this span; {_WARNING}")
 
 
-def check_order(records: Mapping[bytes, ContributionRecord], listed: LeafList, place: str) -> int:
+def count_copies_in_order(records: Mapping[bytes, ContributionRecord], listed: LeafList, place: str) -> int:
     """How many copies the index lists, each registered after its leader; raises `NotVerified` where one was not."""
 
     def registered(contribution_id: bytes) -> tuple[int, bytes, int]:

@@ -77,7 +77,7 @@ class _Block:
                 yield at, other._ranks[there]
 
 
-def find_copies(codes: Int16Array, order: Sequence[int], minimum_cosine_ppb: int) -> CodeCopies:
+def search_copies(codes: Int16Array, order: Sequence[int], minimum_cosine_ppb: int) -> CodeCopies:
     """The copies among leaves with these codes, int16 [n, k]; `order` holds all leaves in the order of the chain."""
     outcome = outcome_of(minimum_cosine_ppb, len(order))
     if outcome != COMPARED:
@@ -101,7 +101,7 @@ def find_copies(codes: Int16Array, order: Sequence[int], minimum_cosine_ppb: int
 
 def check_copies(codes: Int16Array, committed: CodeCopies, field: str = COPIES) -> None:
     """Raises `AttributionError` below `field` with the first leaf of which codes and committed part differ."""
-    expected = find_copies(codes, committed.order or range(len(codes)), committed.minimum_cosine_ppb)
+    expected = search_copies(codes, committed.order or range(len(codes)), committed.minimum_cosine_ppb)
     for leaf in sorted(expected.leader_of.keys() | committed.leader_of.keys()):
         should, is_said = expected.leader_of.get(leaf), committed.leader_of.get(leaf)
         if should != is_said:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from abci_app.chain.names import ResolvedName
-from abci_app.chain.registry import FEE_SECTIONS, TAG_OF, find_query
+from abci_app.chain.registry import FEE_SECTIONS, TAG_OF, query_named
 from abci_app.chain.simulation import Simulation
 from abci_app.chain.transaction import Transaction, decode_transaction
 from abci_app.errors import Code, Rejected
@@ -67,7 +67,7 @@ def query_answer(module: str, name: str, args: Any, height: int = 0) -> Flow[Ans
             ids, result = msgspec.msgpack.decode(answer.value, type=tuple[tuple[bytes, ...], msgspec.Raw])
         else:
             result = msgspec.Raw(answer.value)
-        value = msgspec.msgpack.decode(result, type=find_query(module, name).result_type)
+        value = msgspec.msgpack.decode(result, type=query_named(module, name).result_type)
     except msgspec.MsgspecError as error:
         raise NodeFailure(f"the node's answer to {module}/{name} is malformed ({error}): versions may differ") from None
     if len(ids) != len(question.names):

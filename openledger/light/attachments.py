@@ -32,7 +32,7 @@ class CheckedAttachment:
     label: str
 
 
-def check_attachments(
+def examine_attachments(
     attachments: Sequence[Attachment], rows: Sequence[tuple[bytes, bytes]]
 ) -> tuple[CheckedAttachment, ...]:
     """Each attachment with what names it; raises `VerificationFailed` for one that nothing proven names."""

@@ -22,7 +22,7 @@ from abci_app.chain.names import MAX_NAMES, Name, ResolvedName
 from abci_app.hashing import sha256
 from openledger.exit_codes import ExitCode
 from openledger.light.anchors import BlockAnchor, GenesisAnchor, HashAnchor
-from openledger.light.attachments import Attachment, CheckedAttachment, check_attachments
+from openledger.light.attachments import Attachment, CheckedAttachment, examine_attachments
 from openledger.light.blocks import Header, LightBlock, ValidatorSet
 from openledger.light.errors import (
     FromTheFuture,
@@ -238,7 +238,7 @@ def verify_bundle(
     _check_consistent(bundle, rules)
     proven = prove_answer(bundle.question, bundle.proof, target.app_hash, bundle.height)
     try:
-        text, path = _check_anchor(bundle, anchor, rules, now_ns)
+        text, path = _path_from_anchor(bundle, anchor, rules, now_ns)
         anchored = bool(path)
     except (TrustExpired, FromTheFuture) as error:
         anchored, text, path = False, str(error), ()
@@ -253,7 +253,7 @@ def verify_bundle(
         anchor=text,
         path=path,
         age_seconds=max(0, (now_ns - target.time_ns) // NANOSECONDS_PER_SECOND),
-        attachments=check_attachments(bundle.attachments, proven.rows),
+        attachments=examine_attachments(bundle.attachments, proven.rows),
     )
 
 
@@ -275,7 +275,7 @@ def _check_consistent(bundle: Bundle, rules: TrustRules) -> None:
         raise VerificationFailed("the bundle's blocks and headers do not meet")
 
 
-def _check_anchor(
+def _path_from_anchor(
     bundle: Bundle, anchor: BundleAnchor | None, rules: TrustRules, now_ns: int
 ) -> tuple[str, tuple[int, ...]]:
     """The anchor in words with the heights from it to the target; no heights when it cannot vouch."""

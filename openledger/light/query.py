@@ -14,7 +14,7 @@ import msgspec
 from abci_app import versions
 from abci_app.chain.block import codespace_of
 from abci_app.chain.names import Name, Named, NamedArguments, ResolvedName, require_one_form, run_query
-from abci_app.chain.registry import find_query
+from abci_app.chain.registry import query_named
 from abci_app.errors import InvariantBroken, Rejected
 from abci_app.state import proof as state_proof
 from abci_app.state.codec import CodecError, decode, encode
@@ -69,7 +69,7 @@ class QueryQuestion:
     def arguments(self) -> Any:
         """The arguments, typed; ids that are named still have their stand-ins."""
         try:
-            query = find_query(self.module, self.name).at(self.app_version or versions.RULES.newest)
+            query = query_named(self.module, self.name).at(self.app_version or versions.RULES.newest)
             return decode(query.args_type, self.args)
         except CodecError as error:
             raise BadStateProof(f"the arguments of {self.module}/{self.name} are malformed: {error}") from error
@@ -92,7 +92,7 @@ class QueryQuestion:
                 f"the question is meant by rules of version {self.app_version}, the proven state has {proven_version}"
             )
         try:
-            return run_query(view, find_query(self.module, self.name), self.args, self.names)
+            return run_query(view, query_named(self.module, self.name), self.args, self.names)
         except Rejected as rejection:
             return Denial(int(rejection.code), codespace_of(rejection.code), rejection.text), ()
         except CodecError as error:
@@ -165,7 +165,7 @@ def query_question(module: str, name: str, args: Any) -> QueryQuestion:
     if isinstance(args, Named):
         args, names = args.args, args.names
     try:
-        args_type = find_query(module, name).args_type
+        args_type = query_named(module, name).args_type
     except Rejected as rejection:
         raise UsageError(rejection.text) from rejection
     if not isinstance(args, args_type):

@@ -141,14 +141,14 @@ def _check(
 ) -> list[str]:
     """Sentences on what was verified; raises `NotVerified` with the first field that differs."""
     from attribution.explanation.explanation import leaves_of, needs_index, unchecked, verify_integers
-    from attribution.explanation.registration import check_registration
+    from attribution.explanation.registration import compare_registration
     from openledger.errors import NotVerified
 
     facts = explainer.entries.facts
     evidence: Mapping[bytes, IndexEvidence] = {}
     if needs_index(document):
         note("reading the indexes that the explanation was too small for")
-        evidence = explainer.evidence(find_copies=args.verify is not None)
+        evidence = explainer.evidence(search_copies=args.verify is not None)
     difference = verify_integers(document, facts, evidence)
     if difference is not None:
         raise NotVerified(f"the explanation is not what follows from the chain: {difference}")
@@ -167,7 +167,7 @@ def _check(
             raise NotVerified(f"the explanation is not what follows from the index: {difference}")
     missing = unchecked(document, evidence)
     leaves = leaves_of(document, evidence)
-    registered = check_registration(ledger, document, explainer.entries.stored, leaves)
+    registered = compare_registration(ledger, document, explainer.entries.stored, leaves)
     lines.append("rows and spans: of the inputs that the entries record, and of the contributors that the chain names")
     if args.verify and leaves:
         lines += [] if missing else [_ALL_ROWS]
@@ -176,7 +176,7 @@ def _check(
         lines.append(f"{copies}: {found}each registered after the row it is like")
         lines += [f"not checked: copies by their codes were not looked for: {why}" for why in registered.not_compared]
     if repeat:
-        lines += _check_span_indexes(document, explainer)
+        lines += _span_index_lines(document, explainer)
         lines += explainer.reexecute(document)
     elif args.verify:
         if any(layer.spans for layer in document.layers):
@@ -186,7 +186,7 @@ def _check(
     return lines
 
 
-def _check_span_indexes(document: Explanation, explainer: Explainer) -> list[str]:
+def _span_index_lines(document: Explanation, explainer: Explainer) -> list[str]:
     """Proofs of spans rest on lists that whoever has the index can make again; raises `NotVerified`."""
     from abci_app.integers import NumbersRefused
     from attribution.spans.build import check_span_index

@@ -108,12 +108,12 @@ def _default(field: Any) -> str | None:
 
 
 def _query(arguments: argparse.Namespace) -> None:
-    from abci_app.chain.registry import find_query
+    from abci_app.chain.registry import query_named
     from openledger.client.names import QuestionNames
     from openledger.documents import from_document
 
     context: CommandContext = arguments.context
-    definition = find_query(arguments.module, arguments.query)
+    definition = query_named(arguments.module, arguments.query)
     given = {
         name.removeprefix("argument_"): value for name, value in vars(arguments).items() if name.startswith("argument_")
     }
@@ -128,7 +128,7 @@ def _query(arguments: argparse.Namespace) -> None:
 
 def account_address(context: CommandContext, text: str) -> bytes:
     """An address by the name of a key or as open1..."""
-    return signing.find_party(context, text).address
+    return signing.party_named(context, text).address
 
 
 def _account(arguments: argparse.Namespace) -> None:

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> int:
     from openledger.content.store import ContentStore
     from openledger.errors import UsageError
-    from trainer.check import check_recipe
+    from trainer.check import examine_recipe
     from trainer.recipe import load_recipe
     from trainer.workflow import discard_checkpoint, train_recipe
 
@@ -98,7 +98,7 @@ def _train(args: argparse.Namespace) -> int:
         if args.signer:
             ledger.check_model(recipe.output.model)
         folder = args.folder or Path(f"{recipe.name.replace('/', '-')}-adapter")
-        summary, verdict = check_recipe(recipe, ledger, store, output_folder=folder)
+        summary, verdict = examine_recipe(recipe, ledger, store, output_folder=folder)
         for line in (*summary, *verdict.lines):
             note(line)
         if verdict.conflict:

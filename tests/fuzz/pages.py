@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import structs
 
-from abci_app.chain.registry import find_query
+from abci_app.chain.registry import query_named
 from abci_app.errors import InvariantBroken
 from abci_app.modules.datanets.queries import VersionQuery
 from abci_app.modules.models.impact import ImpactQuery
@@ -68,7 +68,7 @@ def _changed(rng: random.Random, page: Ask) -> Ask:
     """The same query with one argument changed."""
     module, name, data, lower = page
     try:
-        args = decode(find_query(module, name).args_type, data)
+        args = decode(query_named(module, name).args_type, data)
     except CodecError:
         return page
     field = rng.choice(args.__struct_fields__)
@@ -198,7 +198,7 @@ def _judge_lineage(said: Statement, view: StateView) -> None:
 def _judge_contributions(page: LineagePage, view: StateView) -> None:
     for datanet in page.datanets:
         question = VersionQuery(datanet.datanet_id, "", datanet.version, 0, 500)
-        whole = find_query("datanets", "version").function(view, question)
+        whole = query_named("datanets", "version").function(view, question)
         if datanet.contributions != whole.contributions or not whole.contributions:
             raise Violation(f"complete without {len(whole.contributions) - len(datanet.contributions)} contributions")
     used = {(item.datanet_id, item.version) for each in page.entries for item in each.stored.entry.inputs}

@@ -2,7 +2,7 @@
 
 import random
 
-from abci_app.chain.registry import all_queries, find_query
+from abci_app.chain.registry import all_queries, query_named
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state import proof
 from abci_app.state.views import RecordingView
@@ -18,7 +18,7 @@ def make_query(rng: random.Random, corpus: Corpus) -> bytes:
     """A request of the query connection, encoded."""
     if rng.random() < 0.4:
         module, name = rng.choice(QUERY_NAMES)
-        tree = draw(rng, find_query(module, name).args_type, corpus.known)
+        tree = draw(rng, query_named(module, name).args_type, corpus.known)
         path, data = f"/query/{module}/{name}", pack(damage_tree(rng, tree) if rng.random() < 0.3 else tree)
     else:
         chosen = rng.choice(corpus.queries)

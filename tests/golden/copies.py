@@ -9,7 +9,7 @@ import numpy as np
 
 from abci_app.hashing import sha256
 from abci_app.types import PPB
-from attribution.lga.code_clusters import cosine_reaches, find_copies
+from attribution.lga.code_clusters import cosine_reaches, search_copies
 from attribution.lga.code_copies import DEFAULT_COSINE_PPB, OFF_PPB, threshold_ppb
 from attribution.payout.clusters import ClusterPolicy, ClusterRow, cluster_rows, shingles_of_tokens
 from tests.kit.attribution.small_index import key
@@ -99,7 +99,9 @@ def code_copies() -> dict[str, Any]:
         ("a cosine of one", [5, 4, 3, 2, 1, 0], PPB),
         ("switched off", [0, 1, 2, 3, 4, 5], OFF_PPB),
     ]
-    made = [(why, order, find_copies(np.array(rows, dtype=np.int16), order, minimum)) for why, order, minimum in orders]
+    made = [
+        (why, order, search_copies(np.array(rows, dtype=np.int16), order, minimum)) for why, order, minimum in orders
+    ]
     cases = [
         {"why": why, "order": order, "part": json.loads(copies.encode()), "bytes": copies.encode().hex()}
         for why, order, copies in made

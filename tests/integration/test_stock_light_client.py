@@ -42,7 +42,7 @@ def light_proxy(net: Devnet, primary: str, folder: Path) -> Iterator[str]:
     port = next(free_ports())
     chain_id = node.call("status")["node_info"]["network"]
     command = [
-        str(cometbft.find_binary()), "light", chain_id, "--primary", primary, "--witnesses", node.rpc_url,
+        str(cometbft.binary_path()), "light", chain_id, "--primary", primary, "--witnesses", node.rpc_url,
         "--height", "2", "--hash", trusted, "--home-dir", str(folder), "--laddr", f"tcp://127.0.0.1:{port}",
     ]  # fmt: skip
     log = folder / "light.log"

@@ -21,7 +21,7 @@ import msgspec
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from abci_app.chain.names import NamedArguments, run_query
-from abci_app.chain.registry import find_query
+from abci_app.chain.registry import query_named
 from abci_app.errors import Rejected
 from abci_app.state.codec import decode
 from abci_app.state.memory_store import MemoryStore
@@ -285,7 +285,7 @@ class SimulatedNode:
                 _, kind, module, name = path.split("/")
                 asked = decode(NamedArguments, data) if kind == "named" else NamedArguments(data, ())
                 try:
-                    run_query(view, find_query(module, name), asked.args, asked.names)
+                    run_query(view, query_named(module, name), asked.args, asked.names)
                 except Rejected as rejection:
                     refusal = {"code": int(rejection.code), "log": rejection.text, "codespace": "openledger"}
             return {**refusal, "value": version.prove(view.keys, view.ranges)}

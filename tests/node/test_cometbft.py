@@ -39,7 +39,7 @@ def test_an_unknown_setting_is_refused() -> None:
 
 def test_a_missing_binary_is_named(tmp_path: Path) -> None:
     with pytest.raises(NodeError, match=r"no CometBFT binary at .*missing; run scripts/build-cometbft"):
-        cometbft.find_binary(str(tmp_path / "missing"))
+        cometbft.binary_path(str(tmp_path / "missing"))
 
 
 def test_a_binary_of_another_version_is_refused(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_binary_of_another_version_is_refused(tmp_path: Path) -> None:
     other.write_text("#!/bin/sh\necho 1.0.1\n")
     other.chmod(0o700)
     with pytest.raises(NodeError, match=r"is CometBFT 1.0.1; this node needs 0.38.25: run scripts/build-cometbft"):
-        cometbft.find_binary(str(other))
+        cometbft.binary_path(str(other))
 
 
 def test_variables_that_would_override_the_configuration_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_the_rpc_is_reached_on_this_machine(tmp_path: Path, laddr: str, url: str
 
 @pytest.mark.integration
 def test_the_real_binary_makes_files_with_our_settings(tmp_path: Path) -> None:
-    home, binary = Home(tmp_path), cometbft.find_binary()
+    home, binary = Home(tmp_path), cometbft.binary_path()
     cometbft.make_files(binary, home, {("rpc", "laddr"): "tcp://127.0.0.1:7"})
     config = cometbft.read_config(home)
     expected = {**cometbft.SETTINGS, ("rpc", "laddr"): "tcp://127.0.0.1:7"}

@@ -5,7 +5,7 @@ from typing import Any
 
 from abci_app.chain.chain_module import ParametersQuery, VersionOfRulesQuery
 from abci_app.chain.queries import QUERY_BUDGET_UNITS
-from abci_app.chain.registry import find_query
+from abci_app.chain.registry import query_named
 from abci_app.chain.validator_set import ValidatorsQuery
 from abci_app.mechanisms.hooks import FailingHooksQuery
 from abci_app.mechanisms.module import DueQuery, StuckQuery
@@ -132,7 +132,7 @@ def _answer(module: str, name: str) -> Callable[[Any, Any], Any]:
 
     def run(view: Any, args: Any) -> Any:
         try:
-            return find_query(module, name).function(view, args)
+            return query_named(module, name).function(view, args)
         except Rejected as rejection:
             return rejection.code, rejection.text
 

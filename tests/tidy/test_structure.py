@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -176,3 +177,51 @@ def test_a_record_made_by_position_is_found() -> None:
     text = "class A(Record): pass\nclass B(A): pass\nB(1, 2, 3)\nB(1, 2, 3, 4)\nother(1, 2, 3, 4)\n"
     tree = ast.parse(text)
     assert unnamed_fields(tree, record_names([tree])) == [4]
+
+
+# --- Names
+
+
+def test_a_class_name_means_one_thing() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in _source_files(*SOURCES, "benchmarks"):
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(str(path))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+ABCI_VERBS = frozenset({"check_tx"})
+"""Names that ABCI gives."""
+
+
+def broken_promises(tree: ast.Module) -> list[str]:
+    """Functions whose verb promises something else than they return: `is_` answers, `check_` only raises.
+
+    `require_` may return what it requires; `find_` returns None, or nothing in a list, where there is nothing.
+    """
+    broken = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef) or node.returns is None or node.name.lstrip("_") in ABCI_VERBS:
+            continue
+        name, returned = node.name.lstrip("_"), ast.unparse(node.returns)
+        may_be_nothing = "None" in returned or returned.lower().startswith(("list", "tuple", "dict"))
+        if name.startswith("is_") and returned not in ("bool", "Flow[bool]"):
+            broken.append(f"{node.name} answers, so it returns bool")
+        if name.startswith("find_") and not may_be_nothing:
+            broken.append(f"{node.name} may find nothing, so it may return None")
+        if name.startswith("check_") and returned != "None":
+            broken.append(f"{node.name} only raises, so it returns nothing")
+    return broken
+
+
+def test_verbs_keep_their_meaning() -> None:
+    broken = [f"{path}: {text}" for path in _source_files(*SOURCES) for text in broken_promises(_tree(path))]
+    assert broken == []
+
+
+def test_a_broken_promise_is_found() -> None:
+    text = (
+        "def is_a() -> int: ...\ndef find_b() -> int: ...\ndef check_c() -> int: ...\ndef find_d() -> int | None: ...\n"
+    )
+    assert [line.split()[0] for line in broken_promises(ast.parse(text))] == ["is_a", "find_b", "check_c"]

@@ -12,7 +12,7 @@ from trainer import base_check
 from trainer.base_check import (
     BaseCheck,
     Needs,
-    check_base,
+    examine_base,
     free_memory_bytes,
     needs_of,
     needs_problems,
@@ -28,7 +28,7 @@ PADDING = "padding: the tokenizer names no padding token; short rows are filled 
 
 def checked(folder: Path, tokenizer: Any, *replacements: tuple[str, str], rows: int = 259) -> BaseCheck:
     base = byte_base(folder, tokenizer, rows=rows)
-    return check_base(tiny_recipe(*replacements), open_skeleton(base), open_tokenizer(base))
+    return examine_base(tiny_recipe(*replacements), open_skeleton(base), open_tokenizer(base))
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +127,10 @@ def test_several_problems_are_named_at_once(tmp_path: Path) -> None:
 def test_more_codes_than_the_layers_give_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = byte_base(tmp_path, byte_tokenizer())
     recipe = parse_recipe(RECIPE + "attribution: {codes: 4096}\n")
-    found = check_base(recipe, open_skeleton(base), open_tokenizer(base))
+    found = examine_base(recipe, open_skeleton(base), open_tokenizer(base))
     assert found.notes[-1] == "attribution.codes: 4096 a checkpoint asked for, the 4 target layers give 128"
     monkeypatch.setattr(base_check, "MAX_MODULES", 3)
-    (problem,) = check_base(recipe, open_skeleton(base), open_tokenizer(base)).problems
+    (problem,) = examine_base(recipe, open_skeleton(base), open_tokenizer(base)).problems
     assert problem == "method.target_modules: match 4 layers, attribution commits to 3; name fewer"
 
 

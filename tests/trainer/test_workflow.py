@@ -13,7 +13,7 @@ from openledger.data.manifest import Manifest, files_of, get_manifest, put_manif
 from openledger.errors import NotVerified, UsageError
 from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_recipe
 from trainer.base_model import SOURCE_SHA256
-from trainer.check import check_recipe
+from trainer.check import examine_recipe
 from trainer.partition import PartitionError
 from trainer.recipe import parse_recipe
 from trainer.record import EntryRecord, ParentRecord
@@ -45,7 +45,7 @@ def test_a_check_says_what_would_be_used_and_what_the_chain_says_to_the_terms(
         return LicenceVerdict(("they clash",), conflict=True)
 
     monkeypatch.setattr(chain, "licence_verdict", clash)
-    lines, verdict = check_recipe(tiny_recipe(), chain, chain.store)
+    lines, verdict = examine_recipe(tiny_recipe(), chain, chain.store)
     padding = "padding: the tokenizer names no padding token; short rows are filled with '<eos>' (1), masked"
     assert lines[2] == padding
     lines = (*lines[:2], *lines[3:])
@@ -76,19 +76,19 @@ def test_a_check_says_what_would_be_used_and_what_the_chain_says_to_the_terms(
 )
 def test_what_a_run_will_commit_to_is_said_beforehand(chain: TinyChain, section: str, line: str) -> None:
     recipe = parse_recipe(f"{RECIPE}attribution: {section}\n")
-    assert check_recipe(recipe, chain, chain.store)[0][-1] == f"attribution: {line}"
+    assert examine_recipe(recipe, chain, chain.store)[0][-1] == f"attribution: {line}"
 
 
 def test_a_pool_that_is_no_account_is_refused_before_training(chain: TinyChain) -> None:
     recipe = parse_recipe(f"{RECIPE}attribution: {{payout: {{pool: nobody}}}}\n")
     with pytest.raises(UsageError, match=r"attribution.payout.pool: .*; write an account \(open1...\)"):
-        check_recipe(recipe, chain, chain.store)
+        examine_recipe(recipe, chain, chain.store)
 
 
 def test_a_recipe_that_leaves_no_row_is_refused_before_any_model_is_loaded(chain: TinyChain, tmp_path: Path) -> None:
     recipe = tiny_recipe(("min_chars: 10", "min_chars: 10000"))
     for attempt in (
-        lambda: check_recipe(recipe, chain, chain.store),
+        lambda: examine_recipe(recipe, chain, chain.store),
         lambda: train_recipe(recipe, chain, chain.store, tmp_path / "out"),
     ):
         with pytest.raises(PartitionError, match=r"datasets\[0\]: no row of 40 is left to train on after filters"):

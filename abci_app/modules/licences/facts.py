@@ -60,7 +60,7 @@ def answers_of(licences: tuple[str, ...]) -> tuple[int, dict[str, Stated], int]:
     return use, answers, conditions
 
 
-def find_contradiction(terms: Terms) -> str:
+def contradiction_in(terms: Terms) -> str:
     """How terms contradict their identifier, by field, or empty. Raises `ExpressionError`."""
     if not terms.spdx:
         return ""

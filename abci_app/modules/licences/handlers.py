@@ -7,7 +7,7 @@ from abci_app.errors import Rejected
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Context, Event, Message
 from abci_app.modules.licences.expression import ExpressionError, parse
-from abci_app.modules.licences.facts import find_contradiction, is_own
+from abci_app.modules.licences.facts import contradiction_in, is_own
 from abci_app.modules.licences.records import NAMED, TERMS, Stated, Terms
 from abci_app.state.codec import encode
 from abci_app.types import TermsId
@@ -50,7 +50,7 @@ class RegisterTerms(Message, frozen=True, array_like=True, forbid_unknown_fields
 
 def _require_true_licence(terms: Terms) -> None:
     try:
-        contradiction = find_contradiction(terms)
+        contradiction = contradiction_in(terms)
     except ExpressionError as error:
         raise Rejected(LicencesCode.BAD_TERMS, f"spdx: {error}") from error
     if contradiction:

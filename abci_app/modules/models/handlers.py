@@ -51,7 +51,7 @@ from abci_app.modules.models.records import (
     Supersession,
     entry_id_of,
 )
-from abci_app.modules.models.terms import check_terms, show_entry
+from abci_app.modules.models.terms import judge_terms, show_entry
 from abci_app.names import NameOwner
 from abci_app.state.store import StateView
 from abci_app.types import Address, ModelId
@@ -135,7 +135,7 @@ def _record_run(recording: _Recording, draft: RunDraft) -> bytes:
 def _admit(recording: _Recording, draft: RunDraft, entry_id: bytes) -> StoredEntry:
     """Check what the entry refers to, join its terms, and write its number and indexes."""
     context, state, entry = recording.context, recording.context.state, draft.entry
-    check = check_terms(state, entry, licences.profile_of(context.block.parameters), context.time_seconds)
+    check = judge_terms(state, entry, licences.profile_of(context.block.parameters), context.time_seconds)
     if check.outcome == Outcome.CONFLICT and entry.kind != EntryKind.IMPORT:
         raise Rejected(ModelsCode.TERMS_CLASH, check.text)
     number = recording.next_entry(is_unknown_below(entry.kind, entry.undeclared))

@@ -103,7 +103,7 @@ RULES = {
 }  # fmt: skip
 
 
-def find_fault(kind: EntryKind, roles: Sequence[str], input_count: int, undeclared: Undeclared) -> str:
+def fault_of_structure(kind: EntryKind, roles: Sequence[str], input_count: int, undeclared: Undeclared) -> str:
     """The first thing in an entry's structure that its kind does not admit, in words; empty when all is well."""
     rule = RULES[kind]
     return _fault_of_parents(kind, rule, roles, undeclared) or _fault_of_inputs(kind, rule, input_count, undeclared)
@@ -135,7 +135,7 @@ def _fault_of_inputs(kind: EntryKind, rule: KindRule, input_count: int, undeclar
     return ""
 
 
-def find_fault_of_terms(kind: EntryKind, undeclared: Undeclared, has_terms: bool) -> str:
+def fault_of_terms(kind: EntryKind, undeclared: Undeclared, has_terms: bool) -> str:
     """Why an entry needs terms of its own, in words; empty when it has some or needs none."""
     if has_terms or not is_unknown_below(kind, undeclared):
         return ""
@@ -144,7 +144,7 @@ def find_fault_of_terms(kind: EntryKind, undeclared: Undeclared, has_terms: bool
     return f"{show_kind(kind)} with undeclared parents or inputs needs the terms under which those were received"
 
 
-def find_fault_of_rows(rows_used: int, rows_used_root: bytes) -> str:
+def fault_of_rows(rows_used: int, rows_used_root: bytes) -> str:
     """Why count and root of the rows used do not fit together, in words; empty when they do."""
     if len(rows_used_root) not in (0, 32):
         return "rows_used_root must be empty or 32 bytes"
@@ -155,7 +155,7 @@ def find_fault_of_rows(rows_used: int, rows_used_root: bytes) -> str:
     return ""
 
 
-def find_fault_of_shares(what: str, shares: Sequence[int], undeclared: bool) -> str:
+def fault_of_shares(what: str, shares: Sequence[int], undeclared: bool) -> str:
     """Why weights or shares do not say whose the whole is, in words; empty when they do."""
     if undeclared and sum(shares) >= PPB:
         return f"{what} sum to {sum(shares)}: leave a part for those that are undeclared"

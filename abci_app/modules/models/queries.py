@@ -30,7 +30,7 @@ from abci_app.modules.models.records import (
     check_entry,
 )
 from abci_app.modules.models.resolve import entry_of_number, read_entry, resolve_model
-from abci_app.modules.models.terms import check_terms
+from abci_app.modules.models.terms import judge_terms
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.types import U32, Bytes32, Flag, Integer, OptionalBytes32, OptionalName, Seconds, words
@@ -313,7 +313,7 @@ def query_verdict(view: StateView, args: VerdictQuery) -> VerdictView:
     if profile is None:
         raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet")
     check_entry(args.entry)
-    check = check_terms(view, args.entry, profile, args.at_seconds)
+    check = judge_terms(view, args.entry, profile, args.at_seconds)
     terms = licences.stored_terms(view, [source.terms_id for source in check.joined.sources])
     return VerdictView(
         profile=int(check.profile),

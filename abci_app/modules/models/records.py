@@ -374,10 +374,10 @@ def check_entry(entry: Entry) -> None:
     if bool(entry.attribution.method) != bool(entry.attribution.commitment_root):
         raise Rejected(ModelsCode.BAD_ENTRY, "an attribution needs both its method and its commitment root, or neither")
     kind, undeclared = EntryKind(entry.kind), Undeclared(entry.undeclared)
-    fault = kinds.find_fault(kind, [each.role for each in entry.parents], len(entry.inputs), undeclared)
-    fault = fault or kinds.find_fault_of_terms(kind, undeclared, bool(entry.terms_id))
+    fault = kinds.fault_of_structure(kind, [each.role for each in entry.parents], len(entry.inputs), undeclared)
+    fault = fault or kinds.fault_of_terms(kind, undeclared, bool(entry.terms_id))
     for item in entry.inputs:
-        fault = fault or kinds.find_fault_of_rows(item.rows_used, item.rows_used_root)
+        fault = fault or kinds.fault_of_rows(item.rows_used, item.rows_used_root)
     if fault:
         raise Rejected(ModelsCode.BAD_ENTRY, fault)
     parent_ids = [parent.entry_id for parent in entry.parents]
@@ -391,6 +391,6 @@ def check_entry(entry: Entry) -> None:
 
 
 def _require_sum(what: str, shares: list[int], undeclared: bool) -> None:
-    fault = kinds.find_fault_of_shares(what, shares, undeclared)
+    fault = kinds.fault_of_shares(what, shares, undeclared)
     if fault:
         raise Rejected(ModelsCode.BAD_SHARES, fault)

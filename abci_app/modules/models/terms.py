@@ -39,7 +39,7 @@ class TermsCheck:
     unknown_below: bool
 
 
-def check_terms(view: StateView, entry: Entry, profile: Profile, time_seconds: int) -> TermsCheck:
+def judge_terms(view: StateView, entry: Entry, profile: Profile, time_seconds: int) -> TermsCheck:
     """Read what the entry refers to and judge it; raises `Rejected` for anything that does not exist or is revoked."""
     items = [_input_terms(view, item) for item in entry.inputs]
     learned = [licences.learned_from(item, is_model=False) if entry.kind in _LEARNING else item for item in items]

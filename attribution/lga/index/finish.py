@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from attribution.lga.code_clusters import find_copies
+from attribution.lga.code_clusters import search_copies
 from attribution.lga.code_copies import CodeCopies
 from attribution.lga.commitment import DATASET, LEAVES, OWNERS, item_hash, make_commitment, root_of_tree, tree_of
 from attribution.lga.features import FeatureMap
@@ -44,7 +44,7 @@ def finish(plan: IndexPlan, feature_map: FeatureMap, codes_of: PieceCodes, work:
     work.mkdir(parents=True, exist_ok=True)
     _write_codes(plan, feature_map.code_count, codes_of, work / CODES_FILE)
     codes = np.memmap(work / CODES_FILE, dtype="<i2", mode="r", shape=(len(plan.examples), feature_map.code_count))
-    copies = find_copies(codes, plan.chain_order, plan.settings.copy_cosine_ppb)
+    copies = search_copies(codes, plan.chain_order, plan.settings.copy_cosine_ppb)
     lists = _write_lists(plan, codes, copies, work)
     files: dict[str, tuple[bytes, int]] = {}
     for number, modules in enumerate(feature_map.checkpoints):

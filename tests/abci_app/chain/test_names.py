@@ -7,7 +7,7 @@ import pytest
 
 from abci_app.chain import queries
 from abci_app.chain.names import Name, NamedArguments, ResolvedName, run_query
-from abci_app.chain.registry import find_query
+from abci_app.chain.registry import query_named
 from abci_app.errors import Code, Rejected
 from abci_app.modules.datanets.queries import DatanetQuery
 from abci_app.modules.licences import terms_id_of
@@ -31,7 +31,7 @@ def story() -> Story:
 
 
 def _run(story: Story, module: str, query: str, args: Any, *names: Name) -> Any:
-    return run_query(story.ledger.store, find_query(module, query), encode(args), names)
+    return run_query(story.ledger.store, query_named(module, query), encode(args), names)
 
 
 def test_each_kind_of_name_leads_to_its_object(story: Story) -> None:
@@ -86,7 +86,7 @@ def test_a_question_has_one_form(story: Story, names: tuple[Name, ...], text: st
 @pytest.mark.parametrize("args", [b"", b"\xc1", b"\x91" * 5000, b"\xa5ab"])
 def test_arguments_that_are_no_tree_are_malformed(story: Story, args: bytes) -> None:
     with pytest.raises(CodecError):
-        run_query(story.ledger.store, find_query("models", "entry"), args, (TUTOR,))
+        run_query(story.ledger.store, query_named("models", "entry"), args, (TUTOR,))
 
 
 def test_a_node_answers_a_named_query_and_proves_where_the_name_leads(story: Story) -> None:
@@ -99,7 +99,7 @@ def test_a_node_answers_a_named_query_and_proves_where_the_name_leads(story: Sto
     proven = application.query(pb.RequestQuery(path="/named/models/entry", data=data, prove=True))
     with application.store.version(proven.height) as version:
         state = proof.verify(proven.value, version.app_hash)
-    _, names = run_query(state, find_query("models", "entry"), encode(EntryQuery(TUTOR.stand_in())), (TUTOR,))
+    _, names = run_query(state, query_named("models", "entry"), encode(EntryQuery(TUTOR.stand_in())), (TUTOR,))
     assert names[0].id == story.entries["second"]
 
 
@@ -151,9 +151,9 @@ def test_a_refusal_comes_with_the_proof_of_what_was_read(story: Story) -> None:
             state = proof.verify(answer.value, version.app_hash)
             recording = RecordingView(version)
             with pytest.raises(Rejected) as caught:
-                run_query(recording, find_query("models", "model"), encode(args))
+                run_query(recording, query_named("models", "model"), encode(args))
         with pytest.raises(Rejected) as again:
-            run_query(state, find_query("models", "model"), encode(args))
+            run_query(state, query_named("models", "model"), encode(args))
         assert again.value.text == caught.value.text == answer.log
     bare = application.query(pb.RequestQuery(path="/query/models/model", data=encode(ModelQuery(b"", "nobody"))))
     assert (bare.code, bare.value) == (Code.NOT_FOUND, b"")

@@ -14,7 +14,7 @@ from abci_app.chain import block as block_module
 from abci_app.chain import registry
 from abci_app.chain.application import Application
 from abci_app.chain.chain_module import VersionOfRulesQuery
-from abci_app.chain.registry import HANDLERS, find_query
+from abci_app.chain.registry import HANDLERS, query_named
 from abci_app.errors import Code, Rejected
 from abci_app.module import BlockContext, Context, HookContext, Query
 from abci_app.modules.bank import SUPPLY, BankCode, Burn, Supply, SupplyQuery, Transfer
@@ -101,7 +101,7 @@ def new_program(monkeypatch: pytest.MonkeyPatch) -> None:
     handlers: dict[Any, Any] = dict(HANDLERS)
     handlers[Burn] = (HANDLERS[Burn][0], burn)
     monkeypatch.setattr(block_module, "HANDLERS", handlers)
-    supply = find_query("bank", "supply")
+    supply = query_named("bank", "supply")
     later = Query("supply", SupplyQuery, Supply3, query_supply3)
     monkeypatch.setitem(registry._QUERIES, ("bank", "supply"), replace(supply, later={3: later}))
     _schedule(monkeypatch)

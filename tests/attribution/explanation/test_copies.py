@@ -26,7 +26,7 @@ from attribution.explanation.parts import (
     contributions_to_show,
     rows_to_show,
 )
-from attribution.lga.code_clusters import find_copies
+from attribution.lga.code_clusters import search_copies
 from attribution.lga.code_copies import DEFAULT_COSINE_PPB
 from attribution.lga.codes import Codes, Int16Array
 from openledger.data.manifest import to_json
@@ -104,7 +104,7 @@ def test_sums_are_those_of_the_credited_rows_whoever_owns_the_copies(seed: int, 
     rows = tuple((contribution, leaf, owner) for (contribution, leaf, _), owner in zip(index.rows, owners, strict=True))
     order = list(range(len(rows)))
     shuffle.shuffle(order)
-    copies = find_copies(index.codes, order, DEFAULT_COSINE_PPB)
+    copies = search_copies(index.codes, order, DEFAULT_COSINE_PPB)
     evidence = committed(rows, index.codes, copies).evidence()
     assert len(copies.found) == EACH + 1
     assert sum(evidence.rows_of_owner.values()) + sum(evidence.copies_of_owner.values()) == len(rows)

@@ -89,7 +89,7 @@ def test_copies_are_looked_for_whenever_an_explanation_is_verified_with_its_inde
     )
     evidence = world.explainer.evidence()
     assert looked == [len(each.keys) for each in evidence.values()]
-    world.explainer.evidence(find_copies=False)
+    world.explainer.evidence(search_copies=False)
     assert len(looked) == 2
 
 

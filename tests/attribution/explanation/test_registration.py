@@ -24,8 +24,8 @@ from abci_app.types import PPB
 from attribution.explanation.document import Explanation, SpanPart
 from attribution.explanation.evidence import LeafList
 from attribution.explanation.explanation import leaves_of
-from attribution.explanation.registration import Registered, check_order, check_registration, check_rows
-from attribution.lga.code_clusters import find_copies
+from attribution.explanation.registration import Registered, check_rows, compare_registration, count_copies_in_order
+from attribution.lga.code_clusters import search_copies
 from attribution.lga.code_copies import DEFAULT_COSINE_PPB, OFF_PPB, CodeCopies
 from openledger.data.rows import RowCommitment
 from openledger.data.versions import ContributionRecord, VersionRecord
@@ -52,7 +52,7 @@ def leaves(order: tuple[int, ...]) -> LeafList:
     )
     codes = np.random.default_rng(1).integers(-900, 900, size=(6, 200)).astype(np.int16)
     codes[:2] = codes[4:] + 1
-    index = committed(rows, codes, find_copies(codes, order, DEFAULT_COSINE_PPB))
+    index = committed(rows, codes, search_copies(codes, order, DEFAULT_COSINE_PPB))
     return LeafList(index.commitment, index.keys)
 
 
@@ -69,9 +69,9 @@ def test_height_datanet_and_number_decide_who_was_first(first: Place, third: Pla
     places = {FIRST: first, SECOND: (1, b"a", 1), THIRD: third}
     records = {name: record(name, place=place) for name, place in places.items()}
     assert honest.commitment.copies.found == ((0, 4), (1, 5))
-    assert check_order(records, honest, "here") == 2
+    assert count_copies_in_order(records, honest, "here") == 2
     with pytest.raises(NotVerified, match=r"here.copies.found\[0\]: leaf 4 is credited through leaf 0, which .* later"):
-        check_order(records, reverse, "here")
+        count_copies_in_order(records, reverse, "here")
 
 
 def test_rows_of_one_contribution_are_not_compared_with_each_other() -> None:
@@ -80,7 +80,7 @@ def test_rows_of_one_contribution_are_not_compared_with_each_other() -> None:
     codes = np.ones((6, 200), dtype=np.int16)
     copies = CodeCopies(index.minimum_cosine_ppb, "compared", index.order, ((0, 4), (1, 4)))
     same = committed(rows, codes, copies)
-    assert check_order({FIRST: record(FIRST)}, LeafList(same.commitment, same.keys), "here") == 2
+    assert count_copies_in_order({FIRST: record(FIRST)}, LeafList(same.commitment, same.keys), "here") == 2
 
 
 @dataclass
@@ -131,13 +131,13 @@ def owners_of(story: Story) -> dict[bytes, bytes]:
 
 def check(story: Story, owners: dict[bytes, bytes], document: Explanation | None = None) -> Registered:
     shown = document or story.document
-    return check_registration(Chain(owners), shown, entries_of(story), leaves_of(shown))
+    return compare_registration(Chain(owners), shown, entries_of(story), leaves_of(shown))
 
 
 def test_rows_spans_and_copies_of_all_layers_are_compared_with_the_inputs_of_their_entries(story: Story) -> None:
     chain = Chain(owners_of(story))
     rows = len(story.first.rows) + len(story.second.rows)
-    found = check_registration(chain, story.document, entries_of(story), leaves_of(story.document))
+    found = compare_registration(chain, story.document, entries_of(story), leaves_of(story.document))
     assert (found, chain.asked) == (Registered(rows, 0), [(key(70).hex(), 3)])
     given = leaves_of(story.document, story.evidence)
     assert given == leaves_of(story.document)
@@ -163,7 +163,7 @@ def test_more_rows_than_were_registered_are_refused(story: Story) -> None:
     many = committed(rows, np.eye(21, 24, dtype=np.int16))
     listed = {SECOND_ENTRY: LeafList(many.commitment, many.keys)}
     with pytest.raises(NotVerified, match=r"layers\[0\].gradients: 21 rows of contribution 0+c8, which registered 20;"):
-        check_registration(Chain(owners_of(story)), story.document, {SECOND_ENTRY: stored()}, listed)
+        compare_registration(Chain(owners_of(story)), story.document, {SECOND_ENTRY: stored()}, listed)
 
 
 def test_rows_that_the_entry_did_not_consume_are_refused(story: Story) -> None:
@@ -177,7 +177,7 @@ def test_rows_that_the_entry_did_not_consume_are_refused(story: Story) -> None:
         listed = given | {SECOND_ENTRY: LeafList(index.commitment, index.keys)}
         wanted = rf"layers\[0\].gradients: \d+ rows of input 0; they are not the {len(used)} that the entry says"
         with pytest.raises(NotVerified, match=wanted):
-            check_registration(Chain(owners_of(story)), story.document, entries, listed)
+            compare_registration(Chain(owners_of(story)), story.document, entries, listed)
 
 
 def test_without_an_order_rows_are_counted_and_of_inputs_that_share_rows_nothing_is_said(story: Story) -> None:
@@ -187,7 +187,7 @@ def test_without_an_order_rows_are_counted_and_of_inputs_that_share_rows_nothing
     inputs = stored(listed).entry.inputs
     entries = entries_of(story) | {SECOND_ENTRY: stored(listed)}
     given = leaves_of(story.document) | {SECOND_ENTRY: listed}
-    found = check_registration(Chain(owners_of(story)), story.document, entries, given)
+    found = compare_registration(Chain(owners_of(story)), story.document, entries, given)
     assert found == Registered(len(story.first.rows) + len(story.second.rows), 0, ("off",))
     check_rows([msgspec.structs.replace(inputs[0], rows_used_root=bytes(32))], [version], listed, "here")
     with pytest.raises(NotVerified, match="here: 15 rows of input 0; they are not the 14 that the entry says"):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from abci_app.types import PPB
 from attribution.errors import AttributionError
 from attribution.lga import code_clusters as module
-from attribution.lga.code_clusters import check_copies, cosine_reaches, find_copies
+from attribution.lga.code_clusters import check_copies, cosine_reaches, search_copies
 from attribution.lga.code_copies import DEFAULT_COSINE_PPB, MAX_CODE_ROWS, OFF_PPB, CodeCopies, threshold_ppb
 from attribution.lga.codes import CODE_LIMIT, MAX_CODES, Int16Array
 from attribution.payout.clusters import ClusterPolicy, ClusterRow, Copy, cluster_rows
@@ -58,7 +58,7 @@ def defined(codes: Int16Array, order: list[int], minimum_ppb: int) -> dict[int, 
 def test_copies_are_those_of_the_definition(seed: int, count: int, sources: int, minimum: int, shuffle: Any) -> None:
     codes, order = drawn(seed, count, sources), list(range(count))
     shuffle.shuffle(order)
-    found = find_copies(codes, order, minimum)
+    found = search_copies(codes, order, minimum)
     assert found == CodeCopies(minimum, "compared", tuple(order), tuple(sorted(found.leader_of.items())))
     assert found.leader_of == defined(codes, order, threshold_ppb(minimum, WIDTH))
     assert CodeCopies.decode(found.encode(), count) == found
@@ -68,12 +68,12 @@ def test_copies_are_those_of_the_definition(seed: int, count: int, sources: int,
 @pytest.mark.parametrize("size", [1, 3, 7, 64])
 def test_blocks_of_any_size_find_the_same(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     codes, order = drawn(7, 60, 9), list(np.random.default_rng(2).permutation(60))
-    whole = find_copies(codes, [int(leaf) for leaf in order], DEFAULT_COSINE_PPB)
+    whole = search_copies(codes, [int(leaf) for leaf in order], DEFAULT_COSINE_PPB)
     assert len(whole.found) > 10
     monkeypatch.setattr(module, "_BLOCK_ROWS", size)
-    assert find_copies(codes, whole.order, DEFAULT_COSINE_PPB) == whole
+    assert search_copies(codes, whole.order, DEFAULT_COSINE_PPB) == whole
     monkeypatch.setattr(module, "_BLOCK_CODES", WIDTH * size - 1)
-    assert find_copies(codes, whole.order, DEFAULT_COSINE_PPB) == whole
+    assert search_copies(codes, whole.order, DEFAULT_COSINE_PPB) == whole
 
 
 def test_blocks_bound_what_is_held_whatever_the_number_of_rows_and_codes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_blocks_bound_what_is_held_whatever_the_number_of_rows_and_codes(monkeyp
 
     monkeypatch.setattr(module._Block, "__init__", measured)
     monkeypatch.setattr(module, "_BLOCK_CODES", 8 * WIDTH)
-    find_copies(drawn(1, 70, 70), range(70), DEFAULT_COSINE_PPB)
+    search_copies(drawn(1, 70, 70), range(70), DEFAULT_COSINE_PPB)
     assert (max(sizes), len(sizes) > 9) == (8 * WIDTH, True)
 
 
@@ -94,23 +94,23 @@ def test_rows_that_are_all_alike_have_one_leader(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "_BLOCK_ROWS", 16)
     codes = np.repeat(drawn(1, 1, 1), 50, axis=0)
     order = list(reversed(range(50)))
-    assert find_copies(codes, order, PPB).leader_of == dict.fromkeys(range(49), 49)
+    assert search_copies(codes, order, PPB).leader_of == dict.fromkeys(range(49), 49)
 
 
 def test_the_order_of_the_chain_decides_who_leads() -> None:
     codes = np.zeros((4, WIDTH), dtype=np.int16)
     codes[:, :3] = [[9, 0, 0], [8, 1, 0], [0, 0, 9], [0, 1, 8]]
-    assert find_copies(codes, (0, 1, 2, 3), DEFAULT_COSINE_PPB).found == ((1, 0), (3, 2))
-    assert find_copies(codes, (3, 1, 0, 2), DEFAULT_COSINE_PPB).found == ((0, 1), (2, 3))
+    assert search_copies(codes, (0, 1, 2, 3), DEFAULT_COSINE_PPB).found == ((1, 0), (3, 2))
+    assert search_copies(codes, (3, 1, 0, 2), DEFAULT_COSINE_PPB).found == ((0, 1), (2, 3))
 
 
 def test_rows_of_few_codes_are_copies_only_when_nothing_else_can_be() -> None:
     codes = np.full((2, 63), 5, dtype=np.int16)
-    assert find_copies(codes, (0, 1), PPB // 2).found == ()
+    assert search_copies(codes, (0, 1), PPB // 2).found == ()
     codes = np.full((2, 64), 5, dtype=np.int16)
-    assert find_copies(codes, (0, 1), PPB // 2).found == ((1, 0),)
+    assert search_copies(codes, (0, 1), PPB // 2).found == ((1, 0),)
     codes[1, 0] = 4
-    assert find_copies(codes, (0, 1), PPB // 2).found == ()
+    assert search_copies(codes, (0, 1), PPB // 2).found == ()
 
 
 def test_rows_that_are_too_many_or_a_test_that_is_off_are_said_and_not_compared(
@@ -118,9 +118,9 @@ def test_rows_that_are_too_many_or_a_test_that_is_off_are_said_and_not_compared(
 ) -> None:
     monkeypatch.setattr(module, "alike_by_codes", None)
     codes = np.ones((MAX_CODE_ROWS + 1, 1), dtype=np.int16)
-    many = find_copies(codes, range(MAX_CODE_ROWS + 1), PPB)
+    many = search_copies(codes, range(MAX_CODE_ROWS + 1), PPB)
     assert many == CodeCopies(PPB, "too many rows", (), ())
-    off = find_copies(codes[:2], range(2), OFF_PPB)
+    off = search_copies(codes[:2], range(2), OFF_PPB)
     assert off == CodeCopies(OFF_PPB, "off", (), ())
     check_copies(codes, many)
     check_copies(codes[:2], off)
@@ -137,7 +137,7 @@ def test_rows_that_are_too_many_or_a_test_that_is_off_are_said_and_not_compared(
 def test_a_list_that_the_codes_do_not_give_is_refused_with_the_leaf(found: tuple[Any, ...], words: str) -> None:
     codes = np.zeros((4, WIDTH), dtype=np.int16)
     codes[:, :3] = [[9, 0, 0], [8, 1, 0], [0, 0, 9], [0, 1, 8]]
-    honest = find_copies(codes, (0, 1, 2, 3), DEFAULT_COSINE_PPB)
+    honest = search_copies(codes, (0, 1, 2, 3), DEFAULT_COSINE_PPB)
     with pytest.raises(AttributionError, match=words) as refused:
         check_copies(codes, replace(honest, found=found))
     assert refused.value.field == "copies.found"

@@ -10,7 +10,7 @@ import numpy as np
 from abci_app.hashing import sha256
 from abci_app.types import PPB
 from attribution.explanation.evidence import IndexEvidence
-from attribution.lga.code_clusters import find_copies
+from attribution.lga.code_clusters import search_copies
 from attribution.lga.code_copies import DEFAULT_COSINE_PPB, CodeCopies
 from attribution.lga.codes import CODE_LIMIT, Int16Array
 from attribution.lga.commitment import (
@@ -84,7 +84,7 @@ def committed(
 
     All sums are false by some number.
     """
-    copies = copies or find_copies(codes, range(len(rows)), DEFAULT_COSINE_PPB)
+    copies = copies or search_copies(codes, range(len(rows)), DEFAULT_COSINE_PPB)
     names = tuple(sorted({owner for _, _, owner in rows}))
     sums = np.full((len(names), codes.shape[1]), false_by, dtype=np.int64)
     for number, (_, _, owner) in enumerate(rows):

@@ -9,7 +9,7 @@ from typing import Any
 
 from abci_app.accounts import ACCOUNTS, Account
 from abci_app.chain.queries import QUERY_BUDGET_UNITS
-from abci_app.chain.registry import HANDLERS, find_query, parameters_of
+from abci_app.chain.registry import HANDLERS, parameters_of, query_named
 from abci_app.errors import Rejected
 from abci_app.module import BlockContext, Context, Message
 from abci_app.parameters import Parameters
@@ -45,7 +45,7 @@ def _answer(query: Any, view: StateView, args: Any) -> Any:
 
 def ask(version: Any, module: str, name: str, args: Any) -> Any:
     """A query's answer, or (code, text); the same from the state and from a proof of what it read there."""
-    query = find_query(module, name)
+    query = query_named(module, name)
     recording = RecordingView(version, Work(QUERY_BUDGET_UNITS))
     answer = _answer(query, recording, decode(query.args_type, encode(args)))
     proven = proof.verify(version.prove(recording.keys, recording.ranges), version.app_hash)

@@ -25,7 +25,7 @@ class RealNode(Generic[A]):
         ports = free_ports()
         self.home = Home(folder / "home")
         self.home.folder.mkdir()
-        binary = cometbft.find_binary()
+        binary = cometbft.binary_path()
         changes: dict[tuple[str, str], cometbft.Value] = {
             ("rpc", "laddr"): f"tcp://127.0.0.1:{next(ports)}",
             ("p2p", "laddr"): f"tcp://127.0.0.1:{next(ports)}",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from abci_app.modules.licences import terms_id_of
-from abci_app.modules.licences.facts import find_contradiction
+from abci_app.modules.licences.facts import contradiction_in
 from abci_app.modules.licences.join import join_all, learned_from, lift
 from abci_app.modules.licences.judgement import admitted_outbound, combinations_of, judge
 from abci_app.modules.licences.records import JoinedTerms, Outcome, Profile
@@ -46,7 +46,7 @@ def lifted(name: str) -> JoinedTerms:
         known = complete_terms(spdx=name)
         own |= {point: MILD[point] for point in MILD if getattr(known, point) == 0}
     terms = complete_terms(**own)
-    assert find_contradiction(terms) == ""
+    assert contradiction_in(terms) == ""
     return lift(terms_id_of(terms), terms)
 
 

@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from abci_app.modules.models.codes import ModelsCode
-from abci_app.modules.models.kinds import RULES, EntryKind, Undeclared, find_fault, find_fault_of_rows
+from abci_app.modules.models.kinds import RULES, EntryKind, Undeclared, fault_of_rows, fault_of_structure
 from abci_app.modules.models.records import Entry, Parent, RecordRuns
 from abci_app.types import PPB
 from tests.kit.modules.drafts import digest, entry, inputs, parents, run_of
@@ -71,7 +71,7 @@ def test_a_reason_stands_behind_every_kind_and_every_refusal_says_what_to_do(led
     ],
 )
 def test_the_table_of_kinds(kind: EntryKind, roles: list[str], data: int, undeclared: Undeclared, said: str) -> None:
-    fault = find_fault(kind, roles, data, undeclared)
+    fault = fault_of_structure(kind, roles, data, undeclared)
     assert fault.startswith(said) if said else fault == ""
 
 
@@ -89,7 +89,7 @@ def test_rows_without_a_list_are_recorded_as_not_declared(ledger: Ledger) -> Non
     silent = structs.replace(inputs((TICKETS, 1))[0], rows_used=0, rows_used_root=b"")
     (entry_id,) = record(ledger, structs.replace(entry("silent", data=[(TICKETS, 1)]), inputs=(silent,)))
     assert stored_entry(ledger, entry_id).entry.inputs == (silent,)
-    assert [find_fault_of_rows(*rows) for rows in ((0, b""), (1, bytes(32)))] == ["", ""]
+    assert [fault_of_rows(*rows) for rows in ((0, b""), (1, bytes(32)))] == ["", ""]
 
 
 def test_what_is_listed_beside_the_undeclared_leaves_it_a_part(ledger: Ledger) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from attribution.errors import AttributionError
 from attribution.explanation.evidence import IndexEvidence
-from attribution.lga.code_clusters import find_copies
+from attribution.lga.code_clusters import search_copies
 from attribution.lga.code_copies import OFF_PPB, CodeCopies
 from attribution.lga.codes import Codes, Int16Array
 from attribution.lga.commitment import verify_leaf
@@ -123,7 +123,7 @@ def test_a_row_that_says_what_an_earlier_one_said_is_a_leaf_and_is_credited_to_n
     numbers = [index.leaf_number(item.contribution_id, item.row_leaf) for item in given]
     assert index.copies.leader_of[numbers[COPY]] == numbers[ORIGINAL]
     assert (index.copies.outcome, index.copies.order) == ("compared", tuple(numbers))
-    assert index.copies == find_copies(index.codes, numbers, SETTINGS.copy_cosine_ppb)
+    assert index.copies == search_copies(index.codes, numbers, SETTINGS.copy_cosine_ppb)
     proven = verify_leaf(index.prove_leaf(numbers[COPY]), index.root)
     assert (proven.owner, proven.codes) == (given[COPY].owner, tuple(index.codes[numbers[COPY]].tolist()))
     for owner, sums in zip(index.owners, index.owner_sums, strict=True):
