@@ -52,6 +52,9 @@ def normal_form(text: str) -> str:
         return ""
     if len(text) > MAX_TEXT_LENGTH or _SPACED.match(text) is None:
         raise UsageError(f"licence {text[:60]!r}: write identifiers with AND, OR, WITH, such as 'MIT OR CC0-1.0'")
+    if "," in text:
+        # Packages list what holds together in this way, others what one may choose from; the latter is the milder.
+        raise UsageError(f"licence {text[:60]!r}: a comma may mean AND or OR: write the one that holds")
     whole = _spelled(text.strip().lower().replace(" ", "-"))
     tokens = [whole] if whole else _translated(text)
     _check_order(tokens, text)
@@ -68,8 +71,8 @@ def normal_form(text: str) -> str:
 
 
 def _translated(text: str) -> list[str]:
-    """Tokens with every name as the chain knows it; a slash, a comma and a bar offer alternatives."""
-    spaced = re.sub(r"[/|]|,", " OR ", text).replace("&", " AND ")
+    """Tokens with every name as the chain knows it; a slash and a bar offer alternatives."""
+    spaced = re.sub(r"[/|]", " OR ", text).replace("&", " AND ")
     tokens = _TOKEN.findall(spaced)
     if sum([token.lower() in _OPERATORS for token in tokens]) > MAX_OPERATORS or tokens.count("(") > MAX_OPERATORS:
         raise UsageError(f"licence {text[:60]!r}: at most {MAX_OPERATORS} operators can be put into normal form")

@@ -60,6 +60,23 @@ def answers_of(licences: tuple[str, ...]) -> tuple[int, dict[str, Stated], int]:
     return use, answers, conditions
 
 
+def settled_fields(alternatives: tuple[tuple[str, ...], ...]) -> frozenset[str]:
+    """Fields in which terms must repeat the mild answer of one alternative: of the others they say nothing there.
+
+    "AGPL-3.0-only OR LicenseRef-commercial" needs no approval because the AGPL needs none; what the other words ask for
+    nobody has said.
+    """
+    if len(alternatives) < 2:
+        return frozenset()
+    answers = [answers_of(licences) for licences in alternatives if licences]
+    settled = ["use_class"] if any(use == UseClass.ANY for use, _, _ in answers) else []
+    for name, (_, strict) in POINTS.items():
+        milder = Stated.NO if strict == Stated.YES else Stated.YES
+        if any(points[name] == milder for _, points, _ in answers):
+            settled.append(name)
+    return frozenset(settled)
+
+
 def contradiction_in(terms: Terms) -> str:
     """How terms contradict their identifier, by field, or empty. Raises `ExpressionError`."""
     if not terms.spdx:

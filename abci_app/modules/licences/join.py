@@ -28,7 +28,7 @@ from msgspec import structs
 
 from abci_app.hashing import sha256
 from abci_app.modules.licences.expression import read
-from abci_app.modules.licences.facts import answers_of, is_own, use_of
+from abci_app.modules.licences.facts import answers_of, is_own, settled_fields, use_of
 from abci_app.modules.licences.records import (
     MAX_BEHAVIOURAL_LISTS,
     MAX_CHOICES,
@@ -95,7 +95,9 @@ def lift(terms_id: bytes, terms: Terms) -> JoinedTerms:
         jurisdictions=(terms.jurisdiction,) if terms.jurisdiction else (),
         behavioural_digests=(terms.behavioural_digest,) if terms.behavioural_digest else (),
     )
-    weighed = _without_dominated([_alternative_of(terms, common, licences) for licences in read(terms.spdx)])
+    alternatives = read(terms.spdx)
+    settled = settled_fields(alternatives)
+    weighed = _without_dominated([_alternative_of(terms, common, licences, settled) for licences in alternatives])
     if len(weighed) == 1:
         return structs.replace(
             common,
@@ -119,12 +121,17 @@ def lift(terms_id: bytes, terms: Terms) -> JoinedTerms:
     )
 
 
-def _alternative_of(terms: Terms, common: JoinedTerms, licences: tuple[str, ...]) -> Alternative:
-    """What one alternative demands: the answers of its licences, and the terms' own where these leave them open."""
+def _alternative_of(
+    terms: Terms, common: JoinedTerms, licences: tuple[str, ...], settled: frozenset[str]
+) -> Alternative:
+    """What one alternative demands: the answers of its licences, and the terms' own where these leave them open.
+
+    In `settled` fields the terms repeat what another alternative says, and tell nothing of this one.
+    """
     use, answers, demanded = answers_of(licences) if licences else (0, dict.fromkeys(POINTS, Stated.UNKNOWN), 0)
     unstated = 0
     for name, (point, strict) in POINTS.items():
-        stated = answers[name] or getattr(terms, name)
+        stated = answers[name] or (Stated.UNKNOWN if name in settled else getattr(terms, name))
         if stated == strict:
             demanded |= point
         elif stated == Stated.UNKNOWN:
@@ -134,8 +141,9 @@ def _alternative_of(terms: Terms, common: JoinedTerms, licences: tuple[str, ...]
         demanded &= ~Point.OPT_OUT_RESERVED
         unstated &= ~Point.OPT_OUT_RESERVED
     if use == UseClass.UNKNOWN:
-        use = max([terms.use_class, *[use_of(licence) for licence in licences]])
-        if terms.use_class == UseClass.UNKNOWN:
+        own = UseClass.UNKNOWN if "use_class" in settled else terms.use_class
+        use = max([own, *[use_of(licence) for licence in licences]])
+        if own == UseClass.UNKNOWN:
             unstated |= Point.USE_CLASS
     share_alike: tuple[ShareAlike, ...] = ()
     if demanded & Point.SHARE_ALIKE:

@@ -8,7 +8,7 @@ from abci_app.modules.licences import terms_id_of
 from abci_app.modules.licences.facts import contradiction_in
 from abci_app.modules.licences.join import join_all, learned_from, lift
 from abci_app.modules.licences.judgement import admitted_outbound, combinations_of, judge
-from abci_app.modules.licences.records import JoinedTerms, Outcome, Profile
+from abci_app.modules.licences.records import JoinedTerms, Outcome, Point, Profile
 from openledger.licences import complete_terms
 from tests.kit.modules.drafts import digest
 
@@ -175,3 +175,25 @@ def test_the_licence_of_the_result_follows_the_choice() -> None:
         chosen[0].spdx: [each.spdx for each in admitted_outbound(whole)] for chosen, whole in combinations_of(joined)
     }
     assert named == {"CC-BY-NC-4.0": [], "GPL-3.0-only": ["GPL-3.0-only"]}
+
+
+@pytest.mark.parametrize("known", ["agpl-3.0", "gpl-3.0", "cc-by-nc-4.0", "cc-by-sa-4.0"])
+def test_what_a_known_licence_does_not_ask_for_is_no_word_about_the_own_words_beside_it(known: str) -> None:
+    """Sold beside a copyleft licence: what the seller asks for stands nowhere, so nothing is compatible with that."""
+    terms = complete_terms(spdx=f"{known} or LicenseRef-sold", use_class=1, share_alike=1, opt_out_reserved=1)
+    assert contradiction_in(terms) == ""
+    ((choice, sold),) = [
+        each for each in combinations_of(lift(terms_id_of(terms), terms)) if each[0][0].spdx == "LicenseRef-sold"
+    ]
+    silent = Point.APPROVAL_REQUIRED | Point.PRIVATE
+    assert choice[0].unstated & silent == silent
+    assert judge(sold, Profile.CONSERVATIVE, NOW)[0] == CLASH
+    # Material that forbids what copyleft asks for finds no way round through the unread words.
+    if known != "cc-by-nc-4.0":
+        joined = join_all([lift(terms_id_of(terms), terms), lifted("kept")])
+        assert judge(joined, Profile.CONSERVATIVE, NOW)[0] == CLASH
+
+
+def test_own_words_alone_speak_for_themselves_in_every_field() -> None:
+    terms = complete_terms(**{**MILD, "spdx": "LicenseRef-a OR LicenseRef-b", "approval_required": 2})
+    assert judge(lift(terms_id_of(terms), terms), Profile.CONSERVATIVE, NOW)[0] == ASK
