@@ -2,11 +2,12 @@
 
 The split of every input decides by the normal form of an example's text. Here the inputs meet: an example whose text is
 held out in any input of the mix is trained on in none, and neither is one whose word 5-grams overlap by 80 % with those
-of a held-out one (the measure of `attribution.payout.clusters`). Both are counted, by input.
+of a held-out one (the measure of `attribution.payout.clusters`). Inputs may make different examples of one row (another
+template, another cut): a row of which one input holds an example out is trained on in no form. All are counted, by input.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from attribution.payout.clusters import (
     BAND_ROWS,
@@ -16,6 +17,7 @@ from attribution.payout.clusters import (
     overlap_reaches,
     shingles_of_tokens,
 )
+from openledger.data.normalised import normalised_text
 from trainer.copies import word_numbers
 from trainer.partition import Example, Partition, PartitionError
 
@@ -28,14 +30,31 @@ def leave_out_held_out(partitions: Sequence[Partition], limit: int = MAX_COMPARE
     held_out = [example for partition in partitions for example in partition.held_out]
     if not held_out:
         return tuple(partitions)
-    texts = {example.text for example in held_out}
+    known = _Known(frozenset([each.text for each in held_out]), frozenset([row_values(each) for each in held_out]))
     compared = len(held_out) + sum(len(partition.training) for partition in partitions) <= limit
     near = _Near(held_out) if compared else None
-    return tuple([_without(index, partition, texts, near) for index, partition in enumerate(partitions)])
+    return tuple([_without(index, partition, known, near) for index, partition in enumerate(partitions)])
 
 
-def _without(index: int, partition: Partition, texts: set[str], near: "_Near | None") -> Partition:
-    other = [example for example in partition.training if example.text not in texts]
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Texts of the held-out examples, and what their rows hold."""
+
+    texts: frozenset[str]
+    rows: frozenset[tuple[str, ...]]
+
+    def has(self, example: Example) -> bool:
+        return example.text in self.texts or row_values(example) in self.rows
+
+
+def row_values(example: Example) -> tuple[str, ...]:
+    """Give what an example's row holds in normal form, whatever its fields are called and wherever it is registered."""
+    values = example.row.fields().values()
+    return tuple(sorted([normalised_text(each if isinstance(each, str) else each.json) for each in values]))
+
+
+def _without(index: int, partition: Partition, known: _Known, near: "_Near | None") -> Partition:
+    other = [example for example in partition.training if not known.has(example)]
     kept = [example for example in other if near is None or not near.has(example)]
     if partition.training and not kept:
         raise PartitionError(

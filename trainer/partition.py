@@ -49,8 +49,8 @@ class Partition:
     """What became of the rows of one input; counts follow the order of the steps.
 
     `changed_by_step`: rows that each preprocessing step changed. `empty`: rows without a completion. Of the rows left
-    out since their text is held out, `exact_held_out_copies` have equal text in normal form; `near_held_out_copies`
-    share nearly all words with one, None where there are too many rows to look.
+    out since their text is held out, `exact_held_out_copies` have equal text in normal form, or are from a row that
+    holds the same; `near_held_out_copies` share nearly all words with one, None where there are too many rows to look.
     """
 
     row_count: int

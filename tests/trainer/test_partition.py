@@ -211,10 +211,21 @@ def test_what_is_held_out_in_one_input_is_trained_on_in_none() -> None:
 
 
 def test_a_prompt_that_holds_what_another_row_has_as_completion_is_the_same_text() -> None:
-    row = rows(["x"])[0]
-    one, other = (Example(0, row, *parts) for parts in (("Q: an owl? ", "yes"), ("", "q: AN owl?  yes")))
-    made = leave_out_held_out([Partition(2, (), (other, Example(0, row, "", "else")), (one,))])
+    first, second, third = rows(["x", "y", "z"])
+    one, other = Example(0, first, "Q: an owl? ", "yes"), Example(0, second, "", "q: AN owl?  yes")
+    made = leave_out_held_out([Partition(2, (), (other, Example(0, third, "", "else")), (one,))])
     assert made[0].exact_held_out_copies == 1
+
+
+def test_a_row_that_one_input_holds_out_is_trained_on_by_none_under_another_template_name_or_case() -> None:
+    first, other = rows(["an owl", "else"])
+    again = Row(b"\2" * 32, 0, json.dumps({"body": "An  OWL"}).encode(), b"\3" * 32)
+    held_out = Partition(1, (), (Example(0, other, "", "else"),), (Example(0, first, "", "an owl"),))
+    template = "Tell me in your own words and at some length what you see up there: "
+    training = tuple([Example(1, row, template, "yes") for row in (first, again, other)])
+    made = leave_out_held_out([held_out, Partition(3, (), training, ())])
+    assert [[example.row for example in item.training] for item in made] == [[other], [other]]
+    assert made[1].exact_held_out_copies == 2
 
 
 def test_without_held_out_rows_nothing_is_left_out() -> None:
