@@ -2,8 +2,9 @@
 
 The split of every input decides by the normal form of an example's text. Here the inputs meet: an example whose text is
 held out in any input of the mix is trained on in none, and neither is one whose word 5-grams overlap by 80 % with those
-of a held-out one (the measure of `attribution.payout.clusters`). Inputs may make different examples of one row (another
-template, another cut): a row of which one input holds an example out is trained on in no form. All are counted, by input.
+of a held-out one (the measure of `attribution.payout.clusters`). Inputs may make different examples of one row (by
+another template or cut): a row of which one input holds an example out is trained on in no form. All are counted, by
+input.
 """
 
 from collections.abc import Sequence
