@@ -117,6 +117,8 @@ class ConsensusUpdate:
     app_version: int = 0
 
     def __post_init__(self) -> None:
+        if type(self.max_block_bytes) is not int or type(self.app_version) is not int:
+            raise InvariantBroken(f"{self} holds something else than integers")
         if self.max_block_bytes and not MIN_BLOCK_BYTES <= self.max_block_bytes <= MAX_BLOCK_BYTES:
             raise InvariantBroken(f"blocks of {self.max_block_bytes} bytes: {MIN_BLOCK_BYTES} to {MAX_BLOCK_BYTES}")
 
@@ -127,6 +129,25 @@ class Alarm:
 
     text: str
     error: Exception
+
+
+def _check_event(event: Event) -> None:
+    """Raises for what is no event, and for values that are no text, bytes or integers of 64 bits."""
+    if not isinstance(event, Event):
+        raise InvariantBroken(f"{type(event).__name__} is no event")
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        if type(value) is str:
+            value.encode("utf-8")
+        elif not (type(value) is bytes or (isinstance(value, int) and abs(value) < 2**64)):
+            raise InvariantBroken(f"field {name} of event {type(event).__name__} is no text, bytes or integer")
+
+
+def _check_power(public_key: bytes, power: int) -> None:
+    """Raises for a validator update that CometBFT would not take."""
+    is_key = type(public_key) is bytes and len(public_key) == CONSENSUS_KEY_BYTES
+    if not is_key or type(power) is not int or not 0 <= power <= MAX_VALIDATOR_POWER:
+        raise InvariantBroken(f"validator update of key {public_key!r} to power {power!r} is not one")
 
 
 @dataclass(slots=True)
@@ -146,18 +167,28 @@ class HookContext:
         return self.block.height
 
     def emit(self, event: Event) -> None:
-        """Append an event of the block: text in it must be text, or the answer to CometBFT could not be written."""
-        for name in event.__struct_fields__:
-            value = getattr(event, name)
-            if isinstance(value, str):
-                value.encode("utf-8")
+        """Append an event of the block."""
+        _check_event(event)
         self.events.append(event)
 
     def set_power(self, public_key: bytes, power: int) -> None:
         """Tell CometBFT that this validator key has this power from the height after the next on."""
-        if len(public_key) != CONSENSUS_KEY_BYTES or not 0 <= power <= MAX_VALIDATOR_POWER:
-            raise InvariantBroken(f"validator update of key {public_key.hex()} to power {power} is not one")
+        _check_power(public_key, power)
         self.powers[public_key] = power
+
+    def check(self) -> None:
+        """Raises for anything in here that the answer to CometBFT could not hold, however it came in.
+
+        The version follows from the state alone (`versions.py`), so no hook hands one out.
+        """
+        for event in self.events:
+            _check_event(event)
+        for public_key, power in self.powers.items():
+            _check_power(public_key, power)
+        if self.consensus is not None and (type(self.consensus) is not ConsensusUpdate or self.consensus.app_version):
+            raise InvariantBroken(f"{self.consensus!r} is no update that a hook may hand out")
+        if any(type(alarm) is not Alarm for alarm in self.alarms):
+            raise InvariantBroken("among the alarms is something else")
 
     def merge_into(self, parent: "HookContext") -> None:
         """Hand everything to the context around this one."""

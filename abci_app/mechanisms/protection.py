@@ -38,8 +38,9 @@ def run_protected(state: Overlay, context: HookContext, action: Action) -> Actio
     scratch, inner = Overlay(state), HookContext(context.block)
     try:
         action(scratch, inner)
-        # What no tree may hold would stop the block when it is staged, where nobody could be asked any more.
+        # What no tree and no answer may hold would stop the block later, where nobody could be asked any more.
         check_changes(scratch.changes())
+        inner.check()
     except Rejected as refusal:
         return ActionOutcome(refusal=refusal)
     except MACHINE_ERRORS:

@@ -34,6 +34,8 @@ def check_changes(changes: Sequence[Change]) -> None:
             raise ValueError(f"key {key!r} has {len(key)} bytes, at most {MAX_KEY_BYTES}")
         if value is not None and not value:
             raise ValueError(f"value of key {key!r} is empty")
+        if value is not None and type(value) is not bytes:
+            raise ValueError(f"value of key {key!r} is {type(value).__name__}, must be bytes")
         previous = key
 
 

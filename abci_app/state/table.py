@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
+from msgspec import MsgspecError
+
+from abci_app.errors import InvariantBroken
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.state.codec import decoder_of, encode
 from abci_app.state.store import StateView
@@ -119,6 +122,20 @@ def _next_prefix(prefix: bytes) -> bytes:
     return stripped[:-1] + bytes([stripped[-1] + 1])
 
 
+def _readable(record: Any, decode: Callable[[bytes], Any]) -> bytes:
+    """Bytes of a record; raises `InvariantBroken` for one that could not be read again.
+
+    Encoding checks no limits. A number below zero would be written, and whoever reads it next would fail in its place:
+    a transaction of somebody else, or every block from then on.
+    """
+    try:
+        data = encode(record)
+        decode(data)
+    except (MsgspecError, OverflowError) as error:
+        raise InvariantBroken(f"a {type(record).__name__} that nobody could read again: {error}") from error
+    return data
+
+
 class Map(_Table, Generic[V]):
     """Table of records: fixed-width key parts -> one record."""
 
@@ -145,7 +162,7 @@ class Map(_Table, Generic[V]):
     def set(self, state: MutableState, *values_then_record: Any) -> None:
         """Write a record: key parts, then the record."""
         *values, record = values_then_record
-        state.set(self.key(*values), encode(record))
+        state.set(self.key(*values), _readable(record, self._decode))
 
     def delete(self, state: MutableState, *values: Any) -> None:
         """Remove a record."""
@@ -179,7 +196,7 @@ class Item(_Table, Generic[V]):
 
     def set(self, state: MutableState, record: V) -> None:
         """Write the record."""
-        state.set(self._key, encode(record))
+        state.set(self._key, _readable(record, self._decode))
 
 
 class Index(_Table):

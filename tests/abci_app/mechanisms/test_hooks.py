@@ -8,7 +8,14 @@ import pytest
 from abci_app.accounts import ACCOUNTS, EMPTY_ACCOUNT
 from abci_app.chain.validator_set import VALIDATORS, ValidatorPower, ValidatorPowers, ValidatorsQuery
 from abci_app.errors import Code, Rejected
-from abci_app.mechanisms.hooks import FAILING, FailingHook, FailingHooksQuery, FailingHooksView, HookFailed
+from abci_app.mechanisms.hooks import (
+    FAILING,
+    FailingHook,
+    FailingHooksQuery,
+    FailingHooksView,
+    HookFailed,
+    HookRefused,
+)
 from abci_app.module import Alarm, ConsensusUpdate, HookContext
 from abci_app.modules.bank import Burn, Transfer
 from abci_app.pb import abci_pb2 as pb
@@ -16,7 +23,7 @@ from abci_app.state.overlay import Overlay
 from abci_app.state.work import QueryBudgetExceeded
 from tests.kit.chain import Chain, accounts_with, replay
 from tests.kit.modules.ledger import ask
-from tests.kit.scheduled import JOBS, Deed, Job, Jobs, job_id, raises
+from tests.kit.scheduled import JOBS, Deed, Job, JobDone, Jobs, job_id, raises
 from tests.kit.signing import Signer
 
 ALICE, BOB = Signer.named("alice"), Signer.named("bob")
@@ -216,8 +223,45 @@ def test_updates_that_are_refused_are_said_in_an_event(jobs: Jobs) -> None:
         lambda state, context, job: context.emit(HookFailed("\ud800")),
         lambda state, context, job: context.emit("no event"),
         lambda state, context, job: setattr(context, "consensus", ConsensusUpdate(max_block_bytes=5)),
+        lambda state, context, job: state.set(b"x", "text"),
+        lambda state, context, job: JOBS.set(state, job_id(1), Job(1, -1, 0)),
+        lambda state, context, job: JOBS.set(state, job_id(1), Job(1, 2**63, 0)),
+        lambda state, context, job: JOBS.set(state, job_id(1), JobDone(b"")),
+        lambda state, context, job: context.emit(HookRefused("name", 10**5_000)),
+        lambda state, context, job: context.emit(HookFailed(["name"])),  # type: ignore[arg-type]
+        lambda state, context, job: context.events.append("no event"),
+        lambda state, context, job: context.set_power(bytes(32), 1.5),
+        lambda state, context, job: context.set_power(bytes(32), True),
+        lambda state, context, job: context.set_power("k" * 32, 1),
+        lambda state, context, job: context.powers.update({b"short": 1}),
+        lambda state, context, job: setattr(context, "consensus", ConsensusUpdate(app_version=3)),
+        lambda state, context, job: setattr(context, "consensus", ConsensusUpdate(2.0**21)),  # type: ignore[arg-type]
+        lambda state, context, job: setattr(context, "consensus", "update"),
+        lambda state, context, job: setattr(context, "alarms", ["alarm"]),
     ],
-    ids=["long key", "empty key removed", "empty key", "text that is none", "no event", "blocks of five bytes"],
+    ids=[
+        "long key",
+        "empty key removed",
+        "empty key",
+        "text that is none",
+        "no event",
+        "blocks of five bytes",
+        "text as a value",
+        "number below zero in a record",
+        "number too large in a record",
+        "record of another kind",
+        "event with a number of 5,000 digits",
+        "event with a list",
+        "no event among the events",
+        "power of one and a half",
+        "power true",
+        "key that is text",
+        "short key among the powers",
+        "version out of a hook",
+        "bytes in a fraction",
+        "no update",
+        "no alarm",
+    ],
 )
 def test_what_would_only_fail_behind_the_hook_is_a_bug_of_the_hook(jobs: Jobs, place: str, deed: Deed) -> None:
     jobs.deeds[place] = deed

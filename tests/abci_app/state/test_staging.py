@@ -22,6 +22,7 @@ from tests.kit.state import trees
         ([(b"k" * 128, b"1")], f"key {b'k' * 128!r} has 128 bytes, at most 127"),
         ([(b"k" * 128, None)], f"key {b'k' * 128!r} has 128 bytes, at most 127"),
         ([(b"a", b"")], "value of key b'a' is empty"),
+        ([(b"a", "text")], "value of key b'a' is str, must be bytes"),
     ],
 )
 def test_what_no_tree_may_hold_is_refused(changes: list[Change], message: str) -> None:

@@ -1,9 +1,12 @@
 """Typed tables: keys with fixed-width parts in the order of their values, none the prefix of another."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abci_app.errors import InvariantBroken
 from abci_app.hashing import tagged_hash
 from abci_app.state.codec import Record, encode
 from abci_app.state.overlay import Overlay
@@ -36,6 +39,16 @@ def test_a_map_gives_back_what_was_written_until_it_is_deleted(state: Overlay) -
     assert state.writes == {b"numbers/\x00\x01" + bytes(7) + b"\x02": encode(Number(7))}
     NUMBERS.delete(state, 1, 2)
     assert (NUMBERS.get(state, 1, 2), NUMBERS.has(state, 1, 2)) == (None, False)
+
+
+@pytest.mark.parametrize("record", [Number(-1), Number(2**63), Number(2**70), Number(1.5), "text"], ids=repr)  # type: ignore[arg-type]
+def test_a_record_that_nobody_could_read_again_is_not_written(state: Overlay, record: Any) -> None:
+    """Encoding checks no limits: whoever read it next would fail in the place of the rule that wrote it."""
+    with pytest.raises(InvariantBroken, match="that nobody could read again"):
+        NUMBERS.set(state, 1, 2, record)
+    with pytest.raises(InvariantBroken, match="that nobody could read again"):
+        ONE.set(state, record)
+    assert state.writes == {}
 
 
 def test_an_item_has_one_key(state: Overlay) -> None:
