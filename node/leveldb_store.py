@@ -49,7 +49,9 @@ _PRUNED_RECORDS: Final = 10_000
 _GENESIS_PIECE_BYTES: Final = 8 * 2**20
 # Blocks whose old values stay in memory: nearly all proofs are for the last height but one.
 _RECENT_BLOCKS: Final = 4
-_NOTHING: Final = StoredCommit(0, 1, 1, EMPTY_ROOT.number, EMPTY_ROOT.hash)
+_NOTHING: Final = StoredCommit(
+    height=0, first_number=1, next_number=1, root_number=EMPTY_ROOT.number, root_hash=EMPTY_ROOT.hash
+)
 
 
 class LevelDBStore:
@@ -110,7 +112,14 @@ class LevelDBStore:
 
     def _new_head(self, commit: StoredCommit, earliest_height: int, recent: tuple[Undo, ...]) -> Head:
         """Everything as it is now."""
-        return Head(commit, earliest_height, self._database.snapshot(), recent, self._values, self._values.generation)
+        return Head(
+            commit=commit,
+            earliest_height=earliest_height,
+            snapshot=self._database.snapshot(),
+            recent=recent,
+            values=self._values,
+            generation=self._values.generation,
+        )
 
     def _earliest_kept(self) -> int:
         """First kept height; every one from there on must be there, else a write was lost in the middle."""
@@ -202,7 +211,9 @@ class LevelDBStore:
         root = build(update, [key for key, _ in changes], write_value)
         write_piece()
         self._values.clear()
-        self._genesis = StoredCommit(0, 1, update.next_number, root.number, root.hash)
+        self._genesis = StoredCommit(
+            height=0, first_number=1, next_number=update.next_number, root_number=root.number, root_hash=root.hash
+        )
         return app_hash_of(root.hash)
 
     def _wipe(self) -> None:
@@ -237,7 +248,13 @@ class LevelDBStore:
         base, update = self._base(), staged.update
         if staged.base != base.root or (self.height and staged.height != self.height + 1):
             raise ValueError(f"block {staged.height} was not staged on the last commit")
-        commit = StoredCommit(staged.height, base.next_number, update.next_number, staged.root.number, staged.root.hash)
+        commit = StoredCommit(
+            height=staged.height,
+            first_number=base.next_number,
+            next_number=update.next_number,
+            root_number=staged.root.number,
+            root_hash=staged.root.hash,
+        )
         batch = self._database.write_batch(sync=True)
         put, delete = batch.put, batch.delete
         for key, value in zip(staged.keys, staged.values, strict=True):
@@ -266,7 +283,10 @@ class LevelDBStore:
         for number, page in update.pages:
             self._cache.put(number, page)
         undo = Undo(
-            staged.height, staged.keys, dict(zip(staged.keys, staged.old_values, strict=True)), update.superseded
+            height=staged.height,
+            keys=staged.keys,
+            old_values=dict(zip(staged.keys, staged.old_values, strict=True)),
+            superseded=update.superseded,
         )
         recent = (*self._head.recent, undo)[-_RECENT_BLOCKS:]
         self._head = self._new_head(commit, earliest, recent)

@@ -126,7 +126,13 @@ class Supervisor:
                 return
             ran_seconds = time.monotonic() - started
             if self._height is None:
-                end = End(end.code, end.reason, end.disk_full, end.consensus_failed, ran_seconds < _LONG_RUN_SECONDS)
+                end = End(
+                    code=end.code,
+                    reason=end.reason,
+                    disk_full=end.disk_full,
+                    consensus_failed=end.consensus_failed,
+                    fruitless=ran_seconds < _LONG_RUN_SECONDS,
+                )
             fruitless_runs = fruitless_runs + 1 if end.fruitless else 0
             space = disk.free_bytes(self._folder) >= disk.RESUME_ABOVE_BYTES
             verdict = judge(end, fruitless_runs, space_is_left=space)
@@ -173,7 +179,9 @@ class Supervisor:
             )  # fmt: skip
         except OSError as error:
             _LOG.error("cannot start %s: %s", self._name, error)
-            return End(-1, f"cannot start: {error}", False, False, True)
+            return End(
+                code=-1, reason=f"cannot start: {error}", disk_full=False, consensus_failed=False, fruitless=True
+            )
         self._process = process
         pump = threading.Thread(target=self._take_output, args=(process,), name="cometbft-log", daemon=True)
         pump.start()
@@ -197,7 +205,13 @@ class Supervisor:
         log = self._log
         reason = log.consensus_failure or log.reason or log.last_line
         fruitless = self._height_now() <= height_before
-        return End(process.returncode, reason, log.disk_full, bool(log.consensus_failure), fruitless)
+        return End(
+            code=process.returncode,
+            reason=reason,
+            disk_full=log.disk_full,
+            consensus_failed=bool(log.consensus_failure),
+            fruitless=fruitless,
+        )
 
     def _take_output(self, process: subprocess.Popen[bytes]) -> None:
         """Feed the log until the child closes its output; a child whose output nobody takes is ended by `_run_once`."""

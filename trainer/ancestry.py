@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from openledger.errors import UsageError
-from trainer.record import EntryRecord
+from trainer.run_records import EntryRecord
 
 # Longer chains of retrainings exist; whoever has one names a newer merge as the base.
 MAX_ANCESTORS = 4_096

@@ -76,7 +76,12 @@ def audit_index(
         if not distance.is_near:
             far = f"is {distance.overall:.1e} from the repeated one, {distance.worst_name} {distance.worst:.1e}"
             raise AttributionError(f"checkpoint/{number:04d}", f"the adapter {far}: of another training")
-    return Audit(len(numbers), farthest, len(distances), max(distance.overall for distance in distances))
+    return Audit(
+        rows=len(numbers),
+        farthest=farthest,
+        adapters=len(distances),
+        adapter_distance=max(distance.overall for distance in distances),
+    )
 
 
 def audited_rows(rows: int, limit: int) -> list[int]:

@@ -67,7 +67,14 @@ def import_base_model(cache: Path | None = None) -> BaseModel:
         _write_description(described, artefact)
     artefact = _read_description(described)
     licence = normal_form(metadata.metadata(PACKAGE)["License"] or "Apache-2.0")
-    return BaseModel(MODEL_NAME, folder, artefact, f"{PACKAGE} {PACKAGE_VERSION} {source.name}", digest, licence)
+    return BaseModel(
+        name=MODEL_NAME,
+        folder=folder,
+        artefact=artefact,
+        source=f"{PACKAGE} {PACKAGE_VERSION} {source.name}",
+        source_digest=digest,
+        licence=licence,
+    )
 
 
 def _gguf_path() -> Path:
@@ -134,10 +141,10 @@ def _read_description(path: Path) -> Artefact:
     value = json.loads(path.read_text(encoding="utf-8"))
     files = tuple(ArtefactFile(name, bytes.fromhex(digest), size) for name, digest, size in value["files"])
     return Artefact(
-        files,
-        bytes.fromhex(value["artefact_digest"]),
-        bytes.fromhex(value["tensor_digest"]),
-        sum(file.byte_count for file in files),
+        files=files,
+        artefact_digest=bytes.fromhex(value["artefact_digest"]),
+        tensor_digest=bytes.fromhex(value["tensor_digest"]),
+        byte_count=sum(file.byte_count for file in files),
     )
 
 

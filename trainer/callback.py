@@ -22,13 +22,8 @@ from openledger.data.manifest import to_json
 from trainer.environment import environment_line
 from trainer.evaluate import to_micronats
 from trainer.outside import describe_folder
-from trainer.record import (
-    DeclaredInput,
-    ParentRecord,
-    RunEventRecord,
-    RunRecord,
-    record_external,
-)
+from trainer.record import record_external
+from trainer.run_records import DeclaredInput, ParentRecord, RunEventRecord, RunRecord
 
 ARTEFACT_FOLDER = "openledger-artefact"
 # Arguments that name places, machines or secrets, not the training.
@@ -97,11 +92,11 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
             artefact=describe_folder(folder, kind),
             store=self._store or ContentStore.open(),
             event=RunEventRecord(
-                self._started_seconds,
-                max(self._started_seconds, int(time.time())),
-                environment_line(),
-                "evaluation-loss-micronats" if self._quality is not None else "",
-                self._quality or 0,
+                started_seconds=self._started_seconds,
+                finished_seconds=max(self._started_seconds, int(time.time())),
+                environment=environment_line(),
+                quality_metric="evaluation-loss-micronats" if self._quality is not None else "",
+                quality_value=self._quality or 0,
             ),
             loss_trace_micronats=self._losses,
             terms_id=self._terms_id,

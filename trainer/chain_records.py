@@ -22,7 +22,7 @@ from openledger.data.rows import RowCommitment
 from openledger.data.versions import ContributionRecord
 from openledger.words import word_of
 from trainer.measurements import RecordedMeasurement
-from trainer.record import EntryRecord, EvaluationRecord, InputRecord, ParentRecord, RunEventRecord, RunRecord
+from trainer.run_records import EntryRecord, EvaluationRecord, InputRecord, ParentRecord, RunEventRecord, RunRecord
 
 
 def to_entry(record: EntryRecord) -> Entry:
@@ -32,14 +32,25 @@ def to_entry(record: EntryRecord) -> Entry:
         parents=tuple([Parent(item.entry_id, item.role, item.share_ppb) for item in record.parents]),
         inputs=tuple(
             [
-                Input(item.datanet_id, item.version, item.weight_ppb, item.rows_used, item.rows_used_root)
+                Input(
+                    datanet_id=item.datanet_id,
+                    version=item.version,
+                    weight_ppb=item.weight_ppb,
+                    rows_used=item.rows_used,
+                    rows_used_root=item.rows_used_root,
+                )
                 for item in record.inputs
             ]
         ),
         undeclared=Undeclared[record.undeclared.upper().replace("-", "_")],
         terms_id=record.terms_id,
         manifest_root=record.manifest_root,
-        output=Output(record.artefact_digest, record.tensor_digest, record.byte_count, record.format),
+        output=Output(
+            artefact_digest=record.artefact_digest,
+            tensor_digest=record.tensor_digest,
+            byte_count=record.byte_count,
+            format=record.format,
+        ),
         attribution=Attribution(record.attribution_method, record.attribution_root),
     )
 
@@ -51,7 +62,13 @@ def from_entry(entry: Entry) -> EntryRecord:
         parents=tuple([ParentRecord(item.entry_id, item.role, item.share_ppb) for item in entry.parents]),
         inputs=tuple(
             [
-                InputRecord(item.datanet_id, item.version, item.weight_ppb, item.rows_used, item.rows_used_root)
+                InputRecord(
+                    datanet_id=item.datanet_id,
+                    version=item.version,
+                    weight_ppb=item.weight_ppb,
+                    rows_used=item.rows_used,
+                    rows_used_root=item.rows_used_root,
+                )
                 for item in entry.inputs
             ]
         ),
@@ -82,7 +99,7 @@ def to_run(event: RunEventRecord) -> Run:
 
 def to_run_draft(record: RunRecord, model_id: bytes = b"", label: str = "") -> RunDraft:
     """One item of a `RecordRuns` message; with `model_id` it becomes that model's next version."""
-    return RunDraft(to_entry(record.entry), to_run(record.event), model_id, label)
+    return RunDraft(entry=to_entry(record.entry), run=to_run(record.event), model_id=model_id, label=label)
 
 
 def to_evaluation_drafts(record: RunRecord) -> tuple[EvaluationDraft, ...]:
@@ -116,7 +133,11 @@ def _evaluation(item: EvaluationRecord, entry_id: bytes) -> EvaluationDraft:
 def to_contribution(item: FullContribution) -> ContributionRecord:
     record = item.stored.contribution
     commitment = RowCommitment(
-        record.rows_root, record.row_count, record.byte_count, record.content_digest, record.sketch
+        rows_root=record.rows_root,
+        row_count=record.row_count,
+        byte_count=record.byte_count,
+        content_digest=record.content_digest,
+        sketch=record.sketch,
     )
     when, number = (item.stored.height, item.stored.submitted_number), item.stored.accepted_number
     return ContributionRecord(item.contribution_id, record.contributor, commitment, *when, record.datanet_id, number)
@@ -127,7 +148,9 @@ def to_quality(operator: bytes, run: Run, *, by_recorder: bool) -> RecordedMeasu
     if not run.quality_metric:
         return None
     source = f"declared in the run event of {encode_id('open', operator)}"
-    return RecordedMeasurement(source, by_recorder, run.quality_metric, run.quality_value)
+    return RecordedMeasurement(
+        source=source, by_recorder=by_recorder, metric=run.quality_metric, value=run.quality_value
+    )
 
 
 def to_measurement(item: Evaluation, recorder: bytes) -> RecordedMeasurement:

@@ -44,10 +44,10 @@ def leave_out_copies(
     clusters = cluster_rows(
         [
             ClusterRow(
-                (places[example.row.contribution_id], example.row.index),
-                example.text.encode(),
-                word_numbers(example.text),
-                contributors[example.row.contribution_id],
+                place=(places[example.row.contribution_id], example.row.index),
+                content=example.text.encode(),
+                tokens=word_numbers(example.text),
+                owner=contributors[example.row.contribution_id],
             )
             for example in rows
         ],

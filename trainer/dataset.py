@@ -45,4 +45,4 @@ def load_rows(store: ContentStore, version: VersionRecord) -> Iterator[Row]:
     for record in version.contributions:
         batch = load_batch(store, record.contribution_id, record.commitment)
         for index, (data, leaf) in enumerate(zip(batch.rows, batch.leaves, strict=True)):
-            yield Row(record.contribution_id, index, data, leaf)
+            yield Row(contribution_id=record.contribution_id, index=index, data=data, leaf=leaf)

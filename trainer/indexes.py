@@ -86,7 +86,13 @@ def build_indexes(
     if GRADIENTS in wanted.methods:
         bound = to_json(code_description()) if code is None else code
         examples = [
-            TrainingExample(row.tokens, row.key[1], row.key[0], row.contribution.contributor, place)
+            TrainingExample(
+                tokens=row.tokens,
+                row_leaf=row.key[1],
+                contribution_id=row.key[0],
+                owner=row.contribution.contributor,
+                place=place,
+            )
             for row, place in zip(rows, places, strict=True)
         ]
         index = _gradient_index(run, adapted, examples, bound, folder / GRADIENTS, progress, say)
@@ -131,7 +137,12 @@ def policy_of(payout: Payout) -> PayoutPolicy:
         except ValueError as error:
             raise UsageError(f"attribution.payout.pool: {error}; write an account (open1...)") from error
     return PayoutPolicy(
-        payout.kappa_ppb, payout.flat_ppb, payout.cap_ppb, payout.minimum_positive_ppb, pool, payout.score_unit
+        kappa_ppb=payout.kappa_ppb,
+        flat_ppb=payout.flat_ppb,
+        cap_ppb=payout.cap_ppb,
+        minimum_positive_ppb=payout.minimum_positive_ppb,
+        pool=pool,
+        score_unit=payout.score_unit,
     )
 
 
@@ -147,7 +158,7 @@ def _gradient_index(
     recipe = run.prepared.recipe
     wanted = recipe.attribution or AttributionSection()
     settings = IndexSettings(
-        FeatureSettings(wanted.codes),
+        features=FeatureSettings(wanted.codes),
         padding_id=adapted.padding_id,
         threads=recipe.train.threads,
         copy_cosine_ppb=wanted.copy_cosine_ppb,
@@ -168,7 +179,12 @@ def _gradient_index(
 def _span_index(rows: Sequence[IndexedRow], adapted: AdaptedModel, folder: Path) -> bytes:
     """Over what the loss counted on, the completions' tokens; `rows` in the order of the chain."""
     documents = [
-        SpanDocument(row.contribution.contributor, row.key[0], row.key[1], row.tokens.ids[row.tokens.prompt_length :])
+        SpanDocument(
+            owner=row.contribution.contributor,
+            contribution_id=row.key[0],
+            row_leaf=row.key[1],
+            token_ids=row.tokens.ids[row.tokens.prompt_length :],
+        )
         for row in rows
         if len(row.tokens.ids) > row.tokens.prompt_length
     ]

@@ -8,7 +8,7 @@ from abci_app.modules.models.queries import VerdictView
 from abci_app.modules.models.records import Attribution, Entry, Input, Output, Parent
 from abci_app.types import ID_BYTES, PPB
 from openledger.words import word_of
-from trainer.record import ParentRecord
+from trainer.run_records import ParentRecord
 from trainer.workflow import LicenceVerdict
 
 _NO_DIGEST = bytes(ID_BYTES)
@@ -24,14 +24,14 @@ def draft_entry(kind: str, parents: Sequence[ParentRecord], inputs: Sequence[tup
         parents=tuple([Parent(item.entry_id, item.role, item.share_ppb) for item in parents]),
         inputs=tuple(
             [
-                Input(datanet_id, version, share, 0, b"")
+                Input(datanet_id=datanet_id, version=version, weight_ppb=share, rows_used=0, rows_used_root=b"")
                 for (datanet_id, version), share in zip(inputs, shares, strict=True)
             ]
         ),
         undeclared=Undeclared.NOTHING,
         terms_id=b"",
         manifest_root=_NO_DIGEST,
-        output=Output(_NO_DIGEST, _NO_DIGEST, 0, "draft"),
+        output=Output(artefact_digest=_NO_DIGEST, tensor_digest=_NO_DIGEST, byte_count=0, format="draft"),
         attribution=Attribution(0, b""),
     )
 

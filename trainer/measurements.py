@@ -13,7 +13,7 @@ from attribution.adapted_model import AdaptedModel
 from attribution.text_tokens import padding_id
 from trainer.evaluate import METRIC, HeldOutLoss, Measurement, evaluate
 from trainer.examples import tokenise_for
-from trainer.record import InputRecord
+from trainer.run_records import InputRecord
 from trainer.train import PreparedRun
 
 # Sums of float32 in another order move the mean loss of the same tensors by some 1e-6 nats. Nobody decides anything by
@@ -82,7 +82,9 @@ def examine_measurements(
             contradictions.append(f"{line}: {fault}")
         else:
             notes.append(f"{line}: {fault}")
-    return CheckedMeasurements(tuple(right), tuple(contradictions), tuple(notes), tuple(unchecked))
+    return CheckedMeasurements(
+        right=tuple(right), contradictions=tuple(contradictions), notes=tuple(notes), unchecked=tuple(unchecked)
+    )
 
 
 def _fault(item: RecordedMeasurement, found: Measurement | None) -> str:

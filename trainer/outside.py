@@ -23,7 +23,7 @@ from openledger.content.store import ContentStore
 from openledger.data.manifest import files_of, get_manifest
 from openledger.errors import UsageError
 from trainer.ancestry import ChainEntries, ancestors_of
-from trainer.record import EntryRecord, ParentRecord
+from trainer.run_records import EntryRecord, ParentRecord
 
 # What is needed of a base to know which tensors an adapter of it has.
 BASE_CONFIG_FILE = "config.json"
@@ -46,7 +46,9 @@ def describe_folder(folder: Path, kind: str = "") -> Artefact:
         raise ArtefactError(f"{folder.name} holds an adapter ({CONFIG_FILE}), not a whole model: record it as lora")
     if not names and not is_adapter:
         root = model_signing_root(files)
-        return Artefact(files, root, root, sum(file.byte_count for file in files))
+        return Artefact(
+            files=files, artefact_digest=root, tensor_digest=root, byte_count=sum(file.byte_count for file in files)
+        )
     prepare()
     artefact = describe_artefact(folder)
     check_weights(folder, names)

@@ -91,7 +91,7 @@ def make_partition(dataset: Dataset, input_index: int, rows: Iterable[Row]) -> P
         if passed and not normalised_text(completion):
             empty += 1
         elif passed:
-            example = Example(input_index, row, prompt, completion)
+            example = Example(input_index=input_index, row=row, prompt=prompt, completion=completion)
             (held_out if is_held_out(dataset.split, example.text) else training).append(example)
     if problems:
         more = f"; the same or another problem in {len(problems) - 1} more rows" if problems[1:] else ""

@@ -65,7 +65,7 @@ from trainer.chain_records import (
 from trainer.environment import environment_line
 from trainer.licence_check import draft_entry, verdict_of
 from trainer.measurements import RecordedMeasurement
-from trainer.record import ParentRecord, RunEventRecord, RunRecord
+from trainer.run_records import ParentRecord, RunEventRecord, RunRecord
 from trainer.train import TrainedRun
 from trainer.verify import RunVerdict
 from trainer.workflow import LicenceVerdict
@@ -136,7 +136,9 @@ class ClientLedger:
         records: list[ContributionRecord] = []
         after_number, height = 0, 0
         while True:
-            query = VersionQuery(datanet_id, name, version, after_number, MAX_FULL_PAGE)
+            query = VersionQuery(
+                datanet_id=datanet_id, name=name, version=version, after_number=after_number, limit=MAX_FULL_PAGE
+            )
             answer = self._query("datanets", "version_contributions", query, height)
             page: FullVersionView = answer.value
             datanet_id = page.datanet_id
@@ -266,7 +268,9 @@ class ClientLedger:
         messages += [RecordEvaluations(evaluations)] if evaluations else []
         committed = self._client.send(signer, *messages).wait()
         entry_id = entry_id_of(to_entry(record.entry))
-        return Published(encode_id("olrun", entry_id), entry_id, model_id, committed.height)
+        return Published(
+            entry=encode_id("olrun", entry_id), entry_id=entry_id, model_id=model_id, height=committed.height
+        )
 
     def check_model(self, name: str) -> None:
         """Before any compute is spent: the signer may add a version to this model, or make it; else `UsageError`."""
@@ -279,13 +283,19 @@ class ClientLedger:
 
     def publish_verification(self, known: KnownEntry, verdict: RunVerdict, run: TrainedRun) -> int:
         """Record what retraining an entry gave; returns the height."""
-        event = RunEventRecord(run.started_seconds, run.finished_seconds, environment_line(), "", 0)
+        event = RunEventRecord(
+            started_seconds=run.started_seconds,
+            finished_seconds=run.finished_seconds,
+            environment=environment_line(),
+            quality_metric="",
+            quality_value=0,
+        )
         message = RecordReproduction(
-            known.entry_id,
-            GRADES[verdict.grade],
-            run.artefact.artefact_digest,
-            run.artefact.tensor_digest,
-            to_run(event),
+            entry_id=known.entry_id,
+            grade=GRADES[verdict.grade],
+            artefact_digest=run.artefact.artefact_digest,
+            tensor_digest=run.artefact.tensor_digest,
+            run=to_run(event),
         )
         return self.send(message)
 

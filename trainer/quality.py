@@ -246,7 +246,14 @@ def _gradients(task: RetrainRun, optimizer: Any, progress: Callable[[int, int], 
         for key in ("exp_avg", "exp_avg_sq")
     )
     settings = task.run.prepared.recipe.train
-    return CheckpointGradients(training, queries, first, second, settings.steps, float(settings.learning_rate))
+    return CheckpointGradients(
+        training=training,
+        queries=queries,
+        first_moments=first,
+        second_moments=second,
+        steps=settings.steps,
+        step_size=float(settings.learning_rate),
+    )
 
 
 class QualitySink(Protocol):
@@ -265,7 +272,15 @@ def publish_quality(sink: QualitySink, entries: KnownEntries, certificate: Certi
     largest = max(entries.stored[entry_id].entry.inputs, key=lambda item: item.weight_ppb)
     digest = store.put(certificate.encode())
     drafts = [
-        EvaluationDraft(entry_id, largest.datanet_id, largest.version, metric, value, sample_size, interval)
+        EvaluationDraft(
+            entry_id=entry_id,
+            benchmark_datanet_id=largest.datanet_id,
+            benchmark_version=largest.version,
+            metric=metric,
+            value=value,
+            sample_size=sample_size,
+            interval=interval,
+        )
         for metric, value, sample_size, interval in certificate.evaluations()
     ]
     return sink.send(RecordEvaluations(tuple(drafts)), digest)

@@ -7,7 +7,7 @@ measured quality) lies in the run event.
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,16 @@ from trainer.evaluate import METRIC, HeldOutLoss, Measurement
 from trainer.examples import Cuts
 from trainer.partition import Partition, data_order_root, rows_used
 from trainer.recipe import Dataset
+from trainer.run_records import (
+    NO_DIGEST,
+    DeclaredInput,
+    EntryRecord,
+    EvaluationRecord,
+    InputRecord,
+    ParentRecord,
+    RunEventRecord,
+    RunRecord,
+)
 from trainer.train import PreparedRun, TrainedRun
 
 MANIFEST_FORMAT = 1
@@ -42,99 +52,7 @@ TOKENIZER_FILES = frozenset(
     ("chat_template.jinja", "merges.txt", "special_tokens_map.json", "tokenizer.json", "tokenizer.model",
      "tokenizer_config.json", "vocab.json")
 )  # fmt: skip
-NO_DIGEST = b""
 MAX_ROLE_LENGTH = 32  # a label on the chain
-
-
-@dataclass(frozen=True, slots=True)
-class ParentRecord:
-    """An entry that the run started from; shares of all parents sum to 10^9."""
-
-    entry_id: bytes
-    role: str
-    share_ppb: int
-
-
-@dataclass(frozen=True, slots=True)
-class InputRecord:
-    """One DataNet version of the mix; root and count of the different rows that the run consumed.
-
-    Without a root nobody declared the rows, and the count is 0.
-    """
-
-    datanet_id: bytes
-    version: int
-    weight_ppb: int
-    rows_used: int
-    rows_used_root: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class EntryRecord:
-    """What an entry says about a run: the same run gives the same record, whoever writes it down."""
-
-    kind: str
-    parents: tuple[ParentRecord, ...]
-    inputs: tuple[InputRecord, ...]
-    manifest_root: bytes
-    artefact_digest: bytes
-    tensor_digest: bytes
-    byte_count: int
-    format: str
-    # Terms that the entry itself brings in: those under which an import was received, else empty.
-    terms_id: bytes = NO_DIGEST
-    # What there was of parents and inputs beyond those listed: nothing, parents, inputs, parents-and-inputs.
-    undeclared: str = "nothing"
-    # What attribution committed to: method number (0: none) and root (attribution.lga.commitment).
-    attribution_method: int = 0
-    attribution_root: bytes = NO_DIGEST
-
-
-@dataclass(frozen=True, slots=True)
-class RunEventRecord:
-    """What differs between repetitions of a run; times are Unix seconds, quality is a loss in micronats or 0."""
-
-    started_seconds: int
-    finished_seconds: int
-    environment: str
-    quality_metric: str
-    quality_value: int
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationRecord:
-    """One measurement on held-out rows of a DataNet version; `of_parent` = of the model that training started from."""
-
-    datanet_id: bytes
-    version: int
-    metric: str
-    value: int
-    sample_size: int
-    interval: int
-    of_parent: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """All that is published about one run."""
-
-    model_name: str
-    manifest: Manifest
-    entry: EntryRecord
-    event: RunEventRecord
-    evaluations: tuple[EvaluationRecord, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DeclaredInput:
-    """An input of a run that some other framework did: what its owner says about it, with its steps in words."""
-
-    datanet_id: bytes
-    version: int
-    weight_ppb: int
-    rows_used: int = 0
-    rows_used_root: bytes = NO_DIGEST
-    steps: tuple[str, ...] = ()
 
 
 def record_training(
@@ -179,9 +97,19 @@ def record_training(
     )
     quality = run.after.overall.loss_micronats if run.after else 0
     event = RunEventRecord(
-        run.started_seconds, run.finished_seconds, environment_line(), METRIC if run.after else "", quality
+        started_seconds=run.started_seconds,
+        finished_seconds=run.finished_seconds,
+        environment=environment_line(),
+        quality_metric=METRIC if run.after else "",
+        quality_value=quality,
     )
-    return RunRecord(recipe.output.model, manifest, entry, event, _evaluations(run, inputs))
+    return RunRecord(
+        model_name=recipe.output.model,
+        manifest=manifest,
+        entry=entry,
+        event=event,
+        evaluations=_evaluations(run, inputs),
+    )
 
 
 def record_import(base: BaseModel, terms_id: bytes, store: ContentStore, now_seconds: int) -> RunRecord:
@@ -205,7 +133,18 @@ def record_import(base: BaseModel, terms_id: bytes, store: ContentStore, now_sec
     )
     put_manifest(store, manifest)
     entry = replace(_entry("import", (), (), manifest, base.artefact), terms_id=terms_id)
-    return RunRecord(base.name, manifest, entry, RunEventRecord(now_seconds, now_seconds, environment_line(), "", 0))
+    return RunRecord(
+        model_name=base.name,
+        manifest=manifest,
+        entry=entry,
+        event=RunEventRecord(
+            started_seconds=now_seconds,
+            finished_seconds=now_seconds,
+            environment=environment_line(),
+            quality_metric="",
+            quality_value=0,
+        ),
+    )
 
 
 def record_external(
@@ -240,14 +179,22 @@ def record_external(
         parts["loss-trace"] = to_json({"unit": "micronats", "losses": list(loss_trace_micronats)})
     records = []
     for index, item in enumerate(inputs):
-        records.append(InputRecord(item.datanet_id, item.version, item.weight_ppb, item.rows_used, item.rows_used_root))
+        records.append(
+            InputRecord(
+                datanet_id=item.datanet_id,
+                version=item.version,
+                weight_ppb=item.weight_ppb,
+                rows_used=item.rows_used,
+                rows_used_root=item.rows_used_root,
+            )
+        )
         parts[f"input/{index:04}"] = to_json(_input_head(records[-1]) | {"declared_steps": list(item.steps)})
     manifest = Manifest(parts)
     store.put(recipe)
     put_manifest(store, manifest)
     put_artefact(store, folder, artefact)
     entry = replace(_entry(kind, parents, tuple(records), manifest, artefact), terms_id=terms_id, undeclared=undeclared)
-    return RunRecord(model_name, manifest, entry, event)
+    return RunRecord(model_name=model_name, manifest=manifest, entry=entry, event=event)
 
 
 def _check_declared(
@@ -293,14 +240,14 @@ def _entry(
     artefact: Artefact,
 ) -> EntryRecord:
     return EntryRecord(
-        kind,
-        tuple(parents),
-        tuple(inputs),
-        manifest.root,
-        artefact.artefact_digest,
-        artefact.tensor_digest,
-        artefact.byte_count,
-        "safetensors" if any(file.name.endswith(".safetensors") for file in artefact.files) else "files",
+        kind=kind,
+        parents=tuple(parents),
+        inputs=tuple(inputs),
+        manifest_root=manifest.root,
+        artefact_digest=artefact.artefact_digest,
+        tensor_digest=artefact.tensor_digest,
+        byte_count=artefact.byte_count,
+        format="safetensors" if any(file.name.endswith(".safetensors") for file in artefact.files) else "files",
     )
 
 
@@ -330,7 +277,15 @@ def input_records(prepared: PreparedRun) -> tuple[InputRecord, ...]:
     for index, (dataset, version) in enumerate(zip(prepared.recipe.datasets, prepared.versions, strict=True)):
         leaves = rows_used(prepared.order, index)
         root = list_root("rows-used", leaves)
-        records.append(InputRecord(version.datanet_id, version.version, dataset.weight_ppb, len(leaves), root))
+        records.append(
+            InputRecord(
+                datanet_id=version.datanet_id,
+                version=version.version,
+                weight_ppb=dataset.weight_ppb,
+                rows_used=len(leaves),
+                rows_used_root=root,
+            )
+        )
     return tuple(records)
 
 
@@ -380,13 +335,13 @@ def _evaluations(run: TrainedRun, inputs: Sequence[InputRecord]) -> tuple[Evalua
 
 def _evaluation(record: InputRecord, measurement: Measurement, of_parent: bool) -> EvaluationRecord:
     return EvaluationRecord(
-        record.datanet_id,
-        record.version,
-        METRIC,
-        measurement.loss_micronats,
-        measurement.sample_size,
-        measurement.interval_micronats,
-        of_parent,
+        datanet_id=record.datanet_id,
+        version=record.version,
+        metric=METRIC,
+        value=measurement.loss_micronats,
+        sample_size=measurement.sample_size,
+        interval=measurement.interval_micronats,
+        of_parent=of_parent,
     )
 
 

@@ -112,7 +112,9 @@ def prepare_run(recipe: Recipe, versions: Sequence[VersionRecord], store: Conten
     order = data_order(recipe, partitions)
     check_inputs_used(recipe, order)
     held_out = held_out_rows(partitions, recipe.evaluate.rows)
-    return PreparedRun(recipe, tuple(versions), partitions, order, held_out, copies)
+    return PreparedRun(
+        recipe=recipe, versions=tuple(versions), partitions=partitions, order=order, held_out=held_out, copies=copies
+    )
 
 
 def train(
@@ -159,18 +161,18 @@ def train(
     if checkpoint and not keep_checkpoint:
         checkpoint.path.unlink(missing_ok=True)
     return TrainedRun(
-        prepared,
-        output_folder,
-        describe_artefact(output_folder),
-        tuple(done.losses_micronats),
-        before,
-        after,
-        sum(len(tokens.ids) for tokens in ordered),
-        checkpoint.started_seconds if checkpoint else started,
-        max(started, int(now())),
-        checkpoint.path if checkpoint and keep_checkpoint else None,
-        tuple(adapters.folders.values()),
-        cuts,
+        prepared=prepared,
+        folder=output_folder,
+        artefact=describe_artefact(output_folder),
+        loss_trace_micronats=tuple(done.losses_micronats),
+        before=before,
+        after=after,
+        trained_tokens=sum(len(tokens.ids) for tokens in ordered),
+        started_seconds=checkpoint.started_seconds if checkpoint else started,
+        finished_seconds=max(started, int(now())),
+        checkpoint=checkpoint.path if checkpoint and keep_checkpoint else None,
+        adapters=tuple(adapters.folders.values()),
+        cuts=cuts,
     )
 
 

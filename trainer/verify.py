@@ -15,7 +15,8 @@ from trainer.compare import adapter_distance
 from trainer.environment import code_digest, library_versions
 from trainer.partition import data_order_root
 from trainer.recipe import Recipe, parse_recipe
-from trainer.record import EntryRecord, input_records
+from trainer.record import input_records
+from trainer.run_records import EntryRecord
 from trainer.train import Progress, TrainedRun, prepare_run, train
 
 # float32 sums in another order (other threads, other processor) differ by some 1e-6 a step and grow over a run of
@@ -102,12 +103,12 @@ def read_plan(manifest: Manifest) -> RunPlan:
 
 def _read_parts(manifest: Manifest, code: Any) -> RunPlan:
     return RunPlan(
-        parse_recipe(manifest.parts["recipe"], "recipe of the entry"),
-        tuple([int(loss) for loss in manifest.json("loss-trace")["losses"]]),
-        bytes.fromhex(manifest.json("data-order")["root"]),
-        manifest.parts["code"],
-        str(code["digest"]),
-        tuple(sorted([(str(name), str(version)) for name, version in code["libraries"].items()])),
+        recipe=parse_recipe(manifest.parts["recipe"], "recipe of the entry"),
+        losses_micronats=tuple([int(loss) for loss in manifest.json("loss-trace")["losses"]]),
+        data_order_root=bytes.fromhex(manifest.json("data-order")["root"]),
+        code=manifest.parts["code"],
+        code_digest=str(code["digest"]),
+        libraries=tuple(sorted([(str(name), str(version)) for name, version in code["libraries"].items()])),
     )
 
 

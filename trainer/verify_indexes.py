@@ -26,7 +26,7 @@ from openledger.errors import NotVerified
 from trainer.audit import Audit, audit_index
 from trainer.indexes import BuiltIndexes
 from trainer.recipe import Recipe
-from trainer.record import EntryRecord
+from trainer.run_records import EntryRecord
 from trainer.train import TrainedRun
 from trainer.verify import AttributionGrade, RunGrade, RunVerdict
 

@@ -29,7 +29,8 @@ from trainer.indexes import Progress as IndexProgress
 from trainer.measurements import RecordedMeasurement, examine_measurements, measure
 from trainer.partition import held_out_rows
 from trainer.recipe import Recipe
-from trainer.record import EntryRecord, ParentRecord, RunRecord, record_training
+from trainer.record import record_training
+from trainer.run_records import EntryRecord, ParentRecord, RunRecord
 from trainer.train import PreparedRun, Progress, TrainedRun, prepare_run, train
 from trainer.verify import AttributionGrade, RunGrade, RunVerdict, grade, read_plan, retrain
 from trainer.verify_indexes import check_methods, with_indexes

@@ -265,7 +265,13 @@ class Application:
         if parameters is None:
             raise InvariantBroken("the state has no chain parameters: InitChain has not run")
         app_version = app_version_at(self.store, height)
-        return BlockContext(self._chain().chain_id, height, time_seconds, parameters, app_version)
+        return BlockContext(
+            chain_id=self._chain().chain_id,
+            height=height,
+            time_seconds=time_seconds,
+            parameters=parameters,
+            app_version=app_version,
+        )
 
     def _block_context(
         self, request: pb.RequestPrepareProposal | pb.RequestProcessProposal | pb.RequestFinalizeBlock
@@ -286,7 +292,9 @@ class Application:
         if CHAIN.get(self.store) is not None:
             next_block = self._context(self._expected_height(), last_block_seconds)
         view = self.store.latest() if height else self.store
-        return CommittedState(height, view, next_block, last_block_seconds, writes)
+        return CommittedState(
+            height=height, view=view, next_block=next_block, last_block_seconds=last_block_seconds, writes=writes
+        )
 
     def _execute(self, context: BlockContext, transactions: list[bytes], *, all_pay: bool = False) -> BlockResult:
         """A remembered result is the result: execution sees committed state, context and transactions, all compared."""

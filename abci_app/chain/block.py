@@ -119,7 +119,9 @@ class BlockExecution:
                 self._require_room(transaction)
             fee = take_fee_and_sequence(paid, transaction, self.context)
         except Rejected as rejection:
-            result = TransactionResult(rejection.code, rejection.text, codespace_of(rejection.code), paid=False)
+            result = TransactionResult(
+                code=rejection.code, log=rejection.text, codespace=codespace_of(rejection.code), paid=False
+            )
             if not only_if_paid:
                 self.results.append(result)
             return result
@@ -185,7 +187,7 @@ def execute_messages(state: Overlay, transaction: Transaction, block: BlockConte
     """Execute the messages, all or nothing; the transaction's own event names every account involved."""
     body = transaction.body
     overlay = Overlay(state)
-    context = Context(overlay, block, Address(body.sender), body.sequence)
+    context = Context(state=overlay, block=block, sender=Address(body.sender), sequence=body.sequence)
     sender = body.sender.hex()
     own_event = ("tx", [("account", sender, True), ("sequence", f"{sender}/{body.sequence}", True)])
     result = TransactionResult(events=[own_event], fee_nopen=fee)

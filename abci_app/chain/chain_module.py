@@ -215,7 +215,11 @@ def make_chain_module(sections: Sequence[Section]) -> Module:
         tables=(CHAIN, APP_VERSION, VALIDATORS, *[section.table for section in sections]),
         errors=ChainCode,
         events=(ValidatorUpdatesRefused,),
-        genesis=(GenesisSection("validators", ValidatorsDocument, (), check_validators, write_validators),),
+        genesis=(
+            GenesisSection(
+                name="validators", type=ValidatorsDocument, default=(), check=check_validators, write=write_validators
+            ),
+        ),
         queries=(
             Query("parameters", ParametersQuery, ParametersView, query_parameters, "live values of all parameters"),
             Query("validators", ValidatorsQuery, ValidatorPowers, query_validators, "keys and powers of validators"),

@@ -279,7 +279,13 @@ def _answer_simulation(version: Version, question: _Question, last_block_seconds
     # The next header's time is unknown, but not below the last one's; a node that has just started knows genesis only.
     time_seconds = max(last_block_seconds, chain.genesis_time_seconds)
     height = version.height + 1
-    context = BlockContext(chain.chain_id, height, time_seconds, parameters, app_version_at(version, height))
+    context = BlockContext(
+        chain_id=chain.chain_id,
+        height=height,
+        time_seconds=time_seconds,
+        parameters=parameters,
+        app_version=app_version_at(version, height),
+    )
     try:
         simulation = simulate(RecordingView(version, question.work), context, question.data, question.work.spend)
     except TransactionFailure as failure:

@@ -88,19 +88,19 @@ def simulate(view: StateView, context: BlockContext, raw: bytes, spend: Spend = 
         for name, attributes in result.events
     ]
     return Simulation(
-        int(result.code),
-        result.codespace,
-        result.log,
-        result.fee_nopen,
-        weight,
-        context.height,
-        tuple(events),
-        tuple(effects),
-        len(changed) - len(effects),
+        code=int(result.code),
+        codespace=result.codespace,
+        log=result.log,
+        fee_nopen=result.fee_nopen,
+        weight=weight,
+        height=context.height,
+        events=tuple(events),
+        effects=tuple(effects),
+        effects_left_out=len(changed) - len(effects),
     )
 
 
 def _effect(view: StateView, key: bytes, value: bytes | None) -> Effect:
     table = table_of_key(key)
     name = table.prefix.decode("ascii").rstrip("/") if table else ""
-    return Effect(name, key, view.get(key) or b"", value or b"")
+    return Effect(table=name, key=key, before=view.get(key) or b"", after=value or b"")

@@ -166,11 +166,16 @@ def _split(layer: Layer, amount: int) -> tuple[int, int, list[tuple[bytes, int]]
 def _own_part(layer: Layer, amount: int) -> LayerAmount:
     """The own data's amount over its owners; what they do not get is unexplained."""
     if layer.own is None:
-        return LayerAmount(layer.entry_id, amount, (), amount)
+        return LayerAmount(entry_id=layer.entry_id, own_ppb=amount, by_owner=(), unexplained_ppb=amount)
     owners = [owner for owner, _ in layer.own.by_owner]
     weights = [part for _, part in layer.own.by_owner]
     *split, unexplained = largest_remainder([*weights, layer.own.unexplained_ppb], [*owners, POOL_KEY], amount)
-    return LayerAmount(layer.entry_id, amount, tuple(zip(owners, split, strict=True)), unexplained)
+    return LayerAmount(
+        entry_id=layer.entry_id,
+        own_ppb=amount,
+        by_owner=tuple(zip(owners, split, strict=True)),
+        unexplained_ppb=unexplained,
+    )
 
 
 def _check_layers(entry_id: bytes, layers: Mapping[bytes, Layer]) -> None:

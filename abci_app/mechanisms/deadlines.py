@@ -130,7 +130,7 @@ def kinds_by_number(kinds: Iterable[DeadlineKind]) -> dict[int, DeadlineKind]:
 def run_deadlines(state: Overlay, context: HookContext, kinds: Mapping[int, DeadlineKind]) -> None:
     """The end hook: every lane runs what is due, up to its budget."""
     for lane, budget in BUDGETS.items():
-        _Lane(state, context, kinds, lane, budget, looks=budget * LOOKS_AN_ENTRY).run()
+        _Lane(state=state, context=context, kinds=kinds, lane=lane, budget=budget, looks=budget * LOOKS_AN_ENTRY).run()
 
 
 @dataclass(slots=True)
@@ -197,7 +197,7 @@ def run_one(
         outcome = run_protected(state, context, _bind(kind.handler, deadline))
     if outcome.refusal is not None:
         code = int(outcome.refusal.code)
-        context.emit(DeadlineRefused(deadline.kind, deadline.object, deadline.number, code))
+        context.emit(DeadlineRefused(kind=deadline.kind, object=deadline.object, number=deadline.number, code=code))
         outcome = run_protected(state, context, _bind(kind.fallback, deadline))
     # A fallback only writes: what refuses there is as unexpected as any other exception.
     bug = outcome.bug or outcome.refusal
@@ -234,7 +234,7 @@ def _put_aside(
     STUCK_COUNT.set(state, Count(number))
     stuck = Stuck(number=number, lane=lane, due_height=height, stuck_height=context.height, deadline=deadline)
     STUCK.set(state, number, stuck)
-    context.emit(DeadlineStuck(deadline.kind, deadline.object, deadline.number, number))
+    context.emit(DeadlineStuck(kind=deadline.kind, object=deadline.object, number=deadline.number, stuck=number))
     alarm(context, f"deadline of kind {deadline.kind} for {deadline.object.hex()} ({deadline.number})", bug)
 
 

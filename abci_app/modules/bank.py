@@ -168,7 +168,13 @@ def query_account(view: StateView, args: AccountQuery) -> AccountView:
     """Balance, sequence and stored policy of an address."""
     account = ACCOUNTS.get(view, args.address)
     found = account or accounts.EMPTY_ACCOUNT
-    return AccountView(args.address, int(account is not None), found.sequence, found.balance_nopen, found.policy)
+    return AccountView(
+        address=args.address,
+        exists=int(account is not None),
+        sequence=found.sequence,
+        balance_nopen=found.balance_nopen,
+        policy=found.policy,
+    )
 
 
 def query_supply(view: StateView, args: SupplyQuery) -> Supply:
@@ -240,6 +246,6 @@ MODULE = Module(
         Query("account", AccountQuery, AccountView, query_account, "balance, sequence and policy of an address"),
         Query("supply", SupplyQuery, Supply, query_supply, "minted and burned nopen"),
     ),
-    genesis=(GenesisSection("balances", Balances, (), check_genesis, write_genesis),),
+    genesis=(GenesisSection(name="balances", type=Balances, default=(), check=check_genesis, write=write_genesis),),
     invariants=(supply_equals_balances,),
 )

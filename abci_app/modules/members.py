@@ -342,9 +342,11 @@ MODULE = Module(
         Query("list", MembersQuery, MembersPage, query_members, "all members, paged"),
     ),
     genesis=(
-        GenesisSection("members", Members, (), check_genesis_members, write_genesis_members),
-        GenesisSection("peers", Peers, (), check_genesis_peers, write_genesis_peers),
-        GenesisSection("peers_closed", bool, False, lambda _: None, write_genesis_closed),
+        GenesisSection(
+            name="members", type=Members, default=(), check=check_genesis_members, write=write_genesis_members
+        ),
+        GenesisSection(name="peers", type=Peers, default=(), check=check_genesis_peers, write=write_genesis_peers),
+        GenesisSection(name="peers_closed", type=bool, default=False, check=lambda _: None, write=write_genesis_closed),
     ),
     invariants=(peer_count_matches,),
 )

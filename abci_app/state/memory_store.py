@@ -195,7 +195,14 @@ class MemoryStore:
             self._latest[key] = self._values[leaf] = value
             self._uses[leaf] += 1
         undo = [(key, old) for key, old, _ in rows]
-        kept = _Kept(staged.root, self._next_number, staged.update.superseded, old_leaves, new_leaves, undo)
+        kept = _Kept(
+            root=staged.root,
+            next_number_before=self._next_number,
+            superseded=staged.update.superseded,
+            old_leaves=old_leaves,
+            new_leaves=new_leaves,
+            undo=undo,
+        )
         self._pages.update(staged.update.pages)
         self._kept[staged.height] = kept
         self._root = staged.root

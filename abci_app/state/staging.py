@@ -64,4 +64,13 @@ def stage_changes(
         hashes.append(None if value is None else leaf_hash(key, value))
         inserted.append(old is None)
     update = TreeWriter(read, next_number).apply(base, keys, hashes, inserted if any(inserted) else None)
-    return StagedBlock(height, app_hash_of(update.root.hash), update.root, base, keys, values, old_values, update)
+    return StagedBlock(
+        height=height,
+        app_hash=app_hash_of(update.root.hash),
+        root=update.root,
+        base=base,
+        keys=keys,
+        values=values,
+        old_values=old_values,
+        update=update,
+    )

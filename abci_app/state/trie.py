@@ -60,13 +60,13 @@ class TreeUpdate:
     def add_leaf(self, keys: list[bytes], positions: list[int], hashes: list[bytes]) -> Child:
         """Write a leaf page."""
         page = LeafPage.pack(keys, positions, hashes)
-        return Child(keys[0], fold(hashes, positions), self.add(page), len(keys))
+        return Child(key=keys[0], hash=fold(hashes, positions), number=self.add(page), size=len(keys))
 
     def add_branch(self, children: Sequence[Child], positions: list[int]) -> Child:
         """Write a branch page."""
         keys, hashes, numbers, sizes = (list(column) for column in zip(*children, strict=True))
         page = BranchPage(keys, positions, sizes, hashes, numbers)
-        return Child(keys[0], fold(hashes, positions), self.add(page), page.size_code)
+        return Child(key=keys[0], hash=fold(hashes, positions), number=self.add(page), size=page.size_code)
 
 
 def app_hash_of(root_hash: bytes) -> bytes:

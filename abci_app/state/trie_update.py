@@ -177,7 +177,9 @@ class TreeWriter:
         if parent is None:
             self.update.root = Root(root, number)
         else:
-            parent.replaced.append((slot, Child(parent.page.keys[slot], root, number, page.data[1])))
+            parent.replaced.append(
+                (slot, Child(key=parent.page.keys[slot], hash=root, number=number, size=page.data[1]))
+            )
         return True
 
     def _finish(self, visit: _Visit) -> None:
@@ -220,7 +222,9 @@ class TreeWriter:
         if visit.parent is None:
             self.update.root = Root(root, number)
         else:
-            visit.parent.replaced.append((visit.slot, Child(page.keys[0], root, number, page.size_code)))
+            visit.parent.replaced.append(
+                (visit.slot, Child(key=page.keys[0], hash=root, number=number, size=page.size_code))
+            )
 
     def _restructure(self, visit: _Visit) -> tuple[list[Child], list[int]]:
         """Children after splits, removals and keys that part above all children; small neighbours are merged."""

@@ -208,4 +208,6 @@ def checked(committed: Committed, check: bool) -> Committed:
 def answer_of(verified: "Verified[Any]") -> Answer[Any]:
     """A verified answer in the SDK's form, with how it was verified in words."""
     note = verified.in_words()
-    return Answer(verified.value, verified.height, verified=True, note=note, evidence=verified, names=verified.names)
+    return Answer(
+        value=verified.value, height=verified.height, verified=True, note=note, evidence=verified, names=verified.names
+    )

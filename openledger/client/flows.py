@@ -73,7 +73,7 @@ def query_answer(module: str, name: str, args: Any, height: int = 0) -> Flow[Ans
     if len(ids) != len(question.names):
         raise NodeFailure(f"the node's answer to {module}/{name} leaves names out: versions may differ")
     names = tuple([ResolvedName(item.kind, item.text, id_) for item, id_ in zip(question.names, ids, strict=True)])
-    return Answer(value, answer.height, verified=False, note="the node's word, not verified", names=names)
+    return Answer(value=value, height=answer.height, verified=False, note="the node's word, not verified", names=names)
 
 
 def account(address: bytes) -> Flow[AccountView]:
@@ -135,14 +135,14 @@ def describe_sent(raw: bytes) -> Sent:
     transaction = decode_transaction(raw)
     body = transaction.body
     return Sent(
-        hashlib.sha256(raw).hexdigest().upper(),
-        transaction.signed_digest.hex(),
-        body.sender,
-        body.sequence,
-        body.chain_id,
-        body.expiry_height,
-        body.fee_limit_nopen,
-        raw,
+        hash=hashlib.sha256(raw).hexdigest().upper(),
+        transaction_id=transaction.signed_digest.hex(),
+        sender=body.sender,
+        sequence=body.sequence,
+        chain_id=body.chain_id,
+        expiry_height=body.expiry_height,
+        fee_limit_nopen=body.fee_limit_nopen,
+        raw=raw,
     )
 
 
@@ -342,7 +342,12 @@ def history(address: bytes, page: int = 1, per_page: int = 30) -> Flow[HistoryPa
             raise QueryFailed(Code.NOT_FOUND, "openledger", f"there is no page {page}") from rejection
         raise NodeFailure(f"the node's index cannot be asked ({rejection})") from rejection
     pages = -(-found.total_count // min(per_page, MAX_PAGE))
-    return HistoryPage(tuple([committed_of(answer) for answer in found.txs]), page, max(pages, 1), found.total_count)
+    return HistoryPage(
+        transactions=tuple([committed_of(answer) for answer in found.txs]),
+        page=page,
+        pages=max(pages, 1),
+        total=found.total_count,
+    )
 
 
 def committed_of(answer: calls.TransactionAnswer) -> Committed:
@@ -354,15 +359,15 @@ def committed_of(answer: calls.TransactionAnswer) -> Committed:
     except Rejected:
         decoded = None
     return Committed(
-        answer.hash,
-        decoded.signed_digest.hex() if decoded else "",
-        answer.height,
-        answer.index,
-        decoded.body.sender if decoded else b"",
-        decoded.body.sequence if decoded else 0,
-        result.code,
-        result.codespace,
-        result.log or "",
-        tuple([NAME_OF_TAG[TAG_OF[type(message)]] for message in decoded.body.messages]) if decoded else (),
-        events_of(result),
+        hash=answer.hash,
+        transaction_id=decoded.signed_digest.hex() if decoded else "",
+        height=answer.height,
+        index=answer.index,
+        sender=decoded.body.sender if decoded else b"",
+        sequence=decoded.body.sequence if decoded else 0,
+        code=result.code,
+        codespace=result.codespace,
+        log=result.log or "",
+        messages=tuple([NAME_OF_TAG[TAG_OF[type(message)]] for message in decoded.body.messages]) if decoded else (),
+        events=events_of(result),
     )

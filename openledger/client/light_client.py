@@ -111,7 +111,16 @@ def _bundle_steps(
         blocks, headers = yield from session.full_path(answer.header.height)
         if anchor_above:
             headers = yield from session.headers_down(anchor_above, answer.header.height)
-        return make_bundle(Bundle(answer.question, answer.height, blocks, headers, answer.proof, tuple(attachments)))
+        return make_bundle(
+            Bundle(
+                question=answer.question,
+                height=answer.height,
+                blocks=blocks,
+                headers=headers,
+                proof=answer.proof,
+                attachments=tuple(attachments),
+            )
+        )
 
     return steps
 

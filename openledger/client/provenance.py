@@ -80,14 +80,29 @@ def lineage_question(reference: str, version: int = 0, contributions_each: int =
     if entry_id and version:
         raise UsageError(f"{reference!r} is an entry, so it needs no version: leave it out")
     each = models_lineage.MAX_CONTRIBUTIONS_EACH if contributions_each < 0 else contributions_each
-    return LineageQuery(entry_id, "" if entry_id else name, version, (), models_lineage.MAX_PAGE, each)
+    return LineageQuery(
+        entry_id=entry_id,
+        model_name="" if entry_id else name,
+        model_version=version,
+        frontier=(),
+        limit=models_lineage.MAX_PAGE,
+        contributions_each=each,
+    )
 
 
 def impact_question(reference: str, version: int = 0, *, direct_only: bool = False) -> ImpactQuery:
     """What to ask for a DataNet: id, `name`, or `name@version`; version 0 is any. Raises `UsageError`."""
     name, version = split_version(reference, version)
     datanet_id = id_of_text("oldata", name)
-    return ImpactQuery(datanet_id, "" if datanet_id else name, version, int(direct_only), 0, (), models_impact.MAX_PAGE)
+    return ImpactQuery(
+        datanet_id=datanet_id,
+        name="" if datanet_id else name,
+        version=version,
+        direct_only=int(direct_only),
+        after_number=0,
+        frontier=(),
+        limit=models_impact.MAX_PAGE,
+    )
 
 
 def split_version(reference: str, version: int = 0) -> tuple[str, int]:
@@ -197,15 +212,15 @@ def join_lineage(pages: Sequence[LineagePage]) -> LineagePage:
     if any(later >= earlier for earlier, later in pairwise(numbers)):
         raise NodeFailure("the pages of this lineage do not follow on each other: ask again")
     return LineagePage(
-        first.entry_id,
-        entries,
-        _each_once(pages, lambda page: page.datanets, lambda item: (item.datanet_id, item.version)),
-        _each_once(pages, lambda page: page.models, lambda item: item.model_id),
-        _each_once(pages, lambda page: page.joined, lambda item: item.joined_terms_id),
-        _each_once(pages, lambda page: page.terms, lambda item: item.terms_id),
-        first.evaluations,
-        first.reproductions,
-        pages[-1].frontier,
+        entry_id=first.entry_id,
+        entries=entries,
+        datanets=_each_once(pages, lambda page: page.datanets, lambda item: (item.datanet_id, item.version)),
+        models=_each_once(pages, lambda page: page.models, lambda item: item.model_id),
+        joined=_each_once(pages, lambda page: page.joined, lambda item: item.joined_terms_id),
+        terms=_each_once(pages, lambda page: page.terms, lambda item: item.terms_id),
+        evaluations=first.evaluations,
+        reproductions=first.reproductions,
+        frontier=pages[-1].frontier,
     )
 
 
@@ -220,7 +235,13 @@ def _all_contributions(datanet: LineageDatanet, height: int, answers: list[Answe
     contributions, after_number = list(datanet.contributions), datanet.next_number
     while after_number:
         _check_page_count(answers)
-        question = VersionQuery(datanet.datanet_id, "", datanet.version, after_number, MAX_VERSION_PAGE)
+        question = VersionQuery(
+            datanet_id=datanet.datanet_id,
+            name="",
+            version=datanet.version,
+            after_number=after_number,
+            limit=MAX_VERSION_PAGE,
+        )
         try:
             found = yield "datanets", "version", question, height
         except OutOfPages:

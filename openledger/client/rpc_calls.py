@@ -280,13 +280,13 @@ def _read_query(data: bytes) -> QueryAnswer:
     answer = _read_query_answer(data).response
     operators = answer.proof_ops.ops if answer.proof_ops else None
     return QueryAnswer(
-        answer.code,
-        answer.log,
-        answer.codespace,
-        answer.height,
-        answer.key or b"",
-        answer.value or b"",
-        tuple(operators or ()),
+        code=answer.code,
+        log=answer.log,
+        codespace=answer.codespace,
+        height=answer.height,
+        key=answer.key or b"",
+        value=answer.value or b"",
+        proof_ops=tuple(operators or ()),
     )
 
 

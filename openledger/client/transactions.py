@@ -117,7 +117,14 @@ def build(
     """A draft; `slots` are the sender's and, if somebody else pays, the sponsor's. Raises `UsageError`."""
     sponsor = slots[1].account if len(slots) > 1 else b""
     body = Body(
-        chain_id, slots[0].account, sequence, fee_limit_nopen, expiry_height, sponsor, memo_digest, tuple(messages)
+        chain_id=chain_id,
+        sender=slots[0].account,
+        sequence=sequence,
+        fee_limit_nopen=fee_limit_nopen,
+        expiry_height=expiry_height,
+        sponsor=sponsor,
+        memo_digest=memo_digest,
+        messages=tuple(messages),
     )
     draft = _checked(encode(body), tuple(slots))
     try:
@@ -255,7 +262,12 @@ def _slot_from_document(document: Any) -> Slot:
         [KeySignature(int(one["key_index"]), bytes.fromhex(one["signature"])) for one in document["signatures"]]
     )
     account = decode_id(document["account"], "open")[1]
-    return Slot(account, bytes.fromhex(document["policy"]), bool(document["present"]), signatures)
+    return Slot(
+        account=account,
+        policy=bytes.fromhex(document["policy"]),
+        present=bool(document["present"]),
+        signatures=signatures,
+    )
 
 
 def _checked(body_bytes: bytes, slots: tuple[Slot, ...]) -> Draft:

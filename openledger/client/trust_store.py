@@ -127,7 +127,15 @@ class FileTrustStore:
         blocks = [dump_block(block) for block in trusted.blocks]
         self._write(
             self._path(chain_id),
-            msgspec.json.encode(_File(_FORMAT, chain_id, trusted.anchor, blocks, trusted.anchor_id)),
+            msgspec.json.encode(
+                _File(
+                    version=_FORMAT,
+                    chain_id=chain_id,
+                    anchor=trusted.anchor,
+                    blocks=blocks,
+                    anchor_id=trusted.anchor_id,
+                )
+            ),
         )
 
     def chains(self) -> list[str]:
@@ -138,11 +146,11 @@ class FileTrustStore:
     def save_evidence(self, chain_id: str, divergence: Divergence) -> str:
         """Keep both histories; returns the file's path."""
         evidence = _Evidence(
-            _FORMAT,
-            chain_id,
-            divergence.witness_name,
-            [dump_block(block) for block in divergence.primary],
-            [dump_block(block) for block in divergence.witness],
+            version=_FORMAT,
+            chain_id=chain_id,
+            witness=divergence.witness_name,
+            primary_blocks=[dump_block(block) for block in divergence.primary],
+            witness_blocks=[dump_block(block) for block in divergence.witness],
         )
         data = msgspec.json.encode(evidence)
         height = divergence.primary[-1].height

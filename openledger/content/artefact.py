@@ -45,7 +45,12 @@ def describe_artefact(folder: Path) -> Artefact:
     tensors = [folder / file.name for file in files if file.name.endswith(".safetensors")]
     if not tensors:
         raise ArtefactError(f"{folder.name} holds no .safetensors file; save the model with safetensors first")
-    return Artefact(files, model_signing_root(files), tensor_digest(tensors), sum(file.byte_count for file in files))
+    return Artefact(
+        files=files,
+        artefact_digest=model_signing_root(files),
+        tensor_digest=tensor_digest(tensors),
+        byte_count=sum(file.byte_count for file in files),
+    )
 
 
 def model_signing_root(files: Iterable[ArtefactFile]) -> bytes:

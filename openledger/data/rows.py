@@ -158,11 +158,11 @@ class RowBatch:
     def commitment(self) -> RowCommitment:
         """What is registered on the chain for this batch."""
         return RowCommitment(
-            list_root("rows", self.leaves),
-            len(self.rows),
-            self.byte_count,
-            sha256(self.encode()),
-            similarity_sketch(self.rows),
+            rows_root=list_root("rows", self.leaves),
+            row_count=len(self.rows),
+            byte_count=self.byte_count,
+            content_digest=sha256(self.encode()),
+            sketch=similarity_sketch(self.rows),
         )
 
 

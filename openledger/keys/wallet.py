@@ -80,7 +80,14 @@ class Wallet:
             raise KeyFailure(f"a secret key has {SEED_BYTES} bytes (64 hex digits), got {len(seed)}")
         signer = Signer.from_seed(seed)
         address = encode_id("open", signer.address)
-        record = KeyRecord(name, "local", address, signer.policy.hex(), signer.public_key.hex(), path)
+        record = KeyRecord(
+            name=name,
+            kind="local",
+            address=address,
+            policy=signer.policy.hex(),
+            public_key=signer.public_key.hex(),
+            path=path,
+        )
         self._check_new(name)
         if self.backend == "test":
             self._check_plain_allowed()
@@ -140,7 +147,9 @@ class Wallet:
 
     def _add_policy(self, name: str, kind: str, policy: bytes) -> KeyInfo:
         self._check_new(name)
-        return self._store(KeyRecord(name, kind, encode_id("open", address_of(policy)), policy.hex()))
+        return self._store(
+            KeyRecord(name=name, kind=kind, address=encode_id("open", address_of(policy)), policy=policy.hex())
+        )
 
     def _path(self, name: str) -> Path:
         if not _NAME.match(name):
@@ -187,11 +196,11 @@ def _info(record: KeyRecord) -> KeyInfo:
     if encode_id("open", address_of(policy_bytes)) != record.address:
         raise KeyFailure(f"key file of {record.name!r} is damaged (address and policy differ): recover the key")
     return KeyInfo(
-        record.name,
-        record.kind,
-        record.address,
-        policy_bytes,
-        tuple([key.public_key for key in policy.keys]),
-        policy.threshold,
-        record.path,
+        name=record.name,
+        kind=record.kind,
+        address=record.address,
+        policy=policy_bytes,
+        public_keys=tuple([key.public_key for key in policy.keys]),
+        threshold=policy.threshold,
+        path=record.path,
     )

@@ -99,7 +99,9 @@ def parse_genesis(data: bytes) -> GenesisAnchor:
     ordered = ValidatorSet(tuple(sorted(validators, key=lambda each: (-each.power, each.address))))
     check_validator_set(ordered)
     initial_height = integer("genesis.initial_height", head.initial_height) or 1
-    genesis = Genesis(head.chain_id, initial_height, parse_time(head.genesis_time), ordered)
+    genesis = Genesis(
+        chain_id=head.chain_id, initial_height=initial_height, time_ns=parse_time(head.genesis_time), validators=ordered
+    )
     return GenesisAnchor(genesis, sha256(data))
 
 

@@ -47,7 +47,7 @@ def examine_attachments(
         named_by = f"state key {key.hex()}" if key else _naming_manifest(parts, digest)
         if not named_by:
             raise VerificationFailed(f"attachment {attachment.name!r} is not named by the proven state")
-        checked.append(CheckedAttachment(attachment.kind, digest, named_by, attachment.name))
+        checked.append(CheckedAttachment(kind=attachment.kind, digest=digest, named_by=named_by, label=attachment.name))
         if manifest:
             parts += [(digest, part) for part in manifest.parts.values()]
     return tuple(checked)

@@ -83,7 +83,7 @@ class Vote:
     signature: bytes
 
 
-ABSENT_VOTE = Vote(FLAG_ABSENT, b"", ZERO_TIME_NS, b"")
+ABSENT_VOTE = Vote(flag=FLAG_ABSENT, address=b"", time_ns=ZERO_TIME_NS, signature=b"")
 
 
 @dataclass(frozen=True)

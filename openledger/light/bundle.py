@@ -376,7 +376,7 @@ def _parse_question(raw: _JsonQuestion) -> Question:
                 f"the bundle's question is of rules version {raw.app_version}, this program knows {versions.RULES}: "
                 "verify it with a release that knows that version"
             )
-        return QueryQuestion(raw.module, raw.name, raw.args, names, raw.app_version)
+        return QueryQuestion(module=raw.module, name=raw.name, args=raw.args, names=names, app_version=raw.app_version)
     if raw.name or raw.args or raw.names or raw.app_version:
         raise MalformedAnswer("the bundle's query has no module")
     return ReadQuestion(tuple(raw.keys), tuple(raw.ranges))

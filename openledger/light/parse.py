@@ -231,10 +231,17 @@ def dump_header(header: Header) -> JsonHeader:
 def dump_commit(commit: Commit) -> JsonCommit:
     """JSON form of a commit."""
     votes = [
-        JsonVote(vote.flag, _upper(vote.address), format_time(vote.time_ns), vote.signature or None)
+        JsonVote(
+            block_id_flag=vote.flag,
+            validator_address=_upper(vote.address),
+            timestamp=format_time(vote.time_ns),
+            signature=vote.signature or None,
+        )
         for vote in commit.votes
     ]
-    return JsonCommit(str(commit.height), commit.round, _dump_block_id(commit.block_id), votes)
+    return JsonCommit(
+        height=str(commit.height), round=commit.round, block_id=_dump_block_id(commit.block_id), signatures=votes
+    )
 
 
 def dump_validators(validators: ValidatorSet) -> list[JsonValidator]:
@@ -309,7 +316,7 @@ def _vote(raw: JsonVote) -> Vote:
     absent = raw.block_id_flag == 1
     if len(address) != (0 if absent else 20) or bool(signature) == absent or len(signature) > MAX_SIGNATURE_BYTES:
         raise MalformedAnswer("a commit signature has an address or a signature of the wrong size")
-    return Vote(raw.block_id_flag, address, parse_time(raw.timestamp), signature)
+    return Vote(flag=raw.block_id_flag, address=address, time_ns=parse_time(raw.timestamp), signature=signature)
 
 
 def _validator(raw: JsonValidator) -> Validator:

@@ -170,7 +170,7 @@ def query_question(module: str, name: str, args: Any) -> QueryQuestion:
         raise UsageError(rejection.text) from rejection
     if not isinstance(args, args_type):
         args = args_type(*args)
-    return QueryQuestion(module, name, encode(args), names)
+    return QueryQuestion(module=module, name=name, args=encode(args), names=names)
 
 
 def prove_answer(question: Question, proof: bytes, app_hash: bytes, height: int) -> Proven:
@@ -202,7 +202,7 @@ def prove_answer(question: Question, proof: bytes, app_hash: bytes, height: int)
         # Nobody but validators of that chain vouches for its state: it may hold anything.
         raise BadStateProof(f"the proven state is not one that this version can read: {error}") from error
     _require_exact_claims(proven, recorded)
-    return Proven(question, value, names, tuple(view.rows))
+    return Proven(question=question, value=value, names=names, rows=tuple(view.rows))
 
 
 def _require_exact_claims(proven: state_proof.ProvenState, recorded: RecordingView) -> None:

@@ -95,7 +95,15 @@ class Session:
         path = yield from self._path(base, target)
         witnesses = yield from self._witnesses.confirm(self._strictly_below(height), path, offers)
         self._keep(path)
-        return VerifiedHeader(target.header, path, (), self._origin, max(self._blocks), Freshness.CHOSEN, witnesses)
+        return VerifiedHeader(
+            header=target.header,
+            blocks=path,
+            headers=(),
+            anchor=self._origin,
+            latest_height=max(self._blocks),
+            freshness=Freshness.CHOSEN,
+            witnesses=witnesses,
+        )
 
     def _newest_header(self, height: int) -> Steps[tuple[VerifiedHeader, Newest]]:
         """The header of a height that the primary says is the newest, and how far everybody can prove the chain to be.
@@ -122,7 +130,15 @@ class Session:
             self._keep(blocks)
         found = yield from self._witnesses.newest(self._blocks[max(self._blocks)], witnesses, offers)
         freshness = self._freshness(height - 1, found)
-        return VerifiedHeader(target, blocks, headers, self._origin, found.height, freshness, witnesses), found
+        return VerifiedHeader(
+            header=target,
+            blocks=blocks,
+            headers=headers,
+            anchor=self._origin,
+            latest_height=found.height,
+            freshness=freshness,
+            witnesses=witnesses,
+        ), found
 
     def _offered(self, offers: Sequence[Offer]) -> LightBlock:
         if offers[0].block is None:
@@ -352,4 +368,12 @@ class Session:
         target = headers[-1]
         witnesses = yield from self._witnesses.confirm_hash(target)
         latest = max(self._blocks)
-        return VerifiedHeader(target, (top,), headers, self._origin, latest, Freshness.CHOSEN, witnesses)
+        return VerifiedHeader(
+            header=target,
+            blocks=(top,),
+            headers=headers,
+            anchor=self._origin,
+            latest_height=latest,
+            freshness=Freshness.CHOSEN,
+            witnesses=witnesses,
+        )

@@ -62,7 +62,13 @@ def create_datanets(stage: Stage) -> None:
 
     reviewers = tuple(sorted(stage.address(name) for name in cast.REVIEWERS))
     messages = [
-        CreateDatanet(plan.name, plan.description, terms_id_of(plan.default_terms), reviewers, 2)
+        CreateDatanet(
+            name=plan.name,
+            description=plan.description,
+            default_terms_id=terms_id_of(plan.default_terms),
+            reviewers=reviewers,
+            quorum=2,
+        )
         for plan in cast.DATANETS
     ]
     sent = stage.client.send(stage.signer(cast.OWNER), *messages)
@@ -117,14 +123,14 @@ def contribute(stage: Stage, shares: list[tuple[str, str, list[dict[str, str]]]]
         commitment = put_batch(stage.store, RowBatch.from_objects(rows))
         own_terms = cast.OWN_TERMS.get(name)
         message = Contribute(
-            stage.datanets[datanet],
-            commitment.rows_root,
-            commitment.row_count,
-            commitment.byte_count,
-            commitment.content_digest,
-            commitment.sketch,
-            terms_id_of(own_terms) if own_terms else b"",
-            b"",
+            datanet_id=stage.datanets[datanet],
+            rows_root=commitment.rows_root,
+            row_count=commitment.row_count,
+            byte_count=commitment.byte_count,
+            content_digest=commitment.content_digest,
+            sketch=commitment.sketch,
+            terms_id=terms_id_of(own_terms) if own_terms else b"",
+            payee=b"",
         )
         stage.contributions[name] = contribution_id_of(_record(stage, name, datanet, message))
         batch.append((name, [message]))
@@ -139,15 +145,15 @@ def _record(stage: Stage, name: str, datanet: str, message: object) -> Contribut
     assert isinstance(message, Contribute)
     default = next(plan.default_terms for plan in cast.DATANETS if plan.name == datanet)
     return Contribution(
-        message.datanet_id,
-        stage.address(name),
-        stage.address(name),
-        message.rows_root,
-        message.row_count,
-        message.byte_count,
-        message.content_digest,
-        message.sketch,
-        message.terms_id or terms_id_of(default),
+        datanet_id=message.datanet_id,
+        contributor=stage.address(name),
+        payee=stage.address(name),
+        rows_root=message.rows_root,
+        row_count=message.row_count,
+        byte_count=message.byte_count,
+        content_digest=message.content_digest,
+        sketch=message.sketch,
+        terms_id=message.terms_id or terms_id_of(default),
     )
 
 
@@ -169,7 +175,9 @@ def refuse_copy(stage: Stage, rows: list[dict[str, str]]) -> None:
     from openledger.data.rows import sketch_similarity_ppb
 
     contribute(stage, [(cast.COPYIST, cast.REFERENCE, rows)])
-    page = stage.query("datanets", "contributions", ContributionsQuery(b"", cast.REFERENCE, 0, 50))
+    page = stage.query(
+        "datanets", "contributions", ContributionsQuery(datanet_id=b"", name=cast.REFERENCE, after_number=0, limit=50)
+    )
     sketches = {item.stored.contribution.contributor: item.stored.contribution.sketch for item in page.contributions}
     pairs = {
         (one, other): sketch_similarity_ppb(sketches[stage.address(one)], sketches[stage.address(other)])
@@ -201,7 +209,9 @@ def check_version(stage: Stage, datanet: str, version: int, names: list[str]) ->
     from abci_app.modules.datanets import version_root
     from abci_app.modules.datanets.queries import VersionQuery
 
-    view: VersionView = stage.query("datanets", "version", VersionQuery(b"", datanet, version, 0, 100))
+    view: VersionView = stage.query(
+        "datanets", "version", VersionQuery(datanet_id=b"", name=datanet, version=version, after_number=0, limit=100)
+    )
     ids = sorted(item.accepted.contribution_id for item in view.contributions)
     expected = sorted(stage.contributions[name] for name in names)
     root, through = view.record.contributions_root, view.record.accepted_through

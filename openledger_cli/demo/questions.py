@@ -44,7 +44,13 @@ def _check_lineage(stage: Stage) -> None:
     from abci_app.modules.licences import terms_id_of
     from abci_app.modules.models.lineage import LineageQuery
 
-    page: LineagePage = stage.query("models", "lineage", LineageQuery(b"", cast.MODEL, 0, (), 1_000, 1_000))
+    page: LineagePage = stage.query(
+        "models",
+        "lineage",
+        LineageQuery(
+            entry_id=b"", model_name=cast.MODEL, model_version=0, frontier=(), limit=1_000, contributions_each=1_000
+        ),
+    )
     ids = [item.entry_id for item in page.entries]
     expected = [stage.entries[name] for name in ("second", "first", "base")]
     stage.report.check("complete: the model, its parent adapter, the base, and nothing else", ids == expected)
@@ -74,14 +80,24 @@ def ask_impact(stage: Stage) -> None:
     said = must(stage.command("query", "impact", cast.QUESTIONS, "--version", "1"), "openledger query impact")
     for line in said.output.rstrip().splitlines():
         stage.report.say(f"    {line}")
-    page = stage.query("models", "impact", ImpactQuery(b"", cast.QUESTIONS, 1, 0, 0, (), 100))
+    page = stage.query(
+        "models",
+        "impact",
+        ImpactQuery(
+            datanet_id=b"", name=cast.QUESTIONS, version=1, direct_only=0, after_number=0, frontier=(), limit=100
+        ),
+    )
     found = [(item.entry_id, item.direct) for item in page.entries]
     stage.report.check(
         "proven complete: the first fine-tune directly, the second through it, no other",
         (found, page.more) == ([(stage.entries["first"], 1), (stage.entries["second"], 0)], 0),
         str(page.entries),
     )
-    page = stage.query("models", "impact", ImpactQuery(b"", cast.EXAM, 1, 0, 0, (), 100))
+    page = stage.query(
+        "models",
+        "impact",
+        ImpactQuery(datanet_id=b"", name=cast.EXAM, version=1, direct_only=0, after_number=0, frontier=(), limit=100),
+    )
     stage.report.check(f"proven: no model stands on {cast.EXAM}", (page.entries, page.more) == ((), 0))
 
 
@@ -93,14 +109,36 @@ def ask_clean(stage: Stage) -> None:
     said = must(stage.command("query", "clean", cast.MODEL, cast.EXAM), "openledger query clean")
     for line in said.output.rstrip().splitlines():
         stage.report.say(f"    {line}")
-    exam = stage.query("models", "clean", CleanQuery(b"", cast.MODEL, 0, b"", cast.EXAM, 0))
+    exam = stage.query(
+        "models",
+        "clean",
+        CleanQuery(
+            entry_id=b"",
+            model_name=cast.MODEL,
+            model_version=0,
+            datanet_id=b"",
+            datanet_name=cast.EXAM,
+            datanet_version=0,
+        ),
+    )
     stage.report.check(
         "proven: not among the declared inputs; unknown below the imported base, which is named",
         (exam.answer, exam.found, [item.entry_id for item in exam.unknown_below])
         == (CleanAnswer.UNKNOWN_BELOW, (), [stage.entries["base"]]),
         str(exam),
     )
-    other = stage.query("models", "clean", CleanQuery(b"", cast.MODEL, 0, b"", cast.QUESTIONS, 1))
+    other = stage.query(
+        "models",
+        "clean",
+        CleanQuery(
+            entry_id=b"",
+            model_name=cast.MODEL,
+            model_version=0,
+            datanet_id=b"",
+            datanet_name=cast.QUESTIONS,
+            datanet_version=1,
+        ),
+    )
     stage.report.check(
         f"proven: {cast.QUESTIONS} version 1 is there, through the first fine-tune",
         (other.answer, [hit.entry_id for hit in other.found]) == (CleanAnswer.PRESENT, [stage.entries["first"]]),
@@ -156,4 +194,4 @@ def _clashing_run(stage: Stage) -> RunDraft:
             for item in stored.entry.inputs
         ]
     )
-    return RunDraft(structs.replace(stored.entry, inputs=inputs), stored.first_run, b"", "")
+    return RunDraft(entry=structs.replace(stored.entry, inputs=inputs), run=stored.first_run, model_id=b"", label="")

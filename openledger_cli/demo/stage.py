@@ -187,7 +187,15 @@ def open_stage(report: Report, folder: Path, validators: int, pace: Pace) -> Ite
         wallet.create(name)
     net = Devnet.create(folder / "net", validators=validators, chain_id=CHAIN_ID, app_state=_genesis_state(wallet))
     with net, Client(net.nodes[0].rpc_url, chain_id=CHAIN_ID) as client:
-        stage = Stage(report, folder, net, wallet, client, ContentStore.open(folder / "content"), pace)
+        stage = Stage(
+            report=report,
+            folder=folder,
+            net=net,
+            wallet=wallet,
+            client=client,
+            store=ContentStore.open(folder / "content"),
+            pace=pace,
+        )
         client.light = stage.light_client()
         yield stage
 

@@ -177,7 +177,9 @@ def _verify(stage: Stage, bundle: Path) -> Said:
 def _question() -> LineageQuery:
     from abci_app.modules.models.lineage import LineageQuery
 
-    return LineageQuery(b"", cast.MODEL, 0, (), 1_000, 1_000)
+    return LineageQuery(
+        entry_id=b"", model_name=cast.MODEL, model_version=0, frontier=(), limit=1_000, contributions_each=1_000
+    )
 
 
 def _text(stage: Stage) -> str:

@@ -73,7 +73,7 @@ class View:
             for row in gradients.rows:
                 text = row_text(ledger, store, bytes.fromhex(row.contribution_id), bytes.fromhex(row.row_leaf))
                 share_ppb = max(0, int(row.score)) * PPB // positive
-                rows.append(RowView(number, view.name(row.owner), share_ppb, text))
+                rows.append(RowView(layer=number, owner=view.name(row.owner), share_ppb=share_ppb, text=text))
         pieces = tuple(view._pieces(explainer.decode))
         return cls(document, names, tuple(rows), pieces, tuple(_models(document, explainer, ledger)))
 
@@ -217,17 +217,20 @@ class View:
 
         document = self.document
         return ExplanationPage(
-            f"{document.model} version {document.model_version}",
-            encode_id("olrun", bytes.fromhex(document.entry_id)),
-            document.prompt.text,
-            [Piece(*piece) for piece in self.pieces],
-            [ContributorLine(*line) for line in self.contributors()],
-            self._layers(),
-            self._contributions(),
-            [PageRow(row.layer, row.owner, show_share(row.share_ppb), row.text) for row in self.rows],
-            [line for line in checked if not line.startswith(NOT_CHECKED)],
-            [line.removeprefix(NOT_CHECKED).lstrip(": ") for line in checked if line.startswith(NOT_CHECKED)],
-            [*self.rules(), *self.coverage(), *self.copies()],
+            model=f"{document.model} version {document.model_version}",
+            entry=encode_id("olrun", bytes.fromhex(document.entry_id)),
+            prompt=document.prompt.text,
+            output=[Piece(*piece) for piece in self.pieces],
+            contributors=[ContributorLine(*line) for line in self.contributors()],
+            layers=self._layers(),
+            contributions=self._contributions(),
+            rows=[
+                PageRow(layer=row.layer, contributor=row.owner, strength=show_share(row.share_ppb), text=row.text)
+                for row in self.rows
+            ],
+            verified=[line for line in checked if not line.startswith(NOT_CHECKED)],
+            unchecked=[line.removeprefix(NOT_CHECKED).lstrip(": ") for line in checked if line.startswith(NOT_CHECKED)],
+            remarks=[*self.rules(), *self.coverage(), *self.copies()],
         )
 
     def tables(self) -> dict[str, Any]:
@@ -257,7 +260,11 @@ class View:
         models = self.models or [""] * len(self.document.layers)
         return [
             LayerLine(
-                number, encode_id("olrun", bytes.fromhex(layer.entry_id)), model, layer.own_ppb, _explained_by(layer)
+                number=number,
+                identifier=encode_id("olrun", bytes.fromhex(layer.entry_id)),
+                model=model,
+                share_ppb=layer.own_ppb,
+                explained_by=_explained_by(layer),
             )
             for number, (layer, model) in enumerate(zip(self.document.layers, models, strict=True), start=1)
         ]
@@ -268,12 +275,12 @@ class View:
 
         return [
             PageContribution(
-                number,
-                encode_id("olcontrib", bytes.fromhex(line.contribution_id)),
-                self.name(line.owner),
-                line.rows,
-                line.by_gradients_ppb,
-                line.by_spans_ppb,
+                layer=number,
+                identifier=encode_id("olcontrib", bytes.fromhex(line.contribution_id)),
+                contributor=self.name(line.owner),
+                rows=line.rows,
+                gradients_ppb=line.by_gradients_ppb,
+                spans_ppb=line.by_spans_ppb,
             )
             for number, layer in enumerate(self.document.layers, start=1)
             for line in contribution_shares(layer)

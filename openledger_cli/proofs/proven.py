@@ -63,7 +63,9 @@ def _page(verdict: BundleVerdict) -> Page | None:
     question = verdict.question
     if not isinstance(question, QueryQuestion) or isinstance(verdict.value, Denial):
         return None
-    return Page((question.module, question.name), question.arguments(), verdict.height, verdict.value)
+    return Page(
+        query=(question.module, question.name), args=question.arguments(), height=verdict.height, value=verdict.value
+    )
 
 
 def _of_pages(pages: Sequence[Page | None]) -> Statement:

@@ -100,7 +100,9 @@ def _lineage(arguments: argparse.Namespace) -> None:
         return
     from openledger_cli.query.lineage_tree import Shown, counts, lineage_tree
 
-    shown = Shown(whole.value, manifests, known_people(context), arguments.all_contributors)
+    shown = Shown(
+        page=whole.value, manifests=manifests, people=known_people(context), all_contributors=arguments.all_contributors
+    )
     show_whole(context, whole, counts(whole.value), {}, lineage_tree(shown))
 
 
@@ -217,7 +219,12 @@ def _clean(arguments: argparse.Namespace) -> None:
     datanet, datanet_version = split_version(arguments.datanet)
     entry_id, datanet_id = entry_id_of_text(name), id_of_text("oldata", datanet)
     question = CleanQuery(
-        entry_id, "" if entry_id else name, version, datanet_id, "" if datanet_id else datanet, datanet_version
+        entry_id=entry_id,
+        model_name="" if entry_id else name,
+        model_version=version,
+        datanet_id=datanet_id,
+        datanet_name="" if datanet_id else datanet,
+        datanet_version=datanet_version,
     )
     context: CommandContext = arguments.context
     with open_client(context, arguments) as client:

@@ -141,7 +141,13 @@ def _draft(arguments: argparse.Namespace, names: QuestionNames) -> Entry:
     weights = _equal_shares(len(versions), PPB - int(undeclared.has_inputs))
     shares = _equal_shares(len(arguments.parent), PPB - int(undeclared.has_parents))
     inputs = [
-        Input(_identify(names, "oldata", name), version, share, 0, b"")
+        Input(
+            datanet_id=_identify(names, "oldata", name),
+            version=version,
+            weight_ppb=share,
+            rows_used=0,
+            rows_used_root=b"",
+        )
         for (name, version), share in zip(versions, weights, strict=True)
     ]
     roles = [RULES[kind].needed_role or BASE, *[ADAPTER] * len(arguments.parent)]
@@ -157,7 +163,7 @@ def _draft(arguments: argparse.Namespace, names: QuestionNames) -> Entry:
         undeclared=undeclared,
         terms_id=terms_id,
         manifest_root=nothing,
-        output=Output(nothing, nothing, 0, "draft"),
+        output=Output(artefact_digest=nothing, tensor_digest=nothing, byte_count=0, format="draft"),
         attribution=Attribution(0, b""),
     )
     check_entry(entry)

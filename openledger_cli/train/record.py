@@ -14,7 +14,7 @@ from openledger_cli.secrets import add_passphrase_option
 if TYPE_CHECKING:
     from openledger.content.store import ContentStore
     from trainer.publish import ClientLedger
-    from trainer.record import DeclaredInput, ParentRecord
+    from trainer.run_records import DeclaredInput, ParentRecord
 
 _EXAMPLES = """\
 examples:
@@ -85,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
     from openledger.words import number_of
     from openledger_cli.train.commands import open_ledger
     from trainer.outside import check_base_of_adapter, describe_folder
-    from trainer.record import RunEventRecord, record_external
+    from trainer.record import record_external
+    from trainer.run_records import RunEventRecord
 
     if not args.files.is_dir():
         raise UsageError(f"{args.files} is not a folder; put the files of the result into one and name it")
@@ -116,7 +117,13 @@ def run(args: argparse.Namespace) -> int:
             folder=args.files,
             artefact=artefact,
             store=store,
-            event=RunEventRecord(started, finished, args.environment, "", 0),
+            event=RunEventRecord(
+                started_seconds=started,
+                finished_seconds=finished,
+                environment=args.environment,
+                quality_metric="",
+                quality_value=0,
+            ),
             terms_id=ledger.terms(args.terms) if args.terms else b"",
             undeclared=args.undeclared,
         )
@@ -140,7 +147,7 @@ def parse_parents(
     With `left_out` there are undeclared parents besides: their share is what the given ones leave.
     """
     from abci_app.modules.models.kinds import BASE, RULES, EntryKind
-    from trainer.record import ParentRecord
+    from trainer.run_records import ParentRecord
 
     split = [(*text.split(":", 2), "", "")[:3] for text in texts]
     shares = divide([share for _, _, share in split], "--parent", left_out=left_out)
@@ -160,7 +167,7 @@ def parse_inputs(
     With `left_out` there are undeclared inputs besides: their weight is what the given ones leave.
     """
     from openledger.errors import UsageError
-    from trainer.record import DeclaredInput
+    from trainer.run_records import DeclaredInput
 
     names = [(*text.split(":", 1), "")[:2] for text in texts]
     weights = divide([weight for _, weight in names], "--input", left_out=left_out)
@@ -170,7 +177,7 @@ def parse_inputs(
         if not separator or not version.isdecimal():
             raise UsageError(f"--input {name}: write DATANET@VERSION, for example oldata1...@3")
         found = ledger.datanet_version(datanet, int(version))
-        inputs.append(DeclaredInput(found.datanet_id, found.version, weight, steps=steps))
+        inputs.append(DeclaredInput(datanet_id=found.datanet_id, version=found.version, weight_ppb=weight, steps=steps))
     return inputs
 
 

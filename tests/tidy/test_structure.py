@@ -125,9 +125,11 @@ def test_docstrings_are_sentences_that_say_who_does_what() -> None:
 
 # --- Records
 
-NAMED_RECORDS = ("attribution",)
+NAMED_RECORDS = SOURCES
 """Folders in which records of several fields are made with the names of their fields."""
 MAX_UNNAMED_FIELDS = 3
+TABLES_OF_ROWS = frozenset({"Query"})
+"""Declarations that stand one below the other, as the rows of a table: their columns are read by position."""
 RECORD_BASES = frozenset({"Record", "Message", "Event", "Struct", "NamedTuple"})
 
 
@@ -155,7 +157,7 @@ def unnamed_fields(tree: ast.Module, records: set[str]) -> list[int]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
-        and node.func.id in records
+        and node.func.id in records - TABLES_OF_ROWS
         and len(node.args) > MAX_UNNAMED_FIELDS
         and not any(isinstance(argument, ast.Starred) for argument in node.args)
     ]

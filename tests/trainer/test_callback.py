@@ -14,7 +14,7 @@ from openledger.errors import UsageError
 from tests.kit.trainer.tiny import sentence, tiny_model
 from trainer.callback import ARTEFACT_FOLDER, OpenLedgerCallback
 from trainer.describe import describe
-from trainer.record import DeclaredInput, ParentRecord, RunRecord
+from trainer.run_records import DeclaredInput, ParentRecord, RunRecord
 
 pytestmark = pytest.mark.ml
 INPUTS = (DeclaredInput(b"\2" * 32, 1, PPB, steps=("tokenised",)),)

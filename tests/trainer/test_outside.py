@@ -19,7 +19,7 @@ from tests.kit.trainer.adapters import made_adapter
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model
 from trainer.ancestry import KnownEntry
 from trainer.outside import check_base_of_adapter, describe_folder
-from trainer.record import ParentRecord
+from trainer.run_records import ParentRecord
 
 pytestmark = pytest.mark.ml
 

@@ -53,15 +53,8 @@ from trainer.publish import (
     Published,
     parse_reference,
 )
-from trainer.record import (
-    KINDS,
-    EntryRecord,
-    EvaluationRecord,
-    InputRecord,
-    ParentRecord,
-    RunEventRecord,
-    RunRecord,
-)
+from trainer.record import KINDS
+from trainer.run_records import EntryRecord, EvaluationRecord, InputRecord, ParentRecord, RunEventRecord, RunRecord
 from trainer.workflow import LicenceVerdict, train_recipe, verify_entry
 
 OWNER, OTHER = [Signer.from_seed(bytes([number]) * 32) for number in (1, 2)]

@@ -13,15 +13,8 @@ from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model
 from trainer.chain_records import from_entry, to_entry
 from trainer.describe import describe
 from trainer.outside import describe_folder
-from trainer.record import (
-    DeclaredInput,
-    EntryRecord,
-    InputRecord,
-    ParentRecord,
-    RunEventRecord,
-    RunRecord,
-    record_external,
-)
+from trainer.record import record_external
+from trainer.run_records import DeclaredInput, EntryRecord, InputRecord, ParentRecord, RunEventRecord, RunRecord
 from trainer.workflow import verify_entry
 
 pytestmark = pytest.mark.ml

@@ -18,7 +18,7 @@ from trainer.checkpoint import CHECKPOINT_FILE
 from trainer.describe import describe
 from trainer.partition import data_order_root
 from trainer.recipe import Recipe, parse_recipe
-from trainer.record import ParentRecord, RunRecord
+from trainer.run_records import ParentRecord, RunRecord
 from trainer.train import TrainedRun, TrainingError, indexed_steps, prepare_run, train
 from trainer.workflow import train_recipe
 

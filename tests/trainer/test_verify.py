@@ -13,7 +13,7 @@ from openledger.errors import NotVerified, UsageError
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
 from trainer.ancestry import KnownEntry
 from trainer.partition import data_order_root
-from trainer.record import EntryRecord, RunRecord
+from trainer.run_records import EntryRecord, RunRecord
 from trainer.train import TrainedRun
 from trainer.verify import RunGrade, RunVerdict, grade, read_plan, retrain
 from trainer.workflow import train_recipe, verify_entry

@@ -20,7 +20,7 @@ from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain, tiny_model, ti
 from trainer.ancestry import KnownEntry
 from trainer.indexes import BuiltIndexes, build_indexes
 from trainer.recipe import parse_recipe
-from trainer.record import EntryRecord
+from trainer.run_records import EntryRecord
 from trainer.train import TrainedRun
 from trainer.verify import AttributionGrade, RunGrade, RunVerdict
 from trainer.verify_indexes import check_methods, with_indexes

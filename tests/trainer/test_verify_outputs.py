@@ -19,7 +19,7 @@ from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_recipe
 from trainer.ancestry import KnownEntry
 from trainer.evaluate import METRIC
 from trainer.measurements import RecordedMeasurement
-from trainer.record import EntryRecord, RunRecord
+from trainer.run_records import EntryRecord, RunRecord
 from trainer.train import TrainedRun
 from trainer.verify import RunGrade, RunVerdict
 from trainer.workflow import train_recipe, verify_entry

@@ -16,7 +16,7 @@ from trainer.base_model import SOURCE_SHA256
 from trainer.check import examine_recipe
 from trainer.partition import PartitionError
 from trainer.recipe import parse_recipe
-from trainer.record import EntryRecord, ParentRecord
+from trainer.run_records import EntryRecord, ParentRecord
 from trainer.train import TrainedRun
 from trainer.workflow import (
     LicenceVerdict,

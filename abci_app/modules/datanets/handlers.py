@@ -60,17 +60,31 @@ def execute_create_datanet(context: Context, message: CreateDatanet) -> None:
     datanet_id = DatanetId(context.new_id("datanet"))
     NAMES.set(state, message.name, NameOwner(datanet_id))
     datanet = Datanet(
-        message.name,
-        context.sender,
-        message.description,
-        message.default_terms_id,
-        message.reviewers,
-        message.quorum,
-        context.height,
-        context.time_seconds,
+        name=message.name,
+        owner=context.sender,
+        description=message.description,
+        default_terms_id=message.default_terms_id,
+        reviewers=message.reviewers,
+        quorum=message.quorum,
+        height=context.height,
+        time_seconds=context.time_seconds,
     )
     DATANETS.set(state, datanet_id, datanet)
-    COUNTS.set(state, datanet_id, DatanetCounts(0, 0, 0, 0, 1, 0, b"", 0, 0))
+    COUNTS.set(
+        state,
+        datanet_id,
+        DatanetCounts(
+            submitted=0,
+            accepted=0,
+            revoked=0,
+            versions=0,
+            usable_from_version=1,
+            changes=0,
+            joined_terms_id=b"",
+            row_count=0,
+            byte_count=0,
+        ),
+    )
     context.emit(DatanetCreated(datanet_id, message.name))
 
 
@@ -81,15 +95,15 @@ def execute_contribute(context: Context, message: Contribute) -> None:
     if message.terms_id:
         _require_terms(state, message.terms_id)
     contribution = Contribution(
-        datanet_id,
-        context.sender,
-        message.payee or context.sender,
-        message.rows_root,
-        message.row_count,
-        message.byte_count,
-        message.content_digest,
-        message.sketch,
-        message.terms_id or datanet.default_terms_id,
+        datanet_id=datanet_id,
+        contributor=context.sender,
+        payee=message.payee or context.sender,
+        rows_root=message.rows_root,
+        row_count=message.row_count,
+        byte_count=message.byte_count,
+        content_digest=message.content_digest,
+        sketch=message.sketch,
+        terms_id=message.terms_id or datanet.default_terms_id,
     )
     contribution_id = contribution_id_of(contribution)
     known = ROWS.get(state, datanet_id, message.rows_root) or CONTENT.get(state, datanet_id, message.content_digest)
@@ -107,7 +121,16 @@ def execute_contribute(context: Context, message: Contribute) -> None:
     SUBMITTED.set(state, datanet_id, number, listed)
     COUNTS.set(state, datanet_id, structs.replace(counts, submitted=number))
     stored = StoredContribution(
-        contribution, Status.PENDING, number, 0, 0, 0, 0, context.height, context.time_seconds, 0
+        contribution=contribution,
+        status=Status.PENDING,
+        submitted_number=number,
+        accepted_number=0,
+        accept_votes=0,
+        reject_votes=0,
+        reason=0,
+        height=context.height,
+        time_seconds=context.time_seconds,
+        decided_height=0,
     )
     CONTRIBUTIONS.set(state, contribution_id, stored)
     if contribution.payee != context.sender:
@@ -127,7 +150,7 @@ def execute_review_contribution(context: Context, message: ReviewContribution) -
         raise Rejected(DatanetsCode.NOT_PENDING, f"this contribution is {word}: nothing to review")
     if REVIEWS.has(state, contribution_id, context.sender):
         raise Rejected(DatanetsCode.ALREADY_REVIEWED, "you reviewed this contribution already")
-    review = Review(context.sender, message.decision, message.reason, context.height)
+    review = Review(reviewer=context.sender, decision=message.decision, reason=message.reason, height=context.height)
     REVIEWS.set(state, contribution_id, context.sender, review)
     if message.decision == Decision.ACCEPT:
         stored = structs.replace(stored, accept_votes=stored.accept_votes + 1)
@@ -172,13 +195,13 @@ def _accept(
             "counted: go on in another DataNet",
         )
     accepted = Accepted(
-        contribution_id,
-        contribution.contributor,
-        contribution.terms_id,
-        contribution.row_count,
-        contribution.byte_count,
-        counts.versions + 1,
-        0,
+        contribution_id=contribution_id,
+        contributor=contribution.contributor,
+        terms_id=contribution.terms_id,
+        row_count=contribution.row_count,
+        byte_count=contribution.byte_count,
+        present_from_version=counts.versions + 1,
+        absent_from_version=0,
     )
     ACCEPTED.set(state, datanet_id, number, accepted)
     add_slot(state, datanet_id, number, contribution_id)
@@ -246,15 +269,15 @@ def execute_create_version(context: Context, message: CreateVersion) -> None:
         )
     version = counts.versions + 1
     record = DatanetVersion(
-        running_root(state, datanet_id, counts.accepted),
-        counts.accepted - counts.revoked,
-        counts.row_count,
-        counts.byte_count,
-        counts.accepted,
-        counts.joined_terms_id,
-        context.height,
-        context.time_seconds,
-        message.note,
+        contributions_root=running_root(state, datanet_id, counts.accepted),
+        contribution_count=counts.accepted - counts.revoked,
+        row_count=counts.row_count,
+        byte_count=counts.byte_count,
+        accepted_through=counts.accepted,
+        joined_terms_id=counts.joined_terms_id,
+        height=context.height,
+        time_seconds=context.time_seconds,
+        note=message.note,
     )
     VERSIONS.set(state, datanet_id, version, record)
     COUNTS.set(state, datanet_id, structs.replace(counts, versions=version, changes=0))

@@ -265,15 +265,39 @@ def query_version(view: StateView, args: VersionQuery) -> VersionView:
         view, datanet.datanet_id, version, record, args.after_number, args.limit
     )
     usable = int(is_usable(view, datanet.datanet_id, version))
-    return VersionView(datanet.datanet_id, datanet.datanet.name, version, record, usable, items, next_number)
+    return VersionView(
+        datanet_id=datanet.datanet_id,
+        name=datanet.datanet.name,
+        version=version,
+        record=record,
+        usable=usable,
+        contributions=items,
+        next_number=next_number,
+    )
 
 
 def query_version_contributions(view: StateView, args: VersionQuery) -> FullVersionView:
     """A version with its contributions in full: what fetching and checking its rows needs."""
     limit = min(args.limit, MAX_FULL_PAGE)
-    short = query_version(view, VersionQuery(args.datanet_id, args.name, args.version, args.after_number, limit))
+    short = query_version(
+        view,
+        VersionQuery(
+            datanet_id=args.datanet_id,
+            name=args.name,
+            version=args.version,
+            after_number=args.after_number,
+            limit=limit,
+        ),
+    )
     items = [_full(view, item.accepted.contribution_id) for item in short.contributions]
-    return FullVersionView(short.datanet_id, short.name, short.version, short.record, tuple(items), short.next_number)
+    return FullVersionView(
+        datanet_id=short.datanet_id,
+        name=short.name,
+        version=short.version,
+        record=short.record,
+        contributions=tuple(items),
+        next_number=short.next_number,
+    )
 
 
 def _full(view: StateView, contribution_id: bytes) -> FullContribution:
@@ -327,11 +351,7 @@ QUERIES = (
     ),
     Query("versions", VersionsQuery, VersionsPage, query_versions, "versions of a DataNet, paged"),
     Query(
-        "contributions",
-        ContributionsQuery,
-        ContributionsPage,
-        query_contributions,
-        "submissions to a DataNet, paged",
+        "contributions", ContributionsQuery, ContributionsPage, query_contributions, "submissions to a DataNet, paged"
     ),
     Query(
         "contribution", ContributionQuery, ContributionView, query_contribution, "one contribution with its verdicts"

@@ -161,10 +161,14 @@ def _share_alike_of(
     for licence in licences or (terms.spdx,):
         if not is_own(licence):
             if answers_of((licence,))[1]["share_alike"] == Stated.YES:
-                found.append(ShareAlike(licence, b"", 0, b""))
+                found.append(ShareAlike(spdx=licence, text_digest=b"", use_class=0, limits_hash=b""))
         elif not [each for each in licences if answers_of((each,))[1]["share_alike"] == Stated.YES]:
             # Beside a known share-alike licence, own words are a further demand, not a licence to pass on under.
-            found.append(ShareAlike(licence, terms.text_digest, use, limits_of(common, demanded)))
+            found.append(
+                ShareAlike(
+                    spdx=licence, text_digest=terms.text_digest, use_class=use, limits_hash=limits_of(common, demanded)
+                )
+            )
     return tuple(sorted(found, key=_share_alike_place))
 
 

@@ -78,9 +78,20 @@ def common_outbound(share_alike: tuple[ShareAlike, ...]) -> tuple[Outbound, ...]
 
 def _outbound_of(licence: ShareAlike) -> tuple[Outbound, ...]:
     if is_own(licence.spdx):
-        return (Outbound(licence.spdx, licence.text_digest, licence.use_class, licence.limits_hash, 0),)
+        return (
+            Outbound(
+                spdx=licence.spdx,
+                text_digest=licence.text_digest,
+                use_class=licence.use_class,
+                limits_hash=licence.limits_hash,
+                refused=0,
+            ),
+        )
     return tuple(
-        [Outbound(spdx, b"", use_of(spdx), b"", _refused_by(spdx)) for spdx in sorted(onward_of(licence.spdx))]
+        [
+            Outbound(spdx=spdx, text_digest=b"", use_class=use_of(spdx), limits_hash=b"", refused=_refused_by(spdx))
+            for spdx in sorted(onward_of(licence.spdx))
+        ]
     )
 
 

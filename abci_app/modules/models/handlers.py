@@ -67,7 +67,14 @@ def execute_create_model(context: Context, message: CreateModel) -> None:
         raise Rejected(ModelsCode.NAME_TAKEN, f"a model named {message.name!r} exists: choose another name")
     model_id = ModelId(context.new_id("model"))
     NAMES.set(state, message.name, NameOwner(model_id))
-    model = Model(message.name, context.sender, message.description, context.height, context.time_seconds, 0)
+    model = Model(
+        name=message.name,
+        owner=context.sender,
+        description=message.description,
+        height=context.height,
+        time_seconds=context.time_seconds,
+        version_count=0,
+    )
     MODELS.set(state, model_id, model)
     context.emit(ModelCreated(model_id, message.name))
 
@@ -123,7 +130,9 @@ def _record_run(recording: _Recording, draft: RunDraft) -> bytes:
     known = ENTRIES.get(state, entry_id)
     stored = known or _admit(recording, draft, entry_id)
     if known is not None:
-        run = StoredRun(context.sender, draft.run, context.height, context.time_seconds)
+        run = StoredRun(
+            operator=context.sender, run=draft.run, height=context.height, time_seconds=context.time_seconds
+        )
         RUNS.set(state, known.admission.number, recording.next_event(), run)
     if draft.model_id:
         stored = _attach(context, stored, draft)
@@ -155,7 +164,9 @@ def _admit(recording: _Recording, draft: RunDraft, entry_id: bytes) -> StoredEnt
         unknown_below=int(check.unknown_below),
         schedule=DEFAULT_SCHEDULE,
     )
-    return StoredEntry(entry, admission, draft.run, b"", 0, b"")
+    return StoredEntry(
+        entry=entry, admission=admission, first_run=draft.run, model_id=b"", model_version=0, superseded_by_entry_id=b""
+    )
 
 
 def _attach(context: Context, stored: StoredEntry, draft: RunDraft) -> StoredEntry:
@@ -190,13 +201,13 @@ def execute_record_reproduction(context: Context, message: RecordReproduction) -
         raise Rejected(ModelsCode.BAD_GRADE, f"the digests {said} the entry's: grade {message.grade} does not say so")
     recording = _recording(context)
     reproduction = Reproduction(
-        context.sender,
-        message.grade,
-        message.artefact_digest,
-        message.tensor_digest,
-        message.run,
-        context.height,
-        context.time_seconds,
+        reproducer=context.sender,
+        grade=message.grade,
+        artefact_digest=message.artefact_digest,
+        tensor_digest=message.tensor_digest,
+        run=message.run,
+        height=context.height,
+        time_seconds=context.time_seconds,
     )
     REPRODUCTIONS.set(context.state, stored.admission.number, recording.next_event(), reproduction)
     recording.save()
@@ -215,15 +226,15 @@ def execute_record_evaluations(context: Context, message: RecordEvaluations) -> 
                 f"DataNet {encode_id('oldata', draft.benchmark_datanet_id)} has no version {draft.benchmark_version}",
             )
         evaluation = Evaluation(
-            draft.benchmark_datanet_id,
-            draft.benchmark_version,
-            draft.metric,
-            draft.value,
-            draft.sample_size,
-            draft.interval,
-            context.sender,
-            context.height,
-            context.time_seconds,
+            benchmark_datanet_id=draft.benchmark_datanet_id,
+            benchmark_version=draft.benchmark_version,
+            metric=draft.metric,
+            value=draft.value,
+            sample_size=draft.sample_size,
+            interval=draft.interval,
+            evaluator=context.sender,
+            height=context.height,
+            time_seconds=context.time_seconds,
         )
         EVALUATIONS.set(state, stored.admission.number, recording.next_event(), evaluation)
     recording.save()
@@ -245,7 +256,12 @@ def execute_supersede_entry(context: Context, message: SupersedeEntry) -> None:
         raise Rejected(ModelsCode.BAD_SUPERSESSION, "the entry that is to take over is superseded itself")
     marked = structs.replace(stored, superseded_by_entry_id=message.superseded_by_entry_id)
     ENTRIES.set(state, message.entry_id, marked)
-    supersession = Supersession(message.superseded_by_entry_id, message.reason, context.sender, context.height)
+    supersession = Supersession(
+        superseded_by_entry_id=message.superseded_by_entry_id,
+        reason=message.reason,
+        sender=context.sender,
+        height=context.height,
+    )
     SUPERSESSIONS.set(state, stored.admission.number, supersession)
     context.emit(EntrySuperseded(message.entry_id, message.superseded_by_entry_id))
 

@@ -210,15 +210,15 @@ def query_lineage(view: StateView, args: LineageQuery) -> LineagePage:
     number = entries[0].stored.admission.number
     joined, terms = _terms_named(view, entries, datanets, bool(root))
     return LineagePage(
-        root,
-        tuple(entries),
-        tuple(datanets),
-        _model_names(view, [item.stored.model_id for item in entries]),
-        joined,
-        terms,
-        _latest(EVALUATIONS.iterate(view, number, reverse=True)) if root else (),
-        _latest(REPRODUCTIONS.iterate(view, number, reverse=True)) if root else (),
-        frontier,
+        entry_id=root,
+        entries=tuple(entries),
+        datanets=tuple(datanets),
+        models=_model_names(view, [item.stored.model_id for item in entries]),
+        joined=joined,
+        terms=terms,
+        evaluations=_latest(EVALUATIONS.iterate(view, number, reverse=True)) if root else (),
+        reproductions=_latest(REPRODUCTIONS.iterate(view, number, reverse=True)) if root else (),
+        frontier=frontier,
     )
 
 
@@ -248,7 +248,15 @@ def _lineage_datanet(view: StateView, datanet_id: bytes, version: int, contribut
     if contributions_each:
         items, next_number = contributions_of_version(view, datanet_id, version, record, 0, contributions_each)
     usable = int(datanets.is_usable(view, datanet_id, version))
-    return LineageDatanet(datanet_id, version, datanet.name, record, usable, items, next_number)
+    return LineageDatanet(
+        datanet_id=datanet_id,
+        version=version,
+        name=datanet.name,
+        record=record,
+        usable=usable,
+        contributions=items,
+        next_number=next_number,
+    )
 
 
 def _model_names(view: StateView, model_ids: Iterable[bytes]) -> tuple[ModelName, ...]:
@@ -297,7 +305,15 @@ def query_clean(view: StateView, args: CleanQuery) -> CleanView:
     answer = CleanAnswer.UNKNOWN_BELOW if unknown else CleanAnswer.NOT_DECLARED
     if found:
         answer = CleanAnswer.PRESENT
-    return CleanView(root, datanet_id, datanet.name, int(answer), tuple(found), tuple(unknown), entry_count)
+    return CleanView(
+        entry_id=root,
+        datanet_id=datanet_id,
+        datanet_name=datanet.name,
+        answer=int(answer),
+        found=tuple(found),
+        unknown_below=tuple(unknown),
+        entry_count=entry_count,
+    )
 
 
 QUERIES = (

@@ -242,10 +242,12 @@ def query_versions(view: StateView, args: ModelVersionsQuery) -> ModelVersionsPa
     after = (model_id, args.after_version) if args.after_version else None
     for (_, version), record in VERSIONS.iterate(view, model_id, after=after):
         if len(items) == args.limit:
-            return ModelVersionsPage(model_id, model.name, tuple(items), items[-1].version)
+            return ModelVersionsPage(
+                model_id=model_id, name=model.name, versions=tuple(items), next_version=items[-1].version
+            )
         entry_id = entry_of_number(view, record.entry_number)
-        items.append(ModelVersionItem(version, entry_id, record.label, record.height))
-    return ModelVersionsPage(model_id, model.name, tuple(items), 0)
+        items.append(ModelVersionItem(version=version, entry_id=entry_id, label=record.label, height=record.height))
+    return ModelVersionsPage(model_id=model_id, name=model.name, versions=tuple(items), next_version=0)
 
 
 def query_entry(view: StateView, args: EntryQuery) -> EntryView:

@@ -12,7 +12,7 @@ from openledger.errors import UsageError
 from tests.kit.trainer.explained import World
 from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain
 from trainer.ancestry import KnownEntry
-from trainer.record import RunRecord
+from trainer.run_records import RunRecord
 from trainer.train import TrainedRun
 from trainer.verify import RunGrade, RunVerdict
 from trainer.workflow import LicenceVerdict

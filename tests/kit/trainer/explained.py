@@ -20,7 +20,7 @@ from tests.kit.trainer.tiny import RECIPE, WORDS, TinyChain, sentence, tiny_chai
 from trainer.ancestry import KnownEntry
 from trainer.chain_records import to_entry
 from trainer.recipe import parse_recipe
-from trainer.record import EntryRecord
+from trainer.run_records import EntryRecord
 from trainer.workflow import train_recipe
 
 # A split under which the texts that tests ask about (2, 7) are trained on.

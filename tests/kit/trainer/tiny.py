@@ -15,7 +15,8 @@ from openledger.data.versions import ContributionRecord, VersionRecord
 from trainer.ancestry import KnownEntry
 from trainer.measurements import RecordedMeasurement
 from trainer.recipe import Recipe, parse_recipe
-from trainer.record import EntryRecord, ParentRecord, RunEventRecord, record_external
+from trainer.record import record_external
+from trainer.run_records import EntryRecord, ParentRecord, RunEventRecord
 from trainer.workflow import LicenceVerdict
 
 WORDS = ("chain", "block", "state", "proof", "model", "data", "tree", "leaf", "root", "node", "key", "value")

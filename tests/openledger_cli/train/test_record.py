@@ -15,7 +15,7 @@ from tests.kit.openledger.fake_ledger import FakeLedger, use_fake_ledger
 from tests.kit.trainer.adapters import made_adapter
 from tests.kit.trainer.tiny import tiny_model
 from trainer.dataset import load_rows
-from trainer.record import ParentRecord
+from trainer.run_records import ParentRecord
 
 pytestmark = pytest.mark.ml
 
