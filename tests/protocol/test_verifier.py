@@ -29,7 +29,7 @@ from openledger.client.light_client import LightClient
 from openledger.documents import to_document
 from openledger.keys.signer import Signer
 from openledger.light.anchors import parse_genesis
-from openledger.light.results import Settings
+from openledger.light.results import LightSettings
 from tests.kit.modules import drafts
 from tests.protocol import verifier
 from tests.protocol.further import Further, show_result
@@ -169,7 +169,7 @@ def test_asking_a_node_itself_it_agrees_with_the_sdk(tmp_path: Path) -> None:
             ("impact", ImpactQuery(b"", "notes", 1, 0, 0, (), 100)),
             ("impact", ImpactQuery(datanet_id, "", 0, 0, 0, (), 1)),
         )
-        settings = Settings(without_witness=True)
+        settings = LightSettings(without_witness=True)
         with LightClient(net.nodes[0].rpc_url, anchor=parse_genesis(genesis), settings=settings) as light:
             answers = [light.query("models", name, args) for name, args in questions]
         for (name, args), answer in zip(questions, answers, strict=True):
