@@ -26,7 +26,7 @@ from abci_app.state.overlay import Overlay
 from abci_app.state.table import hash_key_part
 from abci_app.types import Address
 from benchmarks.load import LoadAccount, accounts
-from node.leveldb_store import LevelDBStore
+from node.leveldb.store import LevelDBStore
 
 CHAIN_ID = "openledger-dev-benchmark"
 GENESIS_TIME_SECONDS = 1_790_000_000

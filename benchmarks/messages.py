@@ -19,7 +19,7 @@ from abci_app.chain.weight import MAX_BLOCK_WEIGHT
 from benchmarks.message_cases import CASES
 from benchmarks.message_world import UNIT_SECONDS, Measured, World
 from benchmarks.report import print_table
-from node.leveldb_store import LevelDBStore
+from node.leveldb.store import LevelDBStore
 
 # A block of 30,000 units may take 0.5 s of the reference machine.
 LARGEST_FACTOR = 5 / 3

@@ -42,7 +42,7 @@ from benchmarks.provenance_load import CHAIN_ID, RUNS_A_BLOCK, Chain, RunLoad
 from benchmarks.report import print_table, spread
 from benchmarks.throughput import LOAD_CONFIG, blocks_until, rate
 from node.devnet import Devnet
-from node.leveldb_store import LevelDBStore
+from node.leveldb.store import LevelDBStore
 from node.run import calm_collector
 
 BALANCE_NOPEN = 10**15

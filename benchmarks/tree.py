@@ -22,7 +22,7 @@ from abci_app.hashing import sha256
 from abci_app.state.proof import verify, verify_simple
 from abci_app.state.store import Change
 from benchmarks.report import anonymous_mib, print_table, resident_mib, spread
-from node.leveldb_store import LevelDBStore
+from node.leveldb.store import LevelDBStore
 from node.run import calm_collector
 
 KEY_PREFIX = b"account/"

@@ -23,7 +23,7 @@ from abci_app.state.work import Work
 from benchmarks.provenance_load import Chain
 from benchmarks.queries import address_of_number
 from benchmarks.report import print_table
-from node.leveldb_store import LevelDBStore
+from node.leveldb.store import LevelDBStore
 
 # Heights below the last one: in memory, and behind what memory keeps.
 BACK = (0, 1, 6)

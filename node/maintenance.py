@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abci_app.chain.invariants import violations
-from abci_app.state.pages import CorruptPage
 from abci_app.state.store import UnknownHeight
+from abci_app.state.tree.pages import CorruptPage
 from node import cometbft
 from node.agreement import heights
 from node.errors import NodeError
 from node.home import Home
-from node.leveldb_records import StoreDamaged
+from node.leveldb.records import StoreDamaged
 from node.run import open_store
 
 # One contradiction often shows in several records; the first few say where to look.

@@ -36,7 +36,7 @@ from node.child_log import is_disk_full
 from node.errors import NodeError
 from node.faults import VARIABLE, Fault, FaultyApplication, parse_source
 from node.home import Home, NodeSettings
-from node.leveldb_store import LevelDBStore
+from node.leveldb.store import LevelDBStore
 from node.ports import require_free
 from node.progress import NEXT_SECONDS, BlockWatch, every
 from node.supervisor import Supervisor, end_left_over

@@ -33,7 +33,7 @@ from trainer.record import record_training
 from trainer.run_records import EntryRecord, ParentRecord, RunRecord
 from trainer.train import PreparedRun, Progress, TrainedRun, prepare_run, train
 from trainer.verify import AttributionGrade, RunGrade, RunVerdict, grade, read_plan, retrain
-from trainer.verify_indexes import check_methods, with_indexes
+from trainer.verify.indexes import check_methods, with_indexes
 
 Say = Callable[[str], None]
 

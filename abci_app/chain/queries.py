@@ -45,7 +45,7 @@ from abci_app.pb import crypto_pb2
 from abci_app.state import ics23
 from abci_app.state.codec import CodecError, Record, decode
 from abci_app.state.store import ProofTooDeep, SimpleProof, StateView, Store, UnknownHeight, Version
-from abci_app.state.trie import app_hash_of
+from abci_app.state.tree.trie import app_hash_of
 from abci_app.state.views import RecordingView
 from abci_app.state.work import GET_UNITS, PATH_UNITS, QUESTION_BYTES_A_UNIT, QueryBudgetExceeded, Work
 from abci_app.versions import app_version_at, app_version_of

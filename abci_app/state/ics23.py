@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from abci_app.hashing import uvarint
 from abci_app.state.proof import SimpleProof
-from abci_app.state.trie import STORE_NAME, app_hash_of
+from abci_app.state.tree.trie import STORE_NAME, app_hash_of
 
 __all__ = ["SimpleProof", "commitment_proofs", "upper_leaf"]
 

@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Self
 
 from abci_app.state import proof_build
-from abci_app.state.pages import Page, leaf_hash
 from abci_app.state.proof import SimpleProof
 from abci_app.state.staging import Change, StagedBlock, check_changes, stage_changes
 from abci_app.state.store import HISTORY_HEIGHTS, NOTHING_KNOWN, UnknownHeight
-from abci_app.state.trie import EMPTY_ROOT, Root, TreeUpdate, app_hash_of, build
-from abci_app.state.trie_read import find, path, walk
+from abci_app.state.tree.pages import Page, leaf_hash
+from abci_app.state.tree.read import find, path, walk
+from abci_app.state.tree.trie import EMPTY_ROOT, Root, TreeUpdate, app_hash_of, build
 from abci_app.state.work import Spend, free
 
 

@@ -20,8 +20,8 @@ from hashlib import sha256 as _sha256
 from typing import Final
 
 from abci_app.state.message_pack import MalformedBytes, Reader, pack_proof
-from abci_app.state.pages import HASH_BYTES, MAX_KEY_BYTES, inner_hash, leaf_hash
-from abci_app.state.trie import app_hash_of
+from abci_app.state.tree.pages import HASH_BYTES, MAX_KEY_BYTES, inner_hash, leaf_hash
+from abci_app.state.tree.trie import app_hash_of
 
 LEAF: Final = 0
 INNER: Final = 1

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from abci_app.state.pages import CorruptPage, Page, leaf_hash
 from abci_app.state.proof import HIDDEN, INNER, LEAF, SimpleProof, encode_proof
 from abci_app.state.store import NOTHING_KNOWN, StateView
-from abci_app.state.trie import ReadPage, Root
-from abci_app.state.trie_read import Shown, find, path, show, walk
+from abci_app.state.tree.pages import CorruptPage, Page, leaf_hash
+from abci_app.state.tree.read import Shown, find, path, show, walk
+from abci_app.state.tree.trie import ReadPage, Root
 from abci_app.state.work import BYTES_A_UNIT, FIND_UNITS, LEAF_UNITS, NEIGHBOURS_UNITS, SHOWN_PAGE_UNITS, Spend, free
 
 

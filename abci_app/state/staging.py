@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from abci_app.state.pages import MAX_KEY_BYTES, leaf_hash
-from abci_app.state.trie import ReadPage, Root, TreeUpdate, app_hash_of
-from abci_app.state.trie_update import TreeWriter
+from abci_app.state.tree.pages import MAX_KEY_BYTES, leaf_hash
+from abci_app.state.tree.trie import ReadPage, Root, TreeUpdate, app_hash_of
+from abci_app.state.tree.update import TreeWriter
 
 Change = tuple[bytes, bytes | None]
 

@@ -1,6 +1,6 @@
 """What the state machine asks of storage: views, versions and stores, as protocols.
 
-Two implementations exist: `abci_app.state.memory_store.MemoryStore` and `node.leveldb_store.LevelDBStore`. Both use the
+Two implementations exist: `abci_app.state.memory_store.MemoryStore` and `node.leveldb.store.LevelDBStore`. Both use the
 same trie code, so they give the same app hashes and proofs.
 """
 

@@ -7,7 +7,7 @@ import torch
 
 from attribution.measure.baselines import CheckpointGradients, Gradients
 from attribution.measure.lds import Floats
-from benchmarks.attribution.char_model import CharCheckpoint, adapter_parameters, batch_loss, restore
+from benchmarks.attribution.char.model import CharCheckpoint, adapter_parameters, batch_loss, restore
 
 
 def checkpoint_gradients(

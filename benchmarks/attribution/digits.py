@@ -27,7 +27,7 @@ from attribution.measure.baselines import (
 from attribution.measure.lds import Floats, area_under_curve, linear_datamodelling_score, seed_ceiling
 from attribution.measure.retrain import RetrainCache
 from attribution.measure.subsets import half_subsets
-from benchmarks.attribution.char_gpt import mass_steps
+from benchmarks.attribution.char.gpt import mass_steps
 from benchmarks.attribution.digits_task import LOGISTIC, NETWORK, QUERIES, TRAINING, DigitsRecipe, DigitsTask
 from benchmarks.attribution.lga import attribute
 from benchmarks.attribution.progress import progress_of

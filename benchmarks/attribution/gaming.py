@@ -30,9 +30,9 @@ from attribution.payout.clusters import (
     flat_weights,
 )
 from benchmarks.attribution.adapter_gradients import checkpoint_gradients
-from benchmarks.attribution.char_gpt import RELEASE, mass_steps
-from benchmarks.attribution.char_model import AdapterRecipe, encode, train_adapter
-from benchmarks.attribution.char_task import CharTask
+from benchmarks.attribution.char.gpt import RELEASE, mass_steps
+from benchmarks.attribution.char.model import AdapterRecipe, encode, train_adapter
+from benchmarks.attribution.char.task import CharTask
 from benchmarks.attribution.corpora import ALPHABET, SEQUENCE_CHARACTERS, standard_library
 from benchmarks.attribution.lga import adapter_gradients, attribute
 from benchmarks.attribution.progress import progress_of

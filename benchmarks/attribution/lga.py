@@ -12,7 +12,7 @@ from attribution.lga.features import FeatureSettings, Gradients, MemoryIndex, fi
 from attribution.lga.gradients import GradientCollector
 from attribution.loss import token_losses
 from attribution.measure.lds import Floats
-from benchmarks.attribution.char_model import CharCheckpoint, restore
+from benchmarks.attribution.char.model import CharCheckpoint, restore
 
 
 @dataclass(frozen=True)

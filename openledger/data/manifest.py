@@ -29,8 +29,8 @@ from msgspec import Meta
 
 from abci_app.hashing import HASH_BYTES
 from abci_app.state.codec import CodecError, Record, decode, encode
-from abci_app.state.pages import inner_hash, leaf_hash
-from abci_app.state.trie import root_of
+from abci_app.state.tree.pages import inner_hash, leaf_hash
+from abci_app.state.tree.trie import root_of
 from openledger.content.folder import ArtefactFile
 from openledger.content.store import ContentStore
 from openledger.errors import UsageError

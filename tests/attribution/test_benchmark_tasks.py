@@ -10,9 +10,9 @@ import torch
 
 from attribution.lga.features import FeatureSettings
 from benchmarks.attribution.adapter_gradients import checkpoint_gradients, example_gradients
-from benchmarks.attribution.char_gpt import mass_steps
-from benchmarks.attribution.char_model import AdapterRecipe, CharGPT, adapter_parameters
-from benchmarks.attribution.char_task import CharTask
+from benchmarks.attribution.char.gpt import mass_steps
+from benchmarks.attribution.char.model import AdapterRecipe, CharGPT, adapter_parameters
+from benchmarks.attribution.char.task import CharTask
 from benchmarks.attribution.corpora import ALPHABET, SEQUENCE_CHARACTERS, Corpus, help_topics, standard_library
 from benchmarks.attribution.digits_task import NETWORK, TRAINING, DigitsTask
 from benchmarks.attribution.lga import adapter_gradients, attribute

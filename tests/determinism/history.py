@@ -116,7 +116,7 @@ def main(path: str, kind: str) -> None:
     if kind == "memory":
         print("\n".join(execute(history, MemoryStore())))
         return
-    from node.leveldb_store import LevelDBStore
+    from node.leveldb.store import LevelDBStore
 
     with LevelDBStore.open(Path(kind.removeprefix("leveldb:"))) as store:
         print("\n".join(execute(history, store)))

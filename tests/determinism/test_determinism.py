@@ -13,7 +13,7 @@ import pytest
 
 from abci_app.chain.registry import all_queries
 from abci_app.state.memory_store import MemoryStore
-from node.leveldb_store import LevelDBStore
+from node.leveldb.store import LevelDBStore
 from tests.determinism.history import History, Way, execute
 from tests.fuzz.corpus import sample_queries, world_with_everything
 from tests.kit.repository import ROOT

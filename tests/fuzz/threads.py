@@ -16,7 +16,7 @@ from abci_app.pb import abci_pb2 as pb
 from abci_app.state import proof
 from abci_app.state.codec import encode
 from node.abci_server import AbciServer, Address, Halt
-from node.leveldb_store import LevelDBStore
+from node.leveldb.store import LevelDBStore
 from tests.fuzz.corpus import Corpus
 from tests.fuzz.mutation import damage_bytes
 from tests.fuzz.target import Target, Violation, code_name, own_folder

@@ -7,8 +7,8 @@ from typing import Any
 from abci_app.state.ics23 import commitment_proofs
 from abci_app.state.memory_store import MemoryStore, MemoryVersion
 from abci_app.state.message_pack import Reader
-from abci_app.state.pages import leaf_hash
 from abci_app.state.proof import encode_proof
+from abci_app.state.tree.pages import leaf_hash
 from tests.golden.tree import accounts
 from tests.golden.values import plain
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from abci_app.hashing import sha256
 from abci_app.state.memory_store import MemoryStore
-from abci_app.state.pages import leaf_hash
 from abci_app.state.store import Change
-from abci_app.state.trie import STORE_NAME, app_hash_of, named_parts_root, root_of
+from abci_app.state.tree.pages import leaf_hash
+from abci_app.state.tree.trie import STORE_NAME, app_hash_of, named_parts_root, root_of
 from tests.golden.values import plain
 
 

@@ -13,9 +13,9 @@ from abci_app.accounts import ACCOUNTS
 from abci_app.chain.application import Application
 from abci_app.modules.bank import Transfer
 from node.errors import NodeError
-from node.leveldb_open import UNCHECKED
-from node.leveldb_records import StoreDamaged, StoreError
-from node.leveldb_store import LevelDBStore
+from node.leveldb.open import UNCHECKED
+from node.leveldb.records import StoreDamaged, StoreError
+from node.leveldb.store import LevelDBStore
 from tests.kit.chain import Chain
 from tests.kit.node.stored import commit, make_blocks
 from tests.kit.signing import Signer

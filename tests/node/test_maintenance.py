@@ -13,7 +13,7 @@ from abci_app.state.codec import encode
 from abci_app.types import SUPPLY_NOPEN
 from node.errors import NodeError
 from node.home import Home
-from node.leveldb_store import LevelDBStore
+from node.leveldb.store import LevelDBStore
 from node.maintenance import MAX_FAULTS_SHOWN, check
 from node.run import open_store
 from openledger.exit_codes import ExitCode

@@ -12,7 +12,7 @@ from abci_app.errors import Code
 from abci_app.modules.datanets.records import ROWS
 from abci_app.state.codec import encode
 from abci_app.state.work import GET_UNITS, HISTORY_GET_UNITS, HISTORY_ROW_UNITS, OPEN_UNITS, ROW_UNITS, Work
-from node.leveldb_store import LevelDBStore
+from node.leveldb.store import LevelDBStore
 from tests.kit.chain import Chain
 
 GONE = 20_000

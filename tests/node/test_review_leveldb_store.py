@@ -7,7 +7,7 @@ import plyvel
 import pytest
 
 from abci_app.modules.bank import Burn
-from node.leveldb_store import LevelDBStore
+from node.leveldb.store import LevelDBStore
 from tests.kit.chain import Chain, accounts_with
 from tests.kit.signing import Signer
 

@@ -16,7 +16,7 @@ from abci_app.module import Context
 from abci_app.modules.bank import Burn
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.overlay import Overlay
-from node.leveldb_store import LevelDBStore
+from node.leveldb.store import LevelDBStore
 from tests.kit.chain import Chain, replay
 from tests.kit.repository import ROOT
 from tests.simulation.hostile import CERTAIN_CODES, hostile, mischief, poison

@@ -227,3 +227,38 @@ def test_a_broken_promise_is_found() -> None:
         "def is_a() -> int: ...\ndef find_b() -> int: ...\ndef check_c() -> int: ...\ndef find_d() -> int | None: ...\n"
     )
     assert [line.split()[0] for line in broken_promises(ast.parse(text))] == ["is_a", "find_b", "check_c"]
+
+
+# --- Folders
+
+MAX_FILES_OF_ONE_PREFIX = 2
+
+
+def crowded_prefixes(paths: list[Path]) -> dict[str, list[str]]:
+    """Folder and first word -> the files that begin with it, where they are enough for a folder of their own."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        found[f"{path.parent}/{path.stem.removeprefix('test_').split('_')[0]}"].append(path.name)
+    return {prefix: names for prefix, names in found.items() if len(names) > MAX_FILES_OF_ONE_PREFIX}
+
+
+def test_three_files_with_one_prefix_are_a_folder() -> None:
+    assert crowded_prefixes(_source_files(*SOURCES, "benchmarks", "tests")) == {}
+
+
+def test_a_crowded_prefix_is_found() -> None:
+    paths = [Path(f"node/store{end}.py") for end in ("", "_read", "_write")]
+    assert crowded_prefixes(paths) == {"node/store": ["store.py", "store_read.py", "store_write.py"]}
+
+
+HELPERS = ("kit", "fuzz", "golden", "simulation", "determinism", "tidy", "vectors", "protocol")
+"""Folders of tests whose files may be other things than tests: the kit, and campaigns with programs of their own."""
+
+
+def test_helpers_of_tests_are_in_the_kit() -> None:
+    strays = [
+        str(path)
+        for path in _source_files("tests")
+        if path.parts[1] not in HELPERS and not path.name.startswith(("test_", "conftest", "__init__"))
+    ]
+    assert strays == []

@@ -9,7 +9,7 @@ import pytest
 from abci_app.pb import crypto_pb2
 from abci_app.state.ics23 import commitment_proofs, upper_leaf
 from abci_app.state.memory_store import MemoryVersion
-from abci_app.state.trie import STORE_NAME, app_hash_of
+from abci_app.state.tree.trie import STORE_NAME, app_hash_of
 from tests.abci_app.state.test_proof import version_of
 from tests.kit.proofcheck import needs_proofcheck, proofcheck
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from abci_app.state.memory_store import MemoryStore, MemoryVersion
 from abci_app.state.message_pack import Reader, pack_proof
-from abci_app.state.pages import inner_hash, leaf_hash
 from abci_app.state.proof import (
     MAX_PROOF_BYTES,
     ProofError,
@@ -23,7 +22,8 @@ from abci_app.state.proof import (
     verify,
     verify_simple,
 )
-from abci_app.state.trie import app_hash_of
+from abci_app.state.tree.pages import inner_hash, leaf_hash
+from abci_app.state.tree.trie import app_hash_of
 from tests.kit.state import trees
 
 Range = tuple[bytes, bytes]

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abci_app.state.memory_store import MemoryStore
-from abci_app.state.pages import CorruptPage
 from abci_app.state.proof import verify
 from abci_app.state.proof_build import merge_ranges, neighbours, prove
+from abci_app.state.tree.pages import CorruptPage
 from tests.abci_app.state.test_proof import parts_of, version_of
 from tests.kit.state import trees
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abci_app.state.memory_store import MemoryStore
-from abci_app.state.pages import LeafPage, leaf_hash
 from abci_app.state.staging import Change, StagedBlock, check_changes
-from abci_app.state.trie import EMPTY_ROOT, Root, TreeUpdate, app_hash_of
+from abci_app.state.tree.pages import LeafPage, leaf_hash
+from abci_app.state.tree.trie import EMPTY_ROOT, Root, TreeUpdate, app_hash_of
 from tests.kit.state import trees
 
 

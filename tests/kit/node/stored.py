@@ -8,9 +8,9 @@ from pathlib import Path
 import plyvel
 
 from abci_app.state.memory_store import MemoryStore
-from abci_app.state.pages import LeafPage
-from node.leveldb_records import StoredCommit, decode_record, decode_stored_page, height_key, history_key, page_key
-from node.leveldb_store import LevelDBStore
+from abci_app.state.tree.pages import LeafPage
+from node.leveldb.records import StoredCommit, decode_record, decode_stored_page, height_key, history_key, page_key
+from node.leveldb.store import LevelDBStore
 from tests.kit.state.ledger_of_states import Block, LedgerOfStates, changes_of
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from abci_app.state.proof import verify, verify_simple
 from abci_app.state.store import Change, StateView, Store, UnknownHeight
-from abci_app.state.trie import EMPTY_ROOT, app_hash_of
+from abci_app.state.tree.trie import EMPTY_ROOT, app_hash_of
 from tests.kit.state import trees
 
 Block = dict[bytes, bytes | None]

@@ -7,9 +7,9 @@ from hashlib import sha256
 
 from hypothesis import strategies as st
 
-from abci_app.state.pages import BRANCH, MAX_ITEMS, BranchPage, LeafPage, Page, decode_page, leaf_hash
-from abci_app.state.trie import EMPTY_ROOT, Root, root_of
-from abci_app.state.trie_update import TreeWriter
+from abci_app.state.tree.pages import BRANCH, MAX_ITEMS, BranchPage, LeafPage, Page, decode_page, leaf_hash
+from abci_app.state.tree.trie import EMPTY_ROOT, Root, root_of
+from abci_app.state.tree.update import TreeWriter
 
 # Few distinct bytes and lengths: shared prefixes, prefixes of each other, both ends of the byte range.
 keys = st.builds(

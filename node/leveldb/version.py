@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from abci_app.state import proof_build
-from abci_app.state.pages import LeafPage, Page
 from abci_app.state.proof import SimpleProof
 from abci_app.state.store import NOTHING_KNOWN
-from abci_app.state.trie import ReadPage, app_hash_of
-from abci_app.state.trie_read import path
+from abci_app.state.tree.pages import LeafPage, Page
+from abci_app.state.tree.read import path
+from abci_app.state.tree.trie import ReadPage, app_hash_of
 from abci_app.state.work import HISTORY_GET_UNITS, HISTORY_ROW_UNITS, PAGE_READ_UNITS, Spend, free
-from node.leveldb_records import (
+from node.leveldb.records import (
     StoredCommit,
     decode_stored_page,
     history_key,
@@ -24,7 +24,7 @@ from node.leveldb_records import (
     scan,
     split_history_key,
 )
-from node.leveldb_records import read as read_stored
+from node.leveldb.records import read as read_stored
 from node.value_cache import ValueCache
 
 

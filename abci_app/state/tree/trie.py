@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from abci_app.hashing import EMPTY_HASH
-from abci_app.state.pages import MAX_ITEMS, BranchPage, LeafPage, Page, branch_position, fold, leaf_hash
+from abci_app.state.tree.pages import MAX_ITEMS, BranchPage, LeafPage, Page, branch_position, fold, leaf_hash
 
 STORE_NAME: Final = b"openledger"
 

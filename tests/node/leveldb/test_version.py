@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from abci_app.state.pages import CorruptPage, LeafPage, Page
-from node.leveldb_records import encode_page, page_key
-from node.leveldb_version import PageCache, page_reader
+from abci_app.state.tree.pages import CorruptPage, LeafPage, Page
+from node.leveldb.records import encode_page, page_key
+from node.leveldb.version import PageCache, page_reader
 
 
 def page(number: int) -> LeafPage:

@@ -19,8 +19,8 @@ from typing import Any, Final, NamedTuple
 
 import plyvel
 
-from abci_app.state.pages import CorruptPage, Page, decode_page
-from abci_app.state.trie import Root
+from abci_app.state.tree.pages import CorruptPage, Page, decode_page
+from abci_app.state.tree.trie import Root
 from node.errors import NodeError
 
 FORMAT: Final = b"openledger-store/1"

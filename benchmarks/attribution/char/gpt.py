@@ -1,9 +1,9 @@
 """LDS of LGA-1 and of other methods on a character GPT with LoRA, real text, 24 contributors x 20 sequences.
 
-python -m benchmarks.attribution.char_gpt                    main table: 320 retrains, about 5 minutes the first time
-python -m benchmarks.attribution.char_gpt --more             also a second corpus, adapter and start, untuned: 480 more
-python -m benchmarks.attribution.char_gpt --removal          also: remove what a method names, retrain
-python -m benchmarks.attribution.char_gpt --chart FILE.svg   also: a chart of the main table
+python -m benchmarks.attribution.char.gpt                    main table: 320 retrains, about 5 minutes the first time
+python -m benchmarks.attribution.char.gpt --more             also a second corpus, adapter and start, untuned: 480 more
+python -m benchmarks.attribution.char.gpt --removal          also: remove what a method names, retrain
+python -m benchmarks.attribution.char.gpt --chart FILE.svg   also: a chart of the main table
 
 Retrains are kept in the user's cache and found again by digest, so a stopped measurement goes on. Truth: 100 random
 halves of the examples and 60 of the contributors, each trained with two orders of the examples; output of a query is
@@ -39,8 +39,8 @@ from attribution.measure.lexical import bm25, tf_idf
 from attribution.measure.measurement import Protocol, Truth, ceiling, ground_truth, quality
 from attribution.measure.plot import chart
 from benchmarks.attribution.adapter_gradients import checkpoint_gradients
-from benchmarks.attribution.char_model import AdapterRecipe, restore
-from benchmarks.attribution.char_task import CharTask
+from benchmarks.attribution.char.model import AdapterRecipe, restore
+from benchmarks.attribution.char.task import CharTask
 from benchmarks.attribution.corpora import help_topics, standard_library
 from benchmarks.attribution.lga import Attributed, adapter_gradients, attribute
 from benchmarks.attribution.progress import progress_of

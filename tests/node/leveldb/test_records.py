@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abci_app.state.pages import CorruptPage
-from node.leveldb_records import StoredCommit, StoreError, height_key, history_key, page_key, split_history_key
-from node.leveldb_store import LevelDBStore
+from abci_app.state.tree.pages import CorruptPage
+from node.leveldb.records import StoredCommit, StoreError, height_key, history_key, page_key, split_history_key
+from node.leveldb.store import LevelDBStore
 from tests.kit.node.stored import change_record, commit, make_blocks, records_of
 from tests.kit.state import trees
 

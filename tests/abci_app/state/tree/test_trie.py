@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 
 from abci_app.hashing import EMPTY_HASH
-from abci_app.state.pages import branch_position, leaf_hash
-from abci_app.state.trie import TreeUpdate, app_hash_of, build, named_parts_root, root_of
+from abci_app.state.tree.pages import branch_position, leaf_hash
+from abci_app.state.tree.trie import TreeUpdate, app_hash_of, build, named_parts_root, root_of
 from tests.kit.state import trees
 
 

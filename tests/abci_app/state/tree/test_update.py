@@ -7,9 +7,9 @@ import random
 import pytest
 from hypothesis import given, settings
 
-from abci_app.state.pages import MAX_ITEMS, CorruptPage, LeafPage, leaf_hash
-from abci_app.state.trie import EMPTY_ROOT
-from abci_app.state.trie_update import TreeWriter
+from abci_app.state.tree.pages import MAX_ITEMS, CorruptPage, LeafPage, leaf_hash
+from abci_app.state.tree.trie import EMPTY_ROOT
+from abci_app.state.tree.update import TreeWriter
 from tests.kit.state import trees
 
 Block = dict[bytes, bytes | None]

@@ -3,8 +3,8 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
-from abci_app.state.pages import LeafPage, siblings
-from abci_app.state.trie import ReadPage, Root
+from abci_app.state.tree.pages import LeafPage, siblings
+from abci_app.state.tree.trie import ReadPage, Root
 
 # What a proof shows of the tree: a hash stands for a hidden subtree, a list for a shown leaf, a pair for a node.
 Shown = bytes | list[bytes] | tuple["Shown", "Shown"]

@@ -7,7 +7,7 @@ results. A result is one page (`replaced`), or several or no pages (`fragments`)
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from abci_app.state.pages import (
+from abci_app.state.tree.pages import (
     BRANCH,
     MAX_ITEMS,
     SMALL_BRANCH,
@@ -18,7 +18,7 @@ from abci_app.state.pages import (
     branch_position,
     fold,
 )
-from abci_app.state.trie import Child, ReadPage, Root, TreeUpdate, build, pack_children, pack_leaves, top_of
+from abci_app.state.tree.trie import Child, ReadPage, Root, TreeUpdate, build, pack_children, pack_leaves, top_of
 
 # More changes in one leaf page than this are cheaper done on its unpacked lists.
 _FEW_CHANGES = 3

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abci_app.state.pages import BranchPage, CorruptPage, LeafPage, branch_position, decode_page, fold, fold_all
+from abci_app.state.tree.pages import BranchPage, CorruptPage, LeafPage, branch_position, decode_page, fold, fold_all
 from tests.kit.state import trees
 
 page_keys = st.lists(trees.keys, min_size=1, max_size=16, unique=True).map(sorted)

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.store import UnknownHeight
-from abci_app.state.trie import app_hash_of
-from node import leveldb_store
-from node.leveldb_records import StoreError
-from node.leveldb_store import LevelDBStore
+from abci_app.state.tree.trie import app_hash_of
+from node.leveldb import store as leveldb_store
+from node.leveldb.records import StoreError
+from node.leveldb.store import LevelDBStore
 from tests.kit.node.stored import check_records, commit, make_blocks, records_of
 from tests.kit.state import trees
 from tests.kit.state.ledger_of_states import EMPTY_APP_HASH, HIGHEST, LOWEST, Block, LedgerOfStates, check_view, steps
@@ -124,7 +124,7 @@ def test_a_history_too_short_for_proofs_is_refused(tmp_path: Path) -> None:
 def test_a_large_genesis_is_written_in_pieces_and_adopted_by_the_first_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.leveldb_store._GENESIS_PIECE_BYTES", 2_000)
+    monkeypatch.setattr("node.leveldb.store._GENESIS_PIECE_BYTES", 2_000)
     chance = random.Random(4)
     genesis = {chance.randbytes(8): chance.randbytes(4) for _ in range(500)}
     ledger = LedgerOfStates(128, genesis=genesis)
@@ -260,7 +260,7 @@ def test_other_threads_read_versions_while_blocks_go_on(tmp_path: Path) -> None:
 _WRITER = """
 import sys
 from pathlib import Path
-from node.leveldb_store import LevelDBStore
+from node.leveldb.store import LevelDBStore
 from tests.kit.node.stored import commit, make_blocks
 with LevelDBStore.open(Path(sys.argv[1]), history_heights=5) as store:
     for block in make_blocks(1000)[store.height:]:

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import plyvel
 
-from abci_app.state.pages import CorruptPage
+from abci_app.state.tree.pages import CorruptPage
 from node.child_log import is_disk_full
-from node.leveldb_records import StoreDamaged, StoreError
+from node.leveldb.records import StoreDamaged, StoreError
 
 _LOG = logging.getLogger("openledger.node")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abci_app.state.pages import Page, inner_hash, leaf_hash
-from abci_app.state.trie import EMPTY_ROOT
-from abci_app.state.trie_read import Shown, find, path, show, walk
+from abci_app.state.tree.pages import Page, inner_hash, leaf_hash
+from abci_app.state.tree.read import Shown, find, path, show, walk
+from abci_app.state.tree.trie import EMPTY_ROOT
 from tests.kit.state import trees
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from attribution.measure.retrain import Outputs, RetrainCache
-from benchmarks.attribution.char_model import (
+from benchmarks.attribution.char.model import (
     AdapterRecipe,
     CharCheckpoint,
     CharGPT,

@@ -12,14 +12,14 @@ from typing import Any, Final, Self
 
 import plyvel
 
-from abci_app.state.pages import MAX_KEY_BYTES, CorruptPage, leaf_hash
 from abci_app.state.staging import Change, StagedBlock, check_changes, stage_changes
 from abci_app.state.store import HISTORY_HEIGHTS, UnknownHeight
-from abci_app.state.trie import EMPTY_ROOT, TreeUpdate, app_hash_of, build, root_of
-from abci_app.state.trie_read import walk
+from abci_app.state.tree.pages import MAX_KEY_BYTES, CorruptPage, leaf_hash
+from abci_app.state.tree.read import walk
+from abci_app.state.tree.trie import EMPTY_ROOT, TreeUpdate, app_hash_of, build, root_of
 from abci_app.state.work import Spend, free
-from node.leveldb_open import damage_is_refused, open_database
-from node.leveldb_records import (
+from node.leveldb.open import damage_is_refused, open_database
+from node.leveldb.records import (
     COMMIT_KEY,
     FORMAT,
     FORMAT_KEY,
@@ -35,7 +35,7 @@ from node.leveldb_records import (
     read,
     scan,
 )
-from node.leveldb_version import Head, LevelDBVersion, PageCache, Undo, page_reader
+from node.leveldb.version import Head, LevelDBVersion, PageCache, Undo, page_reader
 from node.value_cache import ValueCache
 
 DEFAULT_CACHE_BYTES: Final = 192 * 2**20

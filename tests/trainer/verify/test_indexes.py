@@ -23,7 +23,7 @@ from trainer.recipe import parse_recipe
 from trainer.run_records import EntryRecord
 from trainer.train import TrainedRun
 from trainer.verify import AttributionGrade, RunGrade, RunVerdict
-from trainer.verify_indexes import check_methods, with_indexes
+from trainer.verify.indexes import check_methods, with_indexes
 from trainer.workflow import train_recipe, verify_entry
 
 pytestmark = pytest.mark.ml
@@ -328,7 +328,7 @@ def test_near_tensors_are_not_compared_with_an_index_of_which_files_are_missing(
     def withheld(*_: object) -> Path:
         raise ContentMissing("content 0a0b is not in the store")
 
-    monkeypatch.setattr("trainer.verify_indexes.fetch_index", withheld)
+    monkeypatch.setattr("trainer.verify.indexes.fetch_index", withheld)
     verdict = story.compare(story.entry, story.other_root(), near=True)
     assert verdict.attribution == AttributionGrade.NOT_COMPARED
     assert verdict.findings[0].endswith(

@@ -1,0 +1,1 @@
+"""The tree over the state: pages on disk, reading and changing them."""

@@ -1,0 +1,1 @@
+"""A small character model, its training task and what is measured on them."""

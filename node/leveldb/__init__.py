@@ -1,0 +1,1 @@
+"""The state in LevelDB: its records, its versions, the store."""
