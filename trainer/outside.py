@@ -7,13 +7,14 @@ repository that the adapter names, or the entry whose id it names, must be among
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from abci_app.bech32 import encode_id
 from attribution.adapter_config import CONFIG_FILE, AdapterRefused, read_adapter_config
-from attribution.adapter_file import read_adapter, read_adapter_of_base
+from attribution.adapter_file import ADAPTER_FILE, read_adapter, read_adapter_of_base
 from attribution.numerics import prepare
 from attribution.weights import WeightsRefused, check_shards, check_weights
 from openledger.client.provenance import id_of_text
@@ -27,7 +28,11 @@ from trainer.run_records import EntryRecord, ParentRecord
 
 # What is needed of a base to know which tensors an adapter of it has.
 BASE_CONFIG_FILE = "config.json"
+_SAFETENSORS = ".safetensors"
 _SHARDS_INDEX = ".safetensors.index.json"
+_SHARD = re.compile(r"-[0-9]{5}-of-[0-9]{5}\.safetensors\Z")
+# peft's names, also as they stand in a wrapped model that was saved without merging.
+_OF_ADAPTER = re.compile(r"\.(lora_(A|B|embedding_A|embedding_B|magnitude_vector)|base_layer|modules_to_save)(\.|\Z)")
 # Kinds whose output is a whole model, never an adapter.
 _WHOLE_MODELS = ("pretrain", "full")
 
@@ -44,6 +49,7 @@ def describe_folder(folder: Path, kind: str = "") -> Artefact:
         raise ArtefactError(f"{folder.name} holds no adapter ({CONFIG_FILE} is missing): record it as full or merge")
     if kind in _WHOLE_MODELS and is_adapter:
         raise ArtefactError(f"{folder.name} holds an adapter ({CONFIG_FILE}), not a whole model: record it as lora")
+    _check_one_thing(folder, [file.name for file in files], is_adapter)
     if not names and not is_adapter:
         root = model_signing_root(files)
         return Artefact(
@@ -52,13 +58,58 @@ def describe_folder(folder: Path, kind: str = "") -> Artefact:
     prepare()
     artefact = describe_artefact(folder)
     check_weights(folder, names)
-    for file in files:
-        if file.name.endswith(_SHARDS_INDEX):
-            path = folder / file.name
-            check_shards(path.parent, _read_index(path), file.name)
+    listed = {
+        f"{file.name.rpartition('/')[0]}/{shard}"
+        for file in files
+        if file.name.endswith(_SHARDS_INDEX)
+        for shard in _checked_shards(folder / file.name, file.name)
+    }
+    for name in names:
+        if _SHARD.search(name) and f"{name.rpartition('/')[0]}/{name.rpartition('/')[2]}" not in listed:
+            raise WeightsRefused(
+                f"{name} is a part of a model that no index lists, so no loader reads it: move it away"
+            )
     if is_adapter:
         read_adapter(folder)
+    else:
+        _check_no_adapter_inside(folder, names)
     return artefact
+
+
+def _check_one_thing(folder: Path, names: Sequence[str], is_adapter: bool) -> None:
+    """Every file with numbers is one that a loader of this folder reads; raises `ArtefactError`."""
+    for name in names:
+        last = name.rpartition("/")[2]
+        if last == CONFIG_FILE and name != CONFIG_FILE:
+            raise ArtefactError(f"{name} belongs to an adapter further down: record that folder by itself, as lora")
+        if last.lower().endswith(_SAFETENSORS) and not last.endswith(_SAFETENSORS):
+            raise ArtefactError(f"{name} is read by no loader under this name: write {_SAFETENSORS} in small letters")
+        if is_adapter and last.endswith(_SAFETENSORS) and name != ADAPTER_FILE:
+            raise ArtefactError(
+                f"{name} stands beside an adapter, whose numbers are all in {ADAPTER_FILE}: move it away or record it "
+                f"by itself ({folder.name} would be recorded as more than what is loaded)"
+            )
+
+
+def _check_no_adapter_inside(folder: Path, names: Sequence[str]) -> None:
+    """No tensor of an adapter in what is no adapter: loaders of models leave it out; raises `ArtefactError`."""
+    from safetensors import safe_open
+
+    for name in names:
+        with safe_open(folder / name, framework="pt") as opened:
+            found = next((tensor for tensor in sorted(opened.keys()) if _OF_ADAPTER.search(tensor)), None)
+        if found:
+            raise ArtefactError(
+                f"{name} holds {found}, a tensor of an adapter: merge the adapter into the model, or record its folder "
+                f"with {CONFIG_FILE} as lora"
+            )
+
+
+def _checked_shards(path: Path, name: str) -> set[str]:
+    """The shards that an index lists, each compared with it."""
+    index = _read_index(path)
+    check_shards(path.parent, index, name)
+    return set(dict(index["weight_map"]).values())  # type: ignore[call-overload]  # check_shards has looked at it
 
 
 def _read_index(path: Path) -> Mapping[str, object]:

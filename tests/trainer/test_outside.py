@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from attribution.adapter_config import CONFIG_FILE, AdapterRefused, read_adapter
 from attribution.adapter_file import ADAPTER_FILE
 from openledger.content.artefact import get_artefact, put_artefact
 from openledger.errors import UsageError
-from tests.kit.trainer.adapters import made_adapter
+from tests.kit.trainer.adapters import made_adapter, other_base
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model
 from trainer.ancestry import KnownEntry
 from trainer.outside import check_base_of_adapter, describe_folder
@@ -261,18 +262,6 @@ def test_a_name_of_the_right_base_does_not_make_tensors_fit(chain: TinyChain, tm
         check_base_of_adapter(wide, parents_of(chain), chain, chain.store)
 
 
-def other_base(folder: Path) -> Path:
-    """A model of another width."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(
-        vocab_size=14, hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=64,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
-
-
 def test_kinds_say_what_files_are(adapter: Path) -> None:
     with pytest.raises(UsageError, match=r"holds no adapter .* record it as full or merge"):
         describe_folder(tiny_model(), "lora")
@@ -281,9 +270,52 @@ def test_kinds_say_what_files_are(adapter: Path) -> None:
     assert describe_folder(adapter, "import").tensor_digest == describe_folder(adapter, "lora").tensor_digest
 
 
-def test_a_base_that_lacks_a_tensor_or_has_one_too_many_is_not_opened(tmp_path: Path) -> None:
-    import shutil
+def test_an_adapter_without_its_configuration_or_further_down_is_no_model(adapter: Path, tmp_path: Path) -> None:
+    nested = tmp_path / "nested"
+    shutil.copytree(adapter, nested / "inner")
+    (adapter / CONFIG_FILE).unlink()
+    for kind in ("full", "merge", "pretrain", "import", "quantise"):
+        with pytest.raises(UsageError, match=r"lora_A\.weight, a tensor of an adapter: merge the adapter"):
+            describe_folder(adapter, kind)
+        with pytest.raises(UsageError, match=r"inner/adapter_config\.json belongs to an adapter further down"):
+            describe_folder(nested, kind)
 
+
+def test_a_model_with_an_adapter_that_was_not_merged_is_no_whole_model(tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from safetensors.torch import save_file
+    from transformers import AutoModelForCausalLM
+
+    wrapped = get_peft_model(AutoModelForCausalLM.from_pretrained(str(tiny_model())), LoraConfig(r=2))
+    save_file({name: tensor.clone() for name, tensor in wrapped.state_dict().items()}, tmp_path / "model.safetensors")
+    with pytest.raises(UsageError, match="a tensor of an adapter: merge the adapter"):
+        describe_folder(tmp_path, "full")
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "adapter_model-2.safetensors", "other/adapter_model.safetensors"]
+)
+def test_nothing_with_numbers_stands_beside_an_adapter(adapter: Path, name: str) -> None:
+    (adapter / name).parent.mkdir(exist_ok=True)
+    shutil.copy(tiny_model() / "model.safetensors", adapter / name)
+    for kind in ("lora", "import", "merge"):
+        with pytest.raises(UsageError, match=f"{name} stands beside an adapter"):
+            describe_folder(adapter, kind)
+
+
+def test_files_that_no_loader_reads_are_not_recorded_as_the_model(tmp_path: Path) -> None:
+    shutil.copytree(tiny_model(), tmp_path / "model")
+    stale = tmp_path / "model" / "model-00002-of-00002.safetensors"
+    shutil.copy(made_adapter(tmp_path / "adapter") / ADAPTER_FILE, stale)
+    with pytest.raises(UsageError, match="is a part of a model that no index lists"):
+        describe_folder(tmp_path / "model", "full")
+    stale.unlink()
+    (tmp_path / "model" / "model.safetensors").rename(tmp_path / "model" / "MODEL.SAFETENSORS")
+    with pytest.raises(UsageError, match="is read by no loader under this name"):
+        describe_folder(tmp_path / "model", "full")
+
+
+def test_a_base_that_lacks_a_tensor_or_has_one_too_many_is_not_opened(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     name = "model.layers.1.mlp.up_proj.weight"

@@ -23,3 +23,15 @@ def made_adapter(folder: Path, base: Path | None = None, **settings: Any) -> Pat
     model.save_pretrained(str(folder))
     (folder / "README.md").unlink(missing_ok=True)
     return folder
+
+
+def other_base(folder: Path) -> Path:
+    """A model of another width."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=14, hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, max_position_embeddings=64,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
