@@ -129,7 +129,10 @@ def check_base_of_adapter(
     store: ContentStore,
     base_folder: Path | None = None,
 ) -> None:
-    """The adapter in `folder` fits its parent base, and its own base is among the ancestors; raises `UsageError`."""
+    """An adapter in `folder` fits its parent base, and its own base is among the ancestors; raises `UsageError`."""
+    # Whatever the run is called: an adapter has a base, which its lineage must name.
+    if not (folder / CONFIG_FILE).is_file():
+        return
     prepare()
     ancestors: dict[bytes, EntryRecord] = {}
     for parent in parents:

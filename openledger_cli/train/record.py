@@ -80,7 +80,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Read the files, store, record."""
     from abci_app.modules.models.kinds import Undeclared
-    from attribution.adapter_config import CONFIG_FILE
     from openledger.content.store import ContentStore
     from openledger.errors import UsageError
     from openledger.words import number_of
@@ -106,8 +105,7 @@ def run(args: argparse.Namespace) -> int:
         inputs = parse_inputs(ledger, args.input, tuple(args.step), left_out=undeclared.has_inputs)
         parents = parse_parents(ledger, args.parent, args.kind, left_out=undeclared.has_parents)
         artefact = describe_folder(args.files, args.kind)
-        # Whatever the run is called: an adapter has a base, which its lineage must name.
-        if (args.files / CONFIG_FILE).is_file() and parents and not undeclared.has_parents:
+        if parents and not undeclared.has_parents:
             check_base_of_adapter(args.files, parents, ledger, store, args.base)
         record = record_external(
             model_name=args.model,
