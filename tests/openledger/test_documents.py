@@ -1,5 +1,6 @@
 """Messages as JSON documents: what goes out comes back, and each mistake names its field."""
 
+import re
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from openledger.documents import (
 from openledger.errors import UsageError
 from openledger.keys.signer import Signer
 from openledger.words import fields_below
+from tests.protocol.verifier import TYPES
 
 BOB = b"\x0b" * 32
 BOB_TEXT = encode_id("open", BOB)
@@ -175,3 +177,16 @@ def test_every_small_number_is_a_word_a_flag_or_known_to_be_a_number() -> None:
         if isinstance(info, inspect.IntType) and info.le is not None and info.le < 2**16
     }
     assert unmarked - plain == set()
+
+
+def test_every_account_and_entry_is_shown_as_a_typed_id_in_whatever_it_stands() -> None:
+    other = {"policy_id", "joined_terms_id", "object_id"}  # hashes of records; a name's object has no kind of its own
+    found = {
+        field
+        for name, fields in TYPES.fields.items()
+        for field, kind in fields
+        if kind.startswith(("bin of 32", "bin of at most 32", "list")) and re.search(r"\bbin\b", kind)
+        if not id_prefix(field, name.strip("[]")) and not re.search("digest|root|hash|key$", field)
+    }
+    # The object of a deadline is what its kind says; a frontier goes from page to page word by word.
+    assert found - other == {"object", "frontier"}
