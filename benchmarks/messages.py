@@ -16,6 +16,7 @@ from pathlib import Path
 
 from abci_app.chain.registry import MESSAGE_TYPES
 from abci_app.chain.weight import MAX_BLOCK_WEIGHT
+from benchmarks.choice_cases import CASES_OF_CHOICES
 from benchmarks.message_cases import CASES
 from benchmarks.message_world import UNIT_SECONDS, Measured, World
 from benchmarks.report import print_table
@@ -30,7 +31,7 @@ def measure(only: str, filler: int) -> list[Measured]:
     with tempfile.TemporaryDirectory() as folder, LevelDBStore.open(Path(folder) / "db") as store:
         world = World(store)
         world.start(filler)
-        return [world.fill_block(case) for case in CASES if only in case.name]
+        return [world.fill_block(case) for case in (*CASES_OF_CHOICES, *CASES) if only in case.name]
 
 
 def missing_types() -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences import judgement, terms_id_of
 from abci_app.modules.licences.join import join, join_all, lift, limits_of
 from abci_app.modules.licences.judgement import common_outbound, first_clash, judge
 from abci_app.modules.licences.records import (
@@ -207,6 +207,22 @@ def test_the_share_alike_table_is_one_way_and_leads_to_known_licences() -> None:
 )
 def test_the_first_clash_is_named(sources: Sequence[Terms], clash: tuple[int, int, str] | None) -> None:
     assert first_clash([lifted(source) for source in sources], Profile.CONSERVATIVE, NOW) == clash
+
+
+def test_naming_a_clash_takes_a_few_judgements_however_many_items_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each judgement may weigh sixteen combinations: 48 of them took three times what such a run weighs."""
+    judged: list[JoinedTerms] = []
+
+    def counted(joined: JoinedTerms, profile: int, time_seconds: int) -> tuple[Outcome, str]:
+        judged.append(joined)
+        return judge(joined, profile, time_seconds)
+
+    monkeypatch.setattr(judgement, "judge", counted)
+    mild = [lifted(terms(name=f"mild {number}")) for number in range(45)]
+    one, other = [lifted(terms(name=name, fields_of_use=(name,))) for name in ("a", "b")]
+    clash = first_clash([*mild[:20], one, *mild[20:], other], Profile.CONSERVATIVE, NOW)
+    assert clash == (20, 46, "the permitted fields of use have nothing in common")
+    assert len(judged) <= 16
 
 
 def test_ids_follow_from_the_documented_bytes_and_never_change() -> None:
