@@ -1,4 +1,4 @@
-"""What a module of the state machine is made of: messages, events, queries, genesis and invariants.
+"""The parts of a module of the state machine: messages, events, queries, genesis and invariants.
 
 Two phases only: `message.validate()` sees no state, `execute` sees state. Checks stand beside the writes that they
 protect. A handler raises `Rejected` for an expected failure; anything else it raises is a bug and halts the node.
@@ -92,7 +92,7 @@ class Misbehaviour:
 
 @dataclass(frozen=True, slots=True)
 class BlockContext:
-    """What a rule may know about the block being executed. Results of equal contexts and transactions are equal."""
+    """Facts that a rule may know about the executed block. Results of equal contexts and transactions are equal."""
 
     chain_id: str
     height: int
@@ -108,7 +108,7 @@ class BlockContext:
 
 @dataclass(frozen=True, slots=True)
 class ConsensusUpdate:
-    """What changes among CometBFT's own parameters from the next height on; 0 leaves a value as it is.
+    """Changes to CometBFT's own parameters from the next height on; 0 leaves a value as it is.
 
     CometBFT stops for good at values that it does not take, so none can be made.
     """
@@ -152,7 +152,7 @@ def _check_power(public_key: bytes, power: int) -> None:
 
 @dataclass(slots=True)
 class HookContext:
-    """What a hook or a deadline's handler receives beside the state, and hands out beside its writes."""
+    """Values that a hook or a deadline's handler receives beside the state, and hands out beside its writes."""
 
     block: BlockContext
     events: list[Event] = field(default_factory=list)
@@ -200,7 +200,7 @@ class HookContext:
 
 @dataclass(slots=True)
 class Context:
-    """What a handler receives beside its message: the transaction's overlay and who sent it when."""
+    """Values that a handler receives beside its message: the transaction's overlay and who sent it when."""
 
     state: Overlay
     block: BlockContext
@@ -275,7 +275,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class GenesisContext:
-    """What a module's genesis may know: the block that InitChain stands for, and who validates it."""
+    """The facts that a module's genesis may know: the block that InitChain stands for, and who validates it."""
 
     block: BlockContext
     # (consensus key, power) as InitChain names them, in key order.

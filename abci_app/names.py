@@ -5,6 +5,6 @@ from abci_app.types import Bytes32
 
 
 class NameOwner(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """What a name stands for."""
+    """The object that a name stands for."""
 
     object_id: Bytes32

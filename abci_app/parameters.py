@@ -164,7 +164,7 @@ class Parameters:
         return self.values.get((parameter.section, parameter.index), parameter.default)
 
     def surcharge_nopen(self, message_type: int) -> int:
-        """What one message of this type costs beside its bytes and its work."""
+        """Price of one message of this type beside its bytes and its work."""
         return self.values.get((SURCHARGES, message_type), 0)
 
     def roles_for(self, message_type: int) -> int:
@@ -255,7 +255,7 @@ def with_changes(
 def write_parameters(
     state: MutableState, sections: Iterable[Section], parameters: Parameters, app_version: int = NEWEST_APP_VERSION
 ) -> None:
-    """Write every section's record whole: whoever reads the state needs no defaults of ours."""
+    """Write every section's record whole: a reader of the state needs no defaults of ours."""
     for section in sections:
         known = [parameter for parameter in section.parameters if parameter.since <= app_version]
         values = [ParameterValue(parameter.index, parameters[parameter]) for parameter in known]
@@ -275,7 +275,7 @@ def read_parameters(view: StateView, sections: Iterable[Section]) -> Parameters 
 
 
 class ChainInfo(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """What never changes: written by InitChain."""
+    """The facts that never change, written by InitChain."""
 
     chain_id: ChainId
     initial_height: Height

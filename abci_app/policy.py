@@ -89,7 +89,7 @@ def check_policy(policy: Policy) -> None:
 
 
 def _require_order(policy: Policy) -> None:
-    """What costs nothing to see: order and scheme of the keys, a threshold that they reach."""
+    """Check the parts that cost nothing to see: order and scheme of the keys, a threshold that they reach."""
     places = [(key.scheme, key.public_key) for key in policy.keys]
     if any(left >= right for left, right in pairwise(places)):
         raise Rejected(Code.BAD_POLICY, "policy keys must be unique and sorted by scheme and key")

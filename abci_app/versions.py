@@ -1,4 +1,4 @@
-"""Which version of the rules is in force: state, so that every height's rules are known to whoever reads its proof.
+"""Which version of the rules is in force: state, so that every height's rules are known to every reader of its proof.
 
     chain/version/value -> AppVersion(current, next, from_height)
 
@@ -45,7 +45,7 @@ Migration = Callable[["Overlay", "BlockContext"], None]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What this binary knows: its oldest and newest version, and how the state enters a version that changes it."""
+    """Versions that this binary knows: the oldest, the newest, and how the state enters a version that changes it."""
 
     oldest: int
     newest: int

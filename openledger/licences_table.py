@@ -11,7 +11,7 @@ from typing import Any
 SOURCE = Path(__file__).with_name("licences.toml")
 _USES = {"any": 1, "non-commercial": 2, "research": 3}
 MAX_COLUMNS = 108
-_HEADER = '''"""What known licences say. Written by scripts/help from openledger/licences.toml: change that one.
+_HEADER = '''"""Statements of known licences. Written by scripts/help from openledger/licences.toml: change that file.
 
 A row: use class (0 leaves it open), the points in the order of `POINTS` as Y (yes), N (no) and - (left open), demands
 that the licence leaves open, licences that its share-alike clause also admits, what its conditions add, kind.

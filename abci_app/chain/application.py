@@ -276,7 +276,7 @@ class Application:
     def _block_context(
         self, request: pb.RequestPrepareProposal | pb.RequestProcessProposal | pb.RequestFinalizeBlock
     ) -> BlockContext:
-        """What rules may know of a proposed or decided block."""
+        """Give the facts about a proposed or decided block that rules may know."""
         proposer, last_commit, misbehaviour = wire.block_context_parts(request)
         return replace(
             self._context(request.height, request.time.seconds),

@@ -61,7 +61,7 @@ def check_chain_and_expiry(transaction: Transaction, chain_id: str, height: int)
 
 
 def fee_of(parameters: Parameters, transaction: Transaction) -> int:
-    """What a transaction costs for its bytes, its work, and what its messages cost on top, in nopen."""
+    """Compute a transaction's fee in nopen: for its bytes, for its work, and the surcharges of its messages."""
     fee = parameters[FEE_PER_BYTE] * transaction.size_bytes + parameters[FEE_PER_WEIGHT] * transaction.weight
     for message in transaction.body.messages:
         fee += parameters.surcharge_nopen(TAG_OF[type(message)]) * message.list_items()
@@ -97,7 +97,7 @@ def judge_auth(
 ) -> Agreed:
     """Check one account's policy and signatures against the state.
 
-    A policy must be presented exactly when none is stored: it is not signed, so that whoever relays the transaction
+    A policy must be presented exactly when none is stored: it is not signed, so that anybody who relays the transaction
     could otherwise add or drop it, and change hash, size and fee.
     """
     auth, presented = transaction.auths[position], transaction.presented[position]

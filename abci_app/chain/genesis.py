@@ -98,7 +98,7 @@ def genesis_context(
     validators: Sequence[tuple[bytes, int]],
     document: GenesisState,
 ) -> GenesisContext:
-    """What the modules may know of the chain's start; raises `GenesisError` for what no chain can start with.
+    """Collect the facts about the chain's start that modules may know; raise `GenesisError` where no chain can start.
 
     `app_version` is that of CometBFT's consensus parameters, 0 where it names none.
     """

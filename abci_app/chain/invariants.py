@@ -1,4 +1,4 @@
-"""What must hold in every committed state: all records readable, and every module's invariants.
+"""Conditions that must hold in every committed state: all records readable, and every module's invariants.
 
 Run by simulation and `openledger node check`, never per block.
 """

@@ -41,7 +41,7 @@ class Name(Record, frozen=True, array_like=True, gc=False):
 
 
 class NamedArguments(Record, frozen=True, array_like=True, gc=False):
-    """What the path `/named/<module>/<query>` takes: encoded arguments with stand-ins, and the names."""
+    """Input of the path `/named/<module>/<query>`: encoded arguments with stand-ins, and the names."""
 
     args: bytes
     names: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MAX_NAMES)]
@@ -57,7 +57,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedName:
-    """What a name stands for at the height of an answer."""
+    """The object that a name stands for at the height of an answer."""
 
     kind: str
     text: str

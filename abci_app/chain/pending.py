@@ -36,7 +36,7 @@ class Pending:
     brings_policies: tuple[tuple[bytes, bytes], ...] = ()
 
     def own_cost_nopen(self) -> int:
-        """What it may cost its sender."""
+        """The most that the transaction may cost its sender."""
         return sum([cost for payer, cost in self.costs if payer == self.sender])
 
 
@@ -116,7 +116,7 @@ def bounds_after(entry: PendingKey, writes: Mapping[bytes, bytes | None]) -> Del
 
 
 def costs_of(transaction: Transaction, fee: int) -> tuple[tuple[bytes, int], ...]:
-    """What the transaction may cost whom."""
+    """List who may have to pay for the transaction, and how much each payer may have to pay."""
     body, spend = transaction.body, transaction.maximum_spend_nopen()
     return ((body.sponsor, fee), (body.sender, spend)) if body.sponsor else ((body.sender, fee + spend),)
 

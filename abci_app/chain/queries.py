@@ -15,9 +15,9 @@ The response's height is the height whose state is proven; header height + 1 hol
 height 0 the answer is for the last committed height - 1, whose header exists.
 
 A query that is refused on state (no such model) has code and text, and with `prove` the proof of what was read, so that
-whoever asked can come to the same refusal. Without `prove` a named query answers `[[id ...], result]`.
+the caller can come to the same refusal. Without `prove` a named query answers `[[id ...], result]`.
 
-All work of a question is counted against one budget (state/work.py, ADR 22), whatever its path.
+All work of a question on any path is counted against one budget (state/work.py, ADR 22).
 """
 
 import re
@@ -78,7 +78,7 @@ Key = Annotated[bytes, Meta(min_length=1, max_length=MAX_KEY_BYTES)]
 
 @dataclass(frozen=True, slots=True)
 class LocalNode:
-    """What the application knows of and tells this node; local, not consensus."""
+    """Facts that the application knows of this node, and calls that tell the node something; local, not consensus."""
 
     persistent_peers: frozenset[str] = frozenset()
     seconds_behind: Callable[[], int] = lambda: 0

@@ -40,7 +40,7 @@ class SimulatedEvent(Struct, frozen=True):
 
 
 class Simulation(Struct, frozen=True):
-    """What would happen if the transaction came next."""
+    """Result that the transaction would have if it came next."""
 
     code: int
     codespace: str

@@ -53,7 +53,7 @@ class Auth(Record, frozen=True, array_like=True, gc=False):
 
 
 class Body(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """What is signed."""
+    """The part of a transaction that is signed."""
 
     chain_id: ChainId
     sender: Bytes32

@@ -3,8 +3,8 @@
     chain/validators/value -> ValidatorPowers([(public_key, power)])
 
 Genesis: `validators`, [{"public_key", "power"}, ...], optional. CometBFT names the first validators to InitChain; they
-are checked and recorded, so that whoever starts from the state knows who signed first. A document that names them too
-must name the same.
+are checked and recorded, so that a node which starts from the state knows who signed first. A document that names them
+too must name the same.
 """
 
 from typing import Annotated

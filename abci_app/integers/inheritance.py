@@ -26,14 +26,15 @@ from abci_app.integers import NumbersRefused, check_integer
 from abci_app.integers.shares import POOL_KEY, Shares, largest_remainder
 from abci_app.types import PPB
 
-# One page of a lineage; whoever has more ancestors asks for the layers that a share reaches.
+# One page of a lineage; a caller with more ancestors asks for the layers that a share reaches.
 MAX_LAYERS = 4_096
 # The models module admits as many (a test compares them).
 MAX_PARENTS = 16
 
 
 class Schedule(Protocol):
-    """What ancestors keep of a model's share: a part, halved every so many versions (0: never), never below a floor."""
+    """Rule for what ancestors keep of a model's share: a part, halved every so many versions (0: never), above a
+    floor."""
 
     @property
     def ancestors_ppb(self) -> int:
@@ -87,7 +88,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class LayerAmount:
-    """What one layer's own data got of the whole, its owners' parts and what its index left to the pool.
+    """Part of the whole that one layer's own data got, the parts of its owners, and the part left to the pool.
 
     `undeclared_ppb`: what went to the pool for parents and inputs that the entry does not declare.
     """

@@ -125,14 +125,14 @@ def largest_remainder(weights: Sequence[int], keys: Sequence[bytes], total: int)
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """What an owner's rows say: `positive` is p_o of the formula above, `absolute` the same with |s| for max(0, s)."""
+    """Sums over an owner's rows: `positive` is p_o of the formula above, `absolute` the same with |s| for max(0, s)."""
 
     positive: int
     absolute: int
 
     @classmethod
     def of(cls, scores: Iterable[int]) -> "Credit":
-        """Of scores that are clipped one by one."""
+        """Sum scores that are clipped one by one."""
         positive = negative = 0
         for score in scores:
             if score > 0:

@@ -7,9 +7,9 @@
     deadlines/stuck-count/value -> Count(count)
 
 Modules register a handler for each kind of deadline; nothing here knows them. At the end of each block a lane runs what
-is due, in the order in which it was scheduled, up to its budget; the cursor goes on in the next block. So the work of a
-block is bounded whatever is due, and a lane with a backlog delays no other lane. Late work lengthens no window: rules
-compare heights with the deadline that an object records, not with when it was resolved.
+is due, in the order in which it was scheduled, up to its budget; the cursor goes on in the next block. So the work of
+every block is bounded, however much is due, and a lane with a backlog delays no other lane. Late work lengthens no
+window: rules compare heights with the deadline that an object records, not with when it was resolved.
 
 Entries are never moved. An object that gets another deadline schedules another entry and records its height; an entry
 that its object no longer names is stale and ignored.
@@ -42,7 +42,7 @@ LOOKS_AN_ENTRY = 16
 
 
 class Deadline(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """What is due: a kind of work, on which object, and a number that the kind gives its meaning."""
+    """A piece of work that is due: a kind of work, on which object, and a number that the kind gives its meaning."""
 
     kind: U8
     object: Bytes32

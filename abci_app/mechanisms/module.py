@@ -51,7 +51,7 @@ class StuckPage(Struct, frozen=True):
 
 
 class DueQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """What a lane will run at a height."""
+    """Ask which work a lane will run at a height."""
 
     lane: Lane
     height: Height
@@ -77,7 +77,7 @@ def query_stuck(view: StateView, args: StuckQuery) -> StuckPage:
 
 
 def query_due(view: StateView, args: DueQuery) -> DueView:
-    """What waits for a height in a lane, and how far the lane is behind."""
+    """List the work that waits for a height in a lane, and say how far the lane is behind."""
     cursor = CURSORS.get(view, args.lane)
     waiting = tuple([deadline for _, deadline in ENTRIES.iterate(view, args.lane, args.height)])
     return DueView(waiting, cursor.height if cursor else 0, cursor.index if cursor else 0)

@@ -22,7 +22,7 @@ Action = Callable[[Overlay, HookContext], None]
 
 @dataclass(frozen=True, slots=True)
 class ActionOutcome:
-    """What became of one action: nothing set means that it counts."""
+    """Outcome of one action: where no field is set, the action counts."""
 
     refusal: Rejected | None = None
     bug: Exception | None = None

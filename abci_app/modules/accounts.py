@@ -4,7 +4,7 @@ State: see `abci_app.accounts` (the bank module lists the tables).
 
 A stored policy always wins over a presented one. Rotating keys keeps the address and everything that it holds.
 Delegated keys let an agent or a worker act within bounds: message types, total spend (fees included), last height. They
-end with the policy that made them: whoever changes keys because one was stolen is rid of what the thief delegated.
+end with the policy that made them: an owner who changes keys because one was stolen is rid of the thief's delegations.
 """
 
 from enum import IntEnum

@@ -41,7 +41,7 @@ TREASURY_ACCOUNT = module_account("treasury")
 
 
 class Supply(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """What genesis minted and what was burned since."""
+    """The amount that genesis minted and the amount that was burned since."""
 
     minted_nopen: Nopen
     burned_nopen: Nopen

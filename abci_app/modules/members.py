@@ -316,7 +316,7 @@ def write_genesis_peers(state: MutableState, peers: Peers, context: GenesisConte
 
 
 def write_genesis_closed(state: MutableState, closed: bool, context: GenesisContext) -> None:
-    """Close the chain to whoever is not listed, also when nobody is."""
+    """Close the chain to everybody who is not listed, also when nobody is listed."""
     if closed:
         PEER_LIST.set(state, PeerList((PEER_LIST.get(state) or OPEN_LIST).count, 1))
 

@@ -1,7 +1,7 @@
 """Canonical MessagePack: the one encoding of messages, records, state values and query arguments.
 
 Every value is a fixed-order array whose element 0 is its version or type tag. Shortest integer forms, `bin` for
-bytes, `str` for printable ASCII. Decoding accepts exactly the bytes that encoding produces: whatever does not
+bytes, `str` for printable ASCII. Decoding accepts exactly the bytes that encoding produces: input that does not
 re-encode to itself is rejected, and so are trailing bytes. Every exception that msgspec can raise while decoding
 (`DecodeError`, `ValidationError`, `UnicodeDecodeError`, `OverflowError`) becomes one `CodecError`.
 """

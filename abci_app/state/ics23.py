@@ -22,7 +22,7 @@ Path = tuple[bytes, list[tuple[bytes, bool]]]
 
 
 class ProvableVersion(Protocol):
-    """What a version gives to make these proofs; both stores' versions do."""
+    """The methods of a version that these proofs are made with; the versions of both stores have them."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""

@@ -86,7 +86,7 @@ class MemoryVersion:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What one height keeps to be read, rolled back and pruned."""
+    """The data that one height keeps to be read, rolled back and pruned."""
 
     root: Root
     next_number_before: int
@@ -116,7 +116,7 @@ class MemoryStore:
 
     @property
     def app_hash(self) -> bytes:
-        """Of the last commit, or of an empty tree."""
+        """App hash of the last commit, or of an empty tree."""
         return app_hash_of(self._root.hash if self.height else EMPTY_ROOT.hash)
 
     def read_page(self, number: int) -> Page:

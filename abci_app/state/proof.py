@@ -10,7 +10,7 @@ three lists are consumed exactly; keys strictly increase; an empty tree has no t
 left boundary leaf below start or nothing left of it, a right boundary leaf at or above end or nothing right of it, and
 no hidden subtree between the two: so no key inside it can be left out. Ranges are in order and do not touch each other.
 Absence of k is the empty range [k, k || 00). The proof holds for the app hash that its tree and the upper leaf lead to;
-`height` is what the answering node says, and whoever verifies compares it with the header's.
+`height` is the answering node's own word, and a verifier compares it with the header's height.
 """
 
 from bisect import bisect_left, bisect_right

@@ -1,4 +1,4 @@
-"""What both stores do alike: check a block's changes, compute the new tree, describe the result."""
+"""The work that both stores do alike: check a block's changes, compute the new tree, describe the result."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the state machine asks of storage: views, versions and stores, as protocols.
+"""The demands of the state machine on storage: views, versions and stores, as protocols.
 
 Two implementations exist: `abci_app.state.memory_store.MemoryStore` and `node.leveldb.store.LevelDBStore`. Both use the
 same trie code, so they give the same app hashes and proofs.
@@ -100,7 +100,7 @@ class Store(StateView, Protocol):
 
     @property
     def height(self) -> int:
-        """Of the last commit; 0 = nothing committed."""
+        """Height of the last commit; 0 = nothing committed."""
         ...
 
     @property

@@ -125,7 +125,7 @@ def _next_prefix(prefix: bytes) -> bytes:
 def _readable(record: Any, decode: Callable[[bytes], Any]) -> bytes:
     """Bytes of a record; raises `InvariantBroken` for one that could not be read again.
 
-    Encoding checks no limits. A number below zero would be written, and whoever reads it next would fail in its place:
+    Encoding checks no limits. A number below zero would be written, and the next reader would fail in its place:
     a transaction of somebody else, or every block from then on.
     """
     try:

@@ -1,9 +1,9 @@
-"""What answering a question costs, counted in units while it is answered and refused beyond a budget.
+"""The cost of answering a question, counted in units while it is answered and refused beyond a budget.
 
 One unit stands for about one microsecond of the reference machine (docs/performance.md). Everything that a caller can
 make longer is counted where it happens: reads, iterators, rows (also those of the history that are passed over),
-bytes, pages of the tree, leaves and hashes of a proof. So a budget bounds the time that any question takes, whatever
-its answer looks like, and the same question costs the same at every node.
+bytes, pages of the tree, leaves and hashes of a proof. So a budget bounds the time that any question takes with any
+answer, and the same question costs the same at every node.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ OPEN_UNITS: Final = 12
 ROW_UNITS: Final = 4
 # Bytes read that cost one unit: decoding, hashing and copying.
 BYTES_A_UNIT: Final = 512
-# Bytes of a question that cost one unit, whatever they hold: they are decoded before anybody knows what they ask.
+# Bytes of a question that cost one unit with any content: they are decoded before anybody knows what they ask.
 QUESTION_BYTES_A_UNIT: Final = 32
 # What an old height costs beside that: an iterator of its own for each read, and each row of the history in a range.
 HISTORY_GET_UNITS: Final = 5
@@ -61,7 +61,7 @@ class Work:
 
     @property
     def spent_units(self) -> int:
-        """What was counted so far."""
+        """Units that were counted so far."""
         return self.limit_units - self.left_units
 
 

@@ -10,7 +10,7 @@
 Rows live off the chain; a contribution records their root, counts and digest. Owner and named reviewers decide it: the
 first verdict that reaches the quorum counts. The same rows or file enter a DataNet once, the earliest registrant wins;
 a rejection frees them, a revocation does not. A version holds all contributions accepted and not revoked when it was
-made. It costs one record and the same work whatever the DataNet holds: which contributions it holds follows from the
+made. It costs one record and the same work for a DataNet of any size: which contributions it holds follows from the
 accepted list (`Accepted.is_in`), so that the list of any version is a range with a completeness proof; counts, joined
 terms and the tree behind its root (`tree.py`) are kept up by every acceptance and revocation.
 Revoked contributions stay visible; versions up to then take

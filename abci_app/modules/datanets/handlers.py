@@ -244,7 +244,7 @@ def _remove_terms(state: MutableState, datanet_id: bytes, joined_id: bytes, term
 
 
 def _reject(context: Context, stored: StoredContribution, reason: int) -> StoredContribution:
-    """Free rows and file, so that whoever copied them cannot keep their author out."""
+    """Free rows and file, so that a submitter who copied them cannot keep their author out."""
     _free_rows(context.state, stored.contribution)
     return structs.replace(stored, status=Status.REJECTED, reason=reason, decided_height=context.height)
 

@@ -132,7 +132,7 @@ def counts_match(view: StateView) -> list[str]:
 
 
 def _version_faults(view: StateView, datanet_id: bytes, counts: DatanetCounts, accepted: list[Accepted]) -> list[str]:
-    """What counts say about versions, past and next, follows from the accepted list."""
+    """Find where the counts of versions, past and next, do not follow from the accepted list."""
     faults = []
     label = f"DataNet {datanet_id.hex()}"
     # A version is banned from new training once something in it was revoked.

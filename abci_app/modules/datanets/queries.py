@@ -75,7 +75,7 @@ class VersionsQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class ContributionsQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """One page of all that was submitted to a DataNet, whatever became of it, after `after_number`."""
+    """One page of all submissions to a DataNet, accepted or not, after `after_number`."""
 
     datanet_id: OptionalBytes32
     name: OptionalName
@@ -197,7 +197,7 @@ def datanet_of_name(view: StateView, name: str) -> bytes:
 def contributions_of_version(
     view: StateView, datanet_id: bytes, version: int, record: DatanetVersion, after_number: int, limit: int
 ) -> tuple[tuple[NumberedContribution, ...], int]:
-    """What a version holds of the next `limit` numbers of the accepted list, and where to go on (0 = at its end).
+    """A version's contributions among the next `limit` numbers of the accepted list, and where to go on (0 = its end).
 
     A page is bounded by the numbers that it looks at: however many were revoked, it costs no more, and may be empty.
     """

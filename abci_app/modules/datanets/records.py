@@ -74,7 +74,7 @@ class Status(IntEnum):
 
 
 class Decision(IntEnum):
-    """What a reviewer says."""
+    """The decision of a reviewer about a contribution."""
 
     ACCEPT = 1
     REJECT = 2
@@ -94,7 +94,7 @@ class Reason(IntEnum):
 
 
 class Datanet(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """What a DataNet is; fixed when it is created."""
+    """The fixed facts of a DataNet, written when the DataNet is created."""
 
     name: Name
     owner: Bytes32
@@ -110,7 +110,7 @@ class Datanet(Record, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class DatanetCounts(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """What changes with every contribution. `revoked` counts contributions that were accepted before."""
+    """Counts that change with every contribution. `revoked` counts contributions that were accepted before."""
 
     submitted: U32
     accepted: U32

@@ -1,4 +1,4 @@
-"""Running root of a DataNet's accepted list, so that making a version costs the same whatever the DataNet holds.
+"""Running root of a DataNet's accepted list, so that making a version costs the same for a DataNet of any size.
 
     datanets/node/ | datanet | level U8 | index U32 -> TreeNode
 
@@ -6,8 +6,8 @@ The list has one slot for every number from 1 to `DatanetCounts.accepted`: a con
 item) once it was revoked. A version's root is the list root 'contributions' over these slots as they stand when it is
 made. The tree is RFC 6962's. Its complete nodes above the leaves are kept as they fill up (node `index` of `level`
 covers 2^level slots), so accepting writes one node on average, revoking rewrites one a level, and a root hashes one
-node for each binary digit of the count. Whoever knows a version's contributions and their numbers recomputes its root
-without the others (`version_root`).
+node for each binary digit of the count. A reader who knows a version's contributions and their numbers recomputes its
+root without the others (`version_root`).
 """
 
 from bisect import bisect_left

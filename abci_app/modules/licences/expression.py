@@ -5,8 +5,8 @@
     licence     = identifier ["+"] [" WITH " exception]
 
 AND binds closer than OR, so no parentheses are needed. Identifiers are those of the table, in the letters of the SPDX
-list and not deprecated, or `LicenseRef-` and lower-case letters, digits, dots and dashes. Whoever writes another form
-is told so; `openledger.licences` turns other spellings into this one.
+list and not deprecated, or `LicenseRef-` and lower-case letters, digits, dots and dashes. A sender who writes another
+form is told so; `openledger.licences` turns other spellings into this one.
 """
 
 import re

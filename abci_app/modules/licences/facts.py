@@ -1,4 +1,4 @@
-"""What known licences say, and which terms contradict the identifier that they carry.
+"""The statements of known licences, and the terms that contradict the identifier that they carry.
 
 A licence answers each point with yes, no, or leaves it open. Licences joined by AND: the strict answer of one is the
 answer; open beside no strict one leaves it open. Alternatives joined by OR: the mildest answer that one may choose.

@@ -86,5 +86,5 @@ def terms_id_of(terms: Terms) -> TermsId:
 
 
 def names_of(terms: Terms) -> tuple[str, ...]:
-    """What people may call these terms: their name and their SPDX name."""
+    """List the names that people may use for these terms: their name and their SPDX name."""
     return (terms.name,) if terms.spdx in ("", terms.name) else (terms.name, terms.spdx)

@@ -1,4 +1,4 @@
-"""What always holds of terms; read by simulation and by `openledger node check`."""
+"""Conditions that always hold of terms; simulation and `openledger node check` read them."""
 
 from abci_app.modules.licences.handlers import names_of, terms_id_of
 from abci_app.modules.licences.join import join_all, lift

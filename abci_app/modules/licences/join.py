@@ -124,7 +124,7 @@ def lift(terms_id: bytes, terms: Terms) -> JoinedTerms:
 def _alternative_of(
     terms: Terms, common: JoinedTerms, licences: tuple[str, ...], settled: frozenset[str]
 ) -> Alternative:
-    """What one alternative demands: the answers of its licences, and the terms' own where these leave them open.
+    """Work out one alternative's demands: the answers of its licences, and the terms' own where these leave them open.
 
     In `settled` fields the terms repeat what another alternative says, and tell nothing of this one.
     """
@@ -196,7 +196,7 @@ def _without_dominated(alternatives: list[Alternative]) -> list[Alternative]:
 
 
 def _is_milder(left: Alternative, right: Alternative) -> bool:
-    """Whether whoever may use the right one may use the left one as well."""
+    """Whether everybody who may use the right one may use the left one as well."""
     return (
         left.use_class <= right.use_class
         and left.demanded & ~right.demanded == 0
@@ -281,7 +281,7 @@ def _check_limits(joined: JoinedTerms) -> None:
 
 
 def learned_from(joined: JoinedTerms, *, is_model: bool) -> JoinedTerms:
-    """The same terms for material that is learned from as outputs: what bans that becomes a ban of its own.
+    """Turn terms into those for material that is learned from as outputs: a ban on outputs becomes a ban of its own.
 
     Of a model's terms an unstated point stays unstated; of data only a stated ban counts, for data may be outputs.
     """

@@ -172,7 +172,7 @@ def judge(joined: JoinedTerms, profile: int, time_seconds: int) -> tuple[Outcome
 
 
 def choose(joined: JoinedTerms, profile: int, time_seconds: int) -> tuple[JoinedTerms, ...]:
-    """What is demanded under each choice that leads to the outcome of `judge`."""
+    """List the demands under each choice that leads to the outcome of `judge`."""
     outcome, _ = judge(joined, profile, time_seconds)
     return tuple([each for _, each in combinations_of(joined) if _judge_one(each, profile, time_seconds)[0] == outcome])
 
@@ -262,7 +262,7 @@ def _least(known: int, holds: Callable[[int], bool]) -> int:
 
 
 def _gather(left: JoinedTerms, right: JoinedTerms) -> JoinedTerms:
-    """What `judge` looks at of both: no jurisdictions, and of the sources those that claim revenue."""
+    """Gather the points of both that `judge` looks at: no jurisdictions, and only the sources that claim revenue."""
     fields_of_use = right.fields_of_use if not left.limits_fields else left.fields_of_use
     if left.limits_fields and right.limits_fields:
         fields_of_use = tuple([field for field in left.fields_of_use if field in right.fields_of_use])

@@ -33,7 +33,7 @@ Labels = Annotated[tuple[Label, ...], Meta(max_length=MAX_LABELS)]
 
 
 class Stated(IntEnum):
-    """What terms say about one point."""
+    """The statement of terms about one point."""
 
     UNKNOWN = 0
     NO = 1
@@ -44,7 +44,7 @@ TriState = Annotated[int, Meta(ge=0, le=2), words(Stated)]
 
 
 class UseClass(IntEnum):
-    """What the material may be used for; a larger number is stricter, 0 is not stated."""
+    """The uses that the material may be put to; a larger number is stricter, 0 is not stated."""
 
     UNKNOWN = 0
     ANY = 1
@@ -116,7 +116,7 @@ class ShareAlike(Record, frozen=True, array_like=True, gc=False):
 
 
 class Alternative(Record, frozen=True, array_like=True, gc=False):
-    """What one alternative of an expression with OR demands."""
+    """The demands of one alternative of an expression with OR."""
 
     spdx: Spdx
     use_class: UseNumber
@@ -132,7 +132,7 @@ class Choice(Record, frozen=True, array_like=True, gc=False):
 
 
 class JoinedTerms(Record, frozen=True, array_like=True, tag=2, gc=False):
-    """What several terms demand together; computed by consensus, content-addressed, never written by hand."""
+    """The demands of several terms together; computed by consensus, content-addressed, never written by hand."""
 
     # Every terms record joined here, ascending.
     sources: Annotated[tuple[Source, ...], Meta(max_length=MAX_SOURCES)]

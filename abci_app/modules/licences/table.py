@@ -1,4 +1,4 @@
-"""What known licences say. Written by scripts/help from openledger/licences.toml: change that one.
+"""Statements of known licences. Written by scripts/help from openledger/licences.toml: change that file.
 
 A row: use class (0 leaves it open), the points in the order of `POINTS` as Y (yes), N (no) and - (left open), demands
 that the licence leaves open, licences that its share-alike clause also admits, what its conditions add, kind.

@@ -1,4 +1,4 @@
-"""What other modules may know of terms, and how they keep joined ones."""
+"""The facts that other modules may know of terms, and how those modules keep joined terms."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache

@@ -12,8 +12,8 @@ Entry id = H('openledger/entry/v1', Entry): the same run gives the same entry wh
 Recording it first writes its admission (number, height, licence check) and first run; recording it again adds a run
 and can make it the next version of the sender's model. Parents and input versions must exist, so numbers grow
 from parent to child; an import has neither. A clash of terms refuses the entry and names both parents; an import is
-recorded whatever its terms say (nothing is made yet), what is built on it is refused. Runs name operator, times and
-quality as their sender declares them. Nothing is iterated when a run is recorded: seven keys and one for every
+recorded in spite of its terms (nothing is made yet), but a run that builds on it is refused. Runs name operator, times
+and quality as their sender declares them. Nothing is iterated when a run is recorded: seven keys and one for every
 input and parent.
 
 Invariants: ids recompute; numbers are dense; indexes and entries imply each other; weights and shares sum to 10^9;

@@ -81,7 +81,7 @@ def execute_create_model(context: Context, message: CreateModel) -> None:
 
 @dataclass(slots=True)
 class _Recording:
-    """What one message's runs share: the numbers given out so far."""
+    """State that the runs of one message share: the numbers given out so far."""
 
     context: Context
     counters: Counters

@@ -26,7 +26,7 @@ MAX_PAGE = 4_096
 
 
 class ImpactQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """What was made from this DataNet version (0 = any version)? By id or name.
+    """Ask what was made from a DataNet version (0 = any version), named by id or name.
 
     `direct_only` 1: entries trained on it, else also everything that stands on those. Further pages give the
     `frontier` and `after_number` of the page before.
@@ -164,7 +164,7 @@ class _Descent:
         return bool(self._next_direct)
 
     def describe(self, number: int) -> ImpactEntry:
-        """What an answer says about one entry."""
+        """Give the part of an answer that speaks about one entry."""
         entry_id = entry_of_number(self._view, number)
         stored = ENTRIES.get(self._view, entry_id)
         if stored is None:

@@ -1,7 +1,7 @@
 """Kinds of entries and their structure: which parents, roles and inputs each kind names, and what may stay undeclared.
 
 An empty list would say two things: there was nothing, or nobody said. So every kind states here what there must have
-been. Who does not declare it says so in the entry (`Undeclared`), and whoever asks reads "unknown" below it.
+been. Who does not declare it says so in the entry (`Undeclared`), and a reader of its lineage sees "unknown" below it.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from abci_app.types import PPB
 
 
 class EntryKind(IntEnum):
-    """What produced the output."""
+    """The kind of work that produced the output."""
 
     PRETRAIN = 1
     LORA = 2
@@ -27,7 +27,7 @@ class EntryKind(IntEnum):
 
 
 class Undeclared(IntEnum):
-    """What there was of parents and inputs beyond those that an entry lists."""
+    """The parents and inputs that there were beyond those that an entry lists."""
 
     NOTHING = 0
     PARENTS = 1

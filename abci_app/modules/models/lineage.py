@@ -3,7 +3,7 @@
 Parents have smaller numbers than their children. So lineage visits entries by falling number, each exactly once, and a
 page that stops anywhere leaves a frontier that lies wholly beyond it: the next page starts from that frontier, asked at
 the same height. Only the union of all pages is complete. A light client runs these functions again on proven state, so
-the closure is recomputed by whoever asks.
+the caller recomputes the closure.
 """
 
 from collections.abc import Iterable, Iterator
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 class LineageQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """What was this made from? By entry id, or by model name and version (0 = the latest).
+    """Ask what an entry was made from, by entry id, or by model name and version (0 = the latest).
 
     Further pages leave both empty and give the `frontier` of the page before.
     """
@@ -118,7 +118,7 @@ class CleanQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class CleanAnswer(IntEnum):
-    """What is proven. It speaks of declared DataNet versions, not of content."""
+    """The statement that is proven. It speaks of declared DataNet versions, not of content."""
 
     PRESENT = 1
     # Not among the declared inputs of the entry and all its ancestors, and nothing below is unknown.

@@ -73,7 +73,7 @@ class Input(Record, frozen=True, array_like=True, gc=False):
 
 
 class Output(Record, frozen=True, array_like=True, gc=False):
-    """What came out: OpenSSF model-signing root digest, canonical tensor digest, bytes, format ("safetensors")."""
+    """A run's output: OpenSSF model-signing root digest, canonical tensor digest, bytes, format ("safetensors")."""
 
     artefact_digest: Bytes32
     tensor_digest: Bytes32
@@ -89,7 +89,7 @@ class Attribution(Record, frozen=True, array_like=True, gc=False):
 
 
 class Entry(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """What produced a model, immutable; entry id = H('openledger/entry/v1', this record)."""
+    """The facts that produced a model, immutable; entry id = H('openledger/entry/v1', this record)."""
 
     kind: Annotated[int, Meta(ge=1, le=9), words(EntryKind)]
     parents: Annotated[tuple[Parent, ...], Meta(max_length=MAX_PARENTS)]
@@ -104,7 +104,7 @@ class Entry(Record, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class Run(Record, frozen=True, array_like=True, gc=False):
-    """What differs between repetitions, as the sender declares it. Without a measured quality: "" and 0."""
+    """The facts that differ between repetitions, as the sender declares them. Without a measured quality: "" and 0."""
 
     started_seconds: Seconds
     finished_seconds: Seconds
@@ -132,7 +132,7 @@ class InheritanceSchedule(Record, frozen=True, array_like=True, gc=False):
 
 
 class Admission(Record, frozen=True, array_like=True, gc=False):
-    """What consensus wrote when the entry was recorded first: who, when, and the licence check of that moment."""
+    """Facts that consensus wrote when the entry was recorded first: who, when, and the licence check of that moment."""
 
     # Entries are numbered from 1 in the order of their recording; a parent's number is smaller than its child's.
     number: Integer
@@ -257,7 +257,7 @@ COUNTERS = Item("models/counters/", Counters)
 
 
 def entry_id_of(entry: Entry) -> EntryId:
-    """Content-addressed id: the same run gives the same entry, whoever records it on whatever chain."""
+    """Content-addressed id: the same run gives the same entry, recorded by anybody on any chain."""
     return EntryId(tagged_hash(TAGS["entry_id"], encode(entry)))
 
 

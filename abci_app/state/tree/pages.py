@@ -173,7 +173,7 @@ class LeafPage:
 
     @property
     def size_code(self) -> int:
-        """What a parent records: the number of leaves."""
+        """The size that a parent records: the number of leaves."""
         return self.data[1]
 
     def unpack(self) -> tuple[list[bytes], list[int], list[bytes]]:
@@ -281,7 +281,7 @@ class BranchPage:
 
     @property
     def size_code(self) -> int:
-        """What a parent records."""
+        """The size that a parent records."""
         return BRANCH + len(self.keys)
 
     def root(self) -> bytes:
@@ -297,7 +297,7 @@ class BranchPage:
     def with_children(
         self, hashes: list[bytes], numbers: list[int], slots: Sequence[int]
     ) -> "tuple[BranchPage, bytes]":
-        """The same keys and shape over new contents in `slots`, and the root."""
+        """Make a page with the same keys and shape over new contents in `slots`, and give its root."""
         positions = self.positions
         page = BranchPage(self.keys, positions, self.sizes, hashes, numbers, self._packed_head())
         if self._inner is None or len(slots) > _PATHS_WORTH:

@@ -83,7 +83,7 @@ def root_of(leaves: Sequence[tuple[bytes, bytes]]) -> bytes:
 
 
 def named_parts_root(parts: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The same tree over (name, value), without the upper leaf (design 3)."""
+    """Root of a tree of the same form over (name, value), without the upper leaf (design 3)."""
     return root_of([(name, leaf_hash(name, value)) for name, value in sorted(parts)])
 
 
