@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.golden import answers, attribution, encoding, proofs, transaction, tree
+from tests.golden import answers, attribution, bundles, encoding, proofs, transaction, tree
 from tests.kit.repository import ROOT
 from tests.openledger.light import test_vectors as light
 
@@ -14,6 +14,7 @@ FOLDER = ROOT / "tests" / "vectors"
 FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "answers.json": answers.make,
     "attribution.json": attribution.make,
+    "bundles.json": bundles.make,
     "encoding.json": encoding.make,
     "light.json": light.make_vectors,
     "proofs.json": proofs.make,

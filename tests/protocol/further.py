@@ -36,6 +36,11 @@ class Further(Queries):
             self.names.append({"kind": kind, "name": name, "id": found.hex()})
         return path.replace("/named/", "/query/"), arguments
 
+    @staticmethod
+    def with_names(arguments: bytes, names: list[list[str]]) -> bytes:
+        """Write the data of a question with names."""
+        return bytes(msgpack.packb([arguments, names]))
+
     def clean(self, asked: Document) -> list[Any]:
         """Answer models/clean."""
         entry_id = self.entry_id(asked["entry_id"], asked["model_name"], asked["model_version"])
