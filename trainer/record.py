@@ -65,27 +65,12 @@ def record_training(
     attribution_root: bytes = NO_DIGEST,
 ) -> RunRecord:
     """Record a run of our own trainer; stores recipe, manifest and adapter."""
-    prepared = run.prepared
-    recipe = prepared.recipe
-    inputs = input_records(prepared)
-    tokenizer = tuple(file for file in base.files if file.name in TOKENIZER_FILES)
-    parts = {
-        "about": _about("lora", "openledger trainer", True),
-        "base": to_json(_base_part(base, recipe.model.base, recipe.model.adapter)),
+    recipe = run.prepared.recipe
+    inputs = input_records(run.prepared)
+    parts = training_parts(run, base) | {
         "code": to_json(code_description()),
-        "data-order": to_json({"root": data_order_root(prepared.order).hex(), "examples": len(prepared.order)}),
         "loss-trace": to_json({"unit": "micronats", "losses": list(run.loss_trace_micronats)}),
-        "output": _files_part(run.artefact.files),
-        "recipe": recipe.canonical(),
-        "seed": to_json({"seed": recipe.train.seed, "threads": recipe.train.threads}),
-        "tokenizer": _files_part(tokenizer),
     }
-    for index, dataset in enumerate(recipe.datasets):
-        part = _partition_part(dataset, inputs[index], prepared.partitions[index], prepared.versions[index].root)
-        part["cut"] = _cut_part(run.cuts, index)
-        if recipe.attribution is not None:
-            part["copies_left_out"] = sum(copy.row.input_index == index for copy in prepared.copies)
-        parts[f"input/{index:04}"] = to_json(part)
     manifest = Manifest(parts)
     store.put(recipe.canonical())
     put_manifest(store, manifest)
@@ -110,6 +95,29 @@ def record_training(
         event=event,
         evaluations=_evaluations(run, inputs),
     )
+
+
+def training_parts(run: TrainedRun, base: Artefact) -> dict[str, bytes]:
+    """Parts of a run's manifest that follow from its recipe, rows and base, without a float; `output` is this run's."""
+    prepared = run.prepared
+    recipe = prepared.recipe
+    tokenizer = tuple(file for file in base.files if file.name in TOKENIZER_FILES)
+    parts = {
+        "about": _about("lora", "openledger trainer", True),
+        "base": to_json(_base_part(base, recipe.model.base, recipe.model.adapter)),
+        "data-order": to_json({"root": data_order_root(prepared.order).hex(), "examples": len(prepared.order)}),
+        "output": _files_part(run.artefact.files),
+        "recipe": recipe.canonical(),
+        "seed": to_json({"seed": recipe.train.seed, "threads": recipe.train.threads}),
+        "tokenizer": _files_part(tokenizer),
+    }
+    for index, (dataset, record) in enumerate(zip(recipe.datasets, input_records(prepared), strict=True)):
+        part = _partition_part(dataset, record, prepared.partitions[index], prepared.versions[index].root)
+        part["cut"] = _cut_part(run.cuts, index)
+        if recipe.attribution is not None:
+            part["copies_left_out"] = sum(copy.row.input_index == index for copy in prepared.copies)
+        parts[f"input/{index:04}"] = to_json(part)
+    return parts
 
 
 def record_import(base: BaseModel, terms_id: bytes, store: ContentStore, now_seconds: int) -> RunRecord:

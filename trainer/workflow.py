@@ -34,6 +34,7 @@ from trainer.run_records import EntryRecord, ParentRecord, RunRecord
 from trainer.train import PreparedRun, Progress, TrainedRun, prepare_run, train
 from trainer.verify import AttributionGrade, RunGrade, RunVerdict, grade, read_plan, retrain
 from trainer.verify.indexes import check_methods, with_indexes
+from trainer.verify.parts import with_parts
 
 Say = Callable[[str], None]
 
@@ -156,7 +157,7 @@ def verify_entry(
     check_methods(record, plan.recipe)
     versions = _versions_of(record, manifest, chain)
     base, adapter = _parents_to_repeat(known, plan.recipe, chain)
-    base_folder = artefact_folder(base, store)[0]
+    base_folder, base_artefact = artefact_folder(base, store)
     adapter_folder = artefact_folder(adapter, store)[0] if adapter else None
     say(f"training {plan.recipe.train.steps} steps again, as entry {known.entry_id.hex()[:16]}… records them")
     with _work_folder(known) as work:
@@ -178,6 +179,7 @@ def verify_entry(
             build_indexes(run, base_folder, work, code=plan.code, progress=index_progress, say=say) if wanted else None
         )
         verdict = with_indexes(verdict, record, run, built, store, base_folder)
+        verdict = with_parts(verdict, manifest, run, base_artefact)
         say("taking the recorded measurements again")
         return _with_measurements(verdict, known, chain, store, run, base_folder), run
 
