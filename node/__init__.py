@@ -1,1 +1,1 @@
-"""What touches the world for an operator: the ABCI socket server, the store on disk, homes, CometBFT, devnets."""
+"""The parts that touch the world for an operator: ABCI socket server, store on disk, homes, CometBFT, devnets."""

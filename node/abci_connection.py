@@ -64,7 +64,7 @@ QUERY_FAILED_CODE = 1
 
 
 class AbciApplication(Protocol):
-    """What the server calls. One thread per connection: see each group."""
+    """The methods of an application that the server calls. One thread per connection: see each group."""
 
     # Any connection's thread; reads the last commit only.
     def info(self, request: pb.RequestInfo) -> pb.ResponseInfo: ...

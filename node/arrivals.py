@@ -14,7 +14,7 @@ class Arrivals:
         self._reads: deque[tuple[int, float]] = deque()
 
     def fed(self, size_bytes: int, pending_bytes: int, now_seconds: float) -> None:
-        """So many bytes were read; `pending_bytes` wait, these among them."""
+        """Note that `size_bytes` bytes were read; `pending_bytes` bytes wait, these among them."""
         self._fed_bytes += size_bytes
         self._forget(self._fed_bytes - pending_bytes)
         self._reads.append((self._fed_bytes, now_seconds))

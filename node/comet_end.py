@@ -24,7 +24,7 @@ GIVE_UP_AFTER_RUNS = 10
 
 
 class Verdict(StrEnum):
-    """What follows the end of a run."""
+    """The step that follows the end of a run."""
 
     RESTART = "restart"
     WAIT_FOR_SPACE = "wait for space"

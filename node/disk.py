@@ -12,7 +12,7 @@ RESUME_ABOVE_BYTES = 96 * 1024 * 1024
 
 
 def free_bytes(folder: Path) -> int:
-    """What may still be written where `folder` lies; a folder that cannot be asked counts as full."""
+    """Number of bytes that may still be written where `folder` lies; a folder that cannot be asked counts as full."""
     try:
         found = os.statvfs(folder)
     except OSError:

@@ -7,7 +7,7 @@ from openledger.exit_codes import ExitCode
 
 
 class NodeError(OpenLedgerError):
-    """What went wrong, why, and what to do, in one line."""
+    """An error of the node; its one line says what went wrong, why, and what to do."""
 
 
 class NoAnswer(NodeError):

@@ -56,7 +56,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a valid document starts."""
+    """Summary of the chain that a valid document starts."""
 
     chain_id: str
     genesis_time: str
@@ -81,7 +81,7 @@ class Declaration:
     signature: str = ""  # base64 over every other field
 
     def signed_bytes(self) -> bytes:
-        """What the consensus key signs: a tag that no vote begins with, then the fields as sorted JSON."""
+        """The bytes that the consensus key signs: a tag that no vote begins with, then the fields as sorted JSON."""
         values = dataclasses.asdict(self)
         del values["signature"]
         return _DECLARATION_TAG + json.dumps(values, sort_keys=True).encode()
@@ -336,5 +336,5 @@ def _state(document: Document) -> GenesisState:
 
 def _replace_state(document: Document, state: GenesisState) -> None:
     encoded = application_genesis.encode_genesis(state)
-    application_genesis.decode_genesis(encoded)  # raises for whatever is wrong in a section
+    application_genesis.decode_genesis(encoded)  # raises for anything that is wrong in a section
     document["app_state"] = msgspec.json.decode(encoded)

@@ -112,7 +112,7 @@ class Home:
 
     @property
     def signing_state_file(self) -> Path:
-        """What this validator signed last, kept by CometBFT."""
+        """File in which CometBFT keeps the last vote that this validator signed."""
         return self.data_folder / "priv_validator_state.json"
 
     def initialised(self) -> bool:

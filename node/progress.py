@@ -1,4 +1,4 @@
-"""A word to whoever waits: nothing for short work, a line after two seconds, and one now and then after that.
+"""A word to the person who waits: nothing for short work, a line after two seconds, and one now and then after that.
 
 A node that runs says how far behind it is, and once, when no blocks come any more.
 """

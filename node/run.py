@@ -271,7 +271,7 @@ class _FirstLine(logging.Formatter):
 
 
 def calm_collector() -> None:
-    """What exists now stays; a full collection of it at every few hundred transactions costs more than it frees."""
+    """Keep all objects that exist now: collecting them every few hundred transactions costs more than it frees."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
@@ -294,7 +294,7 @@ def main() -> int:
 
 
 def _wait_for_end_of_input(ending: Ending) -> None:
-    """Whoever started this node and then died without stopping it has closed our standard input."""
+    """End the node when standard input closes: a parent process that died without stopping the node has closed it."""
     try:
         while os.read(0, 1024):
             pass

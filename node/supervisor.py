@@ -2,7 +2,7 @@
 
 CometBFT ends with exit code 0 when the application's socket closes or the application answers an exception, and its
 consensus can end while the process lives on (it says so in its log). `node.comet_end` judges each end. The thread that
-supervises never ends by itself without saying so: whatever it meets, it ends the child and reports.
+supervises never ends by itself without saying so: after any error, it ends the child and reports.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class Supervisor:
         process.wait()
 
     def _remove_pid(self) -> None:
-        with contextlib.suppress(OSError):  # whoever reads it looks whether that process is the child
+        with contextlib.suppress(OSError):  # a reader looks whether that process is the child
             self._pid_file.unlink(missing_ok=True)
 
 

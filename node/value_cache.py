@@ -16,8 +16,8 @@ _MISSING: Final = b""  # no stored value is empty
 class ValueCache:
     """Last committed value by key (absence too), at most about `limit_bytes`; what was not used for longest goes first.
 
-    Any thread reads, one commits. The generation changes with every commit, before any value does: whoever notes it,
-    reads, and finds it unchanged has read a value of that generation.
+    Any thread reads, one commits. The generation changes with every commit, before any value does: a reader who notes
+    it, reads, and finds it unchanged has read a value of that generation.
     """
 
     def __init__(self, limit_bytes: int, read: Callable[[bytes], bytes | None]) -> None:

@@ -25,7 +25,7 @@ class OpenLedgerError(Exception):
 
 
 class UsageError(OpenLedgerError):
-    """What was asked for cannot be."""
+    """The caller asked for something that cannot be."""
 
     exit_code = ExitCode.USAGE
 

@@ -134,7 +134,7 @@ def _exceptions_by_letters() -> dict[str, str]:
 
 
 def _spelled(lower: str) -> str:
-    """What a name in small letters stands for, or empty."""
+    """Find the licence that a name in small letters stands for, or an empty text."""
     known = _spellings()
     if lower in known:
         return known[lower]

@@ -33,7 +33,7 @@ MAX_PARENTS = 16
 
 
 class Schedule(Protocol):
-    """Rule for what ancestors keep of a model's share: a part, halved every so many versions (0: never), above a
+    """Rule for the part of a share that ancestors keep, halved every so many versions (0: never), never below a
     floor."""
 
     @property

@@ -1,4 +1,4 @@
-"""What stands in the state store: its keys and records.
+"""Keys and records of the state store.
 
     f                                   format of this store
     s                                   the last commit (`_Commit`)

@@ -41,7 +41,7 @@ from node.value_cache import ValueCache
 DEFAULT_CACHE_BYTES: Final = 192 * 2**20
 # Latest values: about 100,000 accounts.
 _VALUE_CACHE_BYTES: Final = 32 * 2**20
-# Heights that a commit prunes whatever their size (one for the new block, one so that a surplus shrinks), and pages and
+# Heights of any size that a commit prunes (one for the new block, one so that a surplus shrinks), and pages and
 # old values that it removes beyond those: about 30 ms.
 _PRUNED_HEIGHTS: Final = 2
 _PRUNED_RECORDS: Final = 10_000
@@ -132,7 +132,7 @@ class LevelDBStore:
 
     @property
     def height(self) -> int:
-        """Of the last commit; 0 when nothing is committed."""
+        """Height of the last commit; 0 when nothing is committed."""
         return self._head.commit.height
 
     @property
@@ -142,7 +142,7 @@ class LevelDBStore:
 
     @property
     def app_hash(self) -> bytes:
-        """Of the last commit, or of an empty tree."""
+        """App hash of the last commit, or of an empty tree."""
         return app_hash_of(self._head.commit.root_hash)
 
     def get(self, key: bytes) -> bytes | None:

@@ -99,12 +99,12 @@ class AsyncClient:
     async def wait_all(
         self, sent: Sequence[Sent], timeout_seconds: float = DEFAULT_WAIT_SECONDS, *, check: bool = True
     ) -> list[Committed]:
-        """The same for many, with few requests."""
+        """Wait until all of many transactions are in blocks, with few requests."""
         found = await self.run(flows.wait_all(sent, time.monotonic, timeout_seconds))
         return [checked(one, check) for one in found]
 
     async def simulate(self, party: Party, *messages: Message, **options: Unpack[SendOptions]) -> Simulation:
-        """What the messages would do now: code, fee, effects. Needs no signature."""
+        """Ask the node what the messages would do now: code, fee, effects. The question needs no signature."""
         async with self._turn:
             return await self.run(self._core.rehearse(party, messages, options))
 

@@ -107,17 +107,17 @@ class Client:
         return PendingTransaction(self, self.run(flows.broadcast(raw, mode)))
 
     def wait(self, sent: Sent, timeout_seconds: float = DEFAULT_WAIT_SECONDS) -> Committed:
-        """Block until a transaction is in a block, whatever its code."""
+        """Block until a transaction is in a block, with any result code."""
         return self.run(flows.wait(sent, time.monotonic, timeout_seconds))
 
     def wait_all(
         self, sent: Sequence[Sent], timeout_seconds: float = DEFAULT_WAIT_SECONDS, *, check: bool = True
     ) -> list[Committed]:
-        """The same for many, with few requests."""
+        """Block until all of many transactions are in blocks, with few requests."""
         return [checked(one, check) for one in self.run(flows.wait_all(sent, time.monotonic, timeout_seconds))]
 
     def simulate(self, party: Party, *messages: Message, **options: Unpack[SendOptions]) -> Simulation:
-        """What the messages would do now: code, fee, effects. Needs no signature."""
+        """Ask the node what the messages would do now: code, fee, effects. The question needs no signature."""
         with self._turn:
             return self.run(self._core.rehearse(party, messages, options))
 

@@ -1,6 +1,6 @@
-"""What a client remembers between calls, and the flows of building and sending: sequences, policies, fees, chain id.
+"""The memory of a client between calls, and the flows of building and sending: sequences, policies, fees, chain id.
 
-Sequences are counted here so that hundreds of transactions can be on their way at once; whatever the chain refuses
+Sequences are counted here so that hundreds of transactions can be on their way at once; a refusal by the chain
 makes the client ask again. Nothing here opens a connection.
 """
 
@@ -93,7 +93,7 @@ class Core:
         return self.chain_id
 
     def fees(self) -> Flow[Parameters]:
-        """What transactions cost, asked for once and again when a fee was refused."""
+        """Parameters of fees, asked for once and again when a fee was refused."""
         if self._fees is None:
             self._fees = yield from flows.fees()
         return self._fees

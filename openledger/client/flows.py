@@ -1,4 +1,4 @@
-"""What a client does, without doing it: generators that yield calls and pauses and receive answers.
+"""Plans of a client's work, without any network: generators that yield calls and pauses and receive answers.
 
 `Client` and `AsyncClient` drive the same flows, so pipelining, waiting and retrying exist once and are tested without
 a network. steps.py has their language. RPC errors are thrown into the flow at the yield.
@@ -91,7 +91,7 @@ def next_sequence(address: bytes) -> Flow[int]:
 
 
 def fees() -> Flow[Parameters]:
-    """What transactions cost now."""
+    """Ask for the parameters that set the fees of transactions now."""
     values: dict[tuple[str, int], int] = {}
     for section in FEE_SECTIONS:
         answer = yield calls.abci_query("/store/openledger/key", section.table.key())
@@ -131,7 +131,7 @@ def _check_answer(answer: calls.QueryAnswer) -> None:
 
 
 def describe_sent(raw: bytes) -> Sent:
-    """What is known of a transaction before any node is asked."""
+    """Describe a transaction by the facts that are known before any node is asked."""
     transaction = decode_transaction(raw)
     body = transaction.body
     return Sent(

@@ -41,7 +41,7 @@ class Provider(Protocol):
 
 
 class AsyncProvider(Protocol):
-    """The same for asyncio."""
+    """A node, or something that plays one in a test, for asyncio."""
 
     async def send_batch(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """Each call's value or `RpcRejected`; raises `OpenLedgerError`."""
@@ -49,7 +49,7 @@ class AsyncProvider(Protocol):
 
 
 class _Shell:
-    """What both clients share: the session and its storage."""
+    """The parts that both clients share: the session and its storage."""
 
     def __init__(
         self,
@@ -223,7 +223,7 @@ class LightClient(_Shell):
 
 
 class AsyncLightClient(_Shell):
-    """The same for asyncio; calls on one instance run one after another."""
+    """A light client for asyncio; calls on one instance run one after another."""
 
     def __init__(
         self,
@@ -235,7 +235,7 @@ class AsyncLightClient(_Shell):
         store: TrustStore | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """As `LightClient`."""
+        """Take the same arguments as `LightClient`."""
         self._owned = [AsyncRpcClient(each) if isinstance(each, str) else None for each in (primary, *witnesses)]
         self._providers: list[Any] = [
             own or given for own, given in zip(self._owned, (primary, *witnesses), strict=True)
@@ -244,26 +244,26 @@ class AsyncLightClient(_Shell):
         self._turn = asyncio.Lock()
 
     async def query(self, module: str, name: str, args: Any, height: int = 0) -> Verified[Any]:
-        """As `LightClient.query`."""
+        """Do the work of `LightClient.query` for asyncio."""
         question = query_question(module, name, args)
         return granted(await self._run(lambda session: session.ask(question, height)))
 
     async def read(
         self, keys: Sequence[bytes] = (), ranges: Sequence[tuple[bytes, bytes]] = (), height: int = 0
     ) -> Verified[ReadAnswer]:
-        """As `LightClient.read`."""
+        """Do the work of `LightClient.read` for asyncio."""
         question = ReadQuestion(tuple(keys), tuple(ranges))
         question.check()
         return await self._run(lambda session: session.ask(question, height))
 
     async def header(self, height: int = 0) -> VerifiedHeader:
-        """As `LightClient.header`."""
+        """Do the work of `LightClient.header` for asyncio."""
         return await self._run(lambda session: session.header_at(height))
 
     async def bundle(
         self, answer: Verified[Any], attachments: Sequence[Attachment] = (), anchor_above: int = 0
     ) -> bytes:
-        """As `LightClient.bundle`."""
+        """Do the work of `LightClient.bundle` for asyncio."""
         return await self._run(_bundle_steps(answer, attachments, anchor_above))
 
     async def _run(self, work: Callable[[Session], Steps[T]]) -> T:

@@ -2,7 +2,7 @@
 
 A question carries them: `QuestionNames` collects them while arguments are read and asks nobody, so that nothing but the
 answer's own proof says what they stand for. A transaction holds ids only; for those, `id_on_the_nodes_word` takes the
-node's word, and whoever signs sees the ids.
+node's word, and the signer sees the ids.
 """
 
 from typing import Any

@@ -43,14 +43,14 @@ class OutOfPages(Exception):
 
 
 class Asks(Protocol):
-    """What is needed of a client."""
+    """The one method of a client that is needed here."""
 
     def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
         """A module's query."""
 
 
 class AsksAsync(Protocol):
-    """The same for asyncio."""
+    """The one method of an asyncio client that is needed here."""
 
     async def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
         """A module's query."""
@@ -71,7 +71,7 @@ class Whole(Generic[T]):
 
 
 def lineage_question(reference: str, version: int = 0, contributions_each: int = -1) -> LineageQuery:
-    """What to ask for an entry (`olrun1...` or 64 hex digits) or a model (`name` or `name@version`).
+    """Make the question for an entry (`olrun1...` or 64 hex digits) or a model (`name` or `name@version`).
 
     Version 0 is the latest. Raises `UsageError`.
     """
@@ -91,7 +91,7 @@ def lineage_question(reference: str, version: int = 0, contributions_each: int =
 
 
 def impact_question(reference: str, version: int = 0, *, direct_only: bool = False) -> ImpactQuery:
-    """What to ask for a DataNet: id, `name`, or `name@version`; version 0 is any. Raises `UsageError`."""
+    """Make the question for a DataNet: id, `name`, or `name@version`; version 0 is any. Raises `UsageError`."""
     name, version = split_version(reference, version)
     datanet_id = id_of_text("oldata", name)
     return ImpactQuery(
@@ -148,12 +148,12 @@ def lineage(
 async def lineage_async(
     client: AsksAsync, question: LineageQuery, *, height: int = 0, prove: bool = True, every_contribution: bool = True
 ) -> Whole[LineagePage]:
-    """As `lineage`, for asyncio."""
+    """Do the work of `lineage` for asyncio."""
     return await _drive_async(client, lineage_pages(question, height, every_contribution), prove)
 
 
 def lineage_pages(question: LineageQuery, height: int, every_contribution: bool) -> _Pages[Whole[LineagePage]]:
-    """What to ask for a lineage, page by page: every page with the same arguments but for its cursor.
+    """Ask for a lineage page by page: every page with the same arguments but for its cursor.
 
     Where a page does not fit into an answer, all are asked for again in smaller ones. `OutOfPages`, thrown in where the
     next page should come, ends it with what is there.
@@ -225,7 +225,7 @@ def join_lineage(pages: Sequence[LineagePage]) -> LineagePage:
 
 
 def _each_once(pages: Sequence[LineagePage], items: Callable[[Any], Any], key: Callable[[Any], Any]) -> Any:
-    """What pages refer to, each once, in key order."""
+    """List the items that pages refer to, each item once, in key order."""
     found = {key(item): item for page in pages for item in items(page)}
     return tuple([found[name] for name in sorted(found)])
 
@@ -263,12 +263,12 @@ def impact(client: Asks, question: ImpactQuery, *, height: int = 0, prove: bool 
 async def impact_async(
     client: AsksAsync, question: ImpactQuery, *, height: int = 0, prove: bool = True
 ) -> Whole[ImpactPage]:
-    """As `impact`, for asyncio."""
+    """Do the work of `impact` for asyncio."""
     return await _drive_async(client, impact_pages(question, height), prove)
 
 
 def impact_pages(question: ImpactQuery, height: int) -> _Pages[Whole[ImpactPage]]:
-    """What to ask for an impact, page by page, as `lineage_pages` does."""
+    """Ask for an impact page by page, as `lineage_pages` does for a lineage."""
     answers: list[Answer[Any]] = []
     next_question: ImpactQuery | None = question
     while next_question is not None:
@@ -309,7 +309,7 @@ def _drive(client: Asks, pages: _Pages[T], prove: bool) -> T:
 
 
 async def _drive_async(client: AsksAsync, pages: _Pages[T], prove: bool) -> T:
-    """The same with an async client."""
+    """Ask an async client for the pages, as `_drive` asks a plain one."""
 
     async def perform(ask: _Ask) -> Answer[Any]:
         module, name, args, height = ask

@@ -42,7 +42,7 @@ def is_first(page: Page) -> bool:
 
 
 def replay(pages: Sequence[Page]) -> Whole[Any]:
-    """What the pages say together, the first one being the first of a lineage or impact; `complete` is true for all.
+    """Put pages together, the first one being the first of a lineage or impact; `complete` is true for all of them.
 
     Raises `DoNotFollow` for a page too many, one left out in the middle, twice, in another order, of another height or
     with other arguments.

@@ -69,7 +69,7 @@ def node_url(text: str) -> str:
 
 
 class _Wire:
-    """What both clients share: request bytes, reading of answers, error texts."""
+    """The parts that both clients share: request bytes, reading of answers, error texts."""
 
     def __init__(self, url: str, timeout_seconds: float, max_answer_bytes: int) -> None:
         self.url = node_url(url)
@@ -163,7 +163,7 @@ def _encode(calls: Sequence[Call[Any]]) -> bytes:
 
 
 def _parts(calls: Sequence[Call[Any]]) -> Iterator[Sequence[Call[Any]]]:
-    """As many calls as a node takes at once."""
+    """Split calls into parts of as many calls as a node takes at once."""
     for start in range(0, len(calls), MAX_BATCH_CALLS):
         yield calls[start : start + MAX_BATCH_CALLS]
 
@@ -243,7 +243,7 @@ class RpcClient(_Wire):
 
 
 class AsyncRpcClient(_Wire):
-    """The same for asyncio."""
+    """An RPC client for asyncio."""
 
     def __init__(
         self,

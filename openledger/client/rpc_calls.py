@@ -199,7 +199,7 @@ class BlockResults(Struct, frozen=True):
 
 
 class AbciInfo(Struct, frozen=True):
-    """What the application says about its last commit."""
+    """The application's own facts about its last commit."""
 
     last_block_height: int = 0
     last_block_app_hash: bytes | None = None

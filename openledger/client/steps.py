@@ -64,7 +64,7 @@ def drive(steps: Generator[Step, Any, Result], perform: Callable[[Step], Any], g
 async def drive_async(
     steps: Generator[Step, Any, Result], perform: Callable[[Step], Awaitable[Any]], given_back: type[Exception]
 ) -> Result:
-    """The same with an async `perform`."""
+    """Run `steps` to their end with an async `perform`, as `drive` does with a plain one."""
     try:
         step = next(steps)
         while True:

@@ -29,7 +29,7 @@ _EMPTY_SIGNATURE = bytes(64)
 
 
 class CanSign(Protocol):
-    """Whoever holds one Ed25519 key: `openledger.Signer`, a hardware wallet, a signing service."""
+    """A holder of one Ed25519 key: `openledger.Signer`, a hardware wallet, a signing service."""
 
     @property
     def public_key(self) -> bytes:
@@ -62,7 +62,7 @@ class Slot:
         return policy.threshold if isinstance(policy, Policy) else 1
 
     def auth(self, signatures: tuple[KeySignature, ...]) -> Auth:
-        """What goes into the envelope."""
+        """Make the part of the envelope that authenticates this account."""
         return Auth(self.account, self.policy if self.present else b"", signatures)
 
 
@@ -97,7 +97,7 @@ class Draft:
         return raw
 
     def unsigned_envelope(self) -> bytes:
-        """The same with empty signatures, as many as there can be: for dry runs and fee estimates."""
+        """Make an envelope with empty signatures, as many as there can be: for dry runs and fee estimates."""
         return encode_envelope(self.body_bytes, tuple([slot.auth(_stand_ins(slot)) for slot in self.slots]))
 
     def missing(self) -> list[str]:

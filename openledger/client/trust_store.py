@@ -44,7 +44,7 @@ class TrustStore(Protocol):
     """Where verified blocks survive."""
 
     def load(self, chain_id: str) -> Trusted | None:
-        """What is known of a chain."""
+        """Give the stored trust in a chain, or None."""
         ...
 
     def save(self, chain_id: str, trusted: Trusted) -> None:
@@ -101,7 +101,7 @@ class FileTrustStore:
         self._folder = folder.expanduser()
 
     def load(self, chain_id: str) -> Trusted | None:
-        """What is known of a chain; raises `TrustStoreError` for a damaged file."""
+        """Give the stored trust in a chain, or None; raise `TrustStoreError` for a damaged file."""
         path = self._path(chain_id)
         try:
             data = path.read_bytes()
@@ -178,7 +178,7 @@ class MemoryTrustStore:
         self.evidence: list[Divergence] = []
 
     def load(self, chain_id: str) -> Trusted | None:
-        """What is known of a chain."""
+        """Give the stored trust in a chain, or None."""
         return self.known.get(chain_id)
 
     def save(self, chain_id: str, trusted: Trusted) -> None:

@@ -1,4 +1,4 @@
-"""Digests of model artefacts: the files of a folder, and its tensors whatever files they lie in.
+"""Digests of model artefacts: the files of a folder, and its tensors, whichever files they lie in.
 
 Two digests, two purposes. The **artefact digest** names exact files and is the root digest of the OpenSSF
 model-signing format v1.0 (`subject[0].digest.sha256` of its in-toto statement), so that a signature made with that
@@ -64,7 +64,7 @@ def model_signing_root(files: Iterable[ArtefactFile]) -> bytes:
 
 
 def tensor_digest(paths: Iterable[Path]) -> bytes:
-    """Canonical digest of all tensors of some safetensors files, whatever their layout.
+    """Canonical digest of all tensors of some safetensors files, independent of their layout.
 
     H('openledger/tensors/v1', uvarint(n) || item...) with one item a tensor, names in byte order:
     uvarint(len name) || name || uvarint(len dtype) || dtype || uvarint(rank) || uvarint(each dimension)... ||

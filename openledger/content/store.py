@@ -7,7 +7,7 @@ Layout below the root URL:
 
 A put is atomic (a reader sees all of an object or none of it) and does nothing when the object is already there.
 A get recomputes the digest and raises `ContentCorrupt` rather than hand out other bytes, so a store need not be
-trusted: whoever runs it can withhold content, not change it.
+trusted: its operator can withhold content, not change it.
 """
 
 import os

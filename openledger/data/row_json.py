@@ -18,7 +18,7 @@ from typing import Any
 
 from openledger.errors import UsageError
 
-# A training example of the longest contexts in use; larger documents are split by whoever contributes them.
+# A training example of the longest contexts in use; larger documents are split by their contributor.
 MAX_ROW_BYTES = 64 * 2**10
 # Levels of lists and objects: messages with parts and tool calls have six; recursive readers stand a hundred.
 MAX_DEPTH = 32

@@ -1,8 +1,8 @@
 """Rows of a contribution: salts, leaves, commitment, and the one file that carries a batch.
 
 A row is the UTF-8 of one JSON object exactly as stored (openledger.data.row_json has the rule). Its leaf hides it
-behind a random 16-byte salt, so that the list root on the chain proves a row to whoever has it and tells nothing about
-short rows to those who do not.
+behind a random 16-byte salt, so that the list root on the chain proves a row to everybody who has it and tells nothing
+about short rows to those who do not.
 
 Row batch file (one object of the content store):
 
@@ -57,7 +57,7 @@ class TamperedRows(NotVerified):
 
 @dataclass(frozen=True, slots=True)
 class RowCommitment:
-    """What the chain records about a batch: root, counts, digest of the batch file, similarity sketch."""
+    """The record of the chain about a batch: root, counts, digest of the batch file, similarity sketch."""
 
     rows_root: bytes
     row_count: int
@@ -77,7 +77,7 @@ class RowBatch:
     def from_objects(cls, objects: Iterable[Mapping[str, Any]], salts: Sequence[bytes] | None = None) -> "RowBatch":
         """Serialise JSON objects (keys in their order, no spaces, non-ASCII as it is) and salt each row.
 
-        Raises `RowError` for a value that JSON has not, a key that is no text, and whatever `from_rows` refuses.
+        Raises `RowError` for a value that JSON has not, a key that is no text, and everything that `from_rows` refuses.
         """
         rows, problems = [], []
         for index, item in enumerate(objects):
@@ -156,7 +156,7 @@ class RowBatch:
         return sum(map(len, self.rows))
 
     def commitment(self) -> RowCommitment:
-        """What is registered on the chain for this batch."""
+        """Make the commitment that is registered on the chain for this batch."""
         return RowCommitment(
             rows_root=list_root("rows", self.leaves),
             row_count=len(self.rows),

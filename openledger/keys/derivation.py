@@ -1,6 +1,6 @@
 """Ed25519 keys from a seed (SLIP-0010); the path is fixed by docs/adr/0010-key-derivation.md.
 
-Ed25519 knows hardened derivation only: whoever learns one account's key learns nothing about its siblings.
+Ed25519 knows hardened derivation only: a thief who learns one account's key learns nothing about its siblings.
 """
 
 import hashlib

@@ -44,7 +44,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """What a key file says in the open; `encryption` or `secret` hold the 32-byte seed of a `local` key."""
+    """The public part of a key file; `encryption` or `secret` hold the 32-byte seed of a `local` key."""
 
     name: str
     kind: str
@@ -108,7 +108,7 @@ def _derive_key(passphrase: str, section: dict[str, Any]) -> bytes:
 
 
 def _associated(address: str, section: dict[str, Any]) -> bytes:
-    """What the cipher authenticates beside the seed: all of the section but the ciphertext, and the address."""
+    """The bytes that the cipher authenticates beside the seed: the section without its ciphertext, and the address."""
     bound = {name: value for name, value in section.items() if name != "ciphertext"}
     return json.dumps([_ASSOCIATED, address, bound], sort_keys=True).encode("utf-8")
 

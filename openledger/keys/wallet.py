@@ -126,7 +126,7 @@ class Wallet:
         return self._read(name).encryption is not None
 
     def export_seed(self, name: str, passphrase: str = "") -> bytes:
-        """The secret itself: whoever has it is the account."""
+        """Give the secret itself: anybody who has the secret controls the account."""
         record = self._read(name)
         if not record.secret:
             return decrypt_seed(record, passphrase)

@@ -1,4 +1,4 @@
-"""What trust starts from. Never anything that the node or the bundle under check brought itself."""
+"""Anchors that trust starts from, never anything that the node or the bundle under check brought itself."""
 
 import re
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class GenesisAnchor:
 
     @property
     def id(self) -> str:
-        """What a trust store compares; words are for people only."""
+        """The text that a trust store compares; words are for people only."""
         return f"genesis:{self.digest.hex()}"
 
 
@@ -46,20 +46,20 @@ class HashAnchor:
 
     @property
     def id(self) -> str:
-        """What a trust store compares; words are for people only."""
+        """The text that a trust store compares; words are for people only."""
         return f"{HASH_ANCHOR_KIND}{self.height}:{self.hash.hex()}"
 
 
 @dataclass(frozen=True, slots=True)
 class FirstUseAnchor:
-    """Whatever the queried node says first. Only on explicit demand, and always reported."""
+    """An anchor that is the queried node's first word. It is used only on explicit demand, and always reported."""
 
     def __str__(self) -> str:
         return "first use: the queried node itself, unchecked"
 
     @property
     def id(self) -> str:
-        """What a trust store compares; words are for people only."""
+        """The text that a trust store compares; words are for people only."""
         return "first-use"
 
 

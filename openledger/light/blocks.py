@@ -96,7 +96,7 @@ class Commit:
     votes: tuple[Vote, ...]
 
     def sign_bytes(self, chain_id: str, index: int) -> bytes:
-        """What the validator at `index` signed, if it voted for this block."""
+        """The bytes that the validator at `index` signed, if that validator voted for this block."""
         return wire.precommit(chain_id, self.height, self.round, self.block_id.encode(), self.votes[index].time_ns)
 
 

@@ -73,7 +73,7 @@ BundleAnchor = GenesisAnchor | HashAnchor | Sequence[BlockAnchor]
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What a bundle says. `blocks` lead up; `headers` lead down, newest first; both end at the proven header."""
+    """The content of a bundle. `blocks` lead up; `headers` lead down, newest first; both end at the proven header."""
 
     question: Question
     height: int
@@ -90,7 +90,7 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class BundleVerdict:
-    """What was proven (a result or a `Denial`), for which height and chain, from which anchor, by which path."""
+    """The proven statement (a result or a `Denial`), for which height and chain, from which anchor, by which path."""
 
     anchored: bool
     chain_id: str

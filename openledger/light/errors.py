@@ -1,4 +1,4 @@
-"""What can be wrong with an answer. Every text is one line: what, why, what to do.
+"""Errors for everything that can be wrong with an answer. Every text is one line: what, why, what to do.
 
 LightError
 ├── MalformedAnswer       not what CometBFT would send, or beyond a limit

@@ -1,4 +1,4 @@
-"""What a session demands and what it answers."""
+"""The demands of a session's caller and the answers of the session."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,7 +16,7 @@ AGREES, BEHIND, UNREACHABLE, FAULTY, SAME = "agrees", "behind", "unreachable", "
 
 
 class Freshness(StrEnum):
-    """What is known of how new an answer is."""
+    """The knowledge about how new an answer is."""
 
     # A height was asked for.
     CHOSEN = "of the height asked for"
@@ -32,7 +32,7 @@ class Freshness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LightSettings:
-    """What the caller demands."""
+    """The demands of the caller."""
 
     rules: TrustRules = DEFAULT_RULES
     chain_id: str = ""
@@ -43,7 +43,7 @@ class LightSettings:
 
 @dataclass(frozen=True, slots=True)
 class WitnessReport:
-    """What one witness said about the header: agrees, behind, unreachable, faulty, or that it is the node asked."""
+    """The report of one witness about the header: agrees, behind, unreachable, faulty, or that it is the node asked."""
 
     name: str
     verdict: str
@@ -52,7 +52,7 @@ class WitnessReport:
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """What survives between sessions: the anchor in words, the verified blocks by height, and which anchor it is.
+    """Facts that survive between sessions: the anchor in words, the verified blocks by height, and the anchor's id.
 
     Without `anchor_id` nothing is known to rest on the anchor that somebody names now.
     """

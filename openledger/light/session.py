@@ -146,7 +146,7 @@ class Session:
         return offers[0].block
 
     def _freshness(self, height: int, found: Newest) -> Freshness:
-        """Of the state after block `height`, whose header is one higher."""
+        """Judge how new the state after block `height` is; the header of that state is one higher."""
         if height < found.height - STALE_AFTER_HEIGHTS:
             return Freshness.STALE
         if all(self._is_expired(each.header) for each in self._blocks.values()) or found.unknown:

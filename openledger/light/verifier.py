@@ -59,7 +59,7 @@ DEFAULT_RULES = TrustRules()
 
 @dataclass(frozen=True, slots=True)
 class Genesis:
-    """What a genesis document says about the first block."""
+    """The facts of a genesis document about the first block."""
 
     chain_id: str
     initial_height: int
@@ -185,7 +185,7 @@ def verify_forward(trusted: LightBlock, block: LightBlock, rules: TrustRules, no
 
 
 def verify_follows(trusted: LightBlock, block: LightBlock, rules: TrustRules) -> None:
-    """What does not depend on today: whether the trusted validators and its own signed the later block."""
+    """Check what does not depend on today: that the trusted validators and its own signed the later block."""
     check_light_block(block, trusted.header.chain_id)
     if block.height <= trusted.height:
         raise VerificationFailed(f"height {block.height} is not above the trusted height {trusted.height}")

@@ -21,7 +21,7 @@ _OTHER_BLOCK = "it shows another block of that height"
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What one provider showed for a height: the block or why not, and its newest block."""
+    """The answer of one provider for a height: the block or the reason why not, and the provider's newest block."""
 
     block: LightBlock | None
     failure: OpenLedgerError | None
