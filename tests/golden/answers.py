@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import structs
+
 from abci_app.bech32 import encode_id
 from abci_app.chain.names import Name, Named
 from abci_app.modules.bank import AccountQuery
@@ -31,13 +33,22 @@ def _questions(story: Story) -> dict[str, QueryQuestion]:
     def lineage(entry: bytes, frontier: tuple[bytes, ...] = (), limit: int = 100, model: str = "") -> LineageQuery:
         return LineageQuery(entry, model, 0, frontier, limit, 10)
 
+    questions_id, whole = story.datanets["questions"], lineage(second)
+    after_first = (story.entries["first"], story.entries["base"])
     questions: dict[str, tuple[str, str, Any]] = {
         "the lineage of an entry": ("models", "lineage", lineage(second)),
         "the lineage of a model's latest version, by name": ("models", "lineage", lineage(b"", model="tutor")),
         "the first page of a lineage": ("models", "lineage", lineage(second, limit=1)),
-        "the second page of it": ("models", "lineage", lineage(b"", (story.entries["first"], story.entries["base"]))),
+        "the second page of a lineage": ("models", "lineage", lineage(b"", after_first)),
         "what was made from a version": ("models", "impact", ImpactQuery(reference, "", 1, 0, 0, (), 100)),
         "what was trained on it, directly": ("models", "impact", ImpactQuery(b"", "reference", 0, 1, 0, (), 9)),
+        "what was made from any version": ("models", "impact", ImpactQuery(reference, "", 0, 0, 0, (), 100)),
+        "the first page of an impact": ("models", "impact", ImpactQuery(questions_id, "", 1, 0, 0, (), 1)),
+        "the second page of an impact": ("models", "impact", ImpactQuery(questions_id, "", 1, 0, 2, (2,), 1)),
+        "one contribution of each version": ("models", "lineage", structs.replace(whole, contributions_each=1)),
+        "no contributions": ("models", "lineage", structs.replace(whole, contributions_each=0)),
+        "both an entry and a model": ("models", "lineage", structs.replace(whole, model_name="tutor")),
+        "a frontier that no page gave": ("models", "impact", ImpactQuery(reference, "", 1, 0, 1, (2,), 9)),
         "a DataNet that is among the inputs": ("models", "clean", CleanQuery(second, "", 0, reference, "", 0)),
         "a DataNet that is not declared, unknown below": ("models", "clean", CleanQuery(second, "", 0, exam, "", 1)),
         "the same, entry and DataNet named": (
