@@ -19,7 +19,7 @@ OUTPUTS = ("table", "json")
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """What flags, environment and file can set; empty chain id = ask the node."""
+    """Settings that flags, environment and file can change; an empty chain id means: ask the node."""
 
     home: str = DEFAULT_HOME
     node: str = DEFAULT_NODE

@@ -43,7 +43,7 @@ def register(subparsers: Any) -> None:
     _passphrase(recover)
     imported = _command(commands, "import", _import, "store a secret key (64 hex digits, read from standard input)")
     _passphrase(imported)
-    export = _command(commands, "export", _export, "print the secret key: whoever sees it is the account")
+    export = _command(commands, "export", _export, "print the secret key: anybody who sees it controls the account")
     export.add_argument("--yes", action="store_true", help="do not ask")
     _passphrase(export)
     delete = _command(commands, "delete", _delete, "remove a key file; only its 24 words bring it back")

@@ -81,7 +81,7 @@ def print_fields(console: "Console", document: Any, indent: int = 0) -> None:
 
 
 def print_line(console: "Console", text: str) -> None:
-    """One line of plain text, never folded; whatever a terminal would obey is shown as `?`."""
+    """Print one line of plain text, never folded; a character that a terminal would obey is shown as `?`."""
     console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -96,7 +96,7 @@ def _options(actions: Any) -> Iterator[str]:
 
 
 def _sentence(text: str) -> str:
-    """As a sentence of its own."""
+    """Turn a text into a sentence of its own."""
     plain = " ".join(text.replace("%%", "%").split())
     return plain[:1].upper() + plain[1:] + ("" if plain.endswith((".", "!", "?")) else ".")
 

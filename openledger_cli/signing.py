@@ -37,7 +37,7 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_send_options(parser: argparse.ArgumentParser) -> None:
-    """What happens after signing."""
+    """Add the options for the steps after signing."""
     group = parser.add_argument_group("sending")
     group.add_argument(
         "--mode", choices=("sync", "async"), default="sync", help="async: do not wait for the node's check"
@@ -151,7 +151,7 @@ def send_draft(context: CommandContext, arguments: argparse.Namespace, client: "
 
 
 def show_sent(context: CommandContext, sent: "Sent") -> None:
-    """What is known before the block."""
+    """Show the facts about a sent transaction that are known before its block."""
     document = {
         "hash": sent.hash,
         "transaction_id": sent.transaction_id,

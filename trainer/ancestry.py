@@ -6,7 +6,7 @@ from typing import Protocol
 from openledger.errors import UsageError
 from trainer.run_records import EntryRecord
 
-# Longer chains of retrainings exist; whoever has one names a newer merge as the base.
+# Longer chains of retrainings exist; a trainer with such a chain names a newer merge as the base.
 MAX_ANCESTORS = 4_096
 
 

@@ -2,8 +2,9 @@
 
 Where a repetition gives only near floats, the index cannot be built again bit by bit. Then its integers are checked
 (codes against leaves, sums against codes), its adapters are compared with the repeated ones, and codes of some rows are
-computed again under its own adapters and bases. Which rows nobody can know beforehand: whoever made up the codes of a
-part f of the rows is found with probability 1 - (1 - f)^8. That the bases are those of the gradients is not checked.
+computed again under its own adapters and bases. Nobody can know these rows beforehand: a forger who made up the codes
+of a part f of the rows is found with probability 1 - (1 - f)^8. That the bases are those of the gradients is not
+checked.
 """
 
 from collections.abc import Sequence

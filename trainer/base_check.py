@@ -33,7 +33,7 @@ _MIB = 2**20
 
 @dataclass
 class BaseCheck:
-    """What was found: `problems` forbid the run, `notes` are said."""
+    """Findings of a check: `problems` forbid the run, `notes` are only shown."""
 
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -194,7 +194,7 @@ def needs_of(recipe: Recipe, model: Any, rows: int) -> Needs:
 
 
 def needs_problems(needs: Needs, cache: Path, output: Path) -> tuple[list[str], str]:
-    """What does not fit into what is free, and a line that says both."""
+    """List the needs that exceed the free memory or disk, and make a line that says both."""
     memory = free_memory_bytes()
     folders = {path: _free_disk(path) for path in (cache, output)}
     free_disk = min(folders.values())
@@ -219,7 +219,7 @@ def _mib(count: int) -> str:
 
 
 def _free_disk(path: Path) -> int:
-    """Of the file system on which a folder is, or will be."""
+    """Free bytes of the file system on which a folder is, or will be."""
     at = path.absolute()
     while not at.exists():
         at = at.parent
@@ -227,7 +227,7 @@ def _free_disk(path: Path) -> int:
 
 
 def free_memory_bytes(root: Path = Path("/")) -> int | None:
-    """What this machine, and the group that this process is limited to, have left; None where nothing says so."""
+    """Free memory of this machine and of the group that limits this process; None where nothing says so."""
     found = []
     try:
         lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()

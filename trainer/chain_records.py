@@ -85,7 +85,7 @@ def from_entry(entry: Entry) -> EntryRecord:
 
 
 def to_run(event: RunEventRecord) -> Run:
-    """What differs between repetitions."""
+    """Make the record of the facts that differ between repetitions."""
     machine = "".join([character if " " <= character <= "~" else "?" for character in event.environment])
     return Run(
         started_seconds=event.started_seconds,

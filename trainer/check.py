@@ -1,7 +1,7 @@
 """`openledger train RECIPE --check`: everything that can be known before compute is spent, all of it at once.
 
 The base and its tokenizer are opened, target layers resolved, all rows read, prepared and tokenised as training does,
-terms judged by the chain. Whatever is wrong is collected; one look is enough to mend a recipe.
+terms judged by the chain. All problems are collected; one look is enough to mend a recipe.
 """
 
 from collections.abc import Callable

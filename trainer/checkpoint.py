@@ -1,4 +1,4 @@
-"""What an interrupted run goes on from, in one file; it belongs to one run and is taken for no other."""
+"""The checkpoint from which an interrupted run goes on: one file, which belongs to one run only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -95,7 +95,7 @@ def _question(
 def split_among(rows: Sequence[dict[str, str]], key: str, contributors: int) -> list[list[dict[str, str]]]:
     """Divide rows among contributors so that each brings whole topics or modules and all bring about as many rows.
 
-    Groups (rows with equal `key`) go, largest first, to whoever has the fewest rows; ties to the first.
+    Groups (rows with equal `key`) go, largest first, to the contributor with the fewest rows; ties to the first.
     """
     groups: dict[str, list[dict[str, str]]] = {}
     for row in rows:

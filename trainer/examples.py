@@ -36,7 +36,7 @@ class ReadExample:
 
 @dataclass(frozen=True, slots=True)
 class CutCounts:
-    """Of some examples: how many lost a part of the prompt or completion, and how many predict nothing at all."""
+    """Counts of some examples: how many lost a part of the prompt or completion, and how many predict nothing."""
 
     examples: int = 0
     prompts_cut: int = 0
@@ -99,7 +99,7 @@ def tokenise(tokenizer: Any, example: Example, sequence_tokens: int, *, with_end
 
 
 def read_example(tokenizer: Any, example: Example, sequence_tokens: int, *, with_end: bool = True) -> ReadExample:
-    """The same with what was cut."""
+    """Tokenise an example as `tokenise` does, and tell which parts of it were cut."""
     begin, prompt = begin_ids(tokenizer), text_ids(tokenizer, example.prompt)
     completion, end = text_ids(tokenizer, example.completion), _end(tokenizer) if with_end else ()
     room = sequence_tokens - len(begin)

@@ -49,7 +49,8 @@ class _Known:
 
 
 def row_values(example: Example) -> tuple[str, ...]:
-    """Give what an example's row holds in normal form, whatever its fields are called and wherever it is registered."""
+    """Give the values of an example's row in normal form; names of fields and the place of registration do not
+    count."""
     values = example.row.fields().values()
     return tuple(sorted([normalised_text(each if isinstance(each, str) else each.json) for each in values]))
 

@@ -44,7 +44,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class BuiltIndexes:
-    """What an entry commits to, the folder of every index by its method's name, and the indexed rows."""
+    """The commitment of an entry, the folder of every index by its method's name, and the indexed rows."""
 
     commitment: EntryCommitment
     folders: Mapping[str, Path]
@@ -118,7 +118,7 @@ def _found_copies(index: GradientIndex) -> str:
 
 
 def _inputs_digest(run: TrainedRun, rows: Sequence[IndexedRow], places: Sequence[tuple[int, int]]) -> str:
-    """Of everything that decides the indexes, hex."""
+    """Digest of everything that decides the indexes, in hex."""
     hasher = sha256(run.prepared.recipe.digest() + code_digest().encode())
     for adapter in run.adapters:
         hasher.update(describe_artefact(adapter).tensor_digest)

@@ -1,7 +1,7 @@
 """Measurements that are recorded of an entry, taken again: the recorded adapter on the rows that its recipe holds out.
 
 Only measurements of this trainer's metric on the entry's own inputs can be taken again from what is recorded; each
-other one is named as not checked. Whoever records a measurement may be anybody: a wrong one speaks against its
+other one is named as not checked. Anybody may record a measurement: a wrong one speaks against its
 evaluator, and against the entry only where its recorder took it.
 """
 
@@ -17,7 +17,7 @@ from trainer.run_records import InputRecord
 from trainer.train import PreparedRun
 
 # Sums of float32 in another order move the mean loss of the same tensors by some 1e-6 nats. Nobody decides anything by
-# a thousandth of a nat, and whoever makes a number up to look better changes more.
+# a thousandth of a nat, and a liar who makes a number up to look better changes more.
 MEASUREMENT_TOLERANCE_MICRONATS = 1_000
 
 

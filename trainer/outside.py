@@ -129,8 +129,8 @@ def check_base_of_adapter(
     store: ContentStore,
     base_folder: Path | None = None,
 ) -> None:
-    """An adapter in `folder` fits its parent base, and its own base is among the ancestors; raises `UsageError`."""
-    # Whatever the run is called: an adapter has a base, which its lineage must name.
+    """Check that an adapter in `folder` fits its parent base, and its own base is an ancestor; raise `UsageError`."""
+    # A run of any kind: an adapter has a base, which its lineage must name.
     if not (folder / CONFIG_FILE).is_file():
         return
     prepare()

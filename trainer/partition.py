@@ -46,7 +46,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """What became of the rows of one input; counts follow the order of the steps.
+    """The fate of the rows of one input; counts follow the order of the steps.
 
     `changed_by_step`: rows that each preprocessing step changed. `empty`: rows without a completion. Of the rows left
     out since their text is held out, `exact_held_out_copies` have equal text in normal form, or are from a row that

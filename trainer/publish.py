@@ -82,18 +82,18 @@ class PendingRecord(Protocol):
 
     @property
     def sent(self) -> Sent:
-        """What was handed over."""
+        """The transaction that was handed over."""
 
     def wait(self) -> Committed:
-        """Until it is in a block; raises when it failed."""
+        """Wait until the transaction is in a block; raise when it failed."""
 
 
 class LedgerClient(Protocol):
-    """What is needed of a client: `openledger.Client` fulfils it."""
+    """The methods of a client that publishing needs: `openledger.Client` has them."""
 
     @property
     def chain_id(self) -> str:
-        """Of the chain that answers."""
+        """Id of the chain that answers."""
 
     def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
         """A module's query."""
@@ -208,7 +208,7 @@ class ClientLedger:
 
     @property
     def chain_id(self) -> str:
-        """Of the chain that answers: by its signed headers where answers are proven."""
+        """Id of the chain that answers: taken from its signed headers where answers are proven."""
         if self._prove and not self._chain_id:
             self._query("bank", "supply", SupplyQuery())
         return self._chain_id or self._client.chain_id
@@ -236,7 +236,7 @@ class ClientLedger:
         return LicenceVerdict((*verdict.lines, *known), verdict.conflict)
 
     def _named(self, names: QuestionNames, id_: bytes) -> bytes:
-        """What holds the place of the name that this id was asked for by; the id where it was none."""
+        """Give the stand-in of the name by which this id was asked for; give the id itself where there was no name."""
         return names.stand_in(*self._names[id_]) or id_ if id_ in self._names else id_
 
     def terms(self, reference: str) -> bytes:

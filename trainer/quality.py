@@ -91,7 +91,7 @@ class MeasuredRun:
 
     @property
     def row_texts(self) -> list[str]:
-        """What the model saw of every row."""
+        """The text of every row that the model saw."""
         return [f"{row.example.prompt}{row.example.completion}" for row in self.rows]
 
 
@@ -154,7 +154,7 @@ class RetrainRun:
         return optimise(self.model, recipe, ordered, self._padding_id).optimizer
 
     def losses(self) -> Floats:
-        """Of every query under the model as it is."""
+        """Loss of every query under the model in its present state."""
         import torch
 
         self.model.eval()
@@ -287,7 +287,7 @@ def publish_quality(sink: QualitySink, entries: KnownEntries, certificate: Certi
 
 
 def _shuffled(order: list[int], seed: int) -> list[int]:
-    """The same rows as often, in an order of the seed's own."""
+    """Order rows by the seed; every row comes as often as before."""
     return [
         number
         for _, number in sorted(

@@ -67,7 +67,7 @@ class RecipeError(UsageError, ValueError):
 
 
 class ModelSection(RecipeSection, frozen=True):
-    """What training starts from; references are entry ids, or names that are resolved before training."""
+    """The models that training starts from; references are entry ids, or names that are resolved before training."""
 
     base: Reference
     adapter: OptionalReference = ""
@@ -161,7 +161,7 @@ class Evaluate(RecipeSection, frozen=True):
 
 
 class OutputSection(RecipeSection, frozen=True):
-    """What the run makes."""
+    """The model that the run makes."""
 
     model: Name
     format: Literal["safetensors"] = "safetensors"
@@ -186,7 +186,7 @@ class Payout(RecipeSection, frozen=True):
 
 
 class AttributionSection(RecipeSection, frozen=True):
-    """What the run commits to, so that outputs can be explained: see the packages `attribution` and its methods."""
+    """The commitments of the run, by which outputs can be explained: see the packages `attribution` and its methods."""
 
     methods: Annotated[list[AttributionMethod], Meta(min_length=1, max_length=2)] = msgspec.field(
         default_factory=lambda: list(ATTRIBUTION_METHODS)

@@ -108,7 +108,7 @@ def find_problems(value: object, kind: type[RecipeSection], path: str = "") -> l
 
 
 def _problems_of(value: object, hint: Any, path: str) -> list[str]:
-    """Of one field: a section, a list of sections or steps, or a plain value."""
+    """List the problems of one field: a section, a list of sections or steps, or a plain value."""
     plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     options = get_args(plain) if get_origin(plain) in {Union, types.UnionType} else (plain,)
     section = next((item for item in options if isinstance(item, type) and issubclass(item, RecipeSection)), None)
@@ -176,7 +176,7 @@ def _explain(text: str, path: str) -> str:
 
 
 def _remedy(path: str) -> str:
-    """What to write there: the help of the field, or of the list of steps that it belongs to."""
+    """Say what to write there: the help of the field, or of the list of steps that the field belongs to."""
     steps = re.match(r"datasets\[[^]]*\]\.(preprocess|filters)\b", path)
     names = f"datasets.{steps[1]}" if steps else re.sub(r"\[[^]]*\]", "", path)
     help_text = FIELD_HELP.get(names)

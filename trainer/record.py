@@ -227,7 +227,7 @@ def _check_declared(
 
 
 def _check_words(model_name: str, kind: str, parents: Sequence[ParentRecord]) -> None:
-    """What the chain would refuse in the end, before anything is stored."""
+    """Refuse the words that the chain would refuse in the end, before anything is stored."""
     if kind not in KINDS:
         raise ManifestError(f"kind of run {kind!r} is unknown; use one of {', '.join(KINDS)}")
     for what, word, longest in (
@@ -280,7 +280,7 @@ def _files_part(files: Sequence[ArtefactFile]) -> bytes:
 
 
 def input_records(prepared: PreparedRun) -> tuple[InputRecord, ...]:
-    """What an entry says about the inputs of a run, worked out from recipe and rows alone."""
+    """Make an entry's records of the inputs of a run, from recipe and rows alone."""
     records = []
     for index, (dataset, version) in enumerate(zip(prepared.recipe.datasets, prepared.versions, strict=True)):
         leaves = rows_used(prepared.order, index)
@@ -307,7 +307,7 @@ def _input_head(record: InputRecord) -> dict[str, Any]:
 
 
 def _partition_part(dataset: Dataset, record: InputRecord, partition: Partition, version_root: bytes) -> dict[str, Any]:
-    """What became of the rows of one input, step by step."""
+    """Describe the fate of the rows of one input, step by step."""
     described = msgspec.to_builtins(dataset)
     return _input_head(record) | {
         "version_root": version_root.hex(),
@@ -327,7 +327,7 @@ def _partition_part(dataset: Dataset, record: InputRecord, partition: Partition,
 
 
 def _cut_part(cuts: Cuts, index: int) -> dict[str, Any]:
-    """What of one input did not fit into a sequence: different rows that were trained on, and those measured on."""
+    """Count the rows of one input that did not fit into a sequence: different rows trained on, and rows measured on."""
     return {"trained": asdict(cuts.trained[index]), "measured": asdict(cuts.measured[index])}
 
 

@@ -32,7 +32,7 @@ class InputRecord:
 
 @dataclass(frozen=True, slots=True)
 class EntryRecord:
-    """What an entry says about a run: the same run gives the same record, whoever writes it down."""
+    """The record of a run in an entry: the same run gives the same record, written by anybody."""
 
     kind: str
     parents: tuple[ParentRecord, ...]
@@ -53,7 +53,7 @@ class EntryRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunEventRecord:
-    """What differs between repetitions of a run; times are Unix seconds, quality is a loss in micronats or 0."""
+    """Facts that differ between repetitions of a run; times are Unix seconds, quality is a loss in micronats or 0."""
 
     started_seconds: int
     finished_seconds: int

@@ -46,7 +46,7 @@ class _Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 
     @property
     def words(self) -> str:
-        """What the step does, in one phrase for people."""
+        """Describe the work of the step in one phrase for people."""
         raise NotImplementedError
 
 

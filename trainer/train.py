@@ -73,7 +73,7 @@ class PreparedRun:
 
 @dataclass(frozen=True, slots=True)
 class TrainedRun:
-    """What a run produced; times are Unix seconds, losses micronats."""
+    """The results of a run; times are Unix seconds, losses micronats."""
 
     prepared: PreparedRun
     folder: Path
@@ -280,7 +280,7 @@ def optimise(
 
 
 def _learning_rate(recipe: Recipe, step: int) -> float:
-    """Of a step (0-based)."""
+    """Learning rate of a step (0-based)."""
     relative = _relative_rate(recipe, step)
     # The order of operations decides the last bit.
     return float(recipe.train.learning_rate) * relative.numerator / relative.denominator

@@ -41,14 +41,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class LicenceVerdict:
-    """What the chain would say about the terms of a run, in lines for people."""
+    """The verdict that the chain would give on the terms of a run, in lines for people."""
 
     lines: tuple[str, ...]
     conflict: bool
 
 
 class ChainReader(Protocol):
-    """What training asks the chain; references are ids as text, or names that the chain resolves."""
+    """The questions that training asks the chain; references are ids as text, or names that the chain resolves."""
 
     def datanet_version(self, reference: str, version: int) -> VersionRecord:
         """Record of one DataNet version with its contributions."""
@@ -215,7 +215,7 @@ def _with_measurements(
 
 
 def _never_checked(verdict: RunVerdict, run: TrainedRun) -> tuple[str, ...]:
-    """What a repetition of this grade leaves open, whoever runs it."""
+    """List the points that a repetition of this grade leaves open for everybody who runs it."""
     open_points = ["times, machine and environment of the recorded run, which are declared"]
     if run.before is not None:
         open_points.append("measurements of the model that training started from, which stand at that model's entry")

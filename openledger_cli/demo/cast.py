@@ -161,7 +161,8 @@ def second_recipe(base: str, adapter: str, pace: Pace) -> str:
 
 
 def clashing_recipe(base: str, pace: Pace) -> str:
-    """What nobody may train: two share-alike licences that admit no common one. Only its terms are ever looked at."""
+    """Make a recipe that nobody may train, of two share-alike licences without a common one; only its terms are
+    read."""
     text = _recipe("python-mix", base, "", (QUESTIONS, 1, 500_000_000), (EXAM, 1, 500_000_000), pace, 9)
     # The questions stand first here, so they take the questions' steps as well.
     return text.replace(

@@ -1,4 +1,4 @@
-"""What was the last model trained on, what stands on a DataNet, what is not in it, what may not be."""
+"""Questions of the demo: the data of the last model, the models that stand on a DataNet, absences and bans."""
 
 from __future__ import annotations
 

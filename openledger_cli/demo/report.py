@@ -1,4 +1,4 @@
-"""What a run of the demo shows and remembers: parts with their times, checks, and the summary at the end."""
+"""Report of a run of the demo: parts with their times, checks, and the summary at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all parts of the demo share: the network, clients, keys, content store, and running real commands."""
+"""The stage that all parts of the demo share: the network, clients, keys, content store, and running real commands."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Stage:
 
     @property
     def genesis_file(self) -> Path:
-        """What the light client starts to trust from."""
+        """The genesis file, from which the light client starts to trust."""
         return self.net.nodes[0].home.genesis_file
 
     @property
@@ -151,7 +151,7 @@ class Stage:
 
 
 def run_module(module: str, words: Sequence[str], environment: dict[str, str], *, watch: bool = False) -> Said:
-    """`python -m MODULE WORDS` with bounded time; its result whatever the exit code."""
+    """`python -m MODULE WORDS` with bounded time; give its result for any exit code."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OPENLEDGER_")}
     done = subprocess.run(
         [sys.executable, "-m", module, *words],

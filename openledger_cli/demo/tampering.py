@@ -83,7 +83,7 @@ def detect_lying_node(stage: Stage) -> None:
 
 
 def _believed(stage: Stage, node: LyingNode, question: LineageQuery, place: int) -> list[LineagePage]:
-    """What the light client makes of an answer with one bit flipped: nothing, when it refuses it.
+    """Pages that the light client believes of an answer with one bit flipped: none, when it refuses the answer.
 
     A proof has one form, so that even a flip which leaves a true statement is refused.
     """

@@ -187,7 +187,7 @@ def _check(
 
 
 def _span_index_lines(document: Explanation, explainer: Explainer) -> list[str]:
-    """Proofs of spans rest on lists that whoever has the index can make again; raises `NotVerified`."""
+    """Proofs of spans rest on lists that everybody who has the index can make again; raises `NotVerified`."""
     from abci_app.integers import NumbersRefused
     from attribution.spans.build import check_span_index
     from openledger.errors import NotVerified
@@ -238,7 +238,7 @@ def _known_names(args: argparse.Namespace) -> dict[bytes, str]:
 
 
 def _text(option: str, given: str | None, path: Path | None) -> str:
-    """What was given on the command line, or in a file; raises `UsageError` for what is no UTF-8."""
+    """Read the text that was given on the command line or in a file; raise `UsageError` where the text is no UTF-8."""
     from openledger.errors import UsageError
 
     data = (given or "").encode(errors="surrogateescape") if path is None else _read(path)

@@ -78,7 +78,7 @@ class View:
         return cls(document, names, tuple(rows), pieces, tuple(_models(document, explainer, ledger)))
 
     def name(self, owner: str) -> str:
-        """What to call an address given in hex."""
+        """The name under which people know an address given in hex."""
         address = bytes.fromhex(owner)
         return self.names.get(address) or encode_id("open", address)
 
@@ -119,7 +119,7 @@ class View:
         ]
 
     def rules(self) -> list[str]:
-        """What a share is made of: a sentence on every rule of payout, with the layers that have it."""
+        """Explain the parts of a share: a sentence on every rule of payout, with the layers that have it."""
         from abci_app.integers.shares import OWNER
         from attribution.explanation.document import PolicyPart
         from attribution.explanation.page import show_share
@@ -234,7 +234,7 @@ class View:
         )
 
     def tables(self) -> dict[str, Any]:
-        """What the tables and the page show, for programs: derived from the document, the chain and the store."""
+        """The content of the tables and the page for programs: derived from the document, the chain and the store."""
         from dataclasses import asdict
 
         contributors = [

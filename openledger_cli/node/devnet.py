@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _require_same(args: argparse.Namespace, net: Devnet) -> None:
-    """What a network is made with cannot be changed later. Raises NodeError for an option that would."""
+    """Raise `NodeError` for an option that would change how the network was made: that cannot be changed later."""
     from node import genesis
     from node.errors import NodeError
 

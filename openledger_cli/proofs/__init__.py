@@ -1,1 +1,1 @@
-"""What is trusted, and checking of proofs that somebody hands over."""
+"""Commands about trust, and about checking of proofs that somebody hands over."""

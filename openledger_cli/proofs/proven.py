@@ -1,4 +1,4 @@
-"""What bundles prove, in one sentence: all of a lineage or impact only when every page of it is there, in order."""
+"""The statement that bundles prove: all of a lineage or impact only when every page of it is there, in order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What all bundles say together. `complete`: whether they are the whole, None for what is no lineage or impact.
+    """The common statement of all bundles. `complete`: whether they are the whole, None where nothing has pages.
 
     `lineage` is what the pages put together, to be drawn; None where they make no one statement.
     """
@@ -33,7 +33,7 @@ class Statement:
 
 
 def statement(verdicts: Sequence[BundleVerdict]) -> Statement:
-    """Of all of them together; without an anchor nothing is proven, however consistent it is."""
+    """Make the statement of all bundles together; without an anchor even consistent bundles prove nothing."""
     claimed = _claimed(verdicts)
     if all(verdict.anchored for verdict in verdicts):
         return claimed

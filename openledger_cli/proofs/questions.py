@@ -18,7 +18,7 @@ def describe_names(names: Sequence[ResolvedName]) -> list[dict[str, str]]:
 
 
 def describe_question(question: Question, names: Sequence[ResolvedName]) -> Any:
-    """What was asked: arguments by name, keys and ranges in hex; a name stands where the arguments hold one."""
+    """Describe a question: arguments by name, keys and ranges in hex; a name stands where the arguments hold one."""
     from openledger.documents import to_document
     from openledger.light.query import QueryQuestion
 

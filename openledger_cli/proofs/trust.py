@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_trust_options(parser: argparse.ArgumentParser, *, one_answer: bool = True) -> None:
-    """What to trust, whom to compare with; --unverified takes the node's word.
+    """Add the options that say what to trust and whom to compare with; --unverified takes the node's word.
 
     `one_answer`: the command answers one question, whose height can be chosen and whose proof can be kept.
     """
@@ -24,7 +24,7 @@ def add_trust_options(parser: argparse.ArgumentParser, *, one_answer: bool = Tru
     group.add_argument("--unverified", action="store_true", help="take the node's word, and say so")
     add_anchor_options(group)
     group.add_argument(
-        "--trust-on-first-use", action="store_true", help="start from whatever the node says first; it is reported"
+        "--trust-on-first-use", action="store_true", help="start from the node's first answer; it is reported"
     )
     group.add_argument(
         "--witness", action="append", default=[], metavar="URL", help="a node to compare headers with (repeatable)"
@@ -74,7 +74,7 @@ def open_light_client(context: CommandContext, arguments: argparse.Namespace) ->
 
 
 def _anchor(context: CommandContext, arguments: argparse.Namespace) -> "Anchor | None":
-    """What is named on the line; else the genesis document of a node in the same home; else the trust store decides."""
+    """Find the anchor: named on the line, else the genesis document of a node in this home, else the store's choice."""
     from openledger.light.anchors import FirstUseAnchor, parse_genesis
 
     named = read_anchor(arguments)

@@ -96,7 +96,7 @@ def option_of_argument(field: str) -> str:
 
 
 def _default(field: Any) -> str | None:
-    """What an argument is when it is left out: first page, latest version, or the other one of id and name."""
+    """Describe the value of an omitted argument: first page, latest version, or the other one of id and name."""
     from msgspec import inspect
 
     if field.name == "limit":

@@ -31,7 +31,7 @@ CONTRIBUTORS_SHOWN = 20
 
 @dataclass(slots=True)
 class Shown:
-    """What a tree is made from. `manifests`: by root, or why one cannot be shown. `people`: names of known keys."""
+    """The data of a tree. `manifests`: by root, or why one cannot be shown. `people`: names of known keys."""
 
     page: LineagePage
     manifests: Mapping[bytes, Manifest | str]
@@ -179,7 +179,7 @@ def _facts(shown: Shown, entry_id: bytes, stored: StoredEntry, line: Line) -> No
 
 
 def unknown_words(kind: int, undeclared: int) -> str:
-    """What is not known below an entry."""
+    """Say in words which facts are not known below an entry."""
     if kind == EntryKind.IMPORT:
         return "UNKNOWN BELOW: it came from outside, and what it was made from is not on this chain"
     what = word_of("undeclared", undeclared).replace("-", " ")

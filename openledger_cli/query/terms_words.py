@@ -52,7 +52,7 @@ _POINTS = ("training", "redistribution", *[name for name in POINTS if name not i
 
 
 def joined_words(joined: JoinedTerms, name_of: Callable[[bytes], str]) -> list[str]:
-    """What several terms demand together, in words; `name_of` names a terms id."""
+    """Say in words what several terms demand together; `name_of` names a terms id."""
     sources = ", ".join([name_of(source.terms_id) for source in joined.sources]) or "none"
     demanded = [_words(point) for point in Point if joined.demanded & point]
     lines = [

@@ -16,7 +16,7 @@ from tests.kit.repository import ROOT, tracked_files
 SOURCES = ("abci_app", "attribution", "node", "openledger", "openledger_cli", "trainer")
 
 CIRCLES: list[list[str]] = []
-PROSE = ("attribution", "benchmarks")
+PROSE = ("abci_app", "attribution", "benchmarks", "node", "openledger", "openledger_cli", "trainer")
 """Folders whose docstrings follow the rules of prose."""
 BAD_BEGINNING = re.compile(r"(What|As|Of|So|The same)\b")
 VAGUE_WORD = re.compile(r"\b(whatever|whoever)\b", re.IGNORECASE)

@@ -66,7 +66,7 @@ class RunVerdict:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What a manifest says that grading needs: the recipe, losses of the steps (micronats), root of the data order.
+    """The parts of a manifest that grading needs: the recipe, losses of the steps (micronats), root of the data order.
 
     `code` is the part as it stands in the manifest.
     """
@@ -204,7 +204,7 @@ def _compare_outputs(entry: EntryRecord, run: TrainedRun, recorded: Path) -> tup
 
 
 def _differences_of_setup(plan: RunPlan, run: TrainedRun) -> list[str]:
-    """What was not the same from the start."""
+    """List the differences that were there from the start."""
     findings = []
     if data_order_root(run.prepared.order) != plan.data_order_root:
         findings.append("the examples or their order differ from the record")

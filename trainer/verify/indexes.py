@@ -88,7 +88,7 @@ def with_indexes(
 
 
 def _compare_equal_tensors(entry: EntryRecord, built: BuiltIndexes, store: ContentStore) -> _Graded:
-    """Of roots that differ although they must not: where."""
+    """Grade roots that differ although they must not, and say where they differ."""
     try:
         differences = _differences(entry, built, store)
         where = f"the first part that differs is {differences[0]}"
@@ -106,7 +106,7 @@ def _compare_equal_tensors(entry: EntryRecord, built: BuiltIndexes, store: Conte
 def _compare_near_tensors(
     entry: EntryRecord, run: TrainedRun, built: BuiltIndexes, store: ContentStore, base_folder: Path
 ) -> _Graded:
-    """What floats have no part in, and the recorded index by itself."""
+    """Compare the parts that floats have no part in, and check the recorded index by itself."""
     try:
         differences = _differences(entry, built, store, _without_floats)
     except _Unreadable as reason:

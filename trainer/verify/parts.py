@@ -1,4 +1,4 @@
-"""What a manifest says beside its output, against what the repeated run gives: steps, counts, cuts, base, tokenizer.
+"""Comparison of a manifest's parts beside the output with the repeated run: steps, counts, cuts, base, tokenizer.
 
 People read these in the lineage, so none may be made up: they follow from recipe, rows and base without a float.
 """

@@ -78,7 +78,8 @@ def common_outbound(share_alike: tuple[ShareAlike, ...]) -> tuple[Outbound, ...]
 
 @lru_cache(maxsize=OUTBOUND_REMEMBERED)
 def _outbound_of(licence: ShareAlike) -> tuple[Outbound, ...]:
-    """What one licence admits; there are few beside those that are one's own, which admit only themselves."""
+    """List the licences that one licence admits; few beside own licences exist, and own licences admit only
+    themselves."""
     if is_own(licence.spdx):
         return (
             Outbound(
