@@ -3,13 +3,30 @@
 from collections.abc import Sequence
 from itertools import combinations
 
+from abci_app.modules.datanets import records as nets
 from abci_app.modules.licences import terms_id_of
 from abci_app.modules.licences.join import join_all, lift
+from abci_app.modules.licences.records import Terms
 from abci_app.modules.models import records as models
 from abci_app.modules.models.codes import ModelsCode
 from abci_app.state.overlay import Overlay
 from benchmarks.load import LoadAccount
-from benchmarks.message_cases import BASE, DATA, PARENTS, RUN, entry, provenance, register, write_entry
+from benchmarks.message_cases import (
+    BASE,
+    BASE_IDS,
+    DATA,
+    FULL_SLOTS,
+    PARENTS,
+    RUN,
+    contribution_id,
+    entry,
+    net_of,
+    provenance,
+    register,
+    write_contribution,
+    write_datanet,
+    write_entry,
+)
 from benchmarks.message_world import Case
 from openledger.licences import complete_terms
 
@@ -49,7 +66,41 @@ def run_over(place: int, limited: int) -> tuple[models.RecordRuns]:
     return (models.RecordRuns((models.RunDraft(made, RUN, b"", ""),)),)
 
 
+# Many licences to look up, none of them remembered from the terms before, and a last one that leaves no choice.
+_ALTERNATIVES = list(combinations(("0BSD", "AFL-3.0", "BSL-1.0", "CC-BY-3.0", "CC-BY-4.0", "ECL-2.0", "EPL-1.0",
+                                   "EPL-2.0", "EUPL-1.2", "HPND", "ISC", "LAL-1.2", "LAL-1.3", "MIT", "MIT-0",
+                                   "MPL-2.0", "MS-RL", "NCSA", "OSL-3.0", "OpenSSL", "UPL-1.0"), 3))  # fmt: skip
+
+
+def expression(number: int) -> str:
+    """Three alternatives of three licences, others for each number as far as there are, or one that is mild."""
+    third = len(_ALTERNATIVES) // 3
+    chosen = [_ALTERNATIVES[place * third + number * 7 % third] for place in range(3)]
+    return " OR ".join([*[" AND ".join(licences) for licences in chosen], "X11"])
+
+
+def expressions(place: int) -> list[Terms]:
+    """62 terms that no other transaction refers to, so that each is lifted anew."""
+    return [complete_terms(name=f"e {place} {n}", spdx=expression(62 * place + n)) for n in range(62)]
+
+
+def write_revocations(state: Overlay, senders: Sequence[LoadAccount], count: int) -> None:
+    """For each: the last contribution under its terms, in a DataNet of 63 terms with long expressions."""
+    register(state, *BASE[:1])
+    for place in range(count):
+        net, owner, held = net_of("revoke long", place), senders[place].address, expressions(place)
+        register(state, *held)
+        joined = join_all([lift(terms_id_of(each), each) for each in (BASE[0], *held)])
+        write_datanet(state, net, owner, joined, FULL_SLOTS, BASE_IDS[:1])
+        write_contribution(state, net, 1, owner, BASE_IDS[0], nets.Status.ACCEPTED)
+
+
 CASES_OF_CHOICES = (
+    Case(
+        "datanets.revoke_contribution, last of its terms, 62 long expressions",
+        lambda _, p: (nets.RevokeContribution(contribution_id(net_of("revoke long", p), 1), 1),),
+        write_revocations,
+    ),
     # Whichever licence is chosen, none admits the excluded domains of the other parents.
     Case(
         "models.record_runs, 2 parents of 16 combinations that clash",

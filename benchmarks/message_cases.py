@@ -90,7 +90,7 @@ def write_datanet(
         if index == 1 or index + 1 == accepted >> level:
             nets.NODES.set(state, net, level, index, nets.TreeNode(node))
     for number in {1, 2, accepted, accepted - 1}:
-        listed = nets.Accepted(_contribution_id(net, number), owner, BASE_IDS[0], 9, 99, 1, 0)
+        listed = nets.Accepted(contribution_id(net, number), owner, BASE_IDS[0], 9, 99, 1, 0)
         nets.ACCEPTED.set(state, net, number, listed)
 
 
@@ -99,7 +99,8 @@ def _nodes(accepted: int) -> dict[tuple[int, int], bytes]:
     return complete_nodes([digest("slot", number) for number in range(accepted)])
 
 
-def _contribution_id(net: bytes, number: int) -> bytes:
+def contribution_id(net: bytes, number: int) -> bytes:
+    """Id of one contribution of a DataNet."""
     return digest("contribution", net, number)
 
 
@@ -108,7 +109,7 @@ def write_contribution(state: Overlay, net: bytes, number: int, owner: bytes, te
     one = nets.Contribution(net, owner, owner, digest(net, 1), 9, 99, digest(net, 2), bytes(256), terms_id)
     accepted_number = number if status == nets.Status.ACCEPTED else 0
     stored = nets.StoredContribution(one, status, number, accepted_number, 0, 0, 0, 1, 1, 0)
-    nets.CONTRIBUTIONS.set(state, _contribution_id(net, number), stored)
+    nets.CONTRIBUTIONS.set(state, contribution_id(net, number), stored)
 
 
 def net_of(case: str, place: int, number: int = 0) -> bytes:
@@ -340,12 +341,12 @@ CASES: tuple[Case, ...] = (
     Case("datanets.contribute, 16", contributions, one_net),
     Case(
         "datanets.review_contribution, 16 of 64 terms",
-        sixteen(lambda p, n: nets.ReviewContribution(_contribution_id(net_of("review", p, n), 0), 1, 0)),
+        sixteen(lambda p, n: nets.ReviewContribution(contribution_id(net_of("review", p, n), 0), 1, 0)),
         reviews,
     ),
     Case(
         "datanets.revoke_contribution, last of its terms",
-        lambda _, p: (nets.RevokeContribution(_contribution_id(net_of("revoke", p), 1), 1),),
+        lambda _, p: (nets.RevokeContribution(contribution_id(net_of("revoke", p), 1), 1),),
         revocations,
     ),
     Case(

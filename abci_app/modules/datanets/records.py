@@ -335,7 +335,8 @@ class CreateVersion(Message, frozen=True, array_like=True, forbid_unknown_fields
 class RevokeContribution(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0505):
     """Contributor or owner: no new version and no new training with this contribution; what exists stays visible."""
 
-    weight_each: ClassVar[int] = 200
+    # With up to 63 terms to lift and join again.
+    weight_each: ClassVar[int] = 260
 
     contribution_id: Bytes32
     reason: Annotated[int, Meta(ge=1, le=7), words(Reason)]
