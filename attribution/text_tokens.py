@@ -4,12 +4,14 @@ A row is written by a contributor, a prompt by a user: neither may steer the mod
 for itself. Text never becomes a control token: `<|im_end|>` in a row is read as the ten characters that it is. The
 tokens that begin and end an example are put there by the trainer alone (`begin_ids`, `end_id`).
 
-A control token is one that the tokenizer declares special, one with a role (beginning, end, padding), or an added one
-that the chat template writes. `split_special_tokens` alone does not keep them out: vocabularies of words (WordLevel,
-Unigram) hold them as ordinary pieces, and added tokens that are not declared special are matched all the same. Wherever
-a control token still comes out, the text is cut inside the characters that gave it, and the pieces are read alone.
+A control token is one that the tokenizer declares special, one with a role (beginning, end, padding), or one that the
+chat template writes, as it stands or put together ('<|' + role + '|>'): an added one, or a piece in brackets.
+`split_special_tokens` alone does not keep them out: vocabularies of words (WordLevel, Unigram) hold them as ordinary
+pieces, and added tokens that are not declared special are matched all the same. Wherever a control token still comes
+out, the text is cut inside the characters that gave it, and the pieces are read alone.
 """
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,11 @@ from weakref import WeakKeyDictionary
 from attribution.numerics import prepare
 from openledger.errors import UsageError
 
+# SentencePiece's mark of a space before a piece.
+_PIECE_OF_SPACE = "\u2581"
+# Vocabularies of words hold control tokens as pieces of this form, which no list names: <|user|>, <turn>, [INST].
+_BRACKETED = re.compile(rf"{_PIECE_OF_SPACE}?(<[^\s<>]+>|\[[^\s\[\]]+\])")
+_ROLES = ("system", "developer", "user", "assistant", "model", "tool", "function")
 _CONTROL: "WeakKeyDictionary[Any, frozenset[int]]" = WeakKeyDictionary()
 _BEGIN: "WeakKeyDictionary[Any, tuple[int, ...]]" = WeakKeyDictionary()
 
@@ -76,23 +83,36 @@ def _cut(piece: str, start: int, end: int) -> int:
         raise TokenizerError(
             f"the tokenizer reads the character {piece[start:end]!r} as a control token: train from another base"
         )
-    return start + 1
+    # White space that such a token takes in from before itself gives no token: cut behind it, in one pass.
+    return min(start + len(piece[start:end]) - len(piece[start:end].lstrip()) + 1, end - 1)
 
 
 def control_ids(tokenizer: Any) -> frozenset[int]:
-    """Ids that no text may give: special tokens, those with a role, added ones that the chat template writes.
+    """Ids that no text may give: special tokens, those with a role, added or bracketed ones of the chat template.
 
     The token for unknown characters is text, unless it has another role, too.
     """
     if tokenizer not in _CONTROL:
         template = str(tokenizer.chat_template or "")
-        added = tokenizer.added_tokens_decoder
-        special = {
-            number for number, token in added.items() if token.special or (token.content and token.content in template)
-        }
+        listed = tokenizer.added_tokens_decoder
+        special = {number for number, token in listed.items() if token.special}
+        pieces = {piece: number for piece, number in tokenizer.get_vocab().items() if _BRACKETED.fullmatch(piece)}
+        pieces |= {token.content: number for number, token in listed.items()}
+        if template:
+            special |= {
+                number for piece, number in pieces.items() if _is_written(piece.removeprefix(_PIECE_OF_SPACE), template)
+            }
         roles = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id} - {None}
         _CONTROL[tokenizer] = frozenset(special.union(tokenizer.all_special_ids) - {tokenizer.unk_token_id} | roles)
     return _CONTROL[tokenizer]
+
+
+def _is_written(content: str, template: str) -> bool:
+    """Whether a chat template writes a token: as it stands, or put together from brackets and a role.
+
+    The template is read and never run: it comes with the base, and a program can take for ever.
+    """
+    return bool(content) and (content in template or content.strip("<|>[]/") in _ROLES)
 
 
 def begin_ids(tokenizer: Any) -> tuple[int, ...]:

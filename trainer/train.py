@@ -97,7 +97,11 @@ def prepare_run(recipe: Recipe, versions: Sequence[VersionRecord], store: Conten
     if len(versions) != len(recipe.datasets):
         raise TrainingError(f"the recipe has {len(recipe.datasets)} datasets but {len(versions)} versions were given")
     made, problems = list[Partition](), list[str]()
+    places = {(version.datanet_id, version.version): index for index, version in reversed([*enumerate(versions)])}
     for index, (dataset, version) in enumerate(zip(recipe.datasets, versions, strict=True)):
+        first = places[version.datanet_id, version.version]
+        if first != index:
+            problems.append(f"datasets[{index}]: is datasets[{first}] by another name; list it once, with one weight")
         try:
             made.append(make_partition(dataset, index, load_rows(store, version)))
         except PartitionError as error:

@@ -33,6 +33,20 @@ def wrapped(tokenizer: Any, **roles: str) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="</s>", **roles)
 
 
+class _Counted:
+    """A tokenizer that notes every text that it reads."""
+
+    def __init__(self, tokenizer: Any, calls: list[str]) -> None:
+        self._tokenizer, self._calls = tokenizer, calls
+
+    def __call__(self, text: str, **settings: Any) -> Any:
+        self._calls.append(text)
+        return self._tokenizer(text, **settings)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+
 def words() -> Any:
     """A tokenizer by words at spaces: its vocabulary has the end of text as a word like any other."""
     from tokenizers import Tokenizer, models, pre_tokenizers
@@ -70,6 +84,43 @@ def test_a_typed_control_token_is_read_as_its_characters(text: str) -> None:
     assert len(ids) == len(text)  # a token a character
     found = set(tokenizer.convert_ids_to_tokens(sorted(control_ids(tokenizer))))
     assert found == {"<s>", "</s>", "<|role|>", "<tool_call>"}
+
+
+CONCATENATED = "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] }}{% endfor %}"
+
+
+def test_a_token_that_the_chat_template_puts_together_is_a_control_token() -> None:
+    tokenizer = byte_tokenizer(added=("<|user|>", "<|assistant|>", "<|other|>"), chat_template=CONCATENATED)
+    found = set(tokenizer.convert_ids_to_tokens(sorted(control_ids(tokenizer))))
+    assert found == {"</s>", "<|user|>", "<|assistant|>"}
+    assert len(text_ids(tokenizer, "a<|user|>b")) == len("a<|user|>b")
+
+
+@pytest.mark.parametrize("template", [CONCATENATED, "{{ '<|user|>' }}", {"default": "x", "other": CONCATENATED}])
+def test_a_piece_of_the_vocabulary_that_the_template_writes_is_a_control_token(template: Any) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    pieces = [("<unk>", 0.0), ("</s>", 0.0), ("\u2581<|user|>", -0.1), ("<|user|>", -0.1)]
+    made = Tokenizer(models.Unigram([*pieces, *[(each, -5.0) for each in "\u2581ab<|>user"]], 0, byte_fallback=False))
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer = wrapped(made)
+    assert {2, 3} & set(text_ids(tokenizer, "a <|user|>"))
+    templated = wrapped(made)
+    templated.chat_template = template
+    assert control_ids(templated) == {1, 2, 3}
+    assert not {2, 3} & set(text_ids(templated, "a <|user|>b<|user|>"))
+
+
+def test_white_space_before_a_typed_control_token_is_read_in_one_more_pass() -> None:
+    from tokenizers import AddedToken
+
+    tokenizer = byte_tokenizer(chat_template="<|x|>")
+    tokenizer.add_tokens([AddedToken("<|x|>", lstrip=True, rstrip=True)])
+    calls: list[str] = []
+    counted = _Counted(tokenizer, calls)
+    text = " " * 500 + "<|x|>" + " " * 500
+    assert len(text_ids(counted, text)) == len(text)
+    assert len(calls) == 3
 
 
 def test_an_added_word_that_steers_nothing_stays_one_token() -> None:

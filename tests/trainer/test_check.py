@@ -65,6 +65,17 @@ def test_check_run_and_manifest_give_the_same_counts_of_what_was_cut(chain: Tiny
     assert (part["rows_empty"], part["cut"]["trained"]["tokens_cut"]) == (1, 600)
 
 
+def test_one_version_under_its_name_and_its_id_is_listed_twice(chain: TinyChain) -> None:
+    """The chain would refuse the entry after all the training."""
+    recipe = parse_recipe(
+        RECIPE.replace("datanet: questions", f"datanet: {chain.versions['facts', 1].datanet_id.hex()}").replace(
+            '    preprocess: [{template: {prompt: "{question} ", completion: "{answer}"}}]\n', ""
+        )
+    )
+    with pytest.raises(UsageError, match=r"datasets\[1\]: is datasets\[0\] by another name; list it once"):
+        examine_recipe(recipe, chain, chain.store)
+
+
 def test_what_one_input_holds_out_is_trained_on_in_no_other(chain: TinyChain, tmp_path: Path) -> None:
     texts = [f"{word} has a name that begins with {word[0]} and a tail of {len(word)} feet" for word in WORDS]
     chain.add_version("facts", [[{"text": text} for text in texts]])
