@@ -45,12 +45,12 @@ MAX_LINES = 400
 ALICE, BOB = [Signer.from_seed(bytes([number]) * 32) for number in (1, 2)]
 
 
-def _plain(document: Any) -> Any:
+def plain_document(document: Any) -> Any:
     """A document with ids in hexadecimal, since the verifier writes no bech32m."""
     if isinstance(document, dict):
-        return {name: _plain(item) for name, item in document.items()}
+        return {name: plain_document(item) for name, item in document.items()}
     if isinstance(document, list):
-        return [_plain(item) for item in document]
+        return [plain_document(item) for item in document]
     if isinstance(document, str) and document.startswith(PREFIXES):
         return decode_id(document)[1].hex()
     return document
@@ -83,8 +83,8 @@ def _hidden(proof: bytes, hidden_leaf: int) -> bytes:
 @pytest.mark.parametrize("one", ANSWERED, ids=lambda one: one["name"])
 def test_it_agrees_with_every_answer_of_the_vectors(one: dict[str, Any]) -> None:
     assert _verify(one, bytes.fromhex(one["proof"])) == {
-        "names": _plain(one["names"]),
-        "result": _plain(one["result"]),
+        "names": plain_document(one["names"]),
+        "result": plain_document(one["result"]),
         "denied": one["denial"]["code"] if one["denial"] else 0,
     }
 
@@ -175,7 +175,7 @@ def test_asking_a_node_itself_it_agrees_with_the_sdk(tmp_path: Path) -> None:
         for (name, args), answer in zip(questions, answers, strict=True):
             found = node.ask(f"/query/models/{name}", encode(args), answer.height)
             shown = show_result(f"/query/models/{name}", found["result"])
-            assert (shown, found["height"]) == (_plain(to_document(answer.value)), answer.height)
+            assert (shown, found["height"]) == (plain_document(to_document(answer.value)), answer.height)
         denied = node.ask("/query/models/lineage", encode(LineageQuery(b"", "nobody", 0, (), 100, 10)))
         assert (denied["result"], denied["denied"]) == (None, verifier.NOT_FOUND)
         lying = verifier.Node(net.nodes[0].rpc_url, genesis)
