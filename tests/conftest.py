@@ -1,4 +1,4 @@
-"""What all tests share: property tests without deadlines, since the speed of a machine drifts."""
+"""Settings that all tests share: property tests without deadlines, since the speed of a machine drifts."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def set_policy(*names: str) -> SetPolicy:
 
 
 def rotated(signer: Signer, *names: str) -> Signer:
-    """The same account, signing with the keys that it has now."""
+    """Make a signer for the account that signs with the keys that the account has now."""
     now = Signer.shared(1, *names)
     now.address, now.sequence = signer.address, signer.sequence
     return now

@@ -1,4 +1,4 @@
-"""What tests of attribution share."""
+"""Fixtures that tests of attribution share."""
 
 from collections.abc import Iterator
 

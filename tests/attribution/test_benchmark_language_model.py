@@ -1,4 +1,5 @@
-"""What benchmarks on a real model train and ask with; here a tiny model and a tokenizer that splits at spaces."""
+"""Functions by which benchmarks train and ask a real model; here a tiny model, and a tokenizer that splits at
+spaces."""
 
 from itertools import islice
 from pathlib import Path

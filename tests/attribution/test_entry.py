@@ -1,4 +1,4 @@
-"""What an entry commits to: one root, parts that are provable alone, refusals that name the part."""
+"""The commitment of an entry: one root, parts that are provable alone, refusals that name the part."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Text to token ids: whatever is typed in it, no control token comes out."""
+"""Text to token ids: no text that people type gives a control token."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The same genesis and blocks give the same bytes everywhere: app hashes, results, events, answers and proofs.
+"""Equal genesis and blocks give the same bytes everywhere: app hashes, results, events, answers and proofs.
 
 The blocks hold every message type, failing and malformed transactions included; the rules that keep clocks, floats and
 hash order out of `abci_app` in the first place are checked by tests/tidy.

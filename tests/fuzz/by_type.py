@@ -18,7 +18,7 @@ OUT_OF_BOUNDS = 0.004
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What exists on the chain: values that lead further than random ones."""
+    """The objects that exist on the chain: values that lead further than random ones."""
 
     ids: tuple[bytes, ...]
     names: tuple[str, ...]

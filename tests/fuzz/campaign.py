@@ -49,7 +49,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of one target's inputs."""
+    """Outcomes of one target's inputs."""
 
     count: int = 0
     seconds: float = 0.0
@@ -143,7 +143,7 @@ def _judge(corpus: Corpus, target: Target, data: bytes, tally: Tally) -> Failure
     started = time.thread_time()
     try:
         outcome = target.judge(corpus, data)
-    except Exception:  # noqa: BLE001 - whatever comes out is what is looked for
+    except Exception:  # noqa: BLE001 - any exception is a finding
         return Failure(target.name, data, traceback.format_exc().strip())
     finally:
         seconds = time.thread_time() - started
@@ -181,7 +181,7 @@ def replay(corpus: Corpus, path: Path) -> str:
 
 
 def table(report: Report) -> str:
-    """What became of the inputs, one line a target and one an outcome."""
+    """Show the outcomes of the inputs, one line a target and one an outcome."""
     lines = [f"{'target':<22}{'inputs':>10}{'us each':>10}{'slowest ms':>12}  outcomes"]
     for name in TARGETS_BY_NAME:
         tally = report.tallies.get(name)

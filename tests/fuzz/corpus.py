@@ -118,7 +118,7 @@ class Corpus:
 
     @cached_property
     def light_answers(self) -> list[bytes]:
-        """What a node's RPC answers to a light client, and a genesis document."""
+        """List answers of a node's RPC to a light client, and a genesis document."""
         chain = SimulatedChain()
         chain.make_blocks(3)
         node = SimulatedNode(chain)

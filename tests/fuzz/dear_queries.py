@@ -1,4 +1,4 @@
-"""Questions that try to cost a node more than their budget: the time of each is bounded, whatever it asks."""
+"""Questions that try to cost a node more than their budget: the time of every question is bounded."""
 
 import hashlib
 import random

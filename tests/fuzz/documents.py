@@ -26,7 +26,7 @@ PARSERS = (parse_genesis, parse_commit_answer, parse_header_answer, parse_valida
 
 
 def dump_json(tree: Tree) -> bytes:
-    """JSON of whatever damage left; bytes as base64."""
+    """Write the tree that damage left as JSON; bytes as base64."""
     return json.dumps(tree, default=lambda value: base64.b64encode(bytes(value)).decode(), skipkeys=True).encode()
 
 

@@ -1,4 +1,4 @@
-"""Sequences of pages: true answers of whatever questions, in whatever order. None may be called complete but the whole.
+"""Sequences of pages: true answers of any questions, in any order. None may be called complete but the whole.
 
 A damaged proof is another target's business (`bundle`, `proof`); here every page is true, and what is at stake is what
 several of them are said to prove together.
@@ -65,7 +65,7 @@ def make_pages(rng: random.Random, corpus: Corpus) -> bytes:
 
 
 def _changed(rng: random.Random, page: Ask) -> Ask:
-    """The same query with one argument changed."""
+    """Change one argument of a query."""
     module, name, data, lower = page
     try:
         args = decode(query_named(module, name).args_type, data)
@@ -87,7 +87,7 @@ def _changed(rng: random.Random, page: Ask) -> Ask:
 
 @cache
 def _sequences(story: "_Same") -> tuple[tuple[Ask, ...], ...]:
-    """What honest clients ask, each a whole."""
+    """List the pages that honest clients ask for, each sequence a whole."""
     asked: list[tuple[Ask, ...]] = []
     for lower in (0, LOWER):
         for limit in (1, 2, 50):
@@ -121,7 +121,7 @@ class _Same:
 
 
 def _ask_all(story: Story, steps: Any) -> tuple[Ask, ...]:
-    """What a client asks until it has all pages."""
+    """List the questions that a client asks until it has all pages."""
     asked: list[Ask] = []
     try:
         module, name, args, lower = next(steps)
@@ -141,13 +141,13 @@ def _view(story: _Same, lower: int) -> StateView:
 
 @lru_cache(maxsize=2_048)
 def _answer(story: _Same, page: Ask) -> Any:
-    """What the state says: a result or a `Denial`."""
+    """Take the answer from the state: a result or a `Denial`."""
     module, name, data, lower = page
     return QueryQuestion(module, name, data).answer(_view(story, lower))[0]
 
 
 def judge_pages(corpus: Corpus, data: bytes) -> str:
-    """Whatever is called complete holds every entry and every contribution, and nothing else."""
+    """Judge that a sequence called complete holds every entry and every contribution, and nothing else."""
     story = _Same(corpus.story)
     try:
         pages = [(str(page[0]), str(page[1]), bytes(page[2]), int(page[3])) for page in unpack(data)]

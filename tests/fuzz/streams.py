@@ -1,4 +1,4 @@
-"""What reaches the node's socket: frames whole, cut and damaged, handled as the server handles a connection."""
+"""Bytes that reach the node's socket: frames whole, cut and damaged, handled as the server handles a connection."""
 
 import random
 from typing import cast
@@ -53,7 +53,7 @@ class Stream:
         return piece
 
     def sendall(self, data: bytes) -> None:
-        """What the server answers."""
+        """Collect the bytes that the server answers."""
         self.sent += data
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ def _requested_kinds(stream: bytes) -> list[str]:
 
 
 def _kind(payload: bytes) -> str | None:
-    """What a request is; None for what ends a connection. Anybody can send a query, so a damaged one ends nothing."""
+    """Name a request's kind; None where it ends a connection. Anybody can send queries: a damaged one ends nothing."""
     try:
         return pb.Request.FromString(payload).WhichOneof("value")
     except DecodeError:

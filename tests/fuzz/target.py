@@ -1,4 +1,4 @@
-"""What a fuzz target is: makes an input from randomness, judges any input, and says in a word what became of it."""
+"""A fuzz target makes an input from randomness, judges any input, and says in a word what became of the input."""
 
 import atexit
 import random
@@ -35,7 +35,7 @@ class Violation(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One way into the node. `judge` raises for a fault: `Violation`, or whatever the code under test let out."""
+    """One way into the node. `judge` raises for a fault: `Violation`, or any exception of the code under test."""
 
     name: str
     # How often against the others.

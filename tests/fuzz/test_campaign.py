@@ -144,7 +144,7 @@ def test_contributors_that_vanish_from_what_is_called_complete_are_found(
 def test_pages_of_other_questions_that_pass_for_a_whole_are_found(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when only cursors were compared: any page passes for the next one."""
+    """Bring back an old fault: only cursors were compared, so that any page passes for the next one."""
     monkeypatch.setattr("openledger_cli.proofs.proven.is_first", lambda _page: True)
     monkeypatch.setattr("openledger.client.replay.is_first", lambda _page: True)
     assert first_failure(corpus, PAGES).text
@@ -217,7 +217,7 @@ def test_threads_on_the_socket_do_no_harm(corpus: Corpus) -> None:
 
 
 def test_books_that_two_threads_change_are_found(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it was: Commit changed the books that CheckTx changes, in its own thread."""
+    """Bring back an old fault: Commit changed the books that CheckTx changes, in its own thread."""
     commit = Application.commit
 
     def commit_and_follow(self: Application, request: pb.RequestCommit) -> pb.ResponseCommit:

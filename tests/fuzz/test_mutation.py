@@ -1,4 +1,4 @@
-"""Damaged trees are always MessagePack, whatever numbers the damage made."""
+"""Damaged trees are always MessagePack, with any numbers that the damage made."""
 
 from tests.fuzz.mutation import pack, unpack
 

@@ -84,7 +84,7 @@ class Node:
 
 
 def make_burst(rng: random.Random, corpus: Corpus) -> bytes:
-    """What seeds a burst: the threads decide the rest between them."""
+    """Make the seed of a burst: the threads decide the rest between them."""
     return rng.randbytes(16)
 
 

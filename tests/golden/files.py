@@ -24,7 +24,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def content_of(name: str) -> str:
-    """What the file should hold."""
+    """Make the content that the file should hold."""
     return json.dumps(FILES[name](), indent=2) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What blocks take from the real CometBFT and hand out to it: context, powers, parameters, version, events."""
+"""Data that blocks take from the real CometBFT and hand out to it: context, powers, parameters, version, events."""
 
 import base64
 import hashlib

@@ -80,7 +80,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
 
 
 def _stop_kept(folder: Path) -> None:
-    """What the demo's last line says: kill $(cat kept.pid)."""
+    """Do as the demo's last line says: kill $(cat kept.pid)."""
     path = folder / "kept.pid"
     if not path.exists():
         return

@@ -176,7 +176,7 @@ def test_the_state_of_another_chain_is_refused_in_one_line(story: Story) -> None
 
 
 def _refusal(story: Story) -> str:
-    """What the node command says when it refuses to start."""
+    """Give the words of the node command when it refuses to start."""
     (node,) = story.net.nodes
     root = ROOT
     done = subprocess.run(

@@ -51,7 +51,7 @@ class Office:
         return said.out if code == ExitCode.OK else said.err
 
     def document(self, *words: str) -> dict[str, Any]:
-        """The same with JSON output."""
+        """Run a command with JSON output, and give the document."""
         document: dict[str, Any] = json.loads(self.run(*words, "--output", "json"))
         if "height" in document:
             self.net.wait_for_height(int(document["height"]) + 2)

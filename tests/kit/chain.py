@@ -167,7 +167,7 @@ class Chain:
         return dict(self.application.store.iterate(b"\x00", END_OF_KEYS))
 
     def violations(self) -> list[str]:
-        """What the modules' invariants object to."""
+        """List the objections of the modules' invariants."""
         return [
             line for module in MODULES for invariant in module.invariants for line in invariant(self.application.store)
         ]
@@ -194,12 +194,12 @@ def changed(before: dict[bytes, bytes], after: dict[bytes, bytes]) -> dict[bytes
 
 
 def treasury_nopen(*balances_nopen: int) -> int:
-    """What genesis leaves in the treasury."""
+    """Amount that genesis leaves in the treasury."""
     return SUPPLY_NOPEN - sum(balances_nopen)
 
 
 def fee_of(raw: bytes) -> int:
-    """What the tests' fees make of a transaction's bytes and weight."""
+    """Fee for a transaction's bytes and weight at the fees of the tests."""
     per_byte, per_weight = SMALL_FEES["fee_per_byte_nopen"], SMALL_FEES["fee_per_weight_nopen"]
     return per_byte * len(raw) + per_weight * decode_transaction(raw).weight
 

@@ -55,7 +55,7 @@ def job_id(number: int) -> bytes:
 
 @dataclass
 class Jobs:
-    """What is scheduled in which block, and what happens beside a job's own work at each place."""
+    """The jobs that are scheduled in each block, and the deeds beside a job's own work at each place."""
 
     # Height -> (lane, number of the job, height for which it is scheduled).
     plan: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Jobs:
     deeds: dict[str, Deed] = field(default_factory=dict)
 
     def do(self, place: str, state: Overlay, context: HookContext, job: bytes = b"") -> None:
-        """What a test wants at this place."""
+        """Do the deed that a test wants at this place."""
         deed = self.deeds.get(place)
         if deed is not None:
             deed(state, context, job)
@@ -86,7 +86,7 @@ class Jobs:
         return stored.due_height if stored else None
 
     def run(self, state: Overlay, context: HookContext, job: bytes, number: int) -> None:
-        """Count the run; whatever the deed does comes after the writes, which must then vanish."""
+        """Count the run; all work of the deed comes after the writes, which must then vanish."""
         stored = JOBS.get(state, job) or Job(0, 0, 0)
         JOBS.set(state, job, replace_job(stored, due_height=0, runs=stored.runs + 1))
         context.emit(JobDone(job))

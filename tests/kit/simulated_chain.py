@@ -66,7 +66,7 @@ class SimulatedValidator:
 
     @property
     def validator(self) -> Validator:
-        """What others see of it."""
+        """The public part of this validator."""
         return Validator(self.keys[0], self.power)
 
     def vote(self, chain_id: str, commit: Commit, time_ns: int) -> Vote:
@@ -117,7 +117,7 @@ class SimulatedChain:
 
     @property
     def height(self) -> int:
-        """Of the newest block."""
+        """Height of the newest block."""
         return max(self.blocks, default=0)
 
     @property
@@ -199,7 +199,7 @@ class SimulatedNode:
     asked: list[tuple[str, Any]] = field(default_factory=list)
 
     def send_batch(self, calls: Sequence[Call[Any]]) -> list[Any]:
-        """As `RpcClient.send_batch`."""
+        """Answer calls as `RpcClient.send_batch` does."""
         if self.down is not None:
             raise self.down
         results: list[Any] = []
@@ -217,7 +217,7 @@ class SimulatedNode:
         return self.chain.height if self.newest is None else self.newest
 
     def block(self, height: int) -> LightBlock:
-        """What it shows for a height."""
+        """Give the block that this node shows for a height."""
         return self.replaced.get(height) or self.chain.blocks[height]
 
     def _answer(self, call: Call[Any]) -> bytes:
@@ -271,7 +271,7 @@ class SimulatedNode:
         return msgspec.json.encode({"response": response})
 
     def _prove(self, path: str, data: bytes, height: int) -> dict[str, Any]:
-        """As abci_app/chain/queries.py answers with prove: a refusal of the query comes with its proof, too."""
+        """Answer as abci_app/chain/queries.py does with prove: a refusal of the query comes with its proof, too."""
         refusal: dict[str, Any] = {}
         with self.chain.store.version(height) as version:
             view = RecordingView(version)

@@ -349,7 +349,7 @@ def asked(path: str) -> pb.Request:
 
 
 def test_queries_behind_a_dear_one_are_hurried_and_small_ones_answered(served: Served) -> None:
-    """All callers share one connection: eight dear queries would be eight times the wait of whoever comes next."""
+    """All callers share one connection: eight dear queries would be eight times the wait of the next caller."""
     connection = served.connect()
     served.application.before_query = lambda query: time.sleep(0.05 if query.path == "/dear" else 0)
     connection.send(asked("/dear"), asked("/any"), asked("/small"), request("flush"))

@@ -1,4 +1,4 @@
-"""What fails in the ABCI server's own threads is tried again or reported, never silent."""
+"""A failure in the ABCI server's own threads is tried again or reported, never silent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`node check` on a real store: a whole one passes, and whatever is wrong with it is named."""
+"""`node check` on a real store: a whole one passes, and every fault of a store is named."""
 
 from __future__ import annotations
 

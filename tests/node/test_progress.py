@@ -1,4 +1,4 @@
-"""Whoever waits longer than a moment is told what for."""
+"""A person who waits longer than a moment is told the reason."""
 
 from __future__ import annotations
 

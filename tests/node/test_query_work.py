@@ -1,4 +1,4 @@
-"""What a question may cost on a real store: at old heights as at new ones, whatever its answer looks like."""
+"""The cost of a question on a real store is bounded: at old heights as at new ones, with any answer."""
 
 import hashlib
 import time

@@ -1,4 +1,4 @@
-"""Latest values in memory never differ from the database's, whatever commits in between."""
+"""Latest values in memory never differ from the database's, after any commits in between."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What `scripts/setup light` installs is enough to ask, verify and read: no LevelDB, no torch, nothing else either."""
+"""`scripts/setup light` installs enough to ask, verify and read: no LevelDB, no torch, nothing else either."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from openledger.client.light_client import LightClient
 from tests.kit.openledger.light_clients import light_client, thirty_blocks
 
 REPOSITORY = Path(__file__).parents[2]
-# A program in an interpreter in which whatever the light install lacks cannot be imported. It sets `code`.
+# A program in an interpreter in which packages that the light install lacks cannot be imported. It sets `code`.
 _LIGHT = """
 import sys
 

@@ -1,4 +1,4 @@
-"""What tests of commands on recorded runs share."""
+"""Fixtures that tests of commands on recorded runs share."""
 
 from __future__ import annotations
 

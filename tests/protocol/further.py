@@ -1,4 +1,4 @@
-"""What the verifier has no lines for: models/clean, bank/account, names in questions, and answers shown in words."""
+"""Parts that the verifier has no lines for: models/clean, bank/account, names in questions, and answers in words."""
 
 import re
 from itertools import pairwise

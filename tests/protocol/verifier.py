@@ -166,7 +166,7 @@ class State:
 
 
 class Queries(State):
-    """What each query makes of proven state: the fields of its result, in their order."""
+    """The result that each query makes of proven state: the fields of its result, in their order."""
 
     known: tuple[str, ...] = ("/query/models/lineage", "/query/models/impact")
 

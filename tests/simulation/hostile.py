@@ -1,4 +1,4 @@
-"""What Mallory tries. Her operations are well signed and paid for, and must all be refused; her mischief is neither."""
+"""Mallory's attempts. Her operations are well signed and paid for, and must all be refused; her mischief is neither."""
 
 from collections.abc import Callable
 
@@ -62,7 +62,7 @@ def take_a_name(world: World) -> Operation | None:
 
 
 def contribute_what_others_contributed(world: World) -> Operation | None:
-    """The same rows, or the same file, under other rows."""
+    """Contribute rows of somebody else again, or somebody else's file under other rows."""
     chosen = some_net(world)
     held = with_status(world, chosen[1], world.rng.choice([Status.PENDING, Status.ACCEPTED])) if chosen else []
     stored = CONTRIBUTIONS.get(world.store, world.rng.choice(held)) if held else None
@@ -237,7 +237,7 @@ MISCHIEF: tuple[Callable[[World], bytes], ...] = (
     expired,
 )  # fmt: skip
 
-# Codes that mischief and attempts draw out of the chain, whatever the seed.
+# Codes that mischief and attempts draw out of the chain with any seed.
 CERTAIN_CODES = frozenset(
     [Code.MALFORMED, Code.WRONG_CHAIN, Code.EXPIRED, Code.WRONG_SEQUENCE, Code.BAD_SIGNATURE, Code.INSUFFICIENT_FEE]
 )

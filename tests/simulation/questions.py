@@ -1,4 +1,4 @@
-"""What auditors ask at random moments, about random heights: each answer is proven and asked again of the proof."""
+"""Auditors' questions at random moments, about random heights: each answer is proven and asked again of the proof."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What honest people do: one rule a message type at least. A rule may fail, since others act in the same block."""
+"""The deeds of honest people: one rule a message type at least. A rule may fail, since others act in the same block."""
 
 from collections.abc import Callable, Sequence
 

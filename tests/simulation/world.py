@@ -36,7 +36,7 @@ def nothing() -> None:
 
 @dataclass(slots=True)
 class Operation:
-    """What somebody tries. `hostile`: it must be refused; `learn` is called if it succeeds."""
+    """An operation that somebody tries. `hostile`: it must be refused; `learn` is called if it succeeds."""
 
     signer: Signer
     messages: tuple[Message, ...]
@@ -48,7 +48,7 @@ class Operation:
 
 @dataclass(slots=True)
 class Net:
-    """What its people know about a DataNet."""
+    """The facts about a DataNet that its people know."""
 
     name: str
     owner: Signer
@@ -147,7 +147,7 @@ class World:
     # --- Blocks
 
     def block(self, operations: list[Operation], mischief: list[bytes]) -> None:
-        """What honest validators make of what they are sent."""
+        """Make a block as honest validators do from the transactions that they are sent."""
         signed = self.sign(operations)
         sent = [*signed, *mischief]
         admitted = [raw for raw in sent if self.chain.check(raw)[0] == 0]

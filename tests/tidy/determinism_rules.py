@@ -59,7 +59,7 @@ class Finding(NamedTuple):
 
 
 def find_violations(source: str) -> list[Finding]:
-    """What the rules object to in one module, by line.
+    """List the objections of the rules to one module, by line.
 
     A broad except is reported even where a comment explains it: which of them are allowed is the caller's list.
     """

@@ -1,4 +1,4 @@
-"""What each package imports from outside is declared in pyproject.toml for the installation that has the package."""
+"""Each package's imports from outside are declared in pyproject.toml for the installation that has the package."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXTRAS = {
     "benchmarks": ["node", "ml", "dev"],
     "tests": ["node", "ml", "dev"],
 }
-"""Folder -> the extras that whoever uses it has installed, beside the base."""
+"""Folder -> the extras that its users have installed, beside the base."""
 ALONE = {"tests": "oracle"}
 """Folder -> the requirements that are installed beside its extras, without what they depend on."""
 IMPORT_NAMES = {

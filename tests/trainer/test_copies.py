@@ -1,4 +1,4 @@
-"""Of rows that say the same, the one that was registered first is trained on; the others are listed."""
+"""Where rows say the same, the trainer uses the row that was registered first, and lists the others."""
 
 from pathlib import Path
 

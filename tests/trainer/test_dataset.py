@@ -77,7 +77,7 @@ def test_a_changed_salt_leaf_or_order_is_found(store: ContentStore, version: Ver
 
 
 def test_another_batch_under_the_record_is_refused(store: ContentStore, version: VersionRecord) -> None:
-    """The digest fits its file, the root does not: whoever registered it lied about the rows."""
+    """The digest fits its file, the root does not: the registrant lied about the rows."""
     record = version.contributions[0]
     other = put_batch(store, RowBatch.from_objects([{"text": "other"}], [bytes(16)]))
     forged = replace(record, commitment=replace(record.commitment, content_digest=other.content_digest))

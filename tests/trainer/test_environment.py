@@ -1,4 +1,4 @@
-"""What makes runs repeatable, what is said about the machine, and what is missing."""
+"""Settings that make runs repeatable, the words about the machine, and missing packages."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Copies that only the codes show, after training: said, listed in the index, and worth nothing to whoever copied."""
+"""Copies that only the codes show, after training: said, listed in the index, and worth nothing to the copier."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -39,7 +39,7 @@ def chain(alice: Signer, bob: Signer) -> Chain:
 
 
 class Bug(Exception):
-    """What a handler raises that is no rejection."""
+    """An exception of a handler that is no rejection."""
 
 
 def handle_burn_with(monkeypatch: pytest.MonkeyPatch, handler: Handler) -> None:

@@ -84,7 +84,7 @@ def test_another_policy_is_refused_even_if_the_stored_one_would_agree(chain: Cha
 
 
 def with_auth_policy(raw: bytes, policy: bytes, position: int = 0) -> bytes:
-    """The same signed transaction with other policy bytes in one of its auths, as anybody could relay it."""
+    """Put other policy bytes into one auth of a signed transaction, as anybody who relays it could."""
     envelope = decode(Envelope, raw)
     auths = list(envelope.auths)
     auths[position] = Auth(auths[position].account, policy, auths[position].signatures)
@@ -239,7 +239,7 @@ def new_policy(name: str) -> bytes:
 
 
 def with_key(signer: Signer, name: str) -> Signer:
-    """The same account, signing with another key and presenting nothing."""
+    """Make a signer of an equal account that signs with another key and presents nothing."""
     return Signer([Key.named(name)], signer.policy, signer.address, signer.sequence)
 
 

@@ -1,4 +1,4 @@
-"""What rules may know of a block; a remembered result is only reused for a block that is the same in all of it."""
+"""Facts that rules may know of a block; a remembered result is only reused for a block with all facts equal."""
 
 from collections.abc import Callable
 from typing import Any

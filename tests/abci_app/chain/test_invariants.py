@@ -1,4 +1,4 @@
-"""What every committed state must fulfil before any module speaks about it."""
+"""Conditions that every committed state must fulfil before any module speaks about the state."""
 
 import pytest
 

@@ -108,7 +108,7 @@ def test_the_owner_that_slept_through_two_commits_begins_with_nothing_waiting() 
 
 
 def test_the_next_sequence_that_another_thread_reads_is_what_the_owner_finds() -> None:
-    """The reader takes no lock and changes nothing, whatever the commit did that the owner has not followed yet."""
+    """The reader takes no lock and changes nothing, after any commit that the owner has not followed yet."""
     rng = random.Random(5)
     for _ in range(40):
         people = [Signer.named(name) for name in ("a", "b", "c")]

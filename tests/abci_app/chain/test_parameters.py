@@ -161,7 +161,7 @@ def test_a_value_outside_its_limits_is_an_invariant_that_broke() -> None:
 
 
 def test_a_change_acts_from_the_next_block_on_in_execution_and_checktx_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What governance will do: a hook changes the fee; transactions of its block still pay the old one."""
+    """A hook does the later work of governance and changes the fee; transactions of its block still pay the old one."""
 
     def end(state: Overlay, context: HookContext, job: bytes) -> None:
         if context.height == 2:

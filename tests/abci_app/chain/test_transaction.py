@@ -38,7 +38,7 @@ def body_with(**changes: object) -> bytes:
 
 
 def sealed(body: bytes) -> bytes:
-    """An envelope with Alice's signature over whatever the body is."""
+    """Make an envelope with Alice's signature over any body."""
     return encode_envelope(body, (ALICE.auth(body),))
 
 

@@ -17,7 +17,7 @@ from tests.kit.signing import Signer
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What really was decoded, in order."""
+    """Transactions that really were decoded, in order."""
     seen: list[bytes] = []
 
     def counting(raw: bytes) -> Transaction:

@@ -95,7 +95,7 @@ def query_supply3(view: StateView, args: SupplyQuery) -> Supply3:
 
 @pytest.fixture
 def new_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that knows versions 2 and 3; whoever decides about upgrades schedules version 3 in block 3."""
+    """A program that knows versions 2 and 3; its rule about upgrades schedules version 3 in block 3."""
     ALICE.sequence = BOB.sequence = 0
     monkeypatch.setattr(versions, "RULES", Rules(2, 3, {3: migrate}))
     handlers: dict[Any, Any] = dict(HANDLERS)
@@ -199,7 +199,7 @@ def test_queries_of_every_height_are_answered_by_the_rules_of_that_height(new_pr
 
 
 def signed(chain: Chain) -> SimulatedChain:
-    """The same states under headers that validators signed."""
+    """Put the states of a chain under headers that validators signed."""
     made, last = SimulatedChain(), dict[bytes, bytes]()
     for height, _ in chain.hashes:
         with chain.application.store.version(height) as version:

@@ -112,7 +112,7 @@ def test_a_proposer_stops_looking_for_what_still_fits(signers: list[Signer], mon
 def test_a_block_above_the_limit_is_rejected_as_a_proposal_and_executed_once_decided(
     signers: list[Signer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is decided is decided: more than two thirds of the validators would have had to accept it."""
+    """A decided block is final: more than two thirds of the validators would have had to accept it."""
     chain = Chain.start(accounts_with(FUNDS, signers))
     transactions = [signer.transaction(Burn(1)) for signer in signers]
     weight = sum([decode_transaction(raw).weight for raw in transactions])

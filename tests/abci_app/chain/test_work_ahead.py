@@ -1,4 +1,4 @@
-"""What is computed while validators vote changes nothing that anybody sees."""
+"""Work that is done while validators vote changes nothing that anybody sees."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What holds of all modules: tags and codes in their ranges, and nothing without a test."""
+"""Rules that hold of all modules: tags and codes in their ranges, and nothing without a test."""
 
 import re
 from pathlib import Path

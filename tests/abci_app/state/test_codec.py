@@ -1,4 +1,4 @@
-"""One value, one encoding: everything else, whatever msgspec would make of it, is a `CodecError`."""
+"""One value, one encoding: everything else, even where msgspec would accept it, is a `CodecError`."""
 
 import itertools
 import struct
@@ -146,7 +146,7 @@ def wire_types() -> list[Any]:
 
 
 def objections(type_: Any, path: str) -> list[str]:
-    """What canonical MessagePack forbids, or leaves without a bound, anywhere in a type."""
+    """List the parts of a type that canonical MessagePack forbids or that have no bound."""
     info = msgspec.inspect.type_info(type_) if not isinstance(type_, msgspec.inspect.Type) else type_
     if isinstance(info, msgspec.inspect.Metadata):
         return objections(info.type, path)

@@ -15,7 +15,7 @@ from tests.kit.proofcheck import needs_proofcheck, proofcheck
 
 
 def judge(version: MemoryVersion, proofs: list[tuple[bytes, bytes]], key: bytes, value: bytes | None) -> list[str]:
-    """What ICS-23's library says about the key in the tree, and about the tree in the app hash."""
+    """Ask ICS-23's library about the key in the tree, and about the tree in the app hash."""
     (proven_key, first), (name, second) = proofs
     assert (proven_key, name) == (key, STORE_NAME)
     root = version.root_hash()

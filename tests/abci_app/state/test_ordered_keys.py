@@ -1,4 +1,4 @@
-"""The sorted keys of an overlay: in order whatever the order of arrival, and an iteration keeps what it began with."""
+"""The sorted keys of an overlay: in order after any order of arrival, and an iteration keeps what it began with."""
 
 from hypothesis import given
 from hypothesis import strategies as st

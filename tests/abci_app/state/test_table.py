@@ -43,7 +43,7 @@ def test_a_map_gives_back_what_was_written_until_it_is_deleted(state: Overlay) -
 
 @pytest.mark.parametrize("record", [Number(-1), Number(2**63), Number(2**70), Number(1.5), "text"], ids=repr)  # type: ignore[arg-type]
 def test_a_record_that_nobody_could_read_again_is_not_written(state: Overlay, record: Any) -> None:
-    """Encoding checks no limits: whoever read it next would fail in the place of the rule that wrote it."""
+    """Encoding checks no limits: the next reader would fail in the place of the rule that wrote it."""
     with pytest.raises(InvariantBroken, match="that nobody could read again"):
         NUMBERS.set(state, 1, 2, record)
     with pytest.raises(InvariantBroken, match="that nobody could read again"):

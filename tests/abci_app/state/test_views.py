@@ -1,4 +1,4 @@
-"""What a query read, no more and no less, is what its proof covers."""
+"""The proof of a query covers everything that the query read, no more and no less."""
 
 from __future__ import annotations
 

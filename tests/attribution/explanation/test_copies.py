@@ -49,7 +49,7 @@ def honest(seed: int) -> SmallIndex:
 
 
 def with_eve(seed: int, noise: int = 3_000) -> SmallIndex:
-    """The same, and Eve with a contribution that was registered later: all of Ada's rows and one of Bob's, reworded."""
+    """Add Eve's contribution, registered later, to the honest index: all of Ada's rows and one of Bob's, reworded."""
     index = honest(seed)
     generator = np.random.default_rng(seed + 1)
     reworded = index.codes[: EACH + 1] + generator.integers(-noise, noise + 1, size=(EACH + 1, WIDTH))

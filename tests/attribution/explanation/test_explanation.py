@@ -1,4 +1,4 @@
-"""An explanation verifies from the chain's facts, and whatever is forged in it is named."""
+"""An explanation verifies from the chain's facts, and everything that is forged in it is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is forged in an explanation is named."""
+"""Everything that is forged in an explanation is named."""
 
 from __future__ import annotations
 

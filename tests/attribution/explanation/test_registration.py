@@ -145,7 +145,7 @@ def test_rows_spans_and_copies_of_all_layers_are_compared_with_the_inputs_of_the
 
 
 def test_a_row_of_another_contributor_is_refused(story: Story) -> None:
-    """Whoever trains could write any address beside a row."""
+    """A trainer could write any address beside a row."""
     owners = owners_of(story) | {key(100): key(88)}
     with pytest.raises(NotVerified, match=r"layers\[0\].gradients: row \d+ is said to be of 0+b; contribution 0+64 is"):
         check(story, owners)

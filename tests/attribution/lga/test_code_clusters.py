@@ -1,4 +1,4 @@
-"""Copies by codes: the definition in Python integers, whatever the blocks; the first leaf that is listed wrongly."""
+"""Copies by codes: the definition in Python integers, with any blocks; the first leaf that is listed wrongly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""float64 gives equal codes whatever the order of sums; float32 stays within the band; TF32 and bfloat16 do not."""
+"""float64 gives equal codes for any order of sums; float32 stays within the band; TF32 and bfloat16 do not."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ def features(model: Any, precision: Precision, feature_map: FeatureMap, examples
 
 
 def permuted(model: Any) -> Any:
-    """The same function with the inner dimension of every MLP, and the rank of every adapter, in another order."""
+    """Copy a model, with the inner dimension of every MLP, and the rank of every adapter, in another order."""
     model = copy.deepcopy(model)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The same numbers as other people's code: SciPy, scikit-learn and dattri."""
+"""Our numbers equal those of other people's code: SciPy, scikit-learn and dattri."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.ml, pytest.mark.filterwarnings("ignore::DeprecationWar
 
 def _work() -> tuple[Floats, Mask, Floats]:
     generator = np.random.default_rng(11)
-    # Small integers: their sums tie, and tie exactly whatever the order of summation.
+    # Small integers: their sums tie, and tie exactly in any order of summation.
     scores = generator.integers(-5, 6, size=(40, 7)).astype(np.float64)
     subsets = half_subsets(40, 60)
     losses = -(subsets @ scores)[:, None, :] + 20 * generator.normal(size=(60, 2, 7))
@@ -67,7 +67,7 @@ def _classifier() -> tuple[Any, Any, Any]:
 
 
 def _gradients(model: Any, rows: Any) -> Floats:
-    """Of the loss of every row, [rows, entries]."""
+    """Gradients of the loss of every row, [rows, entries]."""
     import torch
 
     def of(inputs: Any, wanted: Any) -> Floats:

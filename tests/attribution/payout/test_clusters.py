@@ -1,4 +1,4 @@
-"""Copies are found and credited once; whoever copies gains nothing and can harm nobody."""
+"""Copies are found and credited once; a copier gains nothing and can harm nobody."""
 
 from __future__ import annotations
 

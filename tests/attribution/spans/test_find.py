@@ -1,4 +1,4 @@
-"""Spans and shares are those of the definition, whatever documents and outputs are."""
+"""Spans and shares are those of the definition, for any documents and outputs."""
 
 from __future__ import annotations
 

@@ -170,5 +170,5 @@ def test_the_audit_names_the_list_that_its_maker_committed_against_the_rules(
     documents = [document([0, 1, 2, 3], 1, 1), document([0, 2], 2, 2), document([0, 3, 3, 3], 3, 3)]
     with built(documents, tmp_path) as index, pytest.raises(AttributionError) as caught:
         check_span_index(index)
-    # Whoever moves tokens within a document has the counts right, and the suffix array of another text.
+    # A forger who moves tokens within a document has the counts right, and the suffix array of another text.
     assert caught.value.field == (SUFFIXES.name if what is TOKENS else what.name)

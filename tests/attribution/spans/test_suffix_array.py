@@ -46,7 +46,7 @@ def test_one_number_repeated_is_the_deepest_text() -> None:
 
 @given(text=texts())
 def test_texts_of_more_than_two_gigabytes_take_the_librarys_other_function(text: list[int]) -> None:
-    """It chooses that one by the length of the bytes; here it is made to, whatever the length."""
+    """It chooses that one by the length of the bytes; here it is made to at any length."""
     types: list[np.dtype[np.signedinteger[Any]]] = []
 
     def with_64_bits(encoded: Any) -> Any:

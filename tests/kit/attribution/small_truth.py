@@ -30,7 +30,7 @@ class AdditiveTask:
 
 
 def effects() -> Floats:
-    """What every row does for every query, [rows, queries]."""
+    """Effect of every row on every query, [rows, queries]."""
     return np.random.default_rng(0).normal(size=(ROWS, QUERIES))
 
 

@@ -1,4 +1,4 @@
-"""A node on a disk that forgets, when the power goes, whatever was written after the last sync.
+"""A node on a disk that forgets, when the power goes, everything that was written after the last sync.
 
 `python -m tests.kit.integration.power_loss` runs the node command with a LevelDB beside which a second one, the
 *synced* one, follows: it gets a write only once a synced write comes at or after it, as the log file of a real one
@@ -37,7 +37,7 @@ def _copy_whole(folder: Path, target: Path) -> None:
 
 
 def lose_power(folder: Path) -> None:
-    """What the store's folder is after the power went and came back."""
+    """Leave the store's folder as it is after the power went and came back."""
     shutil.rmtree(folder)
     _synced_folder(folder).rename(folder)
 

@@ -155,7 +155,7 @@ def entry(
 
 
 def undeclared_of(*, parents: bool, inputs: bool) -> Undeclared:
-    """What an entry has to say that it does not declare."""
+    """Name the things that an entry has to say it does not declare."""
     return Undeclared(parents * Undeclared.PARENTS + inputs * Undeclared.INPUTS)
 
 

@@ -1,6 +1,6 @@
 """A chain without fees, one transaction a block: what a transaction changes is what its messages did.
 
-Whatever is refused is checked to leave nothing but the sequence; whatever is asked is proven, verified and asked
+Every refused transaction is checked to leave nothing but the sequence; every question is proven, verified and asked
 again of the proof.
 """
 
@@ -155,5 +155,5 @@ class Ledger:
             return ask(version, module, name, args)
 
     def violations(self) -> list[str]:
-        """What the invariants object to."""
+        """List the objections of the invariants."""
         return self.chain.violations()

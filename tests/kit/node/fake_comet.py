@@ -47,7 +47,7 @@ class FakeConnection:
         return pb.Response.FromString(payload)
 
     def call(self, message: pb.Request) -> pb.Response:
-        """As CometBFT's synchronous calls: the request, then Flush; the answer, then Flush's."""
+        """Call as CometBFT's synchronous calls do: the request, then Flush; the answer, then Flush's."""
         self.send(message, request("flush"))
         answer, flush = self.receive(), self.receive()
         assert answer is not None

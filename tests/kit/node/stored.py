@@ -1,4 +1,4 @@
-"""What the tests of the LevelDB store share: blocks, and a look into closed stores."""
+"""Helpers that the tests of the LevelDB store share: blocks, and a look into closed stores."""
 
 from __future__ import annotations
 

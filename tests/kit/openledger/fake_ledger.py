@@ -25,7 +25,7 @@ class Published:
 
 
 class FakeLedger:
-    """What the commands see of the chain."""
+    """The part of the chain that the commands see."""
 
     def __init__(self, chain: TinyChain) -> None:
         self.chain = chain

@@ -1,4 +1,4 @@
-"""What tests of the light client share: a chain, a client of simulated nodes, forged blocks."""
+"""Helpers that tests of the light client share: a chain, a client of simulated nodes, forged blocks."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a store must answer, kept as plain dictionaries: one for each height, and the check against it."""
+"""The answers that a store must give, kept as plain dictionaries: one for each height, and the check against it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LOWEST, HIGHEST = b"", b"\xff" * 128
 
 
 def steps(*words: str) -> st.SearchStrategy[list[Block | str]]:
-    """What happens to a store: blocks, or one of the words."""
+    """Draw the steps that happen to a store: blocks, or one of the words."""
     blocks = st.dictionaries(trees.keys, st.none() | trees.values, max_size=25)
     return st.lists(blocks | st.sampled_from(words), max_size=10)
 
 
 def changes_of(block: Block) -> list[Change]:
-    """As a store wants them."""
+    """List the changes of a block in the order that a store wants."""
     return sorted(block.items())
 
 

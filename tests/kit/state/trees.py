@@ -1,4 +1,4 @@
-"""What the tests of the tree share: keys that are likely to collide, a second definition of the tree, page checks."""
+"""Helpers of the tests of the tree: keys that are likely to collide, a second definition of the tree, page checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state in LevelDB: equal to the memory store at every kept height, whatever happens in between."""
+"""The state in LevelDB: equal to the memory store at every kept height, after any events in between."""
 
 from __future__ import annotations
 
@@ -295,7 +295,7 @@ def test_killing_the_process_at_any_moment_loses_no_committed_block(tmp_path: Pa
 
 
 def test_a_log_that_breaks_off_anywhere_gives_an_earlier_height_whole(tmp_path: Path) -> None:
-    """What is left after a power cut is a prefix of LevelDB's log: each block is in it whole, or not at all."""
+    """A power cut leaves a prefix of LevelDB's log: each block is in it whole, or not at all."""
     blocks = make_blocks(12)
     folder, copy = tmp_path / "state", tmp_path / "copy"
     with LevelDBStore.open(folder, history_heights=4) as store:

@@ -143,7 +143,7 @@ def test_a_primary_that_shows_two_blocks_of_one_height_below_the_anchor_is_refus
 
 
 def test_the_node_asked_is_no_witness_under_another_address(chain: SimulatedChain) -> None:
-    """The same node id behind another name: a proxy, a second interface, a DNS alias."""
+    """A node keeps its id behind another name: a proxy, a second interface, a DNS alias."""
 
     class Alias(SimulatedNode):
         def _status(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 
 def _ok(content: bytes) -> httpx.Response:
-    """As it comes from a socket: not read yet."""
+    """Make a response as it comes from a socket: not read yet."""
     return httpx.Response(200, stream=httpx.ByteStream(content))
 
 

@@ -1,4 +1,4 @@
-"""Texts that look the same are the same in normal form, whatever nobody sees stands in them."""
+"""Texts that look the same are the same in normal form, with any characters in them that nobody sees."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Row batches: commitments, the file format, and what happens to whoever changes a byte."""
+"""Row batches: commitments, the file format, and the refusal of a changed byte."""
 
 import json
 from pathlib import Path

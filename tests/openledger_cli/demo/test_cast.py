@@ -1,4 +1,4 @@
-"""What the demo is about: recipes that parse, terms that fit together and terms that do not."""
+"""The material of the demo: recipes that parse, terms that fit together and terms that do not."""
 
 import pytest
 

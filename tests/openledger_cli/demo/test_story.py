@@ -14,7 +14,7 @@ from openledger_cli.main import main
 
 
 class FakeStage:
-    """What the parts of a fake story see."""
+    """The stage that the parts of a fake story see."""
 
     def __init__(self, report: Report) -> None:
         self.report = report

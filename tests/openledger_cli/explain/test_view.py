@@ -1,4 +1,4 @@
-"""What people see of an explanation, and what programs get of it."""
+"""The view of an explanation that people see, and the one that programs get."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a person names in a verified query is proven with the answer: no command takes a node's word for it."""
+"""A name that a person uses in a verified query is proven with the answer: no command takes a node's word for it."""
 
 import json
 import re

@@ -355,7 +355,7 @@ def test_entry_and_recipe_must_ask_for_the_same_methods(story: Story) -> None:
 
 
 def test_a_verification_leaves_the_store_as_it_was(story: Story) -> None:
-    """Whoever verifies vouches for nothing: what was built is not handed to others."""
+    """A verifier vouches for nothing: what was built is not handed to others."""
     content = story.folder / "content"
     before = sorted(path.name for path in content.rglob("*"))
     unknown = replace(story.entry, attribution_root=b"\7" * 32)

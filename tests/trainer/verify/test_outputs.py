@@ -157,7 +157,7 @@ def test_an_honest_adapter_under_made_up_losses_or_order_is_bit_exact_and_fails(
 
 
 def measurements_of(record: RunRecord, trained: TrainedRun) -> list[RecordedMeasurement]:
-    """What an honest recorder records of its own entry."""
+    """List the measurements that an honest recorder records of its own entry."""
     assert trained.after is not None
     return [RecordedMeasurement("run event", True, METRIC, trained.after.overall.loss_micronats)] + [
         RecordedMeasurement(

@@ -37,7 +37,7 @@ STEPS = st.lists(
 
 @dataclass(slots=True)
 class Model:
-    """What the module must agree with: plain sets."""
+    """A model that the module must agree with: plain sets."""
 
     pending: list[bytes] = field(default_factory=list)
     held: list[bytes] = field(default_factory=list)

@@ -114,7 +114,7 @@ PAIRS = [
     ("gemma", "cc-by-4.0", FINE, "the list of uses goes with the result"),
     ("llama2", "cc-by-nc-4.0", FINE, "a fine-tune of Llama 2 on attributed data"),
     ("llama3.1", "cc-by-sa-4.0", CLASH, "a list of uses is a further restriction"),
-    ("mit or gpl-3.0", "cc-by-sa-3.0", FINE, "whoever may choose takes MIT"),
+    ("mit or gpl-3.0", "cc-by-sa-3.0", FINE, "a user who may choose takes MIT"),
     ("gpl-2.0 or cc-by-sa-4.0", "gpl-3.0", FINE, "the alternative BY-SA 4.0 leads to GPLv3"),
     ("gpl-2.0 and cc-by-sa-4.0", "mit", CLASH, "both hold, and they have no licence in common"),
     ("cc-by-nc-4.0 or gpl-3.0", "cc-by-4.0", FINE, "either will do"),

@@ -62,7 +62,7 @@ def graphs(draw: st.DrawFn) -> list[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The same, by brute force."""
+    """A graph of entries that answers by brute force."""
 
     entries: list[Entry]
 

@@ -279,7 +279,7 @@ def test_a_distilled_model_needs_leave_to_learn_from_its_teachers_outputs(
     else:
         [child_id] = record(ledger, child)
         joined = licences.joined_terms(ledger.store, stored_entry(ledger, child_id).admission.joined_terms_id)
-        # The list of uses that must not happen reaches whatever is made of the teacher.
+        # The list of uses that must not happen reaches everything that is made of the teacher.
         assert joined.demanded & Point.BEHAVIOURAL
 
 

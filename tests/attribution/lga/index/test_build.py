@@ -67,7 +67,7 @@ PLANS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """What became of all plans, in an interpreter of their own."""
+    """Outcomes of all plans, run in an interpreter of their own."""
     folder = tmp_path_factory.mktemp("processes")
     words = [sys.executable, "-m", "tests.kit.attribution.building", str(folder), json.dumps(PLANS)]
     settings = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""Tasks done once, whoever does them."""
+"""Workers share tasks, and each task is done once."""
 
 import errno
 import os
