@@ -4,7 +4,7 @@ isort:skip_file
 What a light client hashes and what validators sign, as CometBFT v0.38 encodes it.
 
 CometBFT always writes some fields, even when they are empty: part_set_header in BlockID and CanonicalBlockID,
-timestamp in CommitSig and CanonicalVote. Whoever rebuilds hashed bytes sets their presence explicitly.
+timestamp in CommitSig and CanonicalVote. Code that rebuilds hashed bytes sets their presence explicitly.
 """
 
 from abci_app.pb import crypto_pb2 as _crypto_pb2

@@ -142,7 +142,7 @@ class SpanCommitment:
 
     parameters: SpanParameters
     roots: tuple[bytes, bytes, bytes, bytes]
-    """Of tokens, suffixes, unigrams, documents (the order of `LISTS`)."""
+    """Roots of the lists of tokens, suffixes, unigrams, documents (the order of `LISTS`)."""
 
     @property
     def manifest(self) -> Manifest:

@@ -26,7 +26,7 @@ OTHER_MODULES = (
     "pathlib", "os", "shutil", "subprocess", "threading", "tokenize", "traceback", "typing", "unittest.case",
     "urllib.parse", "urllib.request", "uuid", "xmlrpc.client", "socketserver", "smtplib", "optparse",
 )  # fmt: skip
-"""What the base of the second corpus is pretrained on: no contributor of the first."""
+"""The data that the base of the second corpus is pretrained on: no contributor of the first."""
 
 TRAINING_PER_CONTRIBUTOR = 20
 QUERIES_PER_CONTRIBUTOR = 3
