@@ -56,6 +56,7 @@ _READ = frozenset(
      "exclude_modules", "fan_in_fan_out", "inference_mode", "layers_to_transform", "megatron_core", "peft_version",
      "revision")
 )  # fmt: skip
+_RESTRICTING = ("exclude_modules", "layers_to_transform")
 _NEEDED = ("peft_type", "task_type", "r", "lora_alpha", "target_modules")
 
 
@@ -72,6 +73,8 @@ class AdapterConfig:
     rank_stabilised: bool
     target_modules: tuple[str, ...]
     base_name: str
+    # Which of the target modules are left out, by key, as it is written.
+    restrictions: tuple[str, ...] = ()
 
     @property
     def scaling(self) -> float:
@@ -81,7 +84,7 @@ class AdapterConfig:
     @property
     def form(self) -> tuple[int, float, tuple[str, ...]]:
         """Two adapters can be exchanged in one model when this is equal."""
-        return self.rank, self.scaling, tuple(sorted(self.target_modules))
+        return self.rank, self.scaling, tuple(sorted((*self.target_modules, *self.restrictions)))
 
 
 def read_adapter_config(folder: Path) -> AdapterConfig:
@@ -126,6 +129,7 @@ def parse_adapter_config(value: dict[str, Any]) -> AdapterConfig:
         rank_stabilised=_flag(value, "use_rslora"),
         target_modules=_targets(value["target_modules"]),
         base_name=str(value.get("base_model_name_or_path") or ""),
+        restrictions=tuple([f"{key} {_shown(value[key])}" for key in _RESTRICTING if value.get(key) not in (None, [])]),
     )
 
 

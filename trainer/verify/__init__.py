@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from attribution.adapter_config import read_adapter_config
+from openledger.content.folder import artefact_files
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest
 from openledger.data.versions import VersionRecord
 from openledger.errors import NotVerified, UsageError
 from trainer.compare import adapter_distance
 from trainer.environment import code_digest, library_versions
+from trainer.outside import describe_folder
 from trainer.partition import data_order_root
 from trainer.recipe import Recipe, parse_recipe
 from trainer.record import input_records
@@ -165,10 +167,17 @@ def grade(entry: EntryRecord, plan: RunPlan, run: TrainedRun, fetch: Callable[[]
         contradictions += [] if same_order else ["the recorded order of the examples is not that of the recipe"]
         equal = "output files and tensors are equal byte for byte"
         return RunVerdict(RunGrade.BIT_EXACT, (equal, *findings), contradictions=tuple(contradictions))
-    output, output_holds = _compare_outputs(entry, run, fetch())
+    recorded = fetch()
+    output, output_holds = _compare_outputs(entry, run, recorded)
     findings[:0] = [*output, trace]
     holds = output_holds and trace_holds and same_order
-    return RunVerdict(RunGrade.TRACE_MATCH if holds else RunGrade.DIFFERS, tuple(findings))
+    known = [file.name for file in run.artefact.files]
+    more = sorted(file.name for file in artefact_files(recorded) if file.name not in known)
+    return RunVerdict(
+        RunGrade.TRACE_MATCH if holds else RunGrade.DIFFERS,
+        tuple(findings),
+        unchecked=tuple([f"the recorded file {name}, which the repetition has not" for name in more]),
+    )
 
 
 def _compare_traces(plan: RunPlan, run: TrainedRun) -> tuple[str, bool]:
@@ -183,6 +192,10 @@ def _compare_traces(plan: RunPlan, run: TrainedRun) -> tuple[str, bool]:
 
 def _compare_outputs(entry: EntryRecord, run: TrainedRun, recorded: Path) -> tuple[list[str], bool]:
     """The recorded tensors and configuration against the repeated ones."""
+    try:
+        describe_folder(recorded, "lora")
+    except UsageError as error:
+        return [f"the recorded output is no adapter alone: {error}"], False
     if run.artefact.tensor_digest == entry.tensor_digest:
         lines, holds = ["tensors are equal byte for byte, the files around them are not"], True
     else:

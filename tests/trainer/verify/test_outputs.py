@@ -66,6 +66,13 @@ def randomise(tensors: dict[str, Any], *, only: str = "lora_", size: float = 1.0
             tensors[name] = tensor + size * (other / other.norm() * tensor.norm() - tensor)
 
 
+def randomise_file(path: Path) -> None:
+    """Other tensors under other names in a file."""
+    from safetensors.torch import load_file, save_file
+
+    save_file({f"other.{name}": tensor * 2 for name, tensor in load_file(path).items()}, path)
+
+
 def published(chain: TinyChain, record: RunRecord, folder: Path, name: str) -> KnownEntry:
     """The record of a run with another output, whose files lie in the store."""
     artefact = describe_artefact(folder)
@@ -128,6 +135,33 @@ def test_the_same_tensors_under_another_scaling_differ(
     verdict, _ = verify_entry(published(chain, recorded[1], folder, "scaling"), chain, chain.store)
     assert verdict.grade == RunGrade.DIFFERS
     assert any("configuration says rank, scaling, modules (2, 200.0, " in line for line in verdict.findings)
+
+
+@pytest.mark.parametrize("change", [{"layers_to_transform": [0]}, {"exclude_modules": ["v_proj"]}])
+def test_the_same_tensors_of_which_a_loader_takes_some_differ(
+    chain: TinyChain, recorded: tuple[TrainedRun, RunRecord], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    folder = changed_adapter(recorded[0].folder, tmp_path / "some", lambda tensors: None)
+    config = json.loads((folder / CONFIG_FILE).read_text())
+    (folder / CONFIG_FILE).write_text(json.dumps(config | change))
+    verdict, _ = verify_entry(published(chain, recorded[1], folder, "some"), chain, chain.store)
+    assert verdict.grade == RunGrade.DIFFERS
+    assert any(f"says rank, scaling, modules (2, 2.0, ('{next(iter(change))} " in line for line in verdict.findings)
+
+
+def test_what_lies_beside_the_adapter_is_compared_or_said_to_be_unchecked(
+    chain: TinyChain, recorded: tuple[TrainedRun, RunRecord], tmp_path: Path
+) -> None:
+    folder = changed_adapter(recorded[0].folder, tmp_path / "more", lambda tensors: None)
+    (folder / "tokenizer.json").write_text("{}")
+    verdict, _ = verify_entry(published(chain, recorded[1], folder, "more"), chain, chain.store)
+    assert verdict.grade == RunGrade.TRACE_MATCH
+    assert "the recorded file tokenizer.json, which the repetition has not" in verdict.unchecked
+    shutil.copy(folder / ADAPTER_FILE, folder / "other.safetensors")
+    randomise_file(folder / "other.safetensors")
+    verdict, _ = verify_entry(published(chain, recorded[1], folder, "beside"), chain, chain.store)
+    assert verdict.grade == RunGrade.DIFFERS
+    assert any("other.safetensors stands beside an adapter" in line for line in verdict.findings)
 
 
 def test_without_the_recorded_output_there_is_no_grade(
