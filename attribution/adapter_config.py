@@ -75,6 +75,8 @@ class AdapterConfig:
     base_name: str
     # Which of the target modules are left out, by key, as it is written.
     restrictions: tuple[str, ...] = ()
+    # Branch, tag or commit of the base's repository; empty where none is named.
+    revision: str = ""
 
     @property
     def scaling(self) -> float:
@@ -129,6 +131,7 @@ def parse_adapter_config(value: dict[str, Any]) -> AdapterConfig:
         rank_stabilised=_flag(value, "use_rslora"),
         target_modules=_targets(value["target_modules"]),
         base_name=str(value.get("base_model_name_or_path") or ""),
+        revision=str(value.get("revision") or ""),
         restrictions=tuple([f"{key} {_shown(value[key])}" for key in _RESTRICTING if value.get(key) not in (None, [])]),
     )
 

@@ -153,7 +153,8 @@ def _named_base(folder: Path, ancestors: Mapping[bytes, EntryRecord], base_folde
     """Tensor digest of the base that the adapter was made for; None where it names the id of an ancestor."""
     if base_folder is not None:
         return describe_folder(base_folder).tensor_digest
-    name = read_adapter_config(folder).base_name
+    config = read_adapter_config(folder)
+    name = config.base_name
     entry_id = id_of_text("olrun", name)
     if entry_id in ancestors:
         return None
@@ -161,7 +162,7 @@ def _named_base(folder: Path, ancestors: Mapping[bytes, EntryRecord], base_folde
         raise AdapterRefused(
             f"this adapter names {encode_id('olrun', entry_id)} as its base, which is not among the ancestors"
         )
-    for place in (Path(name), *_cached(name)) if name else ():
+    for place in (Path(name), *_cached(name, config.revision)) if name else ():
         if place.is_dir():
             digest = describe_folder(place).tensor_digest
             if digest in {record.tensor_digest for record in ancestors.values()} or place == Path(name):
@@ -172,14 +173,20 @@ def _named_base(folder: Path, ancestors: Mapping[bytes, EntryRecord], base_folde
     )
 
 
-def _cached(name: str) -> list[Path]:
-    """Snapshots of a repository in this machine's hub cache."""
+def _cached(name: str, revision: str) -> list[Path]:
+    """Snapshots of a repository in this machine's hub cache: of the revision that is named, else all."""
     if name.count("/") != 1 or name.startswith((".", "/")):
         return []
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    snapshots = cache / f"models--{name.replace('/', '--')}" / "snapshots"
-    return sorted(snapshots.iterdir()) if snapshots.is_dir() else []
+    repository = cache / f"models--{name.replace('/', '--')}"
+    found = sorted(each for each in (repository / "snapshots").glob("*") if each.is_dir())
+    if not revision:
+        return found
+    reference = repository / "refs" / revision
+    inside = reference.is_file() and reference.resolve().is_relative_to(repository.resolve())
+    commit = reference.read_text(encoding="utf-8").strip() if inside else revision
+    return [each for each in found if each.name == commit]
 
 
 def _check_fits(folder: Path, base: EntryRecord, store: ContentStore, base_folder: Path | None) -> None:

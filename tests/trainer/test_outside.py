@@ -16,7 +16,7 @@ from attribution.adapter_config import CONFIG_FILE, AdapterRefused, read_adapter
 from attribution.adapter_file import ADAPTER_FILE
 from openledger.content.artefact import get_artefact, put_artefact
 from openledger.errors import UsageError
-from tests.kit.trainer.adapters import made_adapter, other_base
+from tests.kit.trainer.adapters import configured, made_adapter, other_base, with_tensors
 from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model
 from trainer.ancestry import KnownEntry
 from trainer.outside import check_base_of_adapter, describe_folder
@@ -34,21 +34,6 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyChain:
 @pytest.fixture
 def adapter(tmp_path: Path) -> Path:
     return made_adapter(tmp_path / "adapter")
-
-
-def configured(folder: Path, **changes: Any) -> Path:
-    path = folder / CONFIG_FILE
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    return folder
-
-
-def with_tensors(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    from safetensors.torch import load_file, save_file
-
-    tensors = load_file(folder / ADAPTER_FILE)
-    change(tensors)
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / ADAPTER_FILE)
-    return folder
 
 
 def parents_of(chain: TinyChain) -> list[ParentRecord]:
@@ -391,3 +376,17 @@ def test_a_snapshot_of_a_hub_cache_is_recorded_with_its_files_and_without_its_li
     get_artefact(chain.store, described.files, tmp_path / "fetched")
     assert not any(path.is_symlink() for path in (tmp_path / "fetched").iterdir())
     assert describe_folder(tmp_path / "fetched") == described
+
+
+def test_an_adapter_of_a_revision_is_compared_with_that_revision_alone(chain: TinyChain, tmp_path: Path) -> None:
+    repository = tmp_path / "hub" / "models--some--base"
+    shutil.copytree(tiny_model(), repository / "snapshots" / ("a" * 40))
+    other_base(repository / "snapshots" / ("b" * 40))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "old").write_text("b" * 40)
+    adapter = configured(made_adapter(tmp_path / "revised"), base_model_name_or_path="some/base")
+    for revision in (None, "a" * 40):
+        check_base_of_adapter(configured(adapter, revision=revision), parents_of(chain), chain, chain.store)
+    for revision in ("b" * 40, "old", "c" * 40, "../../x"):
+        with pytest.raises(AdapterRefused, match="cannot be compared by digest"):
+            check_base_of_adapter(configured(adapter, revision=revision), parents_of(chain), chain, chain.store)

@@ -1,8 +1,12 @@
 """Adapters as other programs write them."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from attribution.adapter_config import CONFIG_FILE
+from attribution.adapter_file import ADAPTER_FILE
 from tests.kit.trainer.tiny import tiny_model
 
 
@@ -34,4 +38,21 @@ def other_base(folder: Path) -> Path:
         num_key_value_heads=2, max_position_embeddings=64,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def configured(folder: Path, **changes: Any) -> Path:
+    """An adapter's folder with some keys of its configuration changed."""
+    path = folder / CONFIG_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return folder
+
+
+def with_tensors(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """An adapter's folder with other tensors."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / ADAPTER_FILE)
+    change(tensors)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / ADAPTER_FILE)
     return folder
