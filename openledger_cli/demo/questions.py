@@ -36,7 +36,14 @@ def ask_lineage(stage: Stage) -> None:
 
 def _names_to_show() -> tuple[str, ...]:
     terms = (cast.APACHE, cast.PYTHON, cast.BY, cast.BY_SA)
-    return (cast.MODEL, cast.REFERENCE, cast.QUESTIONS, *[each.spdx for each in terms], "held out", "equal completion")
+    return (
+        cast.MODEL,
+        cast.REFERENCE,
+        cast.QUESTIONS,
+        *[each.spdx for each in terms],
+        "held out",
+        "say the same in completion",
+    )
 
 
 def _check_lineage(stage: Stage) -> None:
