@@ -18,15 +18,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from abci_app.chain.application import Application
-from abci_app.chain.registry import query_named
 from abci_app.modules.models.lineage import LineageQuery
 from abci_app.state.memory_store import MemoryStore
 from abci_app.state.views import RecordingView
+from abci_app.versions import app_version_of
 from benchmarks.provenance_load import CHAIN_ID, Chain, RunLoad
 from benchmarks.report import print_table, spread
 from openledger.light.anchors import GenesisAnchor, parse_genesis
@@ -108,8 +109,9 @@ def make(chain: Chain, validators: Validators, entry_id: bytes) -> tuple[bytes, 
     question = query_question("models", "lineage", LineageQuery(entry_id, "", 0, (), 4_096, CONTRIBUTIONS_EACH))
     with chain.application.store.latest() as version:
         view = RecordingView(version)
-        page = query_named("models", "lineage").function(view, question.arguments())
+        page, _ = question.answer(view)
         proof = version.prove(view.keys, view.ranges)
+        question = replace(question, app_version=app_version_of(version))
         blocks = (
             validators.block(1, _digest("state before the first block")),
             validators.block(version.height + 1, version.app_hash),
