@@ -28,6 +28,9 @@ MAX_DEPTH = 12
 # Contributors shown of a DataNet version unless all are asked for.
 CONTRIBUTORS_SHOWN = 20
 
+# Metrics that end so are losses in millionths of a nat.
+_MICRONATS = "-micronats"
+
 
 @dataclass(slots=True)
 class Shown:
@@ -256,12 +259,21 @@ def _verdict(shown: Shown, stored: StoredEntry) -> list[Line]:
 
 def _evaluation(shown: Shown, item: Evaluation) -> Line:
     benchmark = shown.datanet(item.benchmark_datanet_id, item.benchmark_version)
+    metric, value, interval = measured_words(item.metric, item.value, item.interval)
     # One row has no interval: 0 would claim that there is nothing to doubt.
-    interval = f"± {item.interval:,}" if item.interval or item.sample_size > 1 else "(interval unknown)"
+    doubt = f"± {interval}" if item.interval or item.sample_size > 1 else "(interval unknown)"
     return Line(
-        f"evaluated on {benchmark}: {item.metric} {item.value:,} {interval} over "
+        f"evaluated on {benchmark}: {metric} {value} {doubt} over "
         f"{count(item.sample_size, 'row')}, by {shown.person(item.evaluator)} at height {item.height}"
     )
+
+
+def measured_words(metric: str, value: int, interval: int) -> tuple[str, str, str]:
+    """Metric, value and interval for people: losses are recorded in millionths of a nat and read in nats."""
+    if not metric.endswith(_MICRONATS):
+        return metric, f"{value:,}", f"{interval:,}"
+    name = metric.removesuffix(_MICRONATS)
+    return f"{name} in nats", f"{value / 10**6:,.4f}", f"{interval / 10**6:,.4f}"
 
 
 def _reproduction(shown: Shown, item: Reproduction) -> Line:

@@ -10,7 +10,7 @@ from abci_app.modules.models.records import Parent, entry_id_of
 from openledger.client.provenance import lineage, lineage_question
 from openledger.data.manifest import Manifest, to_json
 from openledger_cli.lines import render
-from openledger_cli.query.lineage_tree import CONTRIBUTORS_SHOWN, MAX_DEPTH, Shown, counts, lineage_tree
+from openledger_cli.query.lineage_tree import CONTRIBUTORS_SHOWN, MAX_DEPTH, Shown, counts, lineage_tree, measured_words
 from tests.kit.openledger.fake_node import FakeNode
 from tests.kit.openledger.story import Story, a_manifest
 
@@ -129,3 +129,16 @@ def test_a_contributor_with_several_contributions_is_one_line(page: LineagePage)
 def test_a_version_with_revoked_contributions_is_marked(page: LineagePage) -> None:
     revoked = structs.replace(page, datanets=(structs.replace(page.datanets[0], usable=0),))
     assert [line for line in _lines(revoked) if line.endswith("REVOKED IN PART since: no new training on this version")]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "interval", "shown"),
+    [
+        ("held-out-loss-micronats", 3_472_807, 491_104, ("held-out-loss in nats", "3.4728", "0.4911")),
+        ("held-out-loss-micronats", -5, 0, ("held-out-loss in nats", "-0.0000", "0.0000")),
+        ("accuracy", 8_120, 15, ("accuracy", "8,120", "15")),
+        ("micronats-per-row", 7, 1, ("micronats-per-row", "7", "1")),
+    ],
+)
+def test_losses_are_read_in_nats(metric: str, value: int, interval: int, shown: tuple[str, str, str]) -> None:
+    assert measured_words(metric, value, interval) == shown
