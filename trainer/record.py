@@ -351,9 +351,3 @@ def _evaluation(record: InputRecord, measurement: Measurement, of_parent: bool) 
         interval=measurement.interval_micronats,
         of_parent=of_parent,
     )
-
-
-def with_times(record: RunRecord, started_seconds: int, finished_seconds: int) -> RunRecord:
-    """The record with other times in its run event (for a run that took place earlier)."""
-    event = replace(record.event, started_seconds=started_seconds, finished_seconds=finished_seconds)
-    return replace(record, event=event)

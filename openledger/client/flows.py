@@ -16,7 +16,7 @@ from abci_app.chain.simulation import Simulation
 from abci_app.chain.transaction import Transaction, decode_transaction
 from abci_app.errors import Code, Rejected
 from abci_app.modules.bank import AccountQuery, AccountView
-from abci_app.parameters import CHAIN, ChainInfo, ParameterRecord, Parameters
+from abci_app.parameters import ParameterRecord, Parameters
 from abci_app.state.codec import CodecError, decode, encode
 from openledger.client import rpc_calls as calls
 from openledger.client.results import Answer, Committed, HistoryPage, Sent, events_of
@@ -99,13 +99,6 @@ def fees() -> Flow[Parameters]:
         record = _decode_state(ParameterRecord, answer.value)
         values.update([((section.name, item.index), item.value) for item in record.values])
     return Parameters(values)
-
-
-def chain_info() -> Flow[ChainInfo]:
-    """Chain id, initial height and genesis time as the application has them."""
-    answer = yield calls.abci_query("/store/openledger/key", CHAIN.key())
-    _check_answer(answer)
-    return _decode_state(ChainInfo, answer.value)
 
 
 def simulate(raw: bytes) -> Flow[Simulation]:

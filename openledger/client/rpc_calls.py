@@ -266,11 +266,6 @@ def block_results(height: int) -> Call[BlockResults]:
     return Call("block_results", {"height": str(height)}, _reader(BlockResults))
 
 
-def mempool_size() -> Call[MempoolSize]:
-    """How many transactions wait."""
-    return Call("num_unconfirmed_txs", {}, _reader(MempoolSize))
-
-
 def raw(method: str, params: Mapping[str, object] | None = None) -> Call[Any]:
     """Any other method, its result as plain JSON values."""
     return Call(method, params or {}, _reader(Any))

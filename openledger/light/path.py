@@ -4,8 +4,7 @@ So the same logic serves a blocking client, an asyncio client and tests. A faile
 generator as its `OpenLedgerError`.
 """
 
-from collections.abc import Generator, Sequence
-from itertools import pairwise
+from collections.abc import Generator
 from typing import Any, NoReturn, TypeVar, cast
 
 from openledger.client.rpc_calls import MAX_BATCH_CALLS, VALIDATORS_PER_PAGE, Call, RpcRejected
@@ -151,9 +150,3 @@ def walk_back(provider: int, trusted: Header, height: int) -> Steps[tuple[Header
             verify_backward(headers[-1], answer)
             headers.append(answer)
     return tuple(headers)
-
-
-def check_path(path: Sequence[LightBlock], rules: TrustRules, now_ns: int) -> None:
-    """Verify each block from the one before it; the first is trusted."""
-    for trusted, block in pairwise(path):
-        verify_forward(trusted, block, rules, now_ns)

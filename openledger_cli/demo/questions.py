@@ -10,7 +10,7 @@ from openledger_cli.demo import cast
 from openledger_cli.demo.stage import Stage, must
 
 if TYPE_CHECKING:
-    from abci_app.modules.models.lineage import LineagePage
+    from abci_app.modules.models.lineage import CleanQuery, LineagePage
     from abci_app.modules.models.records import RunDraft
 
 
@@ -32,6 +32,20 @@ def ask_lineage(stage: Stage) -> None:
         "the tree names model, base, DataNets, licences and filters", not missing, f"missing: {', '.join(missing)}"
     )
     _check_lineage(stage)
+
+
+def _about_the_model(datanet_name: str, version: int) -> CleanQuery:
+    """Question whether a DataNet's version (0: any) is among the inputs of the last model."""
+    from abci_app.modules.models.lineage import CleanQuery
+
+    return CleanQuery(
+        entry_id=b"",
+        model_name=cast.MODEL,
+        model_version=0,
+        datanet_id=b"",
+        datanet_name=datanet_name,
+        datanet_version=version,
+    )
 
 
 def _names_to_show() -> tuple[str, ...]:
@@ -110,42 +124,20 @@ def ask_impact(stage: Stage) -> None:
 
 def ask_clean(stage: Stage) -> None:
     """Is the exam in there? Not among what was declared; below the imported base nobody can say."""
-    from abci_app.modules.models.lineage import CleanAnswer, CleanQuery
+    from abci_app.modules.models.lineage import CleanAnswer
 
     stage.report.say(f"\n  Is {cast.EXAM} among what {cast.MODEL} was trained on?\n")
     said = must(stage.command("query", "clean", cast.MODEL, cast.EXAM), "openledger query clean")
     for line in said.output.rstrip().splitlines():
         stage.report.say(f"    {line}")
-    exam = stage.query(
-        "models",
-        "clean",
-        CleanQuery(
-            entry_id=b"",
-            model_name=cast.MODEL,
-            model_version=0,
-            datanet_id=b"",
-            datanet_name=cast.EXAM,
-            datanet_version=0,
-        ),
-    )
+    exam = stage.query("models", "clean", _about_the_model(cast.EXAM, 0))
     stage.report.check(
         "proven: not among the declared inputs; unknown below the imported base, which is named",
         (exam.answer, exam.found, [item.entry_id for item in exam.unknown_below])
         == (CleanAnswer.UNKNOWN_BELOW, (), [stage.entries["base"]]),
         str(exam),
     )
-    other = stage.query(
-        "models",
-        "clean",
-        CleanQuery(
-            entry_id=b"",
-            model_name=cast.MODEL,
-            model_version=0,
-            datanet_id=b"",
-            datanet_name=cast.QUESTIONS,
-            datanet_version=1,
-        ),
-    )
+    other = stage.query("models", "clean", _about_the_model(cast.QUESTIONS, 1))
     stage.report.check(
         f"proven: {cast.QUESTIONS} version 1 is there, through the first fine-tune",
         (other.answer, [hit.entry_id for hit in other.found]) == (CleanAnswer.PRESENT, [stage.entries["first"]]),
