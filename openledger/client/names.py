@@ -13,8 +13,9 @@ from abci_app.modules.datanets.queries import DatanetQuery
 from abci_app.modules.licences.queries import TermsQuery
 from abci_app.modules.models.queries import EntryQuery, ModelQuery
 from abci_app.types import MAX_TEXT_LENGTH
-from openledger.client.provenance import Asks, split_version
+from openledger.client.provenance import Asks
 from openledger.errors import QueryFailed, UsageError
+from openledger.references import split_version
 
 # Id prefix -> (module, query, its arguments for an id).
 _SHOWN_BY: dict[str, tuple[str, str, Any]] = {

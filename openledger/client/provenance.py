@@ -24,6 +24,7 @@ from abci_app.modules.models.lineage import LineageDatanet, LineagePage, Lineage
 from openledger.client.results import Answer
 from openledger.client.steps import drive, drive_async
 from openledger.errors import NodeFailure, QueryFailed, UsageError
+from openledger.references import split_version
 
 T = TypeVar("T")
 # Module, query, arguments, height.
@@ -103,18 +104,6 @@ def impact_question(reference: str, version: int = 0, *, direct_only: bool = Fal
         frontier=(),
         limit=models_impact.MAX_PAGE,
     )
-
-
-def split_version(reference: str, version: int = 0) -> tuple[str, int]:
-    """`name@3` as name and version; a version given apart must not contradict. Raises `UsageError`."""
-    name, at, text = reference.rpartition("@")
-    if not at:
-        return reference, version
-    if not name or not text.isdecimal() or not 0 < int(text) < 2**32:
-        raise UsageError(f"{reference!r}: write NAME or NAME@VERSION, for example {name or 'my-model'}@3")
-    if version not in (0, int(text)):
-        raise UsageError(f"{reference!r} and version {version} contradict each other: give one of them")
-    return name, int(text)
 
 
 def entry_id_of_text(text: str) -> bytes:

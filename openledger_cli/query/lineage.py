@@ -212,7 +212,8 @@ def impact_counts(page: ImpactPage, *, direct_only: bool = False) -> str:
 
 def _clean(arguments: argparse.Namespace) -> None:
     from abci_app.modules.models.lineage import CleanQuery
-    from openledger.client.provenance import entry_id_of_text, id_of_text, split_version
+    from openledger.client.provenance import entry_id_of_text, id_of_text
+    from openledger.references import split_version
     from openledger_cli.query.answers import ask, show_answer
 
     name, version = split_version(arguments.name)

@@ -129,7 +129,7 @@ def _draft(arguments: argparse.Namespace, names: QuestionNames) -> Entry:
     from abci_app.modules.models.kinds import ADAPTER, BASE, RULES, EntryKind, Undeclared
     from abci_app.modules.models.records import Attribution, Entry, Input, Output, Parent, check_entry
     from abci_app.types import PPB
-    from openledger.client.provenance import split_version
+    from openledger.references import split_version
 
     nothing = bytes(HASH_BYTES)
     kind = EntryKind(_word("kind", arguments.kind)) if arguments.kind else _kind_of(arguments)

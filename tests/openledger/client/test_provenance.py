@@ -19,7 +19,6 @@ from openledger.client.provenance import (
     lineage,
     lineage_async,
     lineage_question,
-    split_version,
 )
 from openledger.client.results import Answer
 from openledger.errors import NodeFailure, QueryFailed, UsageError
@@ -134,20 +133,6 @@ def test_what_people_write_becomes_a_question(story: Story) -> None:
     assert lineage_question(entry_id.hex()).entry_id == entry_id
     assert impact_question("x", direct_only=True) == ImpactQuery(b"", "x", 0, 1, 0, (), 4096)
     assert id_of_text("oldata", "reference") == b""
-
-
-@pytest.mark.parametrize(
-    ("text", "version", "message"),
-    [
-        ("tutor@two", 0, "write NAME or NAME@VERSION, for example tutor@3"),
-        ("@3", 0, "write NAME or NAME@VERSION"),
-        ("tutor@0", 0, "write NAME or NAME@VERSION"),
-        ("tutor@2", 3, "contradict each other"),
-    ],
-)
-def test_a_version_that_is_none_is_refused(text: str, version: int, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        split_version(text, version)
 
 
 def test_an_entry_has_no_version(story: Story) -> None:
