@@ -106,7 +106,7 @@ def contribution_id(net: bytes, number: int) -> bytes:
 
 def write_contribution(state: Overlay, net: bytes, number: int, owner: bytes, terms_id: bytes, status: int) -> None:
     """One contribution of the owner's, pending or accepted."""
-    one = nets.Contribution(net, owner, owner, digest(net, 1), 9, 99, digest(net, 2), bytes(256), terms_id)
+    one = nets.Contribution(net, owner, owner, digest(net, 1), 9, 99, digest(net, 2), bytes(256), terms_id, 0)
     accepted_number = number if status == nets.Status.ACCEPTED else 0
     stored = nets.StoredContribution(one, status, number, accepted_number, 0, 0, 0, 1, 1, 0)
     nets.CONTRIBUTIONS.set(state, contribution_id(net, number), stored)
@@ -161,7 +161,7 @@ def contributions(_: bytes, place: int) -> tuple[nets.Contribute, ...]:
     """Sixteen with everything that may be given."""
     return tuple([
         nets.Contribute(net_of("contribute", 0), digest(place, n, 1), 9, 99, digest(place, n, 2), bytes(256),
-                        BASE_IDS[n], digest("payee", place, n))
+                        BASE_IDS[n], digest("payee", place, n), nets.Form.MESSAGES)
         for n in range(SIXTEEN)
     ])  # fmt: skip
 

@@ -122,9 +122,9 @@ class RunLoad:
             self.datanet_ids.append(datanet_id)
         for number, datanet_id in enumerate(self.datanet_ids):
             root, content = digest(f"rows {number}"), digest(f"content {number}")
-            filled.append(self.sign(Contribute(datanet_id, root, ROWS, 400_000, content, b"", b"", b"")))
+            filled.append(self.sign(Contribute(datanet_id, root, ROWS, 400_000, content, b"", b"", b"", 0)))
             contribution = Contribution(
-                datanet_id, self.owner.address, self.owner.address, root, ROWS, 400_000, content, b"", terms_id
+                datanet_id, self.owner.address, self.owner.address, root, ROWS, 400_000, content, b"", terms_id, 0
             )
             reviewed.append(ReviewContribution(contribution_id_of(contribution), Decision.ACCEPT, 0))
             versions.append(CreateVersion(datanet_id, ""))

@@ -1,6 +1,7 @@
 """Records of runs as records of the chain, and back: what the trainer writes, what the models module takes."""
 
 from abci_app.bech32 import encode_id
+from abci_app.modules.datanets import Form
 from abci_app.modules.datanets.queries import (
     FullContribution,
 )
@@ -139,8 +140,16 @@ def to_contribution(item: FullContribution) -> ContributionRecord:
         content_digest=record.content_digest,
         sketch=record.sketch,
     )
-    when, number = (item.stored.height, item.stored.submitted_number), item.stored.accepted_number
-    return ContributionRecord(item.contribution_id, record.contributor, commitment, *when, record.datanet_id, number)
+    return ContributionRecord(
+        contribution_id=item.contribution_id,
+        contributor=record.contributor,
+        commitment=commitment,
+        registered_height=item.stored.height,
+        registered_number=item.stored.submitted_number,
+        datanet_id=record.datanet_id,
+        accepted_number=item.stored.accepted_number,
+        form=Form(record.form),
+    )
 
 
 def to_quality(operator: bytes, run: Run, *, by_recorder: bool) -> RecordedMeasurement | None:

@@ -13,19 +13,22 @@ Values need not be text: null, numbers, lists and objects are kept, and a recipe
 
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from openledger.errors import UsageError
 
-# A training example of the longest contexts in use; larger documents are split by their contributor.
-MAX_ROW_BYTES = 64 * 2**10
+# A training example of the longest contexts in use, some 250,000 tokens; a longer document is several rows.
+MAX_ROW_BYTES = 2**20
 # Levels of lists and objects: messages with parts and tool calls have six; recursive readers stand a hundred.
 MAX_DEPTH = 32
 # Characters of a number: the longest double written out in full has 767 digits, programs stop at 4,300.
 MAX_NUMBER_CHARACTERS = 1_000
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _SHOWN_PROBLEMS = 5
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class RowError(UsageError, ValueError):
@@ -91,8 +94,7 @@ def _check_edges(data: bytes) -> None:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(key for key, times in Counter([key for key, _ in pairs]).items() if times > 1)
         raise RowError(f"has the key {_shown(twice)} twice in one object; readers differ on which counts, keep one")
     return made
 
@@ -111,38 +113,69 @@ def _number(text: str) -> Number:
 
 
 def _check_values(item: dict[Any, Any]) -> None:
-    """Keys and values at every depth, without recursion."""
-    pending: list[tuple[object, str, int]] = [(item, "", 1)]
-    while pending:
-        value, place, depth = pending.pop()
-        if depth > MAX_DEPTH and isinstance(value, dict | list):
+    """Keys and values at every depth; no deeper than `MAX_DEPTH`, so that this may call itself."""
+    _check_dictionary(item, None, 1)
+
+
+# Where a value stands: the place of what holds it, and its key or number there. Put into words only for a refusal: a
+# row may hold half a million values.
+_Place = tuple["_Place | None", "str | int"] | None
+
+
+def _check_dictionary(item: dict[Any, Any], place: _Place, depth: int) -> None:
+    for key, inner in item.items():
+        if type(key) is not str:
+            _check_key(key, place)
+        if _SURROGATE.search(key):
+            _refuse_surrogate(key, "a key")
+        kind = type(inner)
+        if kind is str or kind is Number:
+            if _SURROGATE.search(inner):
+                _refuse_surrogate(inner, _in_words((place, key)))
+        else:
+            _check_value(inner, (place, key), depth + 1)
+
+
+def _check_value(value: object, place: _Place, depth: int) -> None:
+    if isinstance(value, dict | list):
+        if depth > MAX_DEPTH:
             raise RowError(f"is nested more than {MAX_DEPTH} levels deep; flatten it")
         if isinstance(value, dict):
-            for key, inner in value.items():
-                if not isinstance(key, str):
-                    raise RowError(
-                        f"{place or 'the row'} has the key {key!r}, a {type(key).__name__}; write it as text"
-                    )
-                _check_text(key, "a key")
-                pending.append((inner, f"{place}.{key[:40]}" if place else key[:40], depth + 1))
-        elif isinstance(value, list):
-            pending += [(inner, f"{place}[{at}]", depth + 1) for at, inner in enumerate(value)]
-        elif isinstance(value, str):
-            _check_text(value, place)
-        elif isinstance(value, float):
-            if not math.isfinite(value):
-                raise RowError(f"{_shown(place)} is {value}, which is not JSON; write None or leave it out")
-        elif value is not None and not isinstance(value, int):
-            raise RowError(f"{_shown(place)} is a {type(value).__name__}, which JSON has not; write it as text")
+            _check_dictionary(value, place, depth)
+        else:
+            for at, inner in enumerate(value):
+                _check_value(inner, (place, at), depth + 1)
+    elif isinstance(value, str):
+        if _SURROGATE.search(value):
+            _refuse_surrogate(value, _in_words(place))
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise RowError(f"{_shown(_in_words(place))} is {value}, which is not JSON; write None or leave it out")
+    elif value is not None and not isinstance(value, int):
+        raise RowError(f"{_shown(_in_words(place))} is a {type(value).__name__}, which JSON has not; write it as text")
 
 
-def _check_text(text: str, place: str) -> None:
-    found = next((character for character in text if "\ud800" <= character <= "\udfff"), None)
-    if found is not None:
-        raise RowError(
-            f"{_shown(place)} holds half of a surrogate pair (\\u{ord(found):04x}), which is no character; the text "
-            "was cut inside a character, mend or leave it out"
-        )
+def _check_key(key: object, place: _Place) -> None:
+    if not isinstance(key, str):
+        where = _in_words(place) or "the row"
+        raise RowError(f"{where} has the key {key!r}, a {type(key).__name__}; write it as text")
+
+
+def _in_words(place: _Place) -> str:
+    """A place as people write it: `messages[2].content`."""
+    parts: list[str] = []
+    while place is not None:
+        place, part = place
+        parts.append(f"[{part}]" if isinstance(part, int) else f".{part[:40]}")
+    return "".join(reversed(parts)).removeprefix(".")
+
+
+def _refuse_surrogate(text: str, place: str) -> None:
+    found = next(character for character in text if "\ud800" <= character <= "\udfff")
+    raise RowError(
+        f"{_shown(place)} holds half of a surrogate pair (\\u{ord(found):04x}), which is no character; the text "
+        "was cut inside a character, mend or leave it out"
+    )
 
 
 def _shown(text: str) -> str:

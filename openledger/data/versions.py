@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from abci_app.modules.datanets import version_root
+from abci_app.modules.datanets import Form, version_root
 from openledger.data.rows import RowCommitment
 
 
@@ -19,6 +19,8 @@ class ContributionRecord:
     datanet_id: bytes = b""
     # Its number among the DataNet's accepted contributions; 0 = not accepted.
     accepted_number: int = 0
+    # How its rows are made, as its contributor says.
+    form: Form = Form.OTHER
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,7 @@ def contribute(stage: Stage, shares: list[tuple[str, str, list[dict[str, str]]]]
     """Store everybody's rows and register what they commit to; ids are worked out here as the chain does."""
     from abci_app.modules.datanets.records import Contribute, contribution_id_of
     from abci_app.modules.licences import terms_id_of
+    from openledger.data.forms import common_form
     from openledger.data.rows import RowBatch, put_batch
 
     batch = []
@@ -131,6 +132,7 @@ def contribute(stage: Stage, shares: list[tuple[str, str, list[dict[str, str]]]]
             sketch=commitment.sketch,
             terms_id=terms_id_of(own_terms) if own_terms else b"",
             payee=b"",
+            form=common_form(rows),
         )
         stage.contributions[name] = contribution_id_of(_record(stage, name, datanet, message))
         batch.append((name, [message]))
@@ -154,6 +156,7 @@ def _record(stage: Stage, name: str, datanet: str, message: object) -> Contribut
         content_digest=message.content_digest,
         sketch=message.sketch,
         terms_id=message.terms_id or terms_id_of(default),
+        form=message.form,
     )
 
 

@@ -12,6 +12,7 @@ from abci_app.modules.datanets.records import (
     CreateDatanet,
     CreateVersion,
     Decision,
+    Form,
     Reason,
     ReviewContribution,
     RevokeContribution,
@@ -87,11 +88,12 @@ TERMS = Terms(
 TERMS_ID = terms_id_of(TERMS)
 
 _CONTRIBUTE = Contribute(
-    DATANET_ID, digest("rows"), 300, 70_000, digest("file"), bytes(range(256)), b"", SPONSOR.address
+    DATANET_ID, digest("rows"), 300, 70_000, digest("file"), bytes(range(256)), b"", SPONSOR.address, Form.MESSAGES
 )
 CONTRIBUTION = Contribution(
-    DATANET_ID, ALICE.address, SPONSOR.address, digest("rows"), 300, 70_000, digest("file"), bytes(range(256)), TERMS_ID
-)
+    DATANET_ID, ALICE.address, SPONSOR.address, digest("rows"), 300, 70_000, digest("file"), bytes(range(256)),
+    TERMS_ID, Form.MESSAGES,
+)  # fmt: skip
 
 IMPORT = Entry(
     kind=EntryKind.IMPORT, parents=(), inputs=(), undeclared=Undeclared.NOTHING, terms_id=TERMS_ID,

@@ -168,7 +168,11 @@ def contribute_rows(world: World) -> Operation | None:
     for _ in range(world.rng.randint(1, 3)):
         terms_id = world.rng.choice([b"", b"", world.rng.choice(list(world.terms))])
         payee_address = payee.address if world.chance(3) else b""
-        messages.append(contribute(datanet_id, world.fresh("rows"), terms_id=terms_id, payee=payee_address))
+        messages.append(
+            contribute(
+                datanet_id, world.fresh("rows"), terms_id=terms_id, payee=payee_address, form=world.rng.randint(0, 5)
+            )
+        )
 
     def learn() -> None:
         for message in messages:

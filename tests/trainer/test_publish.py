@@ -251,7 +251,7 @@ def test_the_licence_check_names_both_that_clash(net: Net) -> None:
     closed_id = sent.sent.object_id("datanet", 1)
     rows = put_rows(net.store, 9, [{"text": "closed"}])
     offered = Contribute(
-        closed_id, rows.rows_root, rows.row_count, rows.byte_count, rows.content_digest, rows.sketch, b"", b""
+        closed_id, rows.rows_root, rows.row_count, rows.byte_count, rows.content_digest, rows.sketch, b"", b"", 0
     )
     net.client.send(OTHER, offered).wait()
     contribution_id = contribution_of_only(net, closed_id)

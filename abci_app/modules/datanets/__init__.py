@@ -61,6 +61,7 @@ from abci_app.modules.datanets.records import (
     DatanetCreated,
     DatanetsCode,
     DatanetVersion,
+    Form,
     ReviewContribution,
     RevokeContribution,
     VersionCreated,
@@ -79,6 +80,7 @@ from abci_app.modules.datanets.view import (
 __all__ = [
     "MODULE",
     "DatanetVersion",
+    "Form",
     "NumberedContribution",
     "contributions_of_version",
     "find_datanet",

@@ -104,6 +104,7 @@ def execute_contribute(context: Context, message: Contribute) -> None:
         content_digest=message.content_digest,
         sketch=message.sketch,
         terms_id=message.terms_id or datanet.default_terms_id,
+        form=message.form,
     )
     contribution_id = contribution_id_of(contribution)
     known = ROWS.get(state, datanet_id, message.rows_root) or CONTENT.get(state, datanet_id, message.content_digest)

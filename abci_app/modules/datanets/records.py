@@ -93,6 +93,21 @@ class Reason(IntEnum):
     OTHER = 7
 
 
+class Form(IntEnum):
+    """Names of the fields of a contribution's rows (openledger/data/forms.py), as the contributor says."""
+
+    OTHER = 0
+    TEXT = 1
+    COMPLETION = 2
+    INSTRUCTION = 3
+    MESSAGES = 4
+    SHAREGPT = 5
+
+
+# Rows lie off the chain, which cannot check it: who reads the rows does.
+FormNumber = Annotated[int, Meta(ge=0, le=5), words(Form)]
+
+
 class Datanet(Record, frozen=True, array_like=True, tag=1, gc=False):
     """The fixed facts of a DataNet, written when the DataNet is created."""
 
@@ -143,6 +158,7 @@ class Contribution(Record, frozen=True, array_like=True, tag=1, gc=False):
     # Similarity sketch, empty or 64 x 32 bits.
     sketch: Annotated[bytes, Meta(max_length=MAX_SKETCH_BYTES)]
     terms_id: Bytes32
+    form: FormNumber
 
 
 class StoredContribution(Record, frozen=True, array_like=True, tag=1, gc=False):
@@ -287,6 +303,7 @@ class Contribute(Message, frozen=True, array_like=True, forbid_unknown_fields=Tr
     sketch: Annotated[bytes, Meta(max_length=MAX_SKETCH_BYTES)]
     terms_id: OptionalBytes32
     payee: OptionalBytes32
+    form: FormNumber
 
     def validate(self) -> None:
         """At least one row and one byte a row, a size that adds up; optional fields empty or whole."""

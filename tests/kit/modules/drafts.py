@@ -71,7 +71,7 @@ def new_id(kind: str, sender: bytes, sequence: int, message_index: int = 0) -> b
 
 def contribute(datanet_id: bytes, name: str, **changes: Any) -> Contribute:
     """A batch of three rows that nobody else has."""
-    message = Contribute(datanet_id, digest(f"rows {name}"), 3, 300, digest(f"file {name}"), b"", b"", b"")
+    message = Contribute(datanet_id, digest(f"rows {name}"), 3, 300, digest(f"file {name}"), b"", b"", b"", 0)
     return structs.replace(message, **changes)
 
 
@@ -87,6 +87,7 @@ def contribution_of(message: Contribute, contributor: bytes, default_terms_id: b
         message.content_digest,
         message.sketch,
         message.terms_id or default_terms_id,
+        message.form,
     )
 
 

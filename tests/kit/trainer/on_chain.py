@@ -7,6 +7,7 @@ from abci_app.modules.datanets.records import (
     CreateDatanet,
     CreateVersion,
     Decision,
+    Form,
     ReviewContribution,
     contribution_id_of,
 )
@@ -51,7 +52,15 @@ def fill_chain(client: Client, owner: Signer, contributor: Signer, store: Conten
 
 def _contribute(datanet_id: bytes, rows: RowCommitment) -> Contribute:
     return Contribute(
-        datanet_id, rows.rows_root, rows.row_count, rows.byte_count, rows.content_digest, rows.sketch, b"", b""
+        datanet_id,
+        rows.rows_root,
+        rows.row_count,
+        rows.byte_count,
+        rows.content_digest,
+        rows.sketch,
+        b"",
+        b"",
+        Form.OTHER,
     )
 
 

@@ -3,7 +3,9 @@
 import datetime as dt
 import json
 import math
+import resource
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -144,3 +146,24 @@ def test_texts_that_look_alike_have_one_normal_form(one: str, other: str) -> Non
 def test_other_words_and_signs_stay_apart() -> None:
     texts = ["a b", "ab", "a. b", "e", "é", "1", "2", "x²+1 ", "да", "は", "ば"]
     assert len({normalised_text(text) for text in texts}) == len(texts)
+
+
+def test_a_row_has_a_mebibyte_and_no_more() -> None:
+    text = "word " * 200_000
+    assert read_row(f'{{"text":"{text}"}}'.encode()) == {"text": text}
+    with pytest.raises(RowError, match="has 1048577 bytes, more than 1048576; split the document"):
+        read_row(b'{"text":"' + b"a" * (2**20 - 10) + b'"}')
+
+
+def test_the_largest_rows_are_refused_within_a_moment_and_little_memory() -> None:
+    """A hundred thousand keys of which the last two are one, and half a million values in a deep place."""
+    keys = b",".join([b'"%06x":1' % number for number in range(95_000)])
+    deep = b'{"%s":' % (b"k" * 40) * 30
+    values = deep + b"[" + b"0," * 500_000 + b'"\\ud83d"]' + b"}" * 30
+    started, before = process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RowError, match="has the key '017317' twice"):
+        read_row(b'{%s,"017317":1}' % keys)
+    with pytest.raises(RowError, match="holds half of a surrogate pair"):
+        read_row(values)
+    assert process_time() - started < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024

@@ -98,7 +98,7 @@ def test_rows_that_do_not_fit_the_chains_record_are_refused(tmp_path: Path) -> N
         ([b"{}", b"{"], "row 1 is not JSON"),
         ([b'{"a":"\xff"}'], "row 0 byte 7 is not UTF-8"),
         ([b'{"a":\n1}'], "row 0 contains a line feed"),
-        ([b'{"a":"' + b"x" * 65_536 + b'"}'], "row 0 has 65544 bytes"),
+        ([b'{"a":"' + b"x" * 2**20 + b'"}'], "row 0 has 1048584 bytes"),
     ],
 )
 def test_bad_rows_are_named(rows: list[bytes], text: str) -> None:

@@ -21,6 +21,7 @@ from abci_app.modules.datanets.records import (
     TERMS_COUNTS,
     VERSIONS,
     Accepted,
+    Contribute,
     CreateDatanet,
     CreateVersion,
     Datanet,
@@ -28,6 +29,7 @@ from abci_app.modules.datanets.records import (
     DatanetsCode,
     DatanetVersion,
     Decision,
+    Form,
     Reason,
     Review,
     ReviewContribution,
@@ -44,7 +46,7 @@ from abci_app.modules.licences.join import join, lift
 from abci_app.modules.licences.records import JOINED, Stated
 from abci_app.modules.licences.view import joined_id_of
 from abci_app.names import NameOwner
-from abci_app.state.codec import encode
+from abci_app.state.codec import CodecError, decode, encode
 from tests.kit.modules.drafts import FREE, contribute, contribution_id, contribution_of, digest, new_id, terms
 from tests.kit.modules.ledger import ALICE, BOB, CARL, DORA, EVE, Changes, Ledger
 
@@ -145,6 +147,22 @@ def test_a_contribution_is_registered_under_its_number_rows_and_file(ledger: Led
         COUNTS.key(TICKETS): encode(DatanetCounts(1, 0, 0, 0, 1, 0, b"", 0, 0)),
     }
     assert ledger.violations() == []
+
+
+@pytest.mark.parametrize("form", Form)
+def test_a_contribution_records_the_form_of_its_rows(ledger: Ledger, form: Form) -> None:
+    message = contribute(TICKETS, "of a form", form=form)
+    ledger.accept(DORA, message)
+    stored = CONTRIBUTIONS.get(ledger.store, contribution_id(message, DORA.address, FREE_ID))
+    assert stored is not None
+    assert stored.contribution == contribution_of(message, DORA.address, FREE_ID)
+    assert stored.contribution.form == form
+
+
+def test_a_form_that_nobody_knows_cannot_be_decoded() -> None:
+    message = contribute(TICKETS, "of no form", form=max(Form) + 1)
+    with pytest.raises(CodecError, match="<= 5"):
+        decode(Contribute, encode(message))
 
 
 def test_contributing_is_an_event_that_also_its_payee_finds(ledger: Ledger) -> None:
