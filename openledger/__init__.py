@@ -1,4 +1,4 @@
-"""The public Python face of OpenLedger: `Client`, `AsyncClient`, `LightClient`, `Wallet`, typed results and errors.
+"""The public Python face of OpenLedger: `connect`, `Client`, `LightClient`, `Wallet`, typed results and errors.
 
 Names are imported when first used, so that a light client does not load what it does not need.
 """
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from openledger.client.async_client import AsyncClient as AsyncClient
     from openledger.client.client import Client as Client
     from openledger.client.light_client import LightClient as LightClient
+    from openledger.connection import connect as connect
+    from openledger.connection import connect_async as connect_async
     from openledger.errors import OpenLedgerError as OpenLedgerError
     from openledger.keys.signer import Signer as Signer
     from openledger.keys.wallet import Wallet as Wallet
@@ -21,9 +23,20 @@ _HOMES = {
     "OpenLedgerError": "openledger.errors",
     "Signer": "openledger.keys.signer",
     "Wallet": "openledger.keys.wallet",
+    "connect": "openledger.connection",
+    "connect_async": "openledger.connection",
 }
 
-__all__ = ["AsyncClient", "Client", "LightClient", "OpenLedgerError", "Signer", "Wallet"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "LightClient",
+    "OpenLedgerError",
+    "Signer",
+    "Wallet",
+    "connect",
+    "connect_async",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -9,13 +9,16 @@ import argparse
 import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from openledger.errors import UsageError
 from openledger.exit_codes import MEANINGS, ExitCode
-from openledger_cli.context import OUTPUTS, CommandContext, load_settings
+from openledger.settings import OUTPUTS, SETTINGS, load_settings
+from openledger_cli.context import CommandContext
 from openledger_cli.text import printable
 
 # Group -> (file that registers it, help). Loaded only when asked for: `openledger --help` imports none of them.
@@ -36,14 +39,9 @@ GROUPS: dict[str, tuple[str, str]] = {
 }
 
 # Flag -> (value name, help); each also as OPENLEDGER_<NAME> and in <home>/client.yaml.
-GLOBAL_OPTIONS: dict[str, tuple[str, str]] = {
-    "home": ("DIR", "folder of keys, trust and node data (default ~/.openledger)"),
-    "node": ("URL", "RPC address of the node to ask (default http://127.0.0.1:26657)"),
-    "chain_id": ("ID", "chain to sign for (default: the node's; a client that signs should name it)"),
-    "output": ("FORM", "table or json (default table)"),
-    "keys": ("BACKEND", "file (encrypted) or test (plain, chains named dev... only)"),
-}
+GLOBAL_OPTIONS = {setting.name: (setting.value, setting.text) for setting in SETTINGS if setting.option}
 
+_CONTENT = next(setting.variable for setting in SETTINGS if setting.name == "content")
 _DESCRIPTION = "Records what models were trained on, and proves it."
 _EXAMPLES = """\
 examples:
@@ -120,12 +118,28 @@ def _run(words: list[str]) -> int:
         if find_spec(module) is None:
             raise UsageError(_not_installed(module))
     try:
-        parsed.context = CommandContext(load_settings(flags))
+        settings = load_settings(flags)
     except UsageError as error:
         if rest[0] == "explain" and flags["output"] not in (None, *OUTPUTS):
             raise UsageError(f"{error}; an output to explain goes with --answer") from None
         raise
-    return int(parsed.run(parsed) or ExitCode.OK)
+    parsed.context = CommandContext(settings)
+    with _content_store(settings.content):
+        return int(parsed.run(parsed) or ExitCode.OK)
+
+
+@contextmanager
+def _content_store(url: str) -> Iterator[None]:
+    """Make the content store of the settings that of this call, and of the processes that it starts."""
+    before = os.environ.get(_CONTENT)
+    os.environ.update({_CONTENT: url} if url else {})
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[_CONTENT] = before
+        elif url:
+            del os.environ[_CONTENT]
 
 
 # Modules that a light install lacks -> the level of scripts/setup that has them.

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from openledger.errors import UsageError
-
-PASSPHRASE_VARIABLE = "OPENLEDGER_PASSPHRASE"  # noqa: S105 - the name of a variable
+from openledger.settings import PASSPHRASE_VARIABLE
 
 
 def add_passphrase_option(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,6 @@ The file is trusted: who can write it can make this machine believe anything. It
 synced and renamed, so that it is either the old or the new one.
 """
 
-import re
 from pathlib import Path
 from typing import Protocol
 
@@ -30,9 +29,9 @@ from openledger.light.parse import (
 )
 from openledger.light.results import Trusted
 from openledger.light.verifier import check_light_block
+from openledger.settings import file_name_of
 
 DEFAULT_FOLDER = Path("~/.openledger/light")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FORMAT = 1
 
 
@@ -154,12 +153,12 @@ class FileTrustStore:
         )
         data = msgspec.json.encode(evidence)
         height = divergence.primary[-1].height
-        path = self._folder / f"evidence-{_file_name(chain_id)}-{height}-{sha256(data).hex()[:8]}.json"
+        path = self._folder / f"evidence-{file_name_of(chain_id)}-{height}-{sha256(data).hex()[:8]}.json"
         self._write(path, data)
         return str(path)
 
     def _path(self, chain_id: str) -> Path:
-        return self._folder / f"{_file_name(chain_id)}.json"
+        return self._folder / f"{file_name_of(chain_id)}.json"
 
     def _write(self, path: Path, data: bytes) -> None:
         try:
@@ -193,8 +192,3 @@ class MemoryTrustStore:
         """Keep both histories."""
         self.evidence.append(divergence)
         return "memory"
-
-
-def _file_name(chain_id: str) -> str:
-    """The chain id where it is a plain file name, else its digest."""
-    return chain_id if _PLAIN_NAME.fullmatch(chain_id) else f"chain-{sha256(chain_id.encode()).hex()[:32]}"

@@ -60,8 +60,10 @@ class ContentTooLarge(ContentError):
 
 
 def default_url() -> str:
-    """Where content lies unless told otherwise: $OPENLEDGER_CONTENT, else a folder in the XDG data directory."""
-    configured = os.environ.get(ENVIRONMENT_VARIABLE)
+    """Where content lies unless told otherwise: by the settings, else a folder in the XDG data directory."""
+    from openledger.settings import load_settings
+
+    configured = os.environ.get(ENVIRONMENT_VARIABLE) or load_settings().content
     if configured:
         return configured
     data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"

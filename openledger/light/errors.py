@@ -11,6 +11,7 @@ LightError
 │   └── BadStateProof
 ├── Divergence            two verified histories: an attack; evidence is attached
 ├── NoAnchor, NoWitness   what the caller has to provide
+│   └── NotTrustedYet     nothing was provided: the first question here
 ├── StaleAnswer           the node answered for an older height than others have verified
 │   └── FreshnessUnknown  nobody can prove that it did not
 ├── QueryRejected         the node answered with a code (its word, not proven; `openledger.errors.Denied` is proven)
@@ -68,6 +69,10 @@ class NoAnchor(LightError):
     """Nothing to start trusting from."""
 
     exit_code = ExitCode.NOT_ANCHORED
+
+
+class NotTrustedYet(NoAnchor):
+    """No question can be verified with what was given; raised before any node is asked, with the one thing to do."""
 
 
 class NoWitness(NotVerified, LightError):

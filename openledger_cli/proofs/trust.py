@@ -1,7 +1,7 @@
 """Options of every verified answer, and the clients made from them."""
 
 import argparse
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,43 +50,22 @@ def open_client(context: CommandContext, arguments: argparse.Namespace | None = 
 
 def open_light_client(context: CommandContext, arguments: argparse.Namespace) -> "LightClient":
     """The light client that the options describe; raises `UsageError` or a light client's error."""
-    from openledger.client.light_client import LightClient
-    from openledger.client.trust_store import FileTrustStore
+    from openledger import connection
+    from openledger.light.anchors import FirstUseAnchor
     from openledger.light.results import LightSettings
 
-    witnesses = list(arguments.witness) or [url for url in context.settings.witnesses.split(",") if url.strip()]
-    without_witness = arguments.no_witness or witnesses == ["none"]
-    settings = LightSettings(
+    if arguments.no_witness and arguments.witness:
+        raise UsageError("--witness and --no-witness: give one of them")
+    settings = context.settings
+    if arguments.witness:
+        settings = replace(settings, witnesses=",".join(arguments.witness))
+    demands = LightSettings(
         rules=read_rules(arguments),
-        chain_id=context.settings.chain_id,
-        without_witness=without_witness,
+        without_witness=arguments.no_witness,
         allow_stale=arguments.allow_stale,
         max_age_seconds=arguments.max_age,
     )
-    return LightClient(
-        context.node_url,
-        [] if without_witness else [url.strip() for url in witnesses],
-        anchor=_anchor(context, arguments),
-        settings=settings,
-        store=FileTrustStore(arguments.trust_store or context.home / "light"),
-        clock=time.time_ns,
-    )
-
-
-def _anchor(context: CommandContext, arguments: argparse.Namespace) -> "Anchor | None":
-    """Find the anchor: named on the line, else the genesis document of a node in this home, else the store's choice."""
-    from openledger.light.anchors import FirstUseAnchor, parse_genesis
-
-    named = read_anchor(arguments)
-    if named is not None:
-        return named
-    if arguments.trust_on_first_use:
-        return FirstUseAnchor()
-    setting = context.settings.genesis
-    path = Path(setting).expanduser() if setting else context.home / "config" / "genesis.json"
-    if not setting and not path.exists():
-        return None
-    try:
-        return parse_genesis(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"genesis document {path} cannot be read: {error.strerror}") from None
+    anchor: Anchor | None = read_anchor(arguments)
+    if anchor is None and arguments.trust_on_first_use:
+        anchor = FirstUseAnchor()
+    return connection.open_light_client(settings, anchor=anchor, demands=demands, store=arguments.trust_store)

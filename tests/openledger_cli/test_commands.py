@@ -126,7 +126,7 @@ def test_settings_come_from_flags_then_environment_then_file(
     assert _json(run("status", "--node", "http://from-flag:1"))["node"] == "http://from-flag:1"
     (home / "client.yaml").write_text("colour: red\n")
     code, _, error = run("status")
-    assert (code, "unknown setting 'colour'; known: home, node" in error) == (ExitCode.USAGE, True)
+    assert (code, "unknown setting 'colour'; known: node, chain_id" in error) == (ExitCode.USAGE, True)
 
 
 # --- Keys
