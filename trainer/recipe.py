@@ -141,6 +141,11 @@ class Train(RecipeSection, frozen=True):
     threads: Annotated[int, Meta(ge=1, le=256)] = 2
     checkpoint_steps: Count = 10
     end_of_text: Literal["append", "none"] = "append"
+    chat_template: Literal["auto", "always", "never"] = "auto"
+    chat_date: Annotated[str, Meta(pattern=r"\A([0-9]{4}-[0-9]{2}-[0-9]{2})?\Z")] = ""
+    system_turns: Literal["keep", "merge"] = "keep"
+    loss: Literal["tokens", "rows"] = "tokens"
+    packing: bool = False
 
     @property
     def with_end(self) -> bool:

@@ -43,6 +43,12 @@ FIELD_HELP = {
     "train.threads": "CPU threads, 1 to 256: part of the recipe, since sums depend on it",
     "train.seed": "a whole number, 0 to 4294967295",
     "train.end_of_text": "append (a model learns to stop), or none where the base's tokenizer has no such token",
+    "train.chat_template": "auto (conversations and instructions in the base's chat template, where it has one), "
+    "always (prompts with completions, too) or never (in plain words)",
+    "train.chat_date": "the date, as 2026-11-28, for chat templates that insert one; leave it out otherwise",
+    "train.system_turns": "keep, or merge into the user's first turn, for chat templates without a system role",
+    "train.loss": "tokens (every learned token of a step counts alike, as in other trainers) or rows (every row alike)",
+    "train.packing": "true (short rows of a step share a sequence, each seeing itself alone) or false",
     "evaluate.rows": "held-out rows measured before and after, 0 (none) to 100000",
     "output.model": "name of the model on the chain that this run makes a version of",
     "attribution": "a mapping, {} for all defaults; leave it out, and no answer of the model can be explained",

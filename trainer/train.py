@@ -21,7 +21,7 @@ from attribution.adapted_model import open_base
 from attribution.adapter_config import CONFIG_FILE
 from attribution.adapter_file import ADAPTER_FILE, adapter_state, check_fits, read_adapter
 from attribution.lga.query import load_adapter
-from attribution.loss import Tokens, example_losses, make_batch
+from attribution.loss import Tokens
 from attribution.numerics import prepare
 from attribution.text_tokens import open_tokenizer, padding_id
 from openledger.content.artefact import Artefact, describe_artefact
@@ -49,6 +49,7 @@ from trainer.partition import (
     make_partition,
 )
 from trainer.recipe import Recipe
+from trainer.step_loss import step_weights, weighed_loss
 
 # step (1-based), steps, loss in nats
 Progress = Callable[[int, int, float], None]
@@ -263,8 +264,8 @@ def optimise(
     for step in range(len(trace), settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(recipe, step)
-        batch = make_batch(ordered[step * settings.batch_size : (step + 1) * settings.batch_size], padding_id)
-        loss = example_losses(model, batch).mean()
+        examples = ordered[step * settings.batch_size : (step + 1) * settings.batch_size]
+        loss = weighed_loss(model, settings, examples, step_weights(settings, examples), padding_id)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, float(settings.max_gradient_norm), foreach=False)
         optimizer.step()

@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from attribution.loss import IGNORED_LABEL, Tokens, example_losses, make_batch, token_losses
+from attribution.loss import (
+    IGNORED_LABEL,
+    Tokens,
+    example_losses,
+    make_batch,
+    make_packed_batch,
+    packed_losses,
+    token_losses,
+)
 from tests.kit.trainer.tiny import tiny_model
 
 pytestmark = pytest.mark.ml
@@ -56,3 +64,28 @@ def test_padding_and_batching_do_not_change_the_loss(model: object) -> None:
     alone = [example_losses(model, make_batch([row], 1)).item() for row in rows]
     # float32 matrix products of another shape differ in the last bits.
     assert together == pytest.approx(alone, abs=1e-5)
+
+
+def test_turns_behind_the_first_answer_that_are_not_learned_carry_no_loss(model: object) -> None:
+    chat = Tokens((2, 3, 4, 5, 6, 7, 8, 1), 2, passed=((4, 6),))
+    assert chat.learned == ((2, 4), (6, 8))
+    assert chat.targets == 4
+    labels = make_batch([chat], 1)[2].tolist()[0]
+    assert labels == [IGNORED_LABEL, IGNORED_LABEL, 4, 5, IGNORED_LABEL, IGNORED_LABEL, 8, 1]
+    (loss,) = example_losses(model, make_batch([chat], 1)).tolist()
+    alone = [example_losses(model, make_batch([Tokens(chat.ids[:end], end - 1)], 1)).item() for end in (3, 4, 7, 8)]
+    assert loss == pytest.approx(sum(alone) / 4, abs=1e-5)
+
+
+def test_packed_examples_have_the_losses_that_they_have_alone(model: object) -> None:
+    rows = [
+        Tokens((2, 3, 4, 5, 6, 1), 3),
+        Tokens((7, 8), 0),
+        Tokens((9, 10, 11, 5, 6, 1), 1, ((3, 4),)),
+        Tokens((3,), 0),
+    ]
+    batch = make_packed_batch([rows[:2], rows[2:]], 1)
+    assert batch.positions.tolist() == [[0, 1, 2, 3, 4, 5, 0, 1], [0, 1, 2, 3, 4, 5, 0, 0]]
+    assert batch.labels[0].tolist()[6:] == [IGNORED_LABEL, 8]
+    alone = [example_losses(model, make_batch([row], 1)).item() for row in rows]
+    assert packed_losses(model, batch).tolist() == pytest.approx(alone, abs=1e-5)

@@ -37,7 +37,8 @@ datasets:
     weight_ppb: 250000000
     preprocess: [{template: {prompt: "{question} ", completion: "{answer}"}}]
     filters: [deduplicate]
-train: {steps: 6, batch_size: 2, sequence_tokens: 16, learning_rate: 0.05, seed: 3, threads: 1, checkpoint_steps: 2}
+train: {steps: 6, batch_size: 2, sequence_tokens: 16, learning_rate: 0.05, seed: 3, threads: 1, checkpoint_steps: 2,
+        loss: rows}
 evaluate: {rows: 6}
 output: {model: tiny}
 """

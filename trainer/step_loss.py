@@ -1,0 +1,61 @@
+"""The loss of a step: its examples' losses, weighed, packed into sequences or one a row.
+
+With `loss: tokens` every learned token of the step counts alike, so an example weighs its learned tokens over those of
+the whole step, all micro-batches together (as in transformers and TRL, where the sum of a micro-batch is divided by
+`num_items_in_batch`). With `loss: rows` every example counts alike. Packing changes which examples share a sequence
+and nothing else: a step has the same examples, and each has the loss that it has alone.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from attribution.loss import Tokens, example_losses, make_batch, make_packed_batch, packed_losses
+from trainer.recipe import Train
+
+if TYPE_CHECKING:
+    import torch
+
+
+def step_weights(settings: Train, step: Sequence[Tokens]) -> tuple[float, ...]:
+    """Weigh every example of a step, all of its micro-batches together; the weights add up to one."""
+    if settings.loss == "rows":
+        return (1 / len(step),) * len(step)
+    total = max(1, sum(item.targets for item in step))
+    return tuple([item.targets / total for item in step])
+
+
+def weighed_loss(
+    model: Any,
+    settings: Train,
+    examples: Sequence[Tokens],
+    weights: Sequence[float],
+    padding_id: int,
+    device: "torch.device | None" = None,
+) -> "torch.Tensor":
+    """The part of a step's loss that one micro-batch has: run it backward, and add the values up over the step."""
+    import torch
+
+    if settings.packing:
+        rows = packed_rows(examples, settings.sequence_tokens)
+        order = [number for row in rows for number in row]
+        batch = make_packed_batch([[examples[number] for number in row] for row in rows], padding_id, device)
+        losses = packed_losses(model, batch)
+        weights = [weights[number] for number in order]
+    else:
+        losses = example_losses(model, make_batch(examples, padding_id, device))
+    return losses @ torch.tensor(weights, dtype=losses.dtype, device=losses.device)
+
+
+def packed_rows(examples: Sequence[Tokens], sequence_tokens: int) -> tuple[tuple[int, ...], ...]:
+    """Numbers of the examples that share a sequence: each goes into the first one that has room for it."""
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for number, item in enumerate(examples):
+        length = len(item.ids)
+        place = next((at for at, left in enumerate(room) if left >= length), len(rows))
+        if place == len(rows):
+            rows.append([])
+            room.append(max(sequence_tokens, length))
+        rows[place].append(number)
+        room[place] -= length
+    return tuple(map(tuple, rows))
