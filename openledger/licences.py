@@ -12,8 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from abci_app.modules.licences.expression import ExpressionError, parse
-from abci_app.modules.licences.facts import answers_of, is_silent
-from abci_app.modules.licences.records import MAX_SPDX_LENGTH, POINTS, Stated, Terms, UseClass
+from abci_app.modules.licences.facts import licence_called, plain_terms
+from abci_app.modules.licences.records import MAX_SPDX_LENGTH, POINTS, Stated, Terms
 from abci_app.modules.licences.table import EXCEPTIONS, ROWS
 from openledger.errors import UsageError
 from openledger.licences_table import read_source
@@ -192,15 +192,8 @@ def complete_terms(*, spdx: str, **stated: Any) -> Terms:
 def completed(document: dict[str, Any]) -> dict[str, Any]:
     """A terms document with the fields that it leaves out."""
     spdx = normal_form(str(document.get("spdx", "")))
-    answers = [answers_of(licences) for licences in parse(spdx)] if spdx else []
-    points: dict[str, Any] = {"use_class": UseClass.UNKNOWN, **dict.fromkeys(POINTS, Stated.UNKNOWN)}
-    if answers and not any(is_silent(licence) for licences in parse(spdx) for licence in licences):
-        uses = [use for use, _, _ in answers]
-        points["use_class"] = UseClass.ANY if UseClass.ANY in uses else min(uses)
-        for name, (_, strict) in POINTS.items():
-            found = [each[name] for _, each, _ in answers]
-            milder = Stated.NO if strict == Stated.YES else Stated.YES
-            points[name] = milder if milder in found else min(found) if Stated.UNKNOWN in found else strict
+    plain = plain_terms(spdx) if spdx else None
+    known = {name: getattr(plain, name, Stated.UNKNOWN) for name in ("use_class", *POINTS)}
     rest: dict[str, Any] = {
         "name": spdx,
         "fields_of_use": (),
@@ -211,4 +204,27 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
         "expiry_seconds": 0,
         "jurisdiction": "",
     }
-    return {**{name: int(value) for name, value in points.items()}, **rest, **document, "spdx": spdx}
+    return {**{name: int(value) for name, value in known.items()}, **rest, **document, "spdx": spdx}
+
+
+def known_licence(text: str) -> str:
+    """Put a name of licences that the table knows into normal form; give an empty text for any other name.
+
+    Raises `UsageError` for a name that several licences have ("gpl").
+    """
+    ambiguous = read_source()["ambiguous"].get(text.strip().lower().replace(" ", "-"))
+    if ambiguous:
+        raise UsageError(f"licence {text!r} is the name of several: write one of {', '.join(ambiguous)}")
+    try:
+        normal = normal_form(text)
+    except UsageError:
+        return ""
+    return licence_called(normal)
+
+
+def licences_like(text: str) -> list[str]:
+    """Known licences whose names are near to a text that is none, nearest first."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(text.strip().lower().replace(" ", "-"), list(_spellings()), n=6, cutoff=0.7)
+    return list(dict.fromkeys([_spellings()[name] for name in near if _spellings()[name]]))[:3]

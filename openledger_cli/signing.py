@@ -13,6 +13,7 @@ from openledger_cli.secrets import add_passphrase_option, ask_passphrase
 from openledger_cli.text import note
 
 if TYPE_CHECKING:
+    from abci_app.modules.licences import RegisterTerms
     from openledger.client.client import Client
     from openledger.client.names import QuestionNames
     from openledger.client.results import Committed, Sent
@@ -113,19 +114,46 @@ def question_resolver(context: CommandContext, names: "QuestionNames") -> "Resol
     return resolve
 
 
-def transaction_resolver(context: CommandContext, client: "Client") -> "Resolver":
-    """For transactions: keys of this home for addresses; ids of everything else on the node's word, said aloud."""
+def transaction_resolver(
+    context: CommandContext, client: "Client | None", registrations: "list[RegisterTerms]"
+) -> "Resolver":
+    """For transactions: keys of this home for addresses; ids of everything else on the node's word, said aloud.
+
+    Terms by the name of a licence follow from the table; who registers them first is added to `registrations`. Without
+    a client (offline) nothing else has a name.
+    """
     from openledger.client.names import id_on_the_nodes_word
 
     def resolve(prefix: str, text: str) -> bytes | None:
         if prefix == "open":
             return _own_address(context, text)
+        if prefix == "olterms" and (terms_id := _licence_id(client, text, registrations)):
+            return terms_id
+        if client is None:
+            return None
         found = id_on_the_nodes_word(client, prefix, text)
         if found is not None:
             note(f"{text} is {encode_id(prefix, found)}, says the node (not verified)")
         return found
 
     return resolve
+
+
+def _licence_id(client: "Client | None", text: str, registrations: "list[RegisterTerms]") -> bytes:
+    """Id of a licence of the table, which is registered with the transaction where it is not yet; else empty."""
+    from abci_app.modules.licences import terms_id_of
+    from openledger.terms import registration_of, terms_of_name
+
+    registration = registration_of(text)
+    if registration is None:
+        return b""
+    terms_id = terms_id_of(registration.terms)
+    if client is not None:
+        registration = terms_of_name(client, text)[1]
+    if registration is not None and registration not in registrations:
+        registrations.append(registration)
+        note(f"{registration.terms.spdx} is registered with it: see `openledger terms show {registration.terms.spdx}`")
+    return terms_id
 
 
 def _own_address(context: CommandContext, text: str) -> bytes | None:

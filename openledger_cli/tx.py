@@ -16,6 +16,7 @@ from openledger_cli.text import note
 
 if TYPE_CHECKING:
     from abci_app.module import Message
+    from abci_app.modules.licences import RegisterTerms
 
 _EXAMPLES = """\
 examples:
@@ -278,8 +279,10 @@ def _write(context: CommandContext, draft: Any, file: Path | None) -> int:
 def _messages(context: CommandContext, documents: list[Any], client: Any) -> "list[Message]":
     from openledger.documents import message_from_document
 
-    resolve = signing.transaction_resolver(context, client)
-    return [message_from_document(document, resolve) for document in documents]
+    registrations: list[RegisterTerms] = []
+    resolve = signing.transaction_resolver(context, client, registrations)
+    messages = [message_from_document(document, resolve) for document in documents]
+    return [*registrations, *messages]
 
 
 def _read_messages(path: str) -> list[Any]:

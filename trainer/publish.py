@@ -23,6 +23,7 @@ from abci_app.modules.datanets.queries import (
     FullVersionView,
     VersionQuery,
 )
+from abci_app.modules.licences import RegisterTerms
 from abci_app.modules.models.queries import (
     MAX_PAGE,
     EntryEventsQuery,
@@ -50,6 +51,7 @@ from openledger.client.provenance import id_of_text
 from openledger.client.results import Answer, Committed, Sent
 from openledger.data.versions import ContributionRecord, VersionRecord
 from openledger.errors import Denied, NotVerified, QueryFailed, UsageError
+from openledger.terms import terms_of_name
 from trainer import verify
 from trainer.ancestry import KnownEntry
 from trainer.chain_records import (
@@ -127,6 +129,8 @@ class ClientLedger:
         self._chain_id = ""
         # What was named so far, by id: a licence check asks with these names again.
         self._names: dict[bytes, tuple[str, str]] = {}
+        # Licences that what is published refers to and nobody registered yet.
+        self._registrations: list[RegisterTerms] = []
 
     # --- Reads
 
@@ -240,9 +244,11 @@ class ClientLedger:
         return names.stand_in(*self._names[id_]) or id_ if id_ in self._names else id_
 
     def terms(self, reference: str) -> bytes:
-        """Id of terms given by id, name or SPDX name."""
-        terms_id, name = parse_reference("olterms", reference)
-        return terms_id or self._id_of_name("olterms", name)
+        """Id of terms given by id, licence or name; a licence not registered yet goes with what is published."""
+        terms_id, registration = terms_of_name(self._client, reference, prove=self._prove)
+        if registration is not None and registration not in self._registrations:
+            self._registrations.append(registration)
+        return terms_id
 
     def _id_of_name(self, kind: str, text: str) -> bytes:
         found = self._query(*query_of_name(kind, text)).names[0].id
@@ -263,10 +269,11 @@ class ClientLedger:
         if signer is None:
             raise UsageError("which key records the run? make the ledger with a signer (--from KEY)")
         model_id = self._get_or_create(record.model_name, signer)
-        messages: list[Message] = [RecordRuns((to_run_draft(record, model_id, label),))]
+        messages: list[Message] = [*self._registrations, RecordRuns((to_run_draft(record, model_id, label),))]
         evaluations = to_evaluation_drafts(record)
         messages += [RecordEvaluations(evaluations)] if evaluations else []
         committed = self._client.send(signer, *messages).wait()
+        self._registrations.clear()
         entry_id = entry_id_of(to_entry(record.entry))
         return Published(
             entry=encode_id("olrun", entry_id), entry_id=entry_id, model_id=model_id, height=committed.height

@@ -15,6 +15,7 @@ from abci_app.modules.models.queries import EntryQuery, ModelQuery
 from abci_app.types import MAX_TEXT_LENGTH
 from openledger.client.provenance import Asks
 from openledger.errors import QueryFailed, UsageError
+from openledger.licences import known_licence
 from openledger.references import split_version
 
 # Id prefix -> (module, query, its arguments for an id).
@@ -40,6 +41,8 @@ class QuestionNames:
             raise UsageError(f"{text[:80]!r} cannot be a name: names are at most {MAX_TEXT_LENGTH} printable ASCII")
         if kind == "olrun":
             split_version(text)
+        if kind == "olterms":
+            text = known_licence(text) or text
         return self._names.setdefault((kind, text), Name(kind, text)).stand_in()
 
     def arguments(self, args: Any) -> Any:

@@ -14,7 +14,9 @@ from abci_app.module import Message
 from abci_app.modules.datanets.queries import ContributionsQuery
 from abci_app.modules.datanets.records import Contribute, CreateDatanet, CreateVersion, Decision, ReviewContribution
 from abci_app.modules.licences import terms_id_of
+from abci_app.modules.licences.facts import plain_terms
 from abci_app.modules.licences.handlers import RegisterTerms
+from abci_app.modules.licences.queries import TermsQuery
 from abci_app.modules.licences.records import Stated
 from abci_app.modules.models.kinds import RULES, EntryKind
 from abci_app.modules.models.queries import EntryEventsQuery, ModelQuery
@@ -39,7 +41,7 @@ from openledger.data.manifest import Manifest
 from openledger.errors import NotVerified, QueryFailed, TransactionFailed, UsageError
 from openledger.keys.signer import Signer
 from tests.kit.chain import Chain
-from tests.kit.modules.drafts import FREE
+from tests.kit.modules.drafts import FREE, terms
 from tests.kit.openledger.fake_node import FakeNode
 from tests.kit.trainer.on_chain import TERMS_ID, fill_chain, publish_base
 from tests.kit.trainer.tiny import fact_batches, put_rows, tiny_recipe
@@ -198,9 +200,20 @@ def test_an_entry_is_read_by_id_or_as_the_latest_version_of_a_model(net: Net) ->
 
 
 def test_terms_are_found_by_name_and_missing_ones_are_said(net: Net) -> None:
-    assert net.ledger().terms("CC-BY-4.0") == net.ledger().terms(encode_id("olterms", TERMS_ID)) == TERMS_ID
-    with pytest.raises(QueryFailed, match="there are no terms named 'my own'"):
+    net.client.send(OWNER, RegisterTerms(terms(name="garden terms", spdx=""))).wait()
+    mine = terms_id_of(terms(name="garden terms", spdx=""))
+    assert net.ledger().terms("garden terms") == net.ledger().terms(encode_id("olterms", mine)) == mine
+    with pytest.raises(QueryFailed, match="terms 'my own' are neither a licence that the table knows nor registered"):
         net.ledger().terms("my own")
+
+
+def test_a_licence_that_nobody_registered_goes_with_the_run_that_needs_it(net: Net) -> None:
+    ledger = net.ledger(OWNER)
+    plain = plain_terms("CC-BY-4.0")
+    assert ledger.terms("cc-by-4.0") == ledger.terms("CC-BY-4.0") == terms_id_of(plain)
+    entry = replace(ENTRY, kind="import", parents=(), inputs=(), terms_id=terms_id_of(plain))
+    ledger.publish(replace(RECORD, model_name="received", entry=entry, evaluations=()))
+    assert net.client.query("licences", "terms", TermsQuery(terms_id_of(plain)), prove=False).value.terms == plain
 
 
 def test_a_run_is_recorded_once_and_the_same_run_again_makes_no_new_version(net: Net) -> None:
@@ -291,7 +304,7 @@ def test_a_check_before_training_asks_nothing_without_proof_and_names_what_it_ju
         "lora", [ParentRecord(base.entry_id, "base", PPB)], [(version.datanet_id, version.version)]
     )
     ledger.check_model("base")
-    assert ledger.terms("CC-BY-4.0") == TERMS_ID
+    assert ledger.terms("CC-BY-4.0") == terms_id_of(plain_terms("CC-BY-4.0"))
     assert client.unproven == []
     assert client.names["models/verdict"] == ["facts", "base"]
     assert verdict.lines[-2:] == (

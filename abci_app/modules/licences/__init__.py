@@ -2,7 +2,7 @@
 
     licences/terms/ | terms id -> Terms           terms id = H('openledger/terms-id/v1', record)
     licences/joined/ | joined id -> JoinedTerms   joined id = H('openledger/joined-terms-id/v1', record)
-    licences/named/ | H(name or SPDX name) | terms id     terms have no unique names: one of several must be given by id
+    licences/name/ | H(name or SPDX name) -> terms id   those registered first; later ones of that name are given by id
 
 Both kinds are content-addressed and never change or go away, so one record serves all chains, versions and runs.
 Anybody may register terms; registering the same terms again changes nothing. Their licence is an SPDX expression in
@@ -27,7 +27,7 @@ from abci_app.modules.licences.invariants import INVARIANTS
 from abci_app.modules.licences.join import learned_from
 from abci_app.modules.licences.judgement import first_clash, judge
 from abci_app.modules.licences.queries import QUERIES, JoinedTermsView, TermsView, terms_of_name
-from abci_app.modules.licences.records import JOINED, NAMED, TERMS, JoinedTerms, Outcome, Profile, Terms
+from abci_app.modules.licences.records import JOINED, NAMES, TERMS, JoinedTerms, Outcome, Profile, Terms
 from abci_app.modules.licences.view import (
     PARAMETERS,
     find_joined_terms,
@@ -73,7 +73,7 @@ __all__ = [
 
 MODULE = Module(
     name="licences",
-    tables=(TERMS, JOINED, NAMED),
+    tables=(TERMS, JOINED, NAMES),
     errors=LicencesCode,
     messages={RegisterTerms: execute_register_terms},
     events=(TermsRegistered,),

@@ -76,6 +76,11 @@ def identifier_of(licence: str) -> str:
     return licence.partition(" WITH ")[0].removesuffix("+")
 
 
+def spelled_as(name: str) -> str:
+    """The name, or the one known identifier that differs from it in letters only ("Mit", "CC BY 4.0")."""
+    return _BY_LETTERS.get("-".join(name.lower().split()), name)
+
+
 def _check_licence(licence: str) -> None:
     text, has_exception, exception = licence.partition(" WITH ")
     identifier = text.removesuffix("+")

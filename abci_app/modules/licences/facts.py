@@ -7,8 +7,22 @@ Terms must give that answer where there is one. Where it is open they speak for 
 
 from functools import lru_cache
 
-from abci_app.modules.licences.expression import EXPRESSIONS_REMEMBERED, identifier_of, parse
-from abci_app.modules.licences.records import DEMANDS, POINTS, Point, Stated, Terms, UseClass
+from abci_app.modules.licences.expression import (
+    EXPRESSIONS_REMEMBERED,
+    ExpressionError,
+    identifier_of,
+    parse,
+    spelled_as,
+)
+from abci_app.modules.licences.records import (
+    DEMANDS,
+    MAX_SPDX_LENGTH,
+    POINTS,
+    Point,
+    Stated,
+    Terms,
+    UseClass,
+)
 from abci_app.modules.licences.table import ROWS
 
 # The table's own marks.
@@ -75,6 +89,49 @@ def settled_fields(alternatives: tuple[tuple[str, ...], ...]) -> frozenset[str]:
         if any(points[name] == milder for _, points, _ in answers):
             settled.append(name)
     return frozenset(settled)
+
+
+def licence_called(name: str) -> str:
+    """The expression of known licences that a name is, in any letters; empty for every other name.
+
+    A reader takes such a name for the licence: terms that are not under it must not carry it.
+    """
+    if len(name) > MAX_SPDX_LENGTH:
+        return ""
+    written = spelled_as(name)
+    try:
+        alternatives = parse(written)
+    except ExpressionError:
+        return ""
+    return "" if any(is_own(licence) for licences in alternatives for licence in licences) else written
+
+
+def plain_terms(spdx: str) -> Terms:
+    """Terms that state what the table says of an expression in normal form, and nothing else; unknown where it is
+    silent. Everybody writes the same ones, so that they have one id."""
+    answers = [answers_of(licences) for licences in parse(spdx)]
+    points: dict[str, int] = dict.fromkeys(POINTS, Stated.UNKNOWN)
+    use_class = UseClass.UNKNOWN
+    if not any(is_silent(licence) for licences in parse(spdx) for licence in licences):
+        uses = [use for use, _, _ in answers]
+        use_class = UseClass.ANY if UseClass.ANY in uses else UseClass(min(uses))
+        for name, (_, strict) in POINTS.items():
+            found = [each[name] for _, each, _ in answers]
+            milder = Stated.NO if strict == Stated.YES else Stated.YES
+            points[name] = milder if milder in found else min(found) if Stated.UNKNOWN in found else strict
+    return Terms(
+        name=spdx,
+        spdx=spdx,
+        use_class=int(use_class),
+        **{name: int(stated) for name, stated in points.items()},
+        fields_of_use=(),
+        excluded_domains=(),
+        text_digest=b"",
+        behavioural_digest=b"",
+        revenue_share_ppb=0,
+        expiry_seconds=0,
+        jurisdiction="",
+    )
 
 
 def contradiction_in(terms: Terms) -> str:

@@ -7,8 +7,9 @@ from abci_app.errors import Rejected
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.module import Context, Event, Message
 from abci_app.modules.licences.expression import ExpressionError, parse
-from abci_app.modules.licences.facts import contradiction_in, is_own
-from abci_app.modules.licences.records import NAMED, TERMS, Stated, Terms
+from abci_app.modules.licences.facts import contradiction_in, is_own, licence_called
+from abci_app.modules.licences.records import NAMES, TERMS, Stated, Terms
+from abci_app.names import NameOwner
 from abci_app.state.codec import encode
 from abci_app.types import TermsId
 
@@ -55,6 +56,11 @@ def _require_true_licence(terms: Terms) -> None:
         raise Rejected(LicencesCode.BAD_TERMS, f"spdx: {error}") from error
     if contradiction:
         raise Rejected(LicencesCode.BAD_TERMS, contradiction)
+    called = licence_called(terms.name)
+    if called not in ("", terms.spdx):
+        raise Rejected(
+            LicencesCode.BAD_TERMS, f"{terms.name!r} is the name of {called}: terms that are not under it have another"
+        )
     own = terms.spdx and any(is_own(each) for licences in parse(terms.spdx) for each in licences)
     if own and terms.share_alike == Stated.YES and not terms.text_digest:
         raise Rejected(
@@ -76,7 +82,8 @@ def execute_register_terms(context: Context, message: RegisterTerms) -> None:
     if not TERMS.has(context.state, terms_id):
         TERMS.set(context.state, terms_id, message.terms)
         for name in names_of(message.terms):
-            NAMED.add(context.state, name, terms_id)
+            if not NAMES.has(context.state, name):
+                NAMES.set(context.state, name, NameOwner(terms_id))
         context.emit(TermsRegistered(terms_id, message.terms.name))
 
 

@@ -2,7 +2,7 @@
 
 from abci_app.modules.licences.handlers import names_of, terms_id_of
 from abci_app.modules.licences.join import join_all, lift
-from abci_app.modules.licences.records import JOINED, NAMED, TERMS
+from abci_app.modules.licences.records import JOINED, NAMES, TERMS
 from abci_app.modules.licences.view import joined_id_of
 from abci_app.state.store import StateView
 
@@ -17,10 +17,17 @@ def terms_hash_to_their_keys(view: StateView) -> list[str]:
 
 
 def terms_are_found_by_their_names(view: StateView) -> list[str]:
-    """The index of names holds exactly the names of the records."""
-    wanted = sorted([NAMED.key(name, key) for (key,), terms in TERMS.iterate(view) for name in names_of(terms)])
-    found = [NAMED.prefix + hashed + key for hashed, key in NAMED.iterate(view)]
-    return [] if wanted == found else [f"{len(found)} names of terms are indexed, the records have {len(wanted)}"]
+    """Every name of a record leads to terms that have it, and no other name leads anywhere."""
+    named: dict[bytes, list[bytes]] = {}
+    for (key,), terms in TERMS.iterate(view):
+        for name in names_of(terms):
+            named.setdefault(NAMES.key(name), []).append(key)
+    found = {NAMES.prefix + hashed: owner.object_id for (hashed,), owner in NAMES.iterate(view)}
+    faults = [f"the name under {key.hex()} leads to no terms that have it" for key in found if key not in named]
+    for key, holders in named.items():
+        if found.get(key) not in holders:
+            faults.append(f"the name under {key.hex()}, of terms {holders[0].hex()}, leads to none that have it")
+    return faults
 
 
 def joined_terms_recompute(view: StateView) -> list[str]:

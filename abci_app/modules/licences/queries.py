@@ -7,7 +7,9 @@ from msgspec import Meta, Struct
 from abci_app.bech32 import encode_id
 from abci_app.errors import Code, Rejected
 from abci_app.module import Query
-from abci_app.modules.licences.records import JOINED, NAMED, TERMS, JoinedTerms, Terms
+from abci_app.modules.licences.facts import licence_called, plain_terms
+from abci_app.modules.licences.handlers import terms_id_of
+from abci_app.modules.licences.records import JOINED, NAMES, TERMS, JoinedTerms, Terms
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.types import Bytes32
@@ -86,18 +88,18 @@ def query_list(view: StateView, args: TermsListQuery) -> TermsPage:
 
 
 def terms_of_name(view: StateView, name: str) -> bytes:
-    """Id of the terms with this name or SPDX name; raises `Rejected` where there are none, or several."""
-    found: list[bytes] = []
-    for _, terms_id in NAMED.iterate(view, name):
-        if found:
-            raise Rejected(
-                Code.BAD_QUERY,
-                f"several terms are called {name!r}: give the olterms1... id, see `openledger query licences list`",
-            )
-        found.append(terms_id)
-    if not found:
-        raise Rejected(Code.NOT_FOUND, f"there are no terms named {name!r}: see `openledger query licences list`")
-    return found[0]
+    """Id of the terms that a name stands for; raises `Rejected` where there are none.
+
+    The name of a known licence stands for what the table says and nothing more, as soon as that is registered. Every
+    other name stands for the terms that had it first: nobody can make a name mean something else, or nothing, later.
+    """
+    licence = licence_called(name)
+    if licence and TERMS.has(view, plain_id := terms_id_of(plain_terms(licence))):
+        return plain_id
+    owner = NAMES.get(view, licence or name)
+    if owner is None:
+        raise Rejected(Code.NOT_FOUND, f"there are no terms named {name!r}: see `openledger terms list`")
+    return owner.object_id
 
 
 QUERIES = (

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from abci_app.names import NameOwner
 from abci_app.state.codec import Record
-from abci_app.state.table import HASHED, ID, Index, Map
+from abci_app.state.table import HASHED, ID, Map
 from abci_app.types import PRINTABLE, U32, Bytes32, Flag, Label, OptionalBytes32, Ppb, Seconds, Text, words
 
 # Fields and domains are a vocabulary, not prose: a list longer than this is a text and belongs behind its digest.
@@ -215,4 +216,5 @@ DEMANDS = ("fields_of_use", "excluded_domains", "revenue_share_ppb", "expiry_sec
 
 TERMS = Map("licences/terms/", (ID,), Terms)
 JOINED = Map("licences/joined/", (ID,), JoinedTerms)
-NAMED = Index("licences/named/", (HASHED, ID))
+# A name stands for the terms that were registered first under it, also when others take that name later.
+NAMES = Map("licences/name/", (HASHED,), NameOwner)

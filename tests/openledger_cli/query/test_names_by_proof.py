@@ -122,7 +122,7 @@ def test_a_draft_from_a_file_may_hold_names(run: Run, unproven: list[str], tmp_p
     assert out.startswith("CONFLICT")
     assert f"the name exam stands for {encode_id('oldata', story.datanets['exam'])}" in out
     assert f"the name tutor stands for {encode_id('olrun', story.entries['second'])}" in out
-    assert f"the name {FREE.name} stands for {encode_id('olterms', terms_id_of(FREE))}" in out
+    assert f"the name {FREE.spdx} stands for {encode_id('olterms', terms_id_of(FREE))}" in out
 
 
 def _replace_answer(chain: SimulatedChain, question: Any) -> Callable[[dict[str, Any]], None]:

@@ -10,6 +10,7 @@ from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.modules import licences
 from abci_app.modules.licences import JoinedTermsView, TermsView, terms_id_of, terms_of_name
 from abci_app.modules.licences import join as licence_join
+from abci_app.modules.licences.facts import is_own, licence_called, plain_terms
 from abci_app.modules.licences.handlers import LicencesCode, RegisterTerms
 from abci_app.modules.licences.invariants import (
     joined_terms_recompute,
@@ -21,18 +22,19 @@ from abci_app.modules.licences.records import (
     JOINED,
     MAX_LABELS,
     MAX_SOURCES,
-    NAMED,
+    NAMES,
     TERMS,
     JoinedTerms,
     Profile,
     Stated,
     Terms,
 )
+from abci_app.modules.licences.table import ROWS
 from abci_app.modules.licences.view import LICENCE_POLICY, joined_id_of
+from abci_app.names import NameOwner
 from abci_app.parameters import Parameters
 from abci_app.state.codec import encode
 from abci_app.state.overlay import Overlay
-from abci_app.state.table import PRESENT
 from tests.kit.modules.drafts import FREE, digest, terms
 from tests.kit.modules.ledger import ALICE, BOB, Ledger
 
@@ -49,29 +51,64 @@ def test_registered_terms_stand_under_the_hash_of_their_record(ledger: Ledger) -
     terms_id = terms_id_of(FREE)
     assert ledger.effects(ALICE, RegisterTerms(FREE)) == {
         TERMS.key(terms_id): encode(FREE),
-        NAMED.key(FREE.name, terms_id): PRESENT,
-        NAMED.key(FREE.spdx, terms_id): PRESENT,
+        NAMES.key(FREE.name): encode(NameOwner(terms_id)),
+        NAMES.key(FREE.spdx): encode(NameOwner(terms_id)),
     }
 
 
-def test_terms_are_found_by_name_or_spdx_name_unless_several_have_it(ledger: Ledger) -> None:
+def test_terms_are_found_by_name_or_spdx_name_and_later_ones_of_that_name_change_nothing(ledger: Ledger) -> None:
     ledger.accept(ALICE, RegisterTerms(FREE))
     ledger.accept(ALICE, RegisterTerms(BY_SA))
     for name, wanted in ((FREE.name, FREE), (FREE.spdx, FREE), (BY_SA.spdx, BY_SA)):
         assert terms_of_name(ledger.store, name) == terms_id_of(wanted)
     with pytest.raises(Rejected, match=r"there are no terms named 'CC BY 3\.0'"):
         terms_of_name(ledger.store, "CC BY 3.0")
-    ledger.accept(BOB, RegisterTerms(terms(name="mine", jurisdiction="DE")))
-    with pytest.raises(Rejected, match=f"several terms are called '{FREE.spdx}': give the olterms1... id"):
-        terms_of_name(ledger.store, FREE.spdx)
+    for later in (
+        terms(jurisdiction="DE"),
+        terms(name="mine", jurisdiction="DE"),
+        terms(name="mine", training=1, spdx=""),
+    ):
+        ledger.accept(BOB, RegisterTerms(later))
+    assert terms_of_name(ledger.store, FREE.name) == terms_of_name(ledger.store, FREE.spdx) == terms_id_of(FREE)
+    assert terms_of_name(ledger.store, "mine") == terms_id_of(terms(name="mine", jurisdiction="DE"))
     assert ledger.violations() == []
+
+
+def test_the_name_of_a_licence_stands_for_what_the_table_says_once_that_is_registered(ledger: Ledger) -> None:
+    plain = plain_terms("CC-BY-4.0")
+    for each in (FREE, terms(name="another", jurisdiction="DE"), plain):
+        ledger.accept(ALICE, RegisterTerms(each))
+    for name in ("CC-BY-4.0", "cc-by-4.0", "CC BY 4.0"):
+        assert terms_of_name(ledger.store, name) == terms_id_of(plain)
+    assert plain == structs.replace(FREE, name="CC-BY-4.0")
+    assert ledger.violations() == []
+
+
+def test_terms_that_are_not_under_a_licence_cannot_carry_its_name(ledger: Ledger) -> None:
+    log = "{!r} is the name of {}: terms that are not under it have another"
+    for name, licence in (("CC-BY-4.0", "CC-BY-4.0"), ("cc by 4.0", "CC-BY-4.0"), ("ISC OR MIT", "ISC OR MIT")):
+        for spdx in ("", "LicenseRef-mine"):
+            bad = terms(name=name, spdx=spdx, approval_required=Stated.YES)
+            assert ledger.refuse(ALICE, RegisterTerms(bad)) == (LicencesCode.BAD_TERMS, log.format(name, licence))
+    assert ledger.accept(ALICE, RegisterTerms(terms(name="Apache License 2.0", spdx="")))
+
+
+@pytest.mark.parametrize("licence", sorted(ROWS))
+def test_what_the_table_says_of_a_licence_can_be_registered_as_it_stands(licence: str) -> None:
+    RegisterTerms(plain_terms(licence)).validate()
+    assert licence_called(licence.lower()) == ("" if is_own(licence) else licence)
 
 
 def test_a_name_that_leads_to_no_record_breaks_an_invariant(ledger: Ledger) -> None:
     ledger.accept(ALICE, RegisterTerms(FREE))
     state = Overlay(ledger.store)
-    NAMED.add(state, "another name", terms_id_of(FREE))
-    assert terms_are_found_by_their_names(state) == ["3 names of terms are indexed, the records have 2"]
+    NAMES.set(state, "another name", NameOwner(terms_id_of(FREE)))
+    NAMES.set(state, FREE.name, NameOwner(UNKNOWN))
+    strange, misled = (NAMES.key(name).hex() for name in ("another name", FREE.name))
+    assert terms_are_found_by_their_names(state) == [
+        f"the name under {strange} leads to no terms that have it",
+        f"the name under {misled}, of terms {terms_id_of(FREE).hex()}, leads to none that have it",
+    ]
 
 
 def test_registering_is_an_event_once_and_the_second_time_changes_nothing(ledger: Ledger) -> None:
