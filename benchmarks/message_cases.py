@@ -220,7 +220,7 @@ def write_entry(state: Overlay, made: Entry, number: int, recorder: bytes, joine
     )
     entry_id = models.entry_id_of(made)
     models.NUMBERS.set(state, number, models.EntryReference(entry_id))
-    models.ENTRIES.set(state, entry_id, models.StoredEntry(made, admission, RUN, b"", 0, b""))
+    models.ENTRIES.set(state, entry_id, models.StoredEntry(made, admission, RUN, b"", 0, b"", recorder, 0))
 
 
 def runs(

@@ -17,11 +17,13 @@ from pathlib import Path
 from abci_app.chain.registry import MESSAGE_TYPES
 from abci_app.chain.weight import MAX_BLOCK_WEIGHT
 from benchmarks.choice_cases import CASES_OF_CHOICES
+from benchmarks.claim_cases import CLAIM_CASES
 from benchmarks.message_cases import CASES
 from benchmarks.message_world import UNIT_SECONDS, Measured, World
 from benchmarks.report import print_table
 from node.leveldb.store import LevelDBStore
 
+ALL_CASES = (*CASES_OF_CHOICES, *CLAIM_CASES, *CASES)
 # A block of 30,000 units may take 0.5 s of the reference machine.
 LARGEST_FACTOR = 5 / 3
 
@@ -31,12 +33,12 @@ def measure(only: str, filler: int) -> list[Measured]:
     with tempfile.TemporaryDirectory() as folder, LevelDBStore.open(Path(folder) / "db") as store:
         world = World(store)
         world.start(filler)
-        return [world.fill_block(case) for case in (*CASES_OF_CHOICES, *CASES) if only in case.name]
+        return [world.fill_block(case) for case in ALL_CASES if only in case.name]
 
 
 def missing_types() -> list[str]:
     """Message types without a case."""
-    kinds = {type(message) for case in CASES for message in case.make(bytes([7]) * 32, 0)}
+    kinds = {type(message) for case in ALL_CASES for message in case.make(bytes([7]) * 32, 0)}
     return [kind.__name__ for kind in MESSAGE_TYPES if kind not in kinds]
 
 

@@ -45,6 +45,7 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
         undeclared: str = "nothing",
         terms_id: bytes = b"",
         store: ContentStore | None = None,
+        owner: bytes | None = None,
     ) -> None:
         self._publish = publish
         self._model_name = model_name
@@ -54,6 +55,8 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
         self._undeclared = undeclared
         self._terms_id = terms_id
         self._store = store
+        # A bound `ClientLedger.publish` knows whose key signs.
+        self._owner = getattr(getattr(publish, "__self__", None), "signer_address", b"") if owner is None else owner
         self._started_seconds = 0
         self._losses: list[int] = []
         self._quality: int | None = None
@@ -101,6 +104,7 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
             loss_trace_micronats=self._losses,
             terms_id=self._terms_id,
             undeclared=self._undeclared,
+            owner=self._owner,
         )
         self._publish(self.record)
 

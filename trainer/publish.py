@@ -31,6 +31,8 @@ from abci_app.modules.models.queries import (
     EntryView,
     EvaluationsPage,
     ModelQuery,
+    ModelVersionsPage,
+    ModelVersionsQuery,
     ModelView,
     RunsPage,
     VerdictQuery,
@@ -49,8 +51,10 @@ from openledger.client.core import SigningParty
 from openledger.client.names import QuestionNames, query_of_name
 from openledger.client.provenance import id_of_text
 from openledger.client.results import Answer, Committed, Sent
+from openledger.data.manifest import Manifest
+from openledger.data.ownership import find_owner, make_claim
 from openledger.data.versions import ContributionRecord, VersionRecord
-from openledger.errors import Denied, NotVerified, QueryFailed, UsageError
+from openledger.errors import Denied, NotVerified, QueryFailed, TimedOut, UsageError
 from openledger.terms import terms_of_name
 from trainer import verify
 from trainer.ancestry import KnownEntry
@@ -77,6 +81,9 @@ GRADES = {
     verify.RunGrade.TRACE_MATCH: Grade.TRACE_MATCH,
     verify.RunGrade.DIFFERS: Grade.DIFFERS,
 }
+# For the block that lets what was just recorded be proven.
+_LONGEST_WAIT_SECONDS = 60.0
+_PAUSE_SECONDS = 0.25
 
 
 class PendingRecord(Protocol):
@@ -112,6 +119,8 @@ class Published:
     entry_id: bytes
     model_id: bytes
     height: int
+    # Height at which the signer claimed the entry from an account that had recorded it first; 0: it had not to.
+    claimed_height: int = 0
 
 
 def entry_text(entry_id: bytes) -> str:
@@ -179,13 +188,14 @@ class ClientLedger:
     def measurements(self, entry_id: bytes) -> tuple[RecordedMeasurement, ...]:
         """Qualities that its runs declare, and evaluations of it by anybody."""
         stored = self.stored_entry(entry_id)
-        recorder = stored.admission.recorder
-        found = [to_quality(recorder, stored.first_run, by_recorder=True)]
+        # What counts against an entry is what its owner measured, not who recorded a copy of it first.
+        owner, recorder = stored.owner, stored.admission.recorder
+        found = [to_quality(recorder, stored.first_run, by_recorder=recorder == owner)]
         after = 0
         while True:
             runs: RunsPage = self._query("models", "runs", EntryEventsQuery(entry_id, after, MAX_PAGE)).value
             found += [
-                to_quality(item.run.operator, item.run.run, by_recorder=item.run.operator == recorder)
+                to_quality(item.run.operator, item.run.run, by_recorder=item.run.operator == owner)
                 for item in runs.runs
             ]
             after = runs.next_event
@@ -195,7 +205,7 @@ class ClientLedger:
             page: EvaluationsPage = self._query(
                 "models", "evaluations", EntryEventsQuery(entry_id, after, MAX_PAGE)
             ).value
-            found += [to_measurement(item.evaluation, recorder) for item in page.evaluations]
+            found += [to_measurement(item.evaluation, owner) for item in page.evaluations]
             after = page.next_event
             if not after:
                 return tuple([item for item in found if item is not None])
@@ -263,8 +273,16 @@ class ClientLedger:
 
     # --- Writes
 
+    @property
+    def signer_address(self) -> bytes:
+        """Address of the account that records, which manifests name as owner; empty without a signer."""
+        return self._signer.address if self._signer else b""
+
     def publish(self, record: RunRecord, label: str = "") -> Published:
-        """Record a run with its measurements in one transaction; the model is created first when its name is free."""
+        """Record a run with its measurements in one transaction; the model is created first when its name is free.
+
+        Where somebody else recorded the entry first and its manifest names the signer, the signer claims it.
+        """
         signer = self._signer
         if signer is None:
             raise UsageError("which key records the run? make the ledger with a signer (--from KEY)")
@@ -276,8 +294,49 @@ class ClientLedger:
         self._registrations.clear()
         entry_id = entry_id_of(to_entry(record.entry))
         return Published(
-            entry=encode_id("olrun", entry_id), entry_id=entry_id, model_id=model_id, height=committed.height
+            entry=encode_id("olrun", entry_id),
+            entry_id=entry_id,
+            model_id=model_id,
+            height=committed.height,
+            claimed_height=self._claim_from_front_runner(record.manifest, entry_id, model_id, committed.height),
         )
+
+    def claim(self, entry_id: bytes, manifest: Manifest, model_id: bytes = b"") -> int:
+        """Take over an entry whose manifest names the signer; shown as the latest version of a model that it is.
+
+        Returns the height; raises `TransactionFailed` when the chain refuses.
+        """
+        version = self._version_of_entry(model_id, entry_id) if model_id else 0
+        return self.send(make_claim(manifest, entry_id, model_id if version else b"", version))
+
+    def _claim_from_front_runner(self, manifest: Manifest, entry_id: bytes, model_id: bytes, height: int) -> int:
+        """Claim an entry that is another's by now although the manifest names the signer; 0 where there is no need.
+
+        The state after `height`, where the run was recorded, can be proven only a block later.
+        """
+        if find_owner(manifest) != self.signer_address:
+            return 0
+        deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+        while self._query("bank", "supply", SupplyQuery()).height < height:
+            if time.monotonic() > deadline:
+                raise TimedOut(
+                    f"the run is recorded at height {height}, but no later block came that proves who owns the entry: "
+                    "run the same command again once the chain goes on"
+                )
+            time.sleep(_PAUSE_SECONDS)
+        stored = self.stored_entry(entry_id)
+        return 0 if stored.owner == self.signer_address else self.claim(entry_id, manifest, model_id)
+
+    def _version_of_entry(self, model_id: bytes, entry_id: bytes) -> int:
+        """The latest version of a model that an entry is; 0 for none."""
+        found, after = 0, 0
+        while True:
+            query = ModelVersionsQuery(model_id=model_id, name="", after_version=after, limit=MAX_PAGE)
+            page: ModelVersionsPage = self._query("models", "versions", query).value
+            found = max([found, *[item.version for item in page.versions if item.entry_id == entry_id]])
+            after = page.next_version
+            if not after:
+                return found
 
     def check_model(self, name: str) -> None:
         """Before any compute is spent: the signer may add a version to this model, or make it; else `UsageError`."""

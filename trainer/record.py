@@ -27,6 +27,7 @@ from openledger.content.artefact import Artefact, put_artefact
 from openledger.content.folder import ArtefactFile
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest, ManifestError, put_manifest, to_json
+from openledger.data.ownership import owner_parts
 from openledger.words import number_of
 from trainer.base_model import BaseModel
 from trainer.environment import code_description, environment_line
@@ -63,11 +64,16 @@ def record_training(
     *,
     attribution_method: int = 0,
     attribution_root: bytes = NO_DIGEST,
+    owner: bytes = b"",
 ) -> RunRecord:
-    """Record a run of our own trainer; stores recipe, manifest and adapter."""
+    """Record a run of our own trainer; stores recipe, manifest and adapter.
+
+    `owner`: the account that the manifest names, so that it can claim the entry if somebody else records it first.
+    """
     recipe = run.prepared.recipe
     inputs = input_records(run.prepared)
     parts = training_parts(run, base) | {
+        **owner_parts(owner),
         "code": to_json(code_description()),
         "loss-trace": to_json({"unit": "micronats", "losses": list(run.loss_trace_micronats)}),
     }
@@ -120,7 +126,9 @@ def training_parts(run: TrainedRun, base: Artefact) -> dict[str, bytes]:
     return parts
 
 
-def record_import(base: BaseModel, terms_id: bytes, store: ContentStore, now_seconds: int) -> RunRecord:
+def record_import(
+    base: BaseModel, terms_id: bytes, store: ContentStore, now_seconds: int, *, owner: bytes = b""
+) -> RunRecord:
     """Record a model that came from outside under some terms; the manifest says that its training data are unknown."""
     tokenizer = tuple(file for file in base.artefact.files if file.name in TOKENIZER_FILES)
     source = {
@@ -132,6 +140,7 @@ def record_import(base: BaseModel, terms_id: bytes, store: ContentStore, now_sec
     }
     manifest = Manifest(
         {
+            **owner_parts(owner),
             "about": _about("import", "openledger trainer", False),
             "code": to_json(code_description()),
             "output": _files_part(base.artefact.files),
@@ -170,15 +179,18 @@ def record_external(
     loss_trace_micronats: Sequence[int] = (),
     terms_id: bytes = NO_DIGEST,
     undeclared: str = "nothing",
+    owner: bytes = b"",
 ) -> RunRecord:
     """Record a run of any framework from its output folder, its recipe or configuration as text, and its inputs.
 
     `terms_id`: terms that the run itself brings in (an import needs those under which the model was received).
     `undeclared`: which parents or inputs there were beyond those given; they need terms, too.
+    `owner`: the account that the manifest names, so that it can claim the entry if somebody else records it first.
     """
     _check_words(model_name, kind, parents)
     _check_declared(kind, parents, inputs, undeclared, terms_id)
     parts = {
+        **owner_parts(owner),
         "about": _about(kind, framework, False),
         "output": _files_part(artefact.files),
         "recipe": recipe,

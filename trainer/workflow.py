@@ -75,11 +75,13 @@ def train_recipe(
     progress: Progress | None = None,
     index_progress: IndexProgress | None = None,
     say: Say = lambda _: None,
+    owner: bytes = b"",
 ) -> tuple[TrainedRun, RunRecord]:
     """Fetch, check, train and record (not yet publish); everything is named by digests that the chain knows.
 
     An interrupted run goes on from its last checkpoint when the same recipe is given again. With `keep_checkpoint`
     a finished one does too, until `discard_checkpoint`: use it where publishing may fail.
+    The manifest names `owner`, the account that will record the run, where it is given.
     """
     versions = [chain.datanet_version(dataset.datanet, dataset.version) for dataset in recipe.datasets]
     say(f"fetching and checking {len(versions)} DataNet versions")
@@ -112,6 +114,7 @@ def train_recipe(
         store,
         attribution_method=indexes.commitment.method if indexes else 0,
         attribution_root=indexes.commitment.root if indexes else b"",
+        owner=owner,
     )
     return run, record
 

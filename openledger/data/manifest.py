@@ -14,6 +14,7 @@ Parts that the trainer and `openledger record` write (`/0000` counts the inputs 
     input/0000          partition of one input: DataNet, version, weight, steps in order, split, sampling, counts, roots
     loss-trace          training loss of every step in millionths of a nat
     output              name, SHA-256 and size of every file of the artefact
+    owner               address of the account that records the run, which may claim the entry (ownership.py)
     recipe              the recipe, canonical JSON
     seed                the seed and everything else that steers random choices
     tokenizer           name, SHA-256 and size of every tokenizer file
@@ -35,7 +36,7 @@ from openledger.content.folder import ArtefactFile
 from openledger.content.store import ContentStore
 from openledger.errors import UsageError
 
-# Twelve fixed parts and one for every input of the largest mix, with room for later parts (attribution).
+# Thirteen fixed parts and one for every input of the largest mix, with room for later parts (attribution).
 MAX_PARTS = 256
 MAX_PART_NAME = 64
 MAX_PART_BYTES = 4 * 2**20

@@ -24,7 +24,9 @@ def import_base(stage: Stage) -> None:
     check_base_model(base)
     artefact = base.artefact
     stage.report.say(f"  {base.name}: {artefact.byte_count // 10**6} MB of float32 weights from {base.source}")
-    record = record_import(base, terms_id_of(cast.APACHE), stage.store, int(time.time()))
+    record = record_import(
+        base, terms_id_of(cast.APACHE), stage.store, int(time.time()), owner=stage.signer(cast.BUILDER).address
+    )
     published = ClientLedger(stage.client, stage.signer(cast.BUILDER), prove=False).publish(record)
     stage.settle(published.height)
     stage.entries["base"] = published.entry_id

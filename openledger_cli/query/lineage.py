@@ -182,6 +182,8 @@ def impact_lines(page: ImpactPage) -> list[Line]:
         line = top.add(f"{model}{word_of('kind', item.kind)}, {how}")
         line.add(encode_id("olrun", item.entry_id))
         line.add(f"recorded at height {item.height} by {encode_id('open', item.recorder)}")
+        if item.owner != item.recorder:
+            line.add(f"owned by {encode_id('open', item.owner)}, whom its manifest names")
         if item.superseded_by_entry_id:
             line.add(f"SUPERSEDED by {encode_id('olrun', item.superseded_by_entry_id)}")
         if is_unknown_below(item.kind, item.undeclared):

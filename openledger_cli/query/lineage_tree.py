@@ -154,6 +154,10 @@ def _facts(shown: Shown, entry_id: bytes, stored: StoredEntry, line: Line) -> No
         f"recorded at height {admission.height}, {show_time(admission.time_seconds)}, as entry {admission.number} "
         f"by {shown.person(admission.recorder)}"
     )
+    if stored.claimed_height:
+        line.add(
+            f"owned by {shown.person(stored.owner)}, whom its manifest names, since height {stored.claimed_height}"
+        )
     output = entry.output
     made = line.add(f"output: {output.format}, {show_size(output.byte_count)}")
     made.add(f"artefact digest {output.artefact_digest.hex()}")

@@ -19,7 +19,7 @@ from openledger_cli.text import note
 
 if TYPE_CHECKING:
     from trainer.evaluate import Measurement
-    from trainer.publish import ClientLedger
+    from trainer.publish import ClientLedger, Published
     from trainer.train import TrainedRun
 
 _EXAMPLES = """\
@@ -115,6 +115,7 @@ def _train(args: argparse.Namespace) -> int:
                 progress=Bar(),
                 index_progress=Stages(),
                 say=note,
+                owner=ledger.signer_address,
             )
         except KeyboardInterrupt:
             note("\nnothing was recorded; the same command goes on from the last checkpoint")
@@ -128,9 +129,15 @@ def _train(args: argparse.Namespace) -> int:
         if not args.local:
             published = ledger.publish(record)
             result |= {"entry": published.entry, "model": record.model_name, "height": published.height}
+            result |= claimed_lines(published)
         discard_checkpoint(trained)
         args.context.output.show(result)
     return ExitCode.OK
+
+
+def claimed_lines(published: Published) -> dict[str, int]:
+    """Say that somebody else had recorded the run first, where that is so, and that it was taken back."""
+    return {"claimed_height": published.claimed_height} if published.claimed_height else {}
 
 
 def _verify(args: argparse.Namespace) -> int:

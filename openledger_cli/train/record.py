@@ -83,17 +83,14 @@ def run(args: argparse.Namespace) -> int:
     from openledger.content.store import ContentStore
     from openledger.errors import UsageError
     from openledger.words import number_of
-    from openledger_cli.train.commands import open_ledger
+    from openledger_cli.train.commands import claimed_lines, open_ledger
     from trainer.outside import check_base_of_adapter, describe_folder
     from trainer.record import record_external
     from trainer.run_records import RunEventRecord
 
     if not args.files.is_dir():
         raise UsageError(f"{args.files} is not a folder; put the files of the result into one and name it")
-    try:
-        recipe = args.recipe.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{args.recipe} cannot be read: {error.strerror}") from None
+    recipe = _recipe_text(args.recipe)
     newest = max((int(path.stat().st_mtime) for path in args.files.rglob("*") if path.is_file()), default=0)
     finished = newest if args.finished is None else args.finished
     started = min(int(args.recipe.stat().st_mtime), finished) if args.started is None else args.started
@@ -126,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
             ),
             terms_id=ledger.terms(args.terms) if args.terms else b"",
             undeclared=args.undeclared,
+            owner=ledger.signer_address,
         )
         published = ledger.publish(record)
     args.context.output.show(
@@ -134,9 +132,19 @@ def run(args: argparse.Namespace) -> int:
             "model": args.model,
             "height": published.height,
             "manifest_root": record.entry.manifest_root.hex(),
+            **claimed_lines(published),
         }
     )
     return ExitCode.OK
+
+
+def _recipe_text(path: Path) -> bytes:
+    from openledger.errors import UsageError
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def parse_parents(

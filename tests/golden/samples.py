@@ -22,6 +22,7 @@ from abci_app.modules.licences import terms_id_of
 from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.licences.records import Stated, Terms, UseClass
 from abci_app.modules.members import SetMember, SetPeer
+from abci_app.modules.models.claims import ClaimEntry, PathStep, Side
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.records import (
     Attribution,
@@ -148,4 +149,5 @@ MESSAGES: tuple[Message, ...] = (
     RecordReproduction(entry_id_of(ADAPTER), Grade.TRACE_MATCH, digest("again"), digest("tensors again"), _RUN),
     RecordEvaluations((EvaluationDraft(entry_id_of(ADAPTER), DATANET_ID, 1, "accuracy", -812_000, 500, 17_000),)),
     SupersedeEntry(entry_id_of(ADAPTER), entry_id_of(IMPORT), "wrong recipe"),
+    ClaimEntry(entry_id_of(ADAPTER), (PathStep(Side.LEFT, digest("sibling")),), MODEL_ID, 1),
 )

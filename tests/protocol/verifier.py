@@ -273,9 +273,9 @@ class Queries(State):
             ahead |= {index: self.above(index, after, listed.get(index)) for index in reached}
             stored = self.entry(entry_id := self.find("models/number", u64(after))["entry_id"])
             model = self.find("models/model", stored["model_id"])["name"] if stored["model_id"] else ""
-            facts = [stored["entry"]["kind"], stored["entry"]["undeclared"], stored["admission"]["recorder"]]
-            facts += [stored["admission"]["height"], stored["model_id"], model, *list(stored.values())[-2:]]
-            entries.append([after, entry_id, int(trained), *facts])
+            facts, said = [stored["entry"][name] for name in ("kind", "undeclared")], stored["admission"]
+            facts += [said["recorder"], stored["owner"], said["height"], stored["model_id"], model]
+            entries.append([after, entry_id, int(trained), *facts, *list(stored.values())[4:6]])
         frontier = sorted(number_of(index[-8:]) for index in ahead if ahead[index] and index != direct)
         require(len(frontier) <= MAX_PAGE, BAD_QUERY)
         undeclared = self.find("models/counters", b"value", needed=False).get("undeclared", 0)

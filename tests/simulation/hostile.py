@@ -133,6 +133,12 @@ def supersede_what_is_not_hers(world: World) -> Operation | None:
     return attempt(world, SupersedeEntry(wrong, right, ""))
 
 
+def claim_what_names_another(world: World) -> Operation | None:
+    """With the very path that the named account would show."""
+    known = [entry_id for entry_id in world.claims if entry_id in world.entries]
+    return attempt(world, world.claims[world.rng.choice(known)][1]) if known else None
+
+
 def supersede_in_a_circle(world: World) -> Operation | None:
     """By the rightful recorder of a superseded entry: back to it."""
     for entry_id, (_, recorder) in world.entries.items():
@@ -148,6 +154,7 @@ ATTEMPTS: tuple[Callable[[World], Operation | None], ...] = (
     spend_too_much, make_herself_a_registrar, build_without_the_role, take_a_name, contribute_what_others_contributed,
     judge_and_revoke_what_is_not_hers, vote_twice, add_to_the_model_of_another, build_on_nothing,
     train_against_the_terms, claim_a_bit_exact_repetition, supersede_what_is_not_hers, supersede_in_a_circle,
+    claim_what_names_another,
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from abci_app.modules.licences import terms_id_of
 from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.licences.records import Terms
 from abci_app.modules.members import ALL_ROLES, Role, SetMember, SetPeer
+from abci_app.modules.models.claims import owner_part
 from abci_app.modules.models.kinds import EntryKind
 from abci_app.modules.models.records import (
     CreateModel,
@@ -33,6 +34,8 @@ from abci_app.modules.models.records import (
 )
 from abci_app.policy import encode_policy, single_key_policy
 from abci_app.types import PPB
+from openledger.data.manifest import Manifest
+from openledger.data.ownership import make_claim
 from openledger.licences import complete_terms
 from tests.kit.modules.drafts import FREE, RUN, contribute, contribution_id, digest, entry, new_id, run_of
 from tests.kit.signing import Key
@@ -245,7 +248,11 @@ def random_entry(world: World, earlier: Sequence[bytes]) -> Entry:
     versions = [(net_id, rng.randint(1, net.versions)) for net_id, net in world.nets.items() if net.versions]
     data = rng.sample(versions, min(len(versions), rng.choice([0, 1, 1, 2])))
     kind = rng.choice([EntryKind.LORA, EntryKind.FULL, EntryKind.MERGE, EntryKind.QUANTISE])
-    return entry(name, kind=kind, data=data, made_from=made_from)
+    owner = rng.choice(world.actors)
+    manifest = Manifest({"about": name.encode(), "owner": owner_part(owner.address), "recipe": b"any"})
+    drafted = entry(name, kind=kind, data=data, made_from=made_from, manifest_root=manifest.root)
+    world.claims[entry_id_of(drafted)] = (owner, make_claim(manifest, entry_id_of(drafted)))
+    return drafted
 
 
 def record_runs(world: World) -> Operation:
@@ -296,11 +303,25 @@ def supersede(world: World) -> Operation | None:
     return Operation(world.entries[wrong][1], (SupersedeEntry(wrong, right, "better data"),))
 
 
+def claim(world: World) -> Operation | None:
+    """By the account that the manifest names, of what another one recorded."""
+    claims = [(each, *known) for each, known in world.claims.items() if each in world.entries]
+    open_ones = [each for each in claims if world.entries[each[0]][1] is not each[1]]
+    if not open_ones:
+        return None
+    entry_id, owner, message = world.rng.choice(open_ones)
+
+    def learn() -> None:
+        world.entries[entry_id] = (world.entries[entry_id][0], owner)
+
+    return Operation(owner, (message,), learn)
+
+
 # Rule -> how often it is chosen.
 RULES: dict[Rule, int] = {
     transfer: 2, burn: 1, spend_of_the_poor: 1, set_member: 2, set_peer: 1, set_policy: 1, set_delegation: 1,
     revoke_delegation: 1, spend_by_an_agent: 1, register_terms: 2, create_datanet: 2, contribute_rows: 4, review: 8,
-    create_version: 4, revoke: 2, create_model: 1, record_runs: 6, reproduce: 1, evaluate: 2, supersede: 1,
+    create_version: 4, revoke: 2, create_model: 1, record_runs: 6, reproduce: 1, evaluate: 2, supersede: 1, claim: 1,
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from abci_app.module import Message
 from abci_app.modules.bank import SUPPLY, Burn, Supply
 from abci_app.modules.licences.records import Terms
 from abci_app.modules.members import MEMBERS, Role
+from abci_app.modules.models.claims import ClaimEntry
 from abci_app.modules.models.records import Entry
 from abci_app.state.store import Store
 from abci_app.types import SUPPLY_NOPEN
@@ -73,7 +74,10 @@ class World:
     nets: dict[bytes, Net] = field(default_factory=dict)
     # Model id -> owner.
     models: dict[bytes, Signer] = field(default_factory=dict)
+    # Entry -> what it says, and who owns it.
     entries: dict[bytes, tuple[Entry, Signer]] = field(default_factory=dict)
+    # Entry -> the account that its manifest names, and the claim by which it takes the entry over.
+    claims: dict[bytes, tuple[Signer, ClaimEntry]] = field(default_factory=dict)
     agents: dict[bytes, Key] = field(default_factory=dict)
     # How often each account's transactions were taken; that is what its sequence must be.
     taken: Counter[bytes] = field(default_factory=Counter)

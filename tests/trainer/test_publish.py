@@ -38,6 +38,7 @@ from openledger.client.core import SigningParty
 from openledger.client.results import Answer
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest
+from openledger.data.ownership import owner_parts
 from openledger.errors import NotVerified, QueryFailed, TransactionFailed, UsageError
 from openledger.keys.signer import Signer
 from tests.kit.chain import Chain
@@ -361,3 +362,24 @@ def test_train_record_and_repeat_on_the_chain(net: Net, tmp_path: Path, monkeypa
     assert page[0].reproduction.tensor_digest == record.entry.tensor_digest
     with pytest.raises(UsageError, match="which key records it"):
         net.ledger().publish_verification(known, verdict, run)
+
+
+def test_a_run_that_somebody_else_recorded_first_is_claimed_at_once(net: Net) -> None:
+    """Its owner sends the run as ever; the entry, its model and its supersession are the owner's afterwards."""
+    manifest = Manifest({"about": b"{}", **owner_parts(OWNER.address)})
+    parents = (ParentRecord(net.base.entry_id, "base", PPB),)
+    inputs = (replace(ENTRY.inputs[0], datanet_id=net.datanets["facts"]),)
+    entry = replace(ENTRY, parents=parents, inputs=inputs, manifest_root=manifest.root)
+    record = replace(RECORD, model_name="claimed", manifest=manifest, entry=entry, evaluations=())
+    stolen = net.ledger(OTHER).publish(replace(record, model_name="stolen"))
+    assert (net.ledger().stored_entry(stolen.entry_id).owner, stolen.claimed_height) == (OTHER.address, 0)
+    published = net.ledger(OWNER).publish(record)
+    assert published.claimed_height > published.height
+    stored = net.ledger().stored_entry(published.entry_id)
+    assert (stored.owner, stored.claimed_height) == (OWNER.address, published.claimed_height)
+    assert (stored.model_id, stored.model_version) == (published.model_id, 1)
+    assert (stored.admission.recorder, published.entry_id) == (OTHER.address, stolen.entry_id)
+    measured = net.ledger().measurements(published.entry_id)
+    assert [item.by_recorder for item in measured] == [False, True]
+    again = net.ledger(OWNER).publish(record)
+    assert again.claimed_height == 0

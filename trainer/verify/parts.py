@@ -14,6 +14,8 @@ from trainer.verify import RunGrade, RunVerdict
 
 # Compared by distance or named as differences of the set-up.
 _GRADED = ("code", "data-order", "loss-trace")
+# Says whose the entry is, which the chain checks when it is claimed.
+_OWNER = "owner"
 _SHOWN_CHARACTERS = 60
 
 
@@ -36,7 +38,7 @@ def with_parts(verdict: RunVerdict, manifest: Manifest, run: TrainedRun, base: A
         for name in sorted(manifest.parts.keys() - given.keys())
         if name.startswith("input/")
     ]
-    more = sorted(manifest.parts.keys() - given.keys() - frozenset((*_GRADED, "output")))
+    more = sorted(manifest.parts.keys() - given.keys() - frozenset((*_GRADED, _OWNER, "output")))
     unknown = [f"the manifest's part {name}" for name in more if not name.startswith("input/")]
     return replace(
         verdict,

@@ -37,3 +37,10 @@ class EntrySuperseded(Event, frozen=True, gc=False):
 
     entry_id: bytes
     superseded_by_entry_id: bytes
+
+
+class EntryClaimed(Event, frozen=True, gc=False):
+    """The owner that an entry's manifest names took it over from who recorded it first."""
+
+    entry_id: bytes
+    owner: bytes

@@ -165,12 +165,22 @@ def _admit(recording: _Recording, draft: RunDraft, entry_id: bytes) -> StoredEnt
         schedule=DEFAULT_SCHEDULE,
     )
     return StoredEntry(
-        entry=entry, admission=admission, first_run=draft.run, model_id=b"", model_version=0, superseded_by_entry_id=b""
+        entry=entry,
+        admission=admission,
+        first_run=draft.run,
+        model_id=b"",
+        model_version=0,
+        superseded_by_entry_id=b"",
+        owner=context.sender,
+        claimed_height=0,
     )
 
 
 def _attach(context: Context, stored: StoredEntry, draft: RunDraft) -> StoredEntry:
-    """Make the entry the next version of the sender's model, unless it is the latest one already."""
+    """Make the entry the next version of the sender's model, unless it is the latest one already.
+
+    The entry is shown with a model of its owner's only: others may run it, too, and name theirs as they like.
+    """
     state = context.state
     model = MODELS.get(state, draft.model_id)
     if model is None:
@@ -184,7 +194,7 @@ def _attach(context: Context, stored: StoredEntry, draft: RunDraft) -> StoredEnt
     version = model.version_count + 1
     VERSIONS.set(state, draft.model_id, version, ModelVersion(number, draft.label, context.height))
     MODELS.set(state, draft.model_id, structs.replace(model, version_count=version))
-    if stored.model_id:
+    if stored.model_id or stored.owner != context.sender:
         return stored
     return structs.replace(stored, model_id=draft.model_id, model_version=version)
 
@@ -211,7 +221,7 @@ def execute_record_reproduction(context: Context, message: RecordReproduction) -
     )
     REPRODUCTIONS.set(context.state, stored.admission.number, recording.next_event(), reproduction)
     recording.save()
-    context.involved.append(Address(stored.admission.recorder))
+    context.involved.append(Address(stored.owner))
     context.emit(ReproductionRecorded(message.entry_id, message.grade))
 
 
@@ -242,11 +252,11 @@ def execute_record_evaluations(context: Context, message: RecordEvaluations) -> 
 
 
 def execute_supersede_entry(context: Context, message: SupersedeEntry) -> None:
-    """Once, by its recorder, and not by an entry that is superseded itself (so there are no circles)."""
+    """Once, by its owner, and not by an entry that is superseded itself (so there are no circles)."""
     state = context.state
     stored, successor = _entry(state, message.entry_id), _entry(state, message.superseded_by_entry_id)
-    if stored.admission.recorder != context.sender:
-        raise Rejected(ModelsCode.NOT_OWNER, "only who recorded an entry first supersedes it")
+    if stored.owner != context.sender:
+        raise Rejected(ModelsCode.NOT_OWNER, f"only its owner {encode_id('open', stored.owner)} supersedes an entry")
     if stored.superseded_by_entry_id:
         raise Rejected(
             ModelsCode.ALREADY_SUPERSEDED,

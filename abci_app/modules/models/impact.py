@@ -50,6 +50,7 @@ class ImpactEntry(Struct, frozen=True):
     kind: Annotated[int, words(EntryKind)]
     undeclared: Annotated[int, words(Undeclared)]
     recorder: bytes
+    owner: bytes
     height: int
     model_id: bytes
     model_name: str
@@ -177,6 +178,7 @@ class _Descent:
             kind=stored.entry.kind,
             undeclared=stored.entry.undeclared,
             recorder=stored.admission.recorder,
+            owner=stored.owner,
             height=stored.admission.height,
             model_id=stored.model_id,
             model_name=model.name if model else "",

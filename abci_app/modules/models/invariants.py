@@ -2,6 +2,7 @@
 
 from abci_app.errors import Rejected
 from abci_app.modules import datanets, licences
+from abci_app.modules.models.claims import ownership_faults
 from abci_app.modules.models.kinds import is_unknown_below
 from abci_app.modules.models.records import (
     BY_INPUT,
@@ -41,6 +42,7 @@ def entries_are_sound(view: StateView) -> list[str]:
             faults.append(f"{label} is not found under its number {stored.admission.number}")
         if licences.find_joined_terms(view, stored.admission.joined_terms_id) is None:
             faults.append(f"{label} has no joined terms")
+        faults += [f"{label}: {fault}" for fault in ownership_faults(stored)]
         faults += _reference_faults(view, stored, label)
     return faults
 
@@ -138,6 +140,9 @@ def models_and_versions_agree(view: StateView) -> list[str]:
         first = VERSIONS.get(view, stored.model_id, stored.model_version) if stored.model_id else None
         if bool(stored.model_id) != (first is not None and first.entry_number == stored.admission.number):
             faults.append(f"entry {entry_id.hex()} names a model version that is not its own")
+        shown_with = MODELS.get(view, stored.model_id) if stored.model_id else None
+        if shown_with is not None and shown_with.owner != stored.owner:
+            faults.append(f"entry {entry_id.hex()} is shown with a model that is not its owner's")
     return faults
 
 

@@ -154,10 +154,13 @@ class StoredEntry(Record, frozen=True, array_like=True, tag=1, gc=False):
     entry: Entry
     admission: Admission
     first_run: Run
-    # The model that the entry was attached to first, and as which version; empty and 0 = none.
+    # The owner's model that it was attached to first, and as which version; empty and 0 = none.
     model_id: OptionalBytes32
     model_version: U32
     superseded_by_entry_id: OptionalBytes32
+    # Its recorder, or at `claimed_height` (else 0) the account that its manifest names (claims.py).
+    owner: Bytes32
+    claimed_height: Height
 
 
 class EntryReference(Record, frozen=True, array_like=True, tag=1, gc=False):
@@ -342,7 +345,7 @@ class RecordEvaluations(Message, frozen=True, array_like=True, forbid_unknown_fi
 
 
 class SupersedeEntry(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0605):
-    """Recorder of an entry: point from a wrong entry to the right one. The wrong one stays, visibly superseded."""
+    """Owner of an entry: point from a wrong entry to the right one. The wrong one stays, visibly superseded."""
 
     weight_each: ClassVar[int] = 18
 

@@ -117,7 +117,7 @@ def stored(leaves: LeafList | None = None) -> StoredEntry:
         attribution=Attribution(3, key(1)),
     )
     admission = Admission(2, 1, 1, key(1), 1, 1, key(1), 1, InheritanceSchedule(0, 0, 0))
-    return StoredEntry(entry, admission, Run(1, 2, b"", "", "", 0), key(1), 1, b"")
+    return StoredEntry(entry, admission, Run(1, 2, b"", "", "", 0), key(1), 1, b"", admission.recorder, 0)
 
 
 def entries_of(story: Story) -> dict[bytes, StoredEntry]:

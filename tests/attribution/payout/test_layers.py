@@ -52,7 +52,7 @@ def stored(
         attribution=Attribution(0, b""),
     )
     admission = Admission(number, 1, 1, ALICE, 1, 1, bytes(32), 0, DEFAULT_SCHEDULE)
-    return StoredEntry(entry, admission, Run(0, 0, b"", "", "", 0), model, version, b"")
+    return StoredEntry(entry, admission, Run(0, 0, b"", "", "", 0), model, version, b"", admission.recorder, 0)
 
 
 def test_undeclared_parents_keep_the_most_that_ancestors_keep_however_many_versions_came_before() -> None:

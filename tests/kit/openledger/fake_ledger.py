@@ -22,15 +22,20 @@ from trainer.workflow import LicenceVerdict
 class Published:
     entry: str
     height: int
+    claimed_height: int
 
 
 class FakeLedger:
     """The part of the chain that the commands see."""
 
+    signer_address = b"\5" * 32
+
     def __init__(self, chain: TinyChain) -> None:
         self.chain = chain
         self.records: list[RunRecord] = []
         self.refusal = ""
+        # Height of the claim that the next publication needed; 0 for none.
+        self.claimed_height = 0
         self.repetitions: list[tuple[bytes, RunGrade, bytes]] = []
         self.verdict = LicenceVerdict(("terms: compatible",), conflict=False)
         self.datanet_version = chain.datanet_version
@@ -56,7 +61,7 @@ class FakeLedger:
             raise UsageError(self.refusal)
         self.records.append(record)
         self.chain.add_entry("published", record.entry)
-        return Published("published", 7)
+        return Published("published", 7, self.claimed_height)
 
 
 def use_fake_ledger(folder: Path, patch: pytest.MonkeyPatch) -> FakeLedger:

@@ -52,7 +52,9 @@ class Records:
         number = len(self.stored) + 1
         admission = Admission(number, 1, 1, b"r" * 32, 1, 1, b"t" * 32, 0, schedule)
         entry_id = entry_id_of(entry)
-        self.stored[entry_id] = StoredEntry(entry, admission, Run(1, 2, b"", "", "", 0), b"m" * 32, number, b"")
+        self.stored[entry_id] = StoredEntry(
+            entry, admission, Run(1, 2, b"", "", "", 0), b"m" * 32, number, b"", admission.recorder, 0
+        )
         self.names[name] = entry_id
         return entry_id
 

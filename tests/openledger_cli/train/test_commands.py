@@ -8,6 +8,7 @@ import pytest
 
 from openledger.content.artefact import describe_artefact
 from openledger.data.manifest import Manifest, get_manifest, put_manifest, to_json
+from openledger.data.ownership import find_owner
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
 from openledger_cli.train.commands import Bar
@@ -35,6 +36,8 @@ def test_train_checks_trains_records_and_sums_up(ledger: FakeLedger, capsys: pyt
     printed = capsys.readouterr()
     summary = json.loads(printed.out)
     assert (summary["entry"], summary["height"], summary["model"]) == ("published", 7, "tiny")
+    assert "claimed_height" not in summary
+    assert find_owner(record.manifest) == ledger.signer_address
     assert summary["tensors"] == record.entry.tensor_digest.hex()
     assert summary["held_out_loss"].endswith("6 rows)")
     assert "facts version 1: 75 % of the mix, 40 rows" in printed.err

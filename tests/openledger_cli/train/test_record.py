@@ -7,6 +7,7 @@ import pytest
 
 from abci_app.hashing import list_root
 from abci_app.types import PPB
+from openledger.data.ownership import find_owner
 from openledger.errors import UsageError
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
@@ -35,7 +36,9 @@ def test_record_takes_a_run_of_any_framework(ledger: FakeLedger, capsys: pytest.
     ]  # fmt: skip
     assert main(words) == ExitCode.OK
     (record,) = ledger.records
-    assert json.loads(capsys.readouterr().out)["manifest_root"] == record.entry.manifest_root.hex()
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["manifest_root"], "claimed_height" in shown) == (record.entry.manifest_root.hex(), False)
+    assert find_owner(record.manifest) == ledger.signer_address
     assert record.entry.parents == (ParentRecord(ledger.chain.entries["base"].entry_id, "base", PPB),)
     assert [(item.version, item.weight_ppb) for item in record.entry.inputs] == [(1, PPB // 4), (1, PPB // 4 * 3)]
     assert [(item.rows_used, item.rows_used_root) for item in record.entry.inputs] == [(0, b""), (0, b"")]
@@ -45,6 +48,19 @@ def test_record_takes_a_run_of_any_framework(ledger: FakeLedger, capsys: pytest.
     assert record.manifest.inputs[0]["declared_steps"] == ["removed addresses"]
     assert main([*words, "--input", "facts"]) == ExitCode.USAGE
     assert "write DATANET@VERSION" in capsys.readouterr().err
+
+
+def test_record_says_when_it_had_to_claim_what_somebody_else_recorded_first(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.claimed_height = 9
+    words = [
+        "record", "--model", "mine", "--kind", "full", "--files", str(tiny_model()), "--recipe", "recipe.yaml",
+        "--framework", "axolotl", "--parent", "base", "--input", "questions@1",
+        "--from", "alice", "--content", "content",
+    ]  # fmt: skip
+    assert main([*words, "--output", "json"]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["claimed_height"] == 9
 
 
 def test_record_with_all_rows_names_the_rows_of_every_version(ledger: FakeLedger) -> None:

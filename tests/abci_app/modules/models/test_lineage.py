@@ -263,6 +263,7 @@ def impact_entry(ledger: Ledger, entry_id: bytes, direct: int) -> ImpactEntry:
         kind=stored.entry.kind,
         undeclared=stored.entry.undeclared,
         recorder=BOB.address,
+        owner=BOB.address,
         height=stored.admission.height,
         model_id=stored.model_id,
         model_name=name,

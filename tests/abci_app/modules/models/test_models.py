@@ -81,7 +81,7 @@ def admitted(
         unknown_below=unknown_below,
         schedule=models.DEFAULT_SCHEDULE,
     )
-    return StoredEntry(of, admission, RUN, b"", 0, b"")
+    return StoredEntry(of, admission, RUN, b"", 0, b"", BOB.address, 0)
 
 
 # --- Models

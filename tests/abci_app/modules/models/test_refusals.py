@@ -352,7 +352,7 @@ def test_only_its_first_recorder_supersedes_an_entry(ledger: Ledger) -> None:
     record(ledger, TRAINED, signer=EVE)
     assert ledger.refuse(EVE, SupersedeEntry(wrong, right, "")) == (
         ModelsCode.NOT_OWNER,
-        "only who recorded an entry first supersedes it",
+        f"only its owner {encode_id('open', BOB.address)} supersedes an entry",
     )
 
 
