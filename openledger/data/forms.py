@@ -27,16 +27,19 @@ _SHOWN_VALUE_CHARACTERS = 40
 
 
 def form_of(row: Mapping[str, Any]) -> Form:
-    """The form that the names of a row's fields say; `find_problem` tells whether the row keeps it."""
-    if "messages" in row:
+    """The form that the names of a row's fields say; `find_problem` tells whether the row keeps it.
+
+    A field of null is as if it were not there: where tables were put together, every row has the columns of all.
+    """
+    if row.get("messages") is not None:
         return Form.MESSAGES
-    if "conversations" in row:
+    if row.get("conversations") is not None:
         return Form.SHAREGPT
-    if "instruction" in row and "output" in row:
+    if row.get("instruction") is not None and row.get("output") is not None:
         return Form.INSTRUCTION
-    if "prompt" in row and "completion" in row:
+    if row.get("prompt") is not None and row.get("completion") is not None:
         return Form.COMPLETION
-    return Form.TEXT if "text" in row else Form.OTHER
+    return Form.TEXT if row.get("text") is not None else Form.OTHER
 
 
 def common_form(rows: Iterable[Mapping[str, Any]]) -> Form:

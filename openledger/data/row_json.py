@@ -15,7 +15,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from openledger.errors import UsageError
@@ -76,6 +76,19 @@ def check_object(item: object) -> None:
     if not isinstance(item, dict):
         raise RowError(f"is a {type(item).__name__}, not a dictionary")
     _check_values(item)
+
+
+def texts_of(value: object) -> Iterator[str]:
+    """Every text in a value of a row, in order; keys and numbers are none."""
+    if isinstance(value, str):
+        if not isinstance(value, Number):
+            yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from texts_of(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_of(item)
 
 
 def _check_edges(data: bytes) -> None:

@@ -16,16 +16,15 @@ leaves of a file still hash to the root on the chain, the line whose row does no
 import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from abci_app.hashing import SALT_BYTES, list_root, row_leaf, sha256
-from abci_app.types import PPB
 from openledger.content.store import ContentCorrupt, ContentStore
-from openledger.data.normalised import normalised_text
-from openledger.data.row_json import Number, RowError, check_object, joined, read_row
+from openledger.data.row_json import RowError, check_object, joined, read_row
+from openledger.data.sketch import similarity_sketch
 from openledger.errors import NotVerified
 
 MAGIC = b"openledger-rows/1 "
@@ -36,11 +35,6 @@ MAX_BATCH_BYTES = 64 * 2**20
 # Rows plus salts, leaves and the header line.
 MAX_FILE_BYTES = MAX_BATCH_BYTES + MAX_ROWS * 100 + 100
 
-SKETCH_BUCKETS = 64
-SKETCH_BYTES = SKETCH_BUCKETS * 4
-SHINGLE_TOKENS = 5
-_TOKEN = re.compile(r"\w+")
-_EMPTY_BUCKET = 2**32 - 1
 # Line 1 of a batch file is its header.
 _FIRST_LINE = 2
 _LINE = re.compile(rb"([0-9a-f]{32}) ([0-9a-f]{64}) (.*)", re.DOTALL)
@@ -228,42 +222,3 @@ def _parse_line(index: int, line: bytes) -> tuple[bytes, bytes, bytes]:
         raise RowError(f"row {index}: line is not '<salt, 32 hex> <leaf, 64 hex> <row>'")
     salt_hex, leaf_hex, row = match.groups()
     return bytes.fromhex(salt_hex.decode()), bytes.fromhex(leaf_hex.decode()), row
-
-
-def similarity_sketch(rows: Iterable[bytes]) -> bytes:
-    """MinHash sketch over token 5-grams (shorter rows: all their tokens), 64 big-endian 32-bit integers, 256 bytes.
-
-    Tokens are the runs of word characters of the row's text in normal form (openledger.data.normalised).
-    One-permutation hashing: a 5-gram's SHA-256 gives bucket (first byte mod 64) and value (next 4 bytes), each bucket
-    keeps its minimum, an empty one holds 2^32 - 1. Equal text gives equal sketches on every machine; integers only.
-    """
-    minima = [_EMPTY_BUCKET] * SKETCH_BUCKETS
-    for row in rows:
-        tokens = _TOKEN.findall(normalised_text(" ".join(_strings(read_row(row)))))
-        for start in range(max(1, len(tokens) - SHINGLE_TOKENS + 1) if tokens else 0):
-            digest = sha256(" ".join(tokens[start : start + SHINGLE_TOKENS]).encode())
-            bucket = digest[0] % SKETCH_BUCKETS
-            minima[bucket] = min(minima[bucket], int.from_bytes(digest[1:5], "big"))
-    return b"".join(value.to_bytes(4, "big") for value in minima)
-
-
-def sketch_similarity_ppb(left: bytes, right: bytes) -> int:
-    """Estimated overlap (Jaccard) of two sketches in parts per billion, over the buckets that either one fills."""
-    if len(left) != SKETCH_BYTES or len(right) != SKETCH_BYTES:
-        raise ValueError(f"a sketch has {SKETCH_BYTES} bytes")
-    pairs = [(left[at : at + 4], right[at : at + 4]) for at in range(0, SKETCH_BYTES, 4)]
-    filled = [pair for pair in pairs if pair != (b"\xff" * 4, b"\xff" * 4)]
-    return PPB * sum(one == other for one, other in filled) // len(filled) if filled else 0
-
-
-def _strings(value: object) -> Iterator[str]:
-    """Every string of a JSON value, keys left out, in order."""
-    if isinstance(value, str):
-        if not isinstance(value, Number):
-            yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)

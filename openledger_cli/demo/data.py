@@ -175,7 +175,7 @@ def refuse_copy(stage: Stage, rows: list[dict[str, str]]) -> None:
     """Rows that another contributor brought already: the sketches on the chain show it, the reviewers reject them."""
     from abci_app.modules.datanets.queries import ContributionQuery, ContributionsQuery
     from abci_app.modules.datanets.records import Status
-    from openledger.data.rows import sketch_similarity_ppb
+    from openledger.data.sketch import sketch_similarity_ppb
 
     contribute(stage, [(cast.COPYIST, cast.REFERENCE, rows)])
     page = stage.query(

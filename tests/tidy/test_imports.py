@@ -13,18 +13,20 @@ from tests.kit.repository import ROOT, tracked_files
 
 EXTRAS = {
     "abci_app": [],
-    "openledger": [],
-    "openledger_cli": ["node", "ml"],
+    "openledger": ["data"],
+    "openledger_cli": ["data", "node", "ml"],
     "attribution": ["ml"],
     "node": ["node"],
     "trainer": ["ml"],
-    "benchmarks": ["node", "ml", "dev"],
-    "tests": ["node", "ml", "dev"],
+    "benchmarks": ["data", "node", "ml", "dev"],
+    "tests": ["data", "node", "ml", "dev"],
 }
 """Folder -> the extras that its users have installed, beside the base."""
 ALONE = {"tests": "oracle"}
 """Folder -> the requirements that are installed beside its extras, without what they depend on."""
 IMPORT_NAMES = {
+    "bc-detect-secrets": "detect_secrets",
+    "python-stdnum": "stdnum",
     "protobuf": "google",
     "pynacl": "nacl",
     "pyyaml": "yaml",

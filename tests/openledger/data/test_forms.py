@@ -25,6 +25,8 @@ KEPT: list[tuple[Form, dict[str, Any]]] = [
     (Form.INSTRUCTION, {"instruction": "Say hello", "input": None, "output": "hello", "text": "### Say hello"}),
     (Form.COMPLETION, {**PAIR, "text": "1 + 2 = 3"}),
     (Form.TEXT, {**TEXT, "meta": {"source": "book"}}),
+    (Form.TEXT, {"messages": None, "prompt": None, "completion": None, **TEXT}),
+    (Form.OTHER, {"text": None}),
     (Form.OTHER, {}),
     (Form.OTHER, {"question": "1 + 2?", "answer": "3"}),
     (Form.OTHER, {"prompt": "no completion"}),

@@ -14,7 +14,8 @@ from abci_app.hashing import list_root, row_leaf, sha256
 from openledger.content.store import ContentStore
 from openledger.data.normalised import normalised_text
 from openledger.data.row_json import MAX_DEPTH, Number, RowError, check_object, read_row
-from openledger.data.rows import RowBatch, RowCommitment, TamperedRows, load_batch, similarity_sketch
+from openledger.data.rows import RowBatch, RowCommitment, TamperedRows, load_batch
+from openledger.data.sketch import similarity_sketch
 
 REFUSED: dict[bytes, str] = {
     b'\xef\xbb\xbf{"text":"a"}': "begins with a byte order mark; save the file as UTF-8 without BOM",

@@ -11,16 +11,14 @@ from abci_app.hashing import list_root, row_leaf, sha256
 from openledger.content.store import ContentStore
 from openledger.data.row_json import RowError
 from openledger.data.rows import (
-    SKETCH_BYTES,
     RowBatch,
     RowCommitment,
     TamperedRows,
     changed_row,
     load_batch,
     put_batch,
-    similarity_sketch,
-    sketch_similarity_ppb,
 )
+from openledger.data.sketch import similarity_sketch
 
 OBJECTS = st.lists(st.dictionaries(st.text(max_size=8), st.text(max_size=30), max_size=3), min_size=1, max_size=12)
 CONTRIBUTION = b"\7" * 32
@@ -104,15 +102,3 @@ def test_rows_that_do_not_fit_the_chains_record_are_refused(tmp_path: Path) -> N
 def test_bad_rows_are_named(rows: list[bytes], text: str) -> None:
     with pytest.raises(RowError, match=text):
         RowBatch.from_rows(rows)
-
-
-def test_sketches_tell_copies_from_other_text() -> None:
-    text = " ".join(f"word{number % 97} item{number}" for number in range(400))
-    original = similarity_sketch([json.dumps({"text": text}).encode()])
-    copy = similarity_sketch([json.dumps({"other": text.upper(), "n": 1}).encode()])
-    edited = similarity_sketch([json.dumps({"text": text + " and some words at the end"}).encode()])
-    foreign = similarity_sketch([json.dumps({"text": " ".join(f"x{number}" for number in range(800))}).encode()])
-    assert len(original) == SKETCH_BYTES
-    assert sketch_similarity_ppb(original, copy) == 10**9
-    assert sketch_similarity_ppb(original, edited) > 900_000_000
-    assert sketch_similarity_ppb(original, foreign) < 100_000_000
