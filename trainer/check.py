@@ -113,6 +113,7 @@ def _input_line(dataset: Dataset, partition: Partition, copies: int, used: int, 
         "without a completion": partition.empty,
         "of equal text to held-out rows": partition.exact_held_out_copies,
         "of nearly equal text to held-out rows": partition.near_held_out_copies or 0,
+        "with a held-out text, in one, or of a long stretch of one": partition.held_out_inside or 0,
         "copies of earlier rows": copies,
         "beyond max_rows": partition.over_limit,
     }
@@ -126,6 +127,8 @@ def _input_line(dataset: Dataset, partition: Partition, copies: int, used: int, 
     parts += [f"{shortened} cut by the step truncate"] if shortened else []
     if partition.held_out and partition.near_held_out_copies is None:
         parts.append("nearly equal texts were not looked for, there are too many rows")
+    if partition.held_out and partition.held_out_inside is None:
+        parts.append("held-out texts inside others were not looked for, there is too much text")
     if partition.held_out and not measured:
         parts.append("held-out rows are not measured on (evaluate.rows is 0)")
     return "; ".join(parts)

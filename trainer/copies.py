@@ -7,16 +7,14 @@ tokens: what is left out must not depend on a model. A copy that is not trained 
 anybody; it is listed with the run, so that everybody sees why.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from attribution.payout.clusters import ClusterPolicy, ClusterRow, cluster_rows
+from openledger.data.normalised import words_of
 from openledger.data.versions import VersionRecord
 from trainer.partition import Example, Partition, PartitionError
-
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def leave_out_copies(
 
 def word_numbers(text: str) -> tuple[int, ...]:
     """Every word of a text in normal form as a 32-bit number."""
-    return tuple([int.from_bytes(sha256(word.encode()).digest()[:4], "big") for word in _WORD.findall(text)])
+    return tuple([int.from_bytes(sha256(word.encode()).digest()[:4], "big") for word in words_of(text)])
 
 
 def chain_places(versions: Sequence[VersionRecord]) -> dict[bytes, int]:

@@ -56,14 +56,17 @@ def describe_split(split: Any, held_out: int, training: int, copies: Any) -> lis
         lines = [
             f"split: {share(split['held_out_ppb'])} held out by hash of the text under {split['name']!r} ({counts})"
         ]
-    exact, near = copies["exact"], copies["near"]
-    if exact or near:
+    exact, near, inside = copies["exact"], copies["near"], copies["inside"]
+    if exact or near or inside:
         lines.append(
-            f"copies of held-out rows: {exact + (near or 0):,} rows left out ({exact:,} of equal text, "
-            f"{near or 0:,} of nearly equal text), held out in this or another input"
+            f"copies of held-out rows: {exact + (near or 0) + (inside or 0):,} rows left out ({exact:,} of equal text, "
+            f"{near or 0:,} of nearly equal text, {inside or 0:,} with such a text inside, inside one, or of a long "
+            "stretch of one), held out in this or another input"
         )
     if near is None:
         lines.append("copies of held-out rows: only equal texts were looked for, there are too many rows for more")
+    elif inside is None:
+        lines.append("copies of held-out rows: texts inside others were not looked for, there is too much text")
     return lines
 
 

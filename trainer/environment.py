@@ -15,14 +15,14 @@ from attribution.payout import clusters
 from openledger.content.artefact import model_signing_root
 from openledger.content.folder import ArtefactFile
 from openledger.content.store import file_digest
-from openledger.data import normalised, row_json
+from openledger.data import look_alikes, normalised, row_json
 
 # The source files whose change can change a result; the code digest covers exactly these and `_SHARED_FILES`.
 _CODE_FILES = (
     "copies.py", "dataset.py", "environment.py", "evaluate.py", "examples.py", "held_out.py", "partition.py",
-    "recipe.py", "recipe_fields.py", "row_values.py", "steps.py", "train.py",
+    "recipe.py", "recipe_fields.py", "row_values.py", "steps.py", "stretches.py", "train.py",
 )  # fmt: skip
-_SHARED = (loss, numerics, text_tokens, clusters, normalised, row_json)
+_SHARED = (loss, numerics, text_tokens, clusters, look_alikes, normalised, row_json)
 _SHARED_FILES = {f"{path.parent.name}/{path.name}": path for path in [Path(str(module.__file__)) for module in _SHARED]}
 
 

@@ -50,7 +50,8 @@ class Partition:
 
     `changed_by_step`: rows that each preprocessing step changed. `empty`: rows without a completion. Of the rows left
     out since their text is held out, `exact_held_out_copies` have equal text in normal form, or are from a row that
-    holds the same; `near_held_out_copies` share nearly all words with one, None where there are too many rows to look.
+    holds the same; `near_held_out_copies` share nearly all words with one; `held_out_inside` hold one, stand in one or
+    share a long stretch with one. None where there are too many rows to look.
     """
 
     row_count: int
@@ -61,6 +62,7 @@ class Partition:
     empty: int = 0
     exact_held_out_copies: int = 0
     near_held_out_copies: int | None = 0
+    held_out_inside: int | None = 0
     over_limit: int = 0
 
 

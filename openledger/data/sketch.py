@@ -1,23 +1,21 @@
 """Similarity sketches of rows: how much two contributions overlap, told from 256 bytes each.
 
-MinHash over token 5-grams (shorter rows: all their tokens), 64 big-endian 32-bit integers. Tokens are the runs of word
-characters of the row's text in normal form (openledger.data.normalised). One-permutation hashing: a 5-gram's SHA-256
+MinHash over token 5-grams (shorter rows: all their tokens), 64 big-endian 32-bit integers. Tokens are the words of the row's
+text in normal form (openledger.data.normalised). One-permutation hashing: a 5-gram's SHA-256
 gives bucket (first byte mod 64) and value (next 4 bytes), each bucket keeps its minimum, an empty one holds 2^32 - 1.
 Equal text gives equal sketches on every machine; integers only.
 """
 
-import re
 from collections.abc import Iterable
 from hashlib import sha256
 
 from abci_app.types import PPB
-from openledger.data.normalised import normalised_text
+from openledger.data.normalised import normalised_text, words_of
 from openledger.data.row_json import read_row, texts_of
 
 SKETCH_BUCKETS = 64
 SKETCH_BYTES = SKETCH_BUCKETS * 4
 SHINGLE_TOKENS = 5
-_TOKEN = re.compile(r"\w+")
 _EMPTY_BUCKET = b"\xff" * 4
 
 
@@ -31,7 +29,7 @@ class Sketch:
 
     def add_texts(self, texts: Iterable[str]) -> None:
         """Add one row by its texts."""
-        tokens = _TOKEN.findall(normalised_text(" ".join(texts)))
+        tokens = words_of(normalised_text(" ".join(texts)))
         if len(tokens) > SHINGLE_TOKENS:
             shifted = [tokens[place:] for place in range(SHINGLE_TOKENS)]
             shingles = [" ".join(five) for five in zip(*shifted, strict=False)]

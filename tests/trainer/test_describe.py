@@ -39,8 +39,8 @@ output: {model: words}
 
 
 COPIES = (
-    "  copies of held-out rows: 15 rows left out (11 of equal text, 4 of nearly equal text), held out in this or "
-    "another input"
+    "  copies of held-out rows: 17 rows left out (11 of equal text, 4 of nearly equal text, 2 with such a text inside, "
+    "inside one, or of a long stretch of one), held out in this or another input"
 )
 CUT = (
     "  cut: of 100 rows used, 3 lost the beginning of their prompt and 2 the end of their completion, 1,234 tokens "
@@ -61,7 +61,7 @@ def input_part(**changes: Any) -> dict[str, Any]:
         "datanet": "ab" * 32, "version": 3, "weight_ppb": PPB, "rows": 12_345, "rows_used": 100,
         "rows_used_root": "00" * 32, "version_root": "11" * 32, "kept_by_filter": [9500, 9000, 8000, 7000, 6000, 5000],
         "rows_held_out": 600, "rows_for_training": 4400, "changed_by_step": [1, 20, 3, 0, 5, 12_000], "rows_empty": 7,
-        "held_out_copies": {"exact": 11, "near": 4}, "rows_over_limit": 1200,
+        "held_out_copies": {"exact": 11, "near": 4, "inside": 2}, "rows_over_limit": 1200,
         "cut": {"trained": cut(100, 3, 2, 1234), "measured": cut(32, 0, 0, 0)},
         **{key: described[key] for key in ("preprocess", "filters", "split", "sampling")},
     } | changes  # fmt: skip
@@ -117,7 +117,8 @@ def test_the_words_cover_the_whole_vocabulary() -> None:
 def test_plain_inputs_say_that_nothing_was_done() -> None:
     part = input_part(
         preprocess=[], filters=[], kept_by_filter=[], changed_by_step=[], rows_empty=0, rows_over_limit=0,
-        held_out_copies={"exact": 0, "near": 0}, cut={"trained": cut(9, 0, 0, 0), "measured": cut(0, 0, 0, 0)},
+        held_out_copies={"exact": 0, "near": 0, "inside": 0},
+        cut={"trained": cut(9, 0, 0, 0), "measured": cut(0, 0, 0, 0)},
         split={"held_out_ppb": 0, "name": "x"},
         sampling={"order": "in_order", "max_rows": 0},
     )  # fmt: skip
@@ -131,7 +132,7 @@ def test_plain_inputs_say_that_nothing_was_done() -> None:
 
 def test_what_was_not_looked_for_and_what_predicts_nothing_is_said() -> None:
     part = input_part(
-        held_out_copies={"exact": 0, "near": None},
+        held_out_copies={"exact": 0, "near": None, "inside": None},
         cut={"trained": cut(9, 0, 0, 0), "measured": cut(5, 0, 0, 0, without_target=2)},
     )
     lines = describe_input(part)

@@ -238,3 +238,47 @@ def test_an_input_of_copies_of_held_out_rows_is_refused_by_name() -> None:
         PartitionError, match=r"datasets\[1\]: all 1 rows for training say what rows that are held out say"
     ):
         leave_out_held_out([held(["else"], ["an owl"]), held(["An owl"], [], index=1)])
+
+
+TAIL = "one more sentence follows, and another one about boats on a lake in the north"
+AROUND = (
+    f"Somebody wrote: {LONG}, and I agree. {TAIL}",
+    f"{TAIL} {TAIL} {LONG.replace(' ', '_')}",
+    f"{TAIL}: {LONG.replace(' ', '')}",
+    f"{TAIL} - {' '.join(LONG.replace(' ', '')).upper()} - {TAIL}",
+    f"{TAIL} {LONG.replace('o', 'о').replace('a', 'а')} {TAIL}",
+    f"{TAIL} {LONG.replace('e', 'é').replace('o', 'ø')} {TAIL}",
+    f"{TAIL} {LONG.replace('lazy', 'sleepy')} {TAIL}",
+    "over the lazy dog near the river on a day in may while the owl sleeps",
+)
+ALIKE = (
+    LONG.replace("o", "о").replace("a", "а").replace("e", "е"), "\u200b".join(LONG), LONG.replace("i", "i\u0336"),
+    LONG.replace(" ", "_"), LONG.replace(" ", "."), LONG.replace("o", "ö"), LONG.replace("i", "1").replace("o", "0"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", AROUND)
+def test_a_row_with_a_held_out_text_inside_or_inside_one_is_not_trained_on(text: str) -> None:
+    made = leave_out_held_out([held(["an owl", TAIL], [LONG]), held([text, "else"], [], index=1)])
+    assert [[example.completion for example in item.training] for item in made] == [["an owl", TAIL], ["else"]]
+    assert [item.held_out_inside for item in made] == [0, 1]
+
+
+@pytest.mark.parametrize("text", ALIKE)
+def test_a_row_that_looks_like_a_held_out_text_is_a_copy_of_it(text: str) -> None:
+    made = leave_out_held_out([held(["an owl", TAIL], [LONG]), held([text, "else"], [], index=1)])
+    assert made[1].exact_held_out_copies == 1
+    assert [example.completion for example in made[1].training] == ["else"]
+
+
+def test_a_system_prompt_that_all_rows_share_leaves_none_of_them_out() -> None:
+    system = " ".join(f"rule {number}: be {word} in all that you say" for number, word in enumerate(LONG.split()))
+    rows = [f"{system} {' '.join(f'{number * place % 97}' for place in range(7, 27))}" for number in range(2, 44)]
+    made = leave_out_held_out([held(rows[:40], rows[40:]), held([f"{rows[41]} {TAIL}", TAIL], [], index=1)])
+    assert [len(item.training) for item in made] == [40, 1]
+    assert [item.held_out_inside for item in made] == [0, 1]
+
+
+def test_texts_inside_others_are_not_looked_for_in_too_much_text_and_this_is_counted_as_unknown() -> None:
+    made = leave_out_held_out([held([AROUND[0], "else"], [LONG])], most_characters=20)
+    assert (made[0].held_out_inside, len(made[0].training)) == (None, 2)

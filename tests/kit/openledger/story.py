@@ -120,7 +120,7 @@ def a_manifest(name: str, versions: list[tuple[bytes, int]]) -> Manifest:
                 "changed_by_step": [0],
                 "kept_by_filter": [20],
                 "rows_empty": 0,
-                "held_out_copies": {"exact": 0, "near": 0},
+                "held_out_copies": {"exact": 0, "near": 0, "inside": 0},
                 "rows_over_limit": 0,
                 "cut": {"trained": _UNCUT, "measured": _UNCUT},
                 "split": {"held_out_ppb": 10**8, "name": "held-out"},

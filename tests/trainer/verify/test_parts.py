@@ -40,7 +40,7 @@ def repeated(chain: TinyChain, record: RunRecord, parts: dict[str, bytes]) -> Ru
         ("input/0000", "rows_empty", 1, "'rows_empty' is 1, not 0"),
         ("input/0000", "filters", [{"step": "contains", "text": "consent", "field": "text"}], "'filters' is [{"),
         ("input/0001", "cut", {"trained": {}, "measured": {}}, "'cut' is {"),
-        ("input/0001", "held_out_copies", {"exact": 0, "near": 9}, "'held_out_copies' is {"),
+        ("input/0001", "held_out_copies", {"exact": 0, "near": 9, "inside": 0}, "'held_out_copies' is {"),
         ("base", "tensor_digest", "00" * 32, "'tensor_digest' is '000000"),
         ("seed", "seed", 9, "'seed' is 9, not 3"),
         ("tokenizer", "files", [], "'files' is [], not "),
