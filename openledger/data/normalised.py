@@ -41,7 +41,7 @@ def normalised_text(text: str) -> str:
 
 
 def words_of(normal: str) -> list[str]:
-    """The words of a text in normal form: runs of letters and digits, whatever else stands between them."""
+    """The words of a text in normal form: runs of letters and digits, between signs of any kind."""
     return _WORD.findall(normal)
 
 
