@@ -1,7 +1,7 @@
 """Similarity sketches of rows: how much two contributions overlap, told from 256 bytes each.
 
-MinHash over token 5-grams (shorter rows: all their tokens), 64 big-endian 32-bit integers. Tokens are the words of the row's
-text in normal form (openledger.data.normalised). One-permutation hashing: a 5-gram's SHA-256
+MinHash over token 5-grams (shorter rows: all their tokens), 64 big-endian 32-bit integers. Tokens are the words of the
+row's text in normal form (openledger.data.normalised). One-permutation hashing: a 5-gram's SHA-256
 gives bucket (first byte mod 64) and value (next 4 bytes), each bucket keeps its minimum, an empty one holds 2^32 - 1.
 Equal text gives equal sketches on every machine; integers only.
 """
