@@ -34,9 +34,11 @@ from node.progress import while_waiting
 DEFAULT_CHAIN_ID = "dev-1"
 # Ports of node i are the base plus this many times i.
 _PORTS_APART = 10
+_LAST_PORT = 65_535
 _POLL_SECONDS = 0.05
 # A node that is asked to stop finishes its block and its CometBFT flushes its databases.
 _STOP_SECONDS = 40.0
+_OTHER_PORT = "another devnet may be running; stop it, or give another --base-port"
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -178,20 +180,25 @@ class Devnet:
         settings: NodeSettings | None = None,
         comet: cometbft.Changes | None = None,
         base_port: int | None = None,
+        beside: str = "",
     ) -> Devnet:
         """Make the homes of a new network in an empty folder. Free ports unless `base_port` is given.
 
-        `comet` changes config.toml on all nodes. Raises NodeError.
+        `comet` changes config.toml on all nodes; a folder named `beside` may be there already. Raises NodeError.
         """
         if not 1 <= validators <= 50:
             raise NodeError(f"{validators} validators: give 1 to 50")
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and any(path.name != beside for path in folder.iterdir()):
             raise NodeError(f"{folder} is not empty; delete it, or give another folder")
         settings = settings or NodeSettings()
         binary = cometbft.binary_path(settings.cometbft_binary)
         homes = [Home((folder / f"node{index}").resolve()) for index in range(validators)]
         document = genesis.skeleton(chain_id, app_state)
         ports = _ports(validators, base_port)
+        if base_port is not None and not 1 <= base_port <= _LAST_PORT - _PORTS_APART * validators:
+            raise NodeError(f"--base-port {base_port}: the ports of all nodes must lie between 1 and {_LAST_PORT}")
+        for port in [port for pair in ports for port in pair]:
+            require_free("127.0.0.1", port, _OTHER_PORT)
         for index, home in enumerate(homes):
             p2p_port, rpc_port = ports[index]
             changes: dict[tuple[str, str], cometbft.Value] = {
@@ -223,7 +230,7 @@ class Devnet:
         """Start all nodes and wait until each has made a block; stops all if one fails."""
         for node in self.nodes:
             for host, port in cometbft.listen_addresses(node.home).values():
-                require_free(host, port, "another devnet may be running; stop it, or give another --base-port")
+                require_free(host, port, _OTHER_PORT)
         try:
             for node in self.nodes:
                 node.start()

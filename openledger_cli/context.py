@@ -16,6 +16,8 @@ class CommandContext:
     """The settings of one call, and what is made from them."""
 
     settings: ClientSettings
+    # Whether files that are there already may be written over.
+    overwrite: bool = False
 
     @property
     def home(self) -> Path:
@@ -40,3 +42,17 @@ class CommandContext:
     def wallet(self, chain_id: str = "") -> "Wallet":
         """The keys of this home; the test backend needs the chain's id."""
         return self.settings.wallet(chain_id)
+
+    def check_new(self, *paths: Path | None) -> None:
+        """Raise `UsageError` for a file that is there already; called before any work is done."""
+        from openledger.content.new_files import check_new
+
+        for path in paths:
+            if path is not None:
+                check_new(path, overwrite=self.overwrite)
+
+    def write(self, path: Path, data: bytes | str) -> None:
+        """Write a file that the person named: whole, and never over another one unasked. Raises `UsageError`."""
+        from openledger.content.new_files import write_new
+
+        write_new(path, data, overwrite=self.overwrite)

@@ -19,6 +19,7 @@ from openledger.errors import UsageError
 from openledger.exit_codes import MEANINGS, ExitCode
 from openledger.settings import OUTPUTS, SETTINGS, load_settings
 from openledger_cli.context import CommandContext
+from openledger_cli.parser import Parser
 from openledger_cli.text import printable
 
 # Group -> (file that registers it, help). Loaded only when asked for: `openledger --help` imports none of them.
@@ -26,6 +27,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "keys": ("openledger_cli.keys", "make, recover, show and remove keys"),
     "tx": ("openledger_cli.tx", "build, sign, combine, send and try out transactions"),
     "query": ("openledger_cli.query.commands", "ask the chain; answers are verified unless --unverified"),
+    "trust": ("openledger_cli.proofs.trusted", "note what vouches for a chain, so that its answers are verified"),
     "status": ("openledger_cli.node.status", "what the node is and how far it is"),
     "verify": ("openledger_cli.proofs.verify", "check a proof bundle offline"),
     "train": ("openledger_cli.train.commands", "fine-tune from a recipe and record the run, or retrain to verify one"),
@@ -41,12 +43,14 @@ GROUPS: dict[str, tuple[str, str]] = {
 # Flag -> (value name, help); each also as OPENLEDGER_<NAME> and in <home>/client.yaml.
 GLOBAL_OPTIONS = {setting.name: (setting.value, setting.text) for setting in SETTINGS if setting.option}
 
+OVERWRITE = "--overwrite"
+_OVERWRITE_TEXT = "write over files that are there already (no command does so unasked)"
 _CONTENT = next(setting.variable for setting in SETTINGS if setting.name == "content")
 _DESCRIPTION = "Records what models were trained on, and proves it."
 _EXAMPLES = """\
 examples:
-  openledger devnet --validators 1                     a chain on this machine
-  openledger keys add alice                            a key, and 24 words to write down
+  openledger devnet --account alice=1000OPEN           a chain on this machine, and a key that has money
+  openledger trust add --node URL --genesis FILE       a chain of somebody else, verified from now on
   openledger tx bank transfer --from alice --recipient open1... --amount 1.5OPEN
   openledger query lineage my-model                    what it was trained on, verified
   openledger verify BUNDLE.json                        check a proof bundle without any network
@@ -109,6 +113,7 @@ def storage_error(error: OSError) -> str:
 
 def _run(words: list[str]) -> int:
     flags, rest = split_global_options(words)
+    overwrite = bool(flags.pop("overwrite"))
     parser = build_parser(rest[0] if rest else "")
     parsed = parser.parse_args(rest)
     if not hasattr(parsed, "run"):
@@ -123,7 +128,7 @@ def _run(words: list[str]) -> int:
         if rest[0] == "explain" and flags["output"] not in (None, *OUTPUTS):
             raise UsageError(f"{error}; an output to explain goes with --answer") from None
         raise
-    parsed.context = CommandContext(settings)
+    parsed.context = CommandContext(settings, overwrite=overwrite)
     with _content_store(settings.content):
         return int(parsed.run(parsed) or ExitCode.OK)
 
@@ -159,11 +164,12 @@ def _not_installed(module: str) -> str:
     )
 
 
-def split_global_options(words: list[str]) -> tuple[dict[str, str | None], list[str]]:
+def split_global_options(words: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The shared options, wherever they stand, and everything else in order."""
     shared = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in GLOBAL_OPTIONS:
         shared.add_argument(f"--{name.replace('_', '-')}", dest=name)
+    shared.add_argument(OVERWRITE, action="store_true")
     if "--" in words:
         place = words.index("--")
         namespace, rest = shared.parse_known_args(words[:place])
@@ -174,12 +180,10 @@ def split_global_options(words: list[str]) -> tuple[dict[str, str | None], list[
 
 def build_parser(group: str = "") -> argparse.ArgumentParser:
     """The whole tree's first level, and all of `group`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="openledger",
         description=_DESCRIPTION,
         epilog=_EXAMPLES + "\n" + global_help() + "\n" + exit_code_help(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--version", action="version", version=f"openledger {_version()}" if group == "--version" else ""
@@ -196,7 +200,10 @@ def build_parser(group: str = "") -> argparse.ArgumentParser:
 def global_help() -> str:
     """The shared options as help text."""
     rows = [f"  --{name.replace('_', '-')} {value}".ljust(18) + text for name, (value, text) in GLOBAL_OPTIONS.items()]
-    return "options of every command (also OPENLEDGER_<NAME> or <home>/client.yaml):\n" + "\n".join(rows) + "\n"
+    rows.append(f"  {OVERWRITE}".ljust(18) + _OVERWRITE_TEXT)
+    return (
+        "options of every command (settings: also OPENLEDGER_<NAME> or <home>/client.yaml):\n" + "\n".join(rows) + "\n"
+    )
 
 
 def exit_code_help() -> str:

@@ -142,6 +142,10 @@ class FileTrustStore:
         found = self._folder.glob("*.json") if self._folder.is_dir() else ()
         return sorted([path.stem for path in found if not path.name.startswith("evidence-")])
 
+    def forget(self, chain_id: str) -> None:
+        """Remove what is known of a chain."""
+        self._path(chain_id).unlink(missing_ok=True)
+
     def save_evidence(self, chain_id: str, divergence: Divergence) -> str:
         """Keep both histories; returns the file's path."""
         evidence = _Evidence(

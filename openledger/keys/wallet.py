@@ -26,6 +26,11 @@ def is_development_chain(chain_id: str) -> bool:
     return chain_id.startswith(("dev", "openledger-dev"))
 
 
+def is_key_name(text: str) -> bool:
+    """Whether a key can have this name."""
+    return _NAME.match(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
     """The public side of a key; `threshold` of `public_keys` sign for a shared one."""
@@ -152,7 +157,7 @@ class Wallet:
         )
 
     def _path(self, name: str) -> Path:
-        if not _NAME.match(name):
+        if not is_key_name(name):
             raise KeyFailure(f"key name {name!r}: use 1 to 63 lower-case letters, digits, '-' and '_'")
         return self.folder / f"{name}.json"
 

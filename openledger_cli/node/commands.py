@@ -6,6 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from openledger.errors import UsageError
+from openledger.settings import ClientSettings
+from openledger_cli.node.client_files import fund, funded_lines, read_accounts, source_line, write_client_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +24,7 @@ examples:
 """
 _INIT_EXAMPLES = """\
 examples:
-  openledger node init --chain-id dev-1
+  openledger node init --chain-id dev-1 --account alice=1000OPEN
   openledger node init --chain-id ledger-1 --home /srv/openledger --moniker alpha --p2p-port 26656
 
 Both ports are on loopback. Let other nodes in by changing [p2p] laddr in config/config.toml; the RPC has no
@@ -74,6 +76,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     init = add_command(
         commands, "init", "make a home with keys, settings and a genesis document", _INIT_EXAMPLES, _init
     )
+    add_account_option(init)
     init.add_argument("--moniker", default="", help="the node's name among its peers (default: the folder's name)")
     init.add_argument("--rpc-port", type=int, default=26657, help="port of the RPC on loopback (default: 26657)")
     init.add_argument("--p2p-port", type=int, default=26656, help="port for other nodes on loopback (default: 26656)")
@@ -82,6 +85,17 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_command(commands, "check", "recompute the stored state and compare (node stopped)", _CHECK_EXAMPLES, _check)
     words = "take the last block back; it is executed again (node stopped)"
     add_command(commands, "rollback", words, _ROLLBACK_EXAMPLES, _rollback)
+
+
+def add_account_option(parser: argparse.ArgumentParser) -> None:
+    """Accounts that a new chain starts with, and keys for those that have none."""
+    parser.add_argument(
+        "--account",
+        action="append",
+        default=[],
+        metavar="NAME=AMOUNT",
+        help="make this key, where there is none, and give it the money; or ADDRESS=AMOUNT (repeatable)",
+    )
 
 
 def add_command(
@@ -108,7 +122,7 @@ def home_of(args: argparse.Namespace) -> Home:
     return home
 
 
-def report(args: argparse.Namespace, text: str, **values: str | int) -> int:
+def report(args: argparse.Namespace, text: str, **values: str | int | dict[str, str]) -> int:
     """Print what was done: `text` for people, `values` as JSON when that is asked for."""
     if args.context.as_json:
         args.context.output.json(values)
@@ -118,22 +132,52 @@ def report(args: argparse.Namespace, text: str, **values: str | int) -> int:
 
 
 def _init(args: argparse.Namespace) -> int:
+    from node import genesis
     from node.initialise import initialise
     from node.progress import while_waiting
+    from openledger.content.new_files import removing_new
 
     chain_id = args.context.settings.chain_id
     if not chain_id:
         raise UsageError("which chain? pass --chain-id, such as --chain-id dev-1 for trying things out")
-    with while_waiting("making the home"):
-        home = initialise(
-            args.context.home, chain_id, moniker=args.moniker, rpc_port=args.rpc_port, p2p_port=args.p2p_port
-        )
-    text = (
-        f"made {home.folder} for chain {chain_id}\n"
-        "next: openledger genesis add-account ADDRESS AMOUNT, openledger genesis add-validator --name NAME,\n"
-        "      openledger node start (each with the same --home)"
+    pairs = read_accounts(args.account)
+    with removing_new(args.context.home.resolve()):
+        with while_waiting("making the home"):
+            home = initialise(
+                args.context.home, chain_id, moniker=args.moniker, rpc_port=args.rpc_port, p2p_port=args.p2p_port
+            )
+        settings = _client_settings(home, chain_id)
+        funded = fund(settings, pairs)
+        for one in funded:
+            genesis.add_account(home.genesis_file, one.address, one.amount_nopen)
+        script = write_client_files(settings, home.folder)
+    text = "\n".join(
+        [
+            f"made {home.folder} for chain {chain_id}",
+            *funded_lines(funded),
+            f"in any terminal: {source_line(script)}",
+            "next, there:",
+            *([] if funded else ["  openledger genesis add-account --account NAME=AMOUNT"]),
+            "  openledger genesis add-validator --name NAME",
+            "  openledger node start",
+        ]
     )
-    return report(args, text, home=str(home.folder), chain_id=chain_id)
+    return report(args, text, home=str(home.folder), chain_id=chain_id, settings=str(script))
+
+
+def _client_settings(home: Home, chain_id: str) -> ClientSettings:
+    """The settings of a client of this node; one's own node is asked without a witness."""
+    from node import cometbft
+    from openledger.keys.wallet import is_development_chain
+
+    return ClientSettings(
+        home=str(home.folder),
+        node=cometbft.rpc_url(home),
+        chain_id=chain_id,
+        keys="test" if is_development_chain(chain_id) else "file",
+        witnesses="none",
+        genesis=str(home.genesis_file),
+    )
 
 
 def _start(args: argparse.Namespace) -> int:

@@ -1,75 +1,166 @@
 """`openledger devnet`: several validators on this machine, started and stopped as one.
 
-A new network is made for --chain-id (default dev-1); an existing folder goes on as it is.
+A new network is made for --chain-id (default dev-1) with keys and settings of its own; an existing folder goes on as it
+is. A network that was never up leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import argparse
 import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from openledger.errors import UsageError
+from openledger.settings import ClientSettings
+from openledger_cli.node.client_files import (
+    fund,
+    funded_lines,
+    is_address,
+    read_accounts,
+    source_line,
+    write_client_files,
+)
 
 if TYPE_CHECKING:
-    from abci_app.chain.genesis import GenesisState
     from node.devnet import Devnet
 
 _BASE_PORT = 26656
+# Below the network's folder: keys, trust and settings of its clients; the content store.
+CLIENT_FOLDER, CONTENT_FOLDER = "client", "content"
+# The hash of the first state stands in the second header, whose signatures are in the third block.
+FIRST_PROVABLE_HEIGHT = 3
 _EXAMPLES = """\
 examples:
-  openledger devnet                                          one validator
+  openledger devnet --account alice=1000OPEN                   one validator, and a key that has money
   openledger devnet --validators 4 --folder ./net              four, kept in ./net; run it again to go on
-  openledger devnet --folder ./net --account open1...=1000OPEN  a new network in which that account has money
+  openledger devnet --folder ./net --account olga=1000OPEN --account open1...=5OPEN
+
+It prints the line that makes it the chain of the openledger command in a terminal:  . ./net/settings.sh
 """
 
 
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(subparsers: Any) -> None:
     """Add the command."""
-    parser = subparsers.add_parser(
-        "devnet",
-        help="several validators on this machine",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = subparsers.add_parser("devnet", help="several validators on this machine", epilog=_EXAMPLES)
     parser.add_argument("--validators", type=int, help="how many of a new network (default: 1)")
     parser.add_argument("--folder", type=Path, help="folder of all nodes (default: devnet in --home)")
     parser.add_argument(
         "--base-port", type=int, help="of a new network: node i takes this + 10 i and the next one (default: 26656)"
     )
     parser.add_argument(
-        "--account", action="append", default=[], metavar="ADDRESS=AMOUNT", help="of a new network (repeatable)"
+        "--account",
+        action="append",
+        default=[],
+        metavar="NAME=AMOUNT",
+        help="of a new network: makes this key and gives it the money; or ADDRESS=AMOUNT (repeatable)",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the network until Ctrl-C or SIGTERM."""
-    from node.devnet import DEFAULT_CHAIN_ID, Devnet, run_until
-    from node.progress import while_waiting
+    from node.devnet import Devnet, run_until
 
-    folder = args.folder or args.context.home / "devnet"
-    if any(folder.glob("node*/config/genesis.json")):
-        net = Devnet.open(folder)
-        _require_same(args, net)
-        print(f"going on with the {len(net.nodes)} nodes in {folder}")
-    else:
-        with while_waiting("making the homes"):
-            net = Devnet.create(
-                folder,
-                validators=1 if args.validators is None else args.validators,
-                chain_id=args.context.settings.chain_id or DEFAULT_CHAIN_ID,
-                app_state=_accounts(args.account),
-                base_port=_BASE_PORT if args.base_port is None else args.base_port,
-            )
+    folder: Path = args.folder or args.context.home / "devnet"
     signals: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: signals.append(received))
-    with net:
-        for node in net.nodes:
-            print(f"node {node.index}: RPC {node.rpc_url}, home {node.home.folder}")
-        print("running; Ctrl-C stops all nodes", flush=True)
+    with ExitStack() as stack:
+        with _interrupting():
+            if any(folder.glob("node*/config/genesis.json")):
+                net = Devnet.open(folder)
+                _require_same(args, net)
+                print(f"going on with the {len(net.nodes)} nodes in {folder}")
+                stack.enter_context(net)
+            else:
+                net = stack.enter_context(_new_network(args, folder))
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda received, _frame: signals.append(received))
+        _tell(net)
         run_until(lambda: bool(signals), net)
     return 0
+
+
+@contextmanager
+def _interrupting() -> Iterator[None]:
+    """While the network is made, SIGTERM ends it as Ctrl-C does: in order, and with everything removed."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+
+
+@contextmanager
+def _new_network(args: argparse.Namespace, folder: Path) -> Iterator[Devnet]:
+    """A new network that has made its first block; before that, any end removes everything that was made."""
+    from abci_app.chain.genesis import GenesisState
+    from node import genesis
+    from node.devnet import DEFAULT_CHAIN_ID, Devnet
+    from node.progress import while_waiting
+    from openledger.content.new_files import making_folder, removing_new
+    from openledger.keys.wallet import is_development_chain
+
+    pairs = read_accounts(args.account)
+    chain_id = args.context.settings.chain_id or DEFAULT_CHAIN_ID
+    genesis.skeleton(chain_id)
+    if pairs and not is_development_chain(chain_id) and any(not is_address(name) for name, _ in pairs):
+        raise UsageError(
+            f"--account NAME makes keys that are not encrypted, for chains named dev... only, not for {chain_id!r}: "
+            "give addresses, or another --chain-id"
+        )
+    with removing_new(folder.resolve()):
+        with making_folder(folder) as unfinished, while_waiting("making the homes"):
+            keys = ClientSettings(home=str(unfinished / CLIENT_FOLDER), keys="test", chain_id=chain_id)
+            funded = fund(keys, pairs)
+            Devnet.create(
+                unfinished,
+                validators=1 if args.validators is None else args.validators,
+                chain_id=chain_id,
+                app_state=GenesisState(balances=tuple([(one.address, one.amount_nopen) for one in funded])),
+                base_port=_BASE_PORT if args.base_port is None else args.base_port,
+                beside=CLIENT_FOLDER,
+            )
+        net = Devnet.open(folder)
+        net.start()
+        try:
+            with while_waiting("waiting for the first state that can be proven"):
+                net.wait_for_height(FIRST_PROVABLE_HEIGHT)
+        except BaseException:
+            net.stop()
+            raise
+    for line in funded_lines(funded):
+        print(line)
+    if not funded:
+        print("no key has money: for that, stop it, delete its folder and give --account NAME=1000OPEN")
+    try:
+        yield net
+    finally:
+        net.stop()
+
+
+def client_settings(net: Devnet) -> ClientSettings:
+    """The settings of a client of this network."""
+    from node import genesis
+
+    first = net.nodes[0]
+    folder = net.folder.resolve()
+    return ClientSettings(
+        home=str(folder / CLIENT_FOLDER),
+        node=first.rpc_url,
+        chain_id=genesis.chain_id(first.home.genesis_file),
+        keys="test",
+        witnesses=",".join([node.rpc_url for node in net.nodes[1:]]) or "none",
+        genesis=str(first.home.genesis_file),
+        content=str(folder / CONTENT_FOLDER),
+    )
+
+
+def _tell(net: Devnet) -> None:
+    """Say where the nodes are, and the one line that makes this the chain of the command."""
+    for node in net.nodes:
+        print(f"node {node.index}: RPC {node.rpc_url}, home {node.home.folder}")
+    script = write_client_files(client_settings(net), net.folder)
+    print(f"in any terminal: {source_line(script)}")
+    print("running; Ctrl-C stops all nodes", flush=True)
 
 
 def _require_same(args: argparse.Namespace, net: Devnet) -> None:
@@ -90,16 +181,3 @@ def _require_same(args: argparse.Namespace, net: Devnet) -> None:
         refused = f"it is chain {chain_id}, not {asked}"
     if refused:
         raise NodeError(f"{net.folder} holds a network already, and {refused}: delete it, or give another --folder")
-
-
-def _accounts(texts: list[str]) -> GenesisState:
-    """The genesis state in which these accounts have these balances. Raises NodeError."""
-    from abci_app.chain.genesis import GenesisState
-    from node.errors import NodeError
-    from openledger.amounts import parse_amount
-
-    pairs = [text.partition("=") for text in texts]
-    for address, sign, amount in pairs:
-        if not address or not sign or not amount:
-            raise NodeError(f"--account {address}{sign}{amount}: give ADDRESS=AMOUNT, such as open1...=1000OPEN")
-    return GenesisState(balances=tuple((address, parse_amount(amount)) for address, _, amount in pairs))

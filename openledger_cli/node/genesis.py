@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import re
+from dataclasses import replace
 from pathlib import Path
 
-from openledger.amounts import parse_amount, show_amount
-from openledger_cli.node.commands import add_command, home_of, report
+from openledger.amounts import show_amount
+from openledger.errors import UsageError
+from openledger_cli.node.client_files import fund, funded_lines, is_address, read_accounts
+from openledger_cli.node.commands import add_account_option, add_command, home_of, report
 
 _EXAMPLES = """\
 alone:
   openledger node init --chain-id dev-1
-  openledger genesis add-account alice 1000OPEN
+  openledger genesis add-account --account alice=1000OPEN
   openledger genesis add-validator --name me
   openledger node start
 
@@ -27,6 +29,7 @@ and sends config/genesis.json to all; each puts it in its home and runs `genesis
 
 _ADD_ACCOUNT_EXAMPLES = """\
 examples:
+  openledger genesis add-account --account alice=1000OPEN --account bob=50OPEN    makes the keys that there are not
   openledger genesis add-account alice 1000OPEN
   openledger genesis add-account alice 5000nopen --role registrar --role reviewer --name "Alice Ltd"
 
@@ -66,8 +69,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     commands = group.add_subparsers(dest="genesis_command", required=True, metavar="COMMAND")
 
     account = add_command(commands, "add-account", "give an account a balance", _ADD_ACCOUNT_EXAMPLES, _add_account)
-    account.add_argument("account", help="open1..., 64 hex digits, or the name of one of your keys")
-    account.add_argument("amount", help="such as 1000OPEN or 5000nopen")
+    account.add_argument("name_or_address", nargs="?", metavar="KEY|ADDRESS", help="a key of yours, or open1...")
+    account.add_argument("amount", nargs="?", help="such as 1000OPEN or 5000nopen")
+    add_account_option(account)
     account.add_argument(
         "--role", action="append", default=[], help="also make it a member with this role (repeatable)"
     )
@@ -89,19 +93,37 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _add_account(args: argparse.Namespace) -> int:
     from node import genesis
+    from openledger.content.files import write_whole
+    from openledger.content.new_files import removing_new
 
-    amount_nopen = parse_amount(args.amount)
+    if bool(args.account) == bool(args.name_or_address):
+        raise UsageError("name an account and its amount, or give --account NAME=AMOUNT (repeatable)")
+    if args.name_or_address and not args.amount:
+        raise UsageError(f"how much for {args.name_or_address}? give an amount, such as 1000OPEN")
+    pairs = read_accounts(args.account or [f"{args.name_or_address}={args.amount}"])
     home = home_of(args)
     genesis.require_not_started(home)
     path = home.genesis_file
-    address = args.account
-    if not re.fullmatch(r"open1\w+|[0-9a-fA-F]{64}", address):
-        address = args.context.wallet(genesis.chain_id(path)).get(address).address
-    genesis.add_account(path, address, amount_nopen)
-    if args.role or args.name:
-        genesis.add_member(path, address, args.role, args.name)
-    text = f"{address} starts with {show_amount(amount_nopen)}"
-    return report(args, text, account=address, balance_nopen=amount_nopen)
+    settings = replace(args.context.settings, chain_id=genesis.chain_id(path))
+    if not args.account and not is_address(args.name_or_address):
+        settings.wallet().get(args.name_or_address)
+    before = path.read_bytes()
+    with removing_new(settings.home_folder.resolve()):
+        funded = fund(settings, pairs)
+        try:
+            for one in funded:
+                genesis.add_account(path, one.address, one.amount_nopen)
+                if args.role or args.name:
+                    genesis.add_member(path, one.address, args.role, args.name)
+        except BaseException:
+            write_whole(path, before)
+            raise
+    if args.account:
+        accounts = {one.name: one.address for one in funded}
+        return report(args, "\n".join(funded_lines(funded)), accounts=accounts)
+    one = funded[0]
+    text = f"{one.address} starts with {show_amount(one.amount_nopen)}"
+    return report(args, text, account=one.address, balance_nopen=one.amount_nopen)
 
 
 def _add_validator(args: argparse.Namespace) -> int:

@@ -49,9 +49,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def add_anchor_options(parser: argparse._ActionsContainer) -> None:
     """Where trust starts, for every command that verifies; to a parser or a group of its options."""
+    add_trust_source(parser)
+    parser.add_argument("--trust-store", type=Path, metavar="DIR", help="verified blocks (default: <home>/light)")
+
+
+def add_trust_source(parser: argparse._ActionsContainer) -> None:
+    """Add what a person trusts of a chain, and for how long a block of it vouches for later ones."""
     parser.add_argument("--genesis", type=Path, metavar="FILE", help="the chain's genesis document")
     parser.add_argument("--trust", metavar="HEIGHT:HASH", help="a header hash from somebody you trust")
-    parser.add_argument("--trust-store", type=Path, metavar="DIR", help="verified blocks (default: <home>/light)")
     parser.add_argument(
         "--trusting-period", default="36h", metavar="TIME", help="how long a block vouches for later ones (36h)"
     )
@@ -60,12 +65,20 @@ def add_anchor_options(parser: argparse._ActionsContainer) -> None:
 def read_anchor(args: argparse.Namespace) -> GenesisAnchor | HashAnchor | None:
     """The anchor that the command line names, if any; raises `UsageError` and `NoAnchor`."""
     from openledger.light.anchors import parse_genesis, parse_trust
+    from openledger.light.errors import MalformedAnswer
 
     if args.genesis is not None and args.trust is not None:
         raise UsageError("--genesis and --trust: give one of them")
     if args.trust is not None:
         return parse_trust(args.trust)
-    return None if args.genesis is None else parse_genesis(_read(args.genesis, "the genesis document"))
+    if args.genesis is None:
+        return None
+    try:
+        return parse_genesis(_read(args.genesis, "the genesis document"))
+    except MalformedAnswer as error:
+        raise UsageError(
+            f"{args.genesis} is no genesis document ({error}): give config/genesis.json of a node"
+        ) from None
 
 
 def read_rules(args: argparse.Namespace) -> TrustRules:

@@ -41,7 +41,7 @@ def test_every_message_query_and_exit_code_has_its_place() -> None:
 def test_shared_options_are_described_once() -> None:
     text = reference()
     assert [text.count(f"\n## {heading}\n") for heading in SHARED.values()] == [1, 1, 1]
-    assert text.count("- `--no-witness`") == 1
+    assert text.count("- `--allow-stale`") == 1
     assert text.count("- `--fee-limit AMOUNT`") == 1
 
 

@@ -6,8 +6,6 @@ import argparse
 import json
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from node.home import Home
 from node.ports import free_ports
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import build_parser, main
-from tests.kit.repository import ROOT
+from tests.kit.command_process import run_command, sourced, start_command
 from tests.openledger_cli.test_help import check, command_lines
 
 pytestmark = pytest.mark.integration
@@ -68,7 +66,7 @@ def test_two_parties_collect_to_the_same_document_and_start_one_chain(
     peers = {home: str(cometbft.read_config(home)["p2p"]["persistent_peers"]) for home in homes}
     assert peers[alice].startswith(cometbft.node_id(bob) + "@127.0.0.1:")
     assert peers[bob].startswith(cometbft.node_id(alice) + "@127.0.0.1:")
-    with _command("node", "start", "--home", str(bob.folder)) as process:
+    with start_command("node", "start", "--home", str(bob.folder)) as process:
         try:
             assert _run_until(alice, 2, capsys)["peers"] == 1  # neither makes a block alone
         finally:
@@ -87,7 +85,7 @@ def test_two_parties_collect_to_the_same_document_and_start_one_chain(
         (["node", "rollback"], ExitCode.FAILURE, "is not a node's home"),
         (["genesis", "validate"], ExitCode.FAILURE, "is not a node's home"),
         (["genesis", "add-account", ADDRESS, "many"], ExitCode.USAGE, "error: amount 'many'"),
-        (["devnet", "--account", "x"], ExitCode.FAILURE, "error: --account x: give ADDRESS=AMOUNT"),
+        (["devnet", "--account", "x"], ExitCode.USAGE, "error: --account x: give NAME=AMOUNT"),
     ],
 )
 def test_a_mistake_gives_one_line_and_a_stable_exit_code(
@@ -109,6 +107,9 @@ def test_a_mistake_gives_one_line_and_a_stable_exit_code(
         (["genesis", "validate"], ExitCode.FAILURE, "validators is empty; add one with `openledger genesis"),
         (["genesis", "add-account", "open1qq", "1OPEN"], ExitCode.FAILURE, "cannot add open1qq: "),
         (["genesis", "add-account", "nobody", "1OPEN"], ExitCode.KEYS, "nobody"),
+        (["genesis", "add-account"], ExitCode.USAGE, "or give --account NAME=AMOUNT"),
+        (["genesis", "add-account", ADDRESS], ExitCode.USAGE, "how much for"),
+        (["genesis", "add-account", "--account", "Olga=1OPEN"], ExitCode.USAGE, "neither an address nor a name"),
         (["genesis", "add-account", ADDRESS, "2000000000OPEN"], ExitCode.FAILURE, "the supply is 10000"),
         (["genesis", "add-account", ADDRESS, "1OPEN", "--role", "king"], ExitCode.FAILURE, "king"),
         (["genesis", "add-validator", "--name", "me", "--power", "0"], ExitCode.FAILURE, "power is 0; give 1 to"),
@@ -120,7 +121,7 @@ def test_a_mistake_in_a_new_home_gives_one_line_that_says_what_to_do(
 ) -> None:
     assert _init(tmp_path / "n") == 0
     capsys.readouterr()
-    done = _run(*words, "--home", str(tmp_path / "n")) if words[1] == "start" else None
+    done = run_command(*words, "--home", str(tmp_path / "n")) if words[1] == "start" else None
     found = done.returncode if done else main([*words, "--home", str(tmp_path / "n")])
     said = done.stderr if done else capsys.readouterr().err
     assert found == code
@@ -148,7 +149,7 @@ def test_a_port_in_use_is_named_with_the_file_that_sets_it(tmp_path: Path) -> No
     assert main(["genesis", "add-validator", "--name", "me", "--home", str(home.folder)]) == 0
     host, port = cometbft.listen_addresses(home)["p2p"]
     with socket.create_server((host, port)):
-        done = _run("node", "start", "--home", str(home.folder))
+        done = run_command("node", "start", "--home", str(home.folder))
     assert done.returncode == ExitCode.FAILURE
     assert done.stderr == (
         f"error: port {port} on {host} cannot be had (Address already in use): another node may be running; "
@@ -172,7 +173,7 @@ def test_results_are_json_when_asked_for(tmp_path: Path, capsys: pytest.CaptureF
         assert main([*words, *tail]) == 0
         found.append(json.loads(capsys.readouterr().out))
     assert found == [
-        {"home": str(home), "chain_id": "dev-1"},
+        {"home": str(home), "chain_id": "dev-1", "settings": str(home / "settings.sh")},
         {"account": ADDRESS, "balance_nopen": 5 * 10**9},
         {"name": "me", "node_id": cometbft.node_id(Home(home)), "power": 10, "validators": 1},
         {"validators": 1, "genesis": str(Home(home).genesis_file)},
@@ -216,7 +217,7 @@ def test_a_node_made_by_commands_runs_is_rolled_back_and_executes_the_block_agai
 
 def _run_until(home: Home, height: int, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     """`node start` until `node status` shows this height, then Ctrl-C; the status."""
-    with _command("node", "start", "--home", str(home.folder)) as process:
+    with start_command("node", "start", "--home", str(home.folder)) as process:
         try:
             deadline = time.monotonic() + 40
             found: dict[str, Any] = {"height": 0}
@@ -234,84 +235,44 @@ def _run_until(home: Home, height: int, capsys: pytest.CaptureFixture[str]) -> d
     return found
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--account", f"{ADDRESS}=1OPEN"], "--account counts for a new network only"),
-        (["--base-port", "19000"], "--base-port counts for a new network only"),
-        (["--validators", "3"], "it has 1 validators, not 3"),
-        (["--chain-id", "dev-2"], "it is chain dev-1, not dev-2"),
-    ],
-)
-def test_a_devnet_that_exists_is_not_made_anew(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+def test_a_home_comes_with_settings_and_keys_that_have_money(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = tmp_path / "node0" / "config"
-    config.mkdir(parents=True)
-    genesis.write(config / "genesis.json", genesis.skeleton("dev-1"))
-    (config / "config.toml").write_text('[rpc]\nladdr = "tcp://127.0.0.1:1"\n[p2p]\nladdr = "tcp://127.0.0.1:2"\n')
-    assert main(["devnet", "--folder", str(tmp_path), *words]) == ExitCode.FAILURE
-    assert capsys.readouterr().err == (
-        f"error: {tmp_path} holds a network already, and {message}: delete it, or give another --folder\n"
+    home = tmp_path / "n"
+    ports = [str(port) for port, _ in zip(free_ports(), range(2), strict=False)]
+    words = ["node", "init", "--home", str(home), "--chain-id", "dev-1", "--account", "alice=5OPEN"]
+    assert main([*words, "--rpc-port", ports[0], "--p2p-port", ports[1]]) == 0
+    assert f"in any terminal: . {home}/settings.sh\n" in capsys.readouterr().out
+    assert sourced(home / "settings.sh") == {
+        "OPENLEDGER_HOME": str(home),
+        "OPENLEDGER_NODE": f"http://127.0.0.1:{ports[0]}",
+        "OPENLEDGER_CHAIN_ID": "dev-1",
+        "OPENLEDGER_KEYS": "test",
+        "OPENLEDGER_WITNESSES": "none",
+        "OPENLEDGER_GENESIS": str(home / "config" / "genesis.json"),
+    }
+    # client.yaml says the same to everybody who names only the home.
+    assert (
+        main(["genesis", "add-account", "--account", "bob=1OPEN", "--account", "alice=1OPEN", "--home", str(home)]) == 1
     )
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--validators", "0"], "error: 0 validators: give 1 to 50\n"),
-        (["--account", "x"], "error: --account x: give ADDRESS=AMOUNT, such as open1...=1000OPEN\n"),
-        (["--account", f"{ADDRESS}=much"], "error: amount 'much'"),
-        (["--chain-id", "Dev"], "error: chain id 'Dev': give 1 to 50 characters"),
-    ],
-)
-def test_a_devnet_that_cannot_be_made_says_why_and_leaves_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
-) -> None:
-    assert main(["devnet", "--folder", str(tmp_path / "net"), *words]) in (ExitCode.FAILURE, ExitCode.USAGE)
-    assert capsys.readouterr().err.startswith(message)
-    assert not (tmp_path / "net").exists()
-
-
-def test_a_devnet_whose_port_is_taken_names_the_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ports = free_ports()
-    base = next(ports)
-    with socket.create_server(("127.0.0.1", base)):
-        done = _run("devnet", "--folder", str(tmp_path / "net"), "--base-port", str(base))
-    assert (done.returncode, done.stdout) == (ExitCode.FAILURE, "")
-    assert done.stderr == (
-        f"error: port {base} on 127.0.0.1 cannot be had (Address already in use): another devnet may be running; "
-        "stop it, or give another --base-port\n"
+    assert (
+        main(["genesis", "add-account", "--account", "bob=1OPEN", "--account", "carol=2OPEN", "--home", str(home)]) == 0
     )
+    capsys.readouterr()
+    assert main(["keys", "list", "--output", "json", "--home", str(home)]) == 0
+    keys = {key["name"]: key["address"] for key in json.loads(capsys.readouterr().out)}
+    balances = genesis.read(Home(home).genesis_file)["app_state"]["balances"]
+    assert {name: dict(balances)[address] for name, address in keys.items()} == {
+        "alice": 5 * 10**9,
+        "bob": 10**9,
+        "carol": 2 * 10**9,
+    }
 
 
-def test_a_devnet_made_by_the_command_runs_until_asked_to_stop(tmp_path: Path) -> None:
-    words = ["devnet", "--folder", str(tmp_path / "net"), "--validators", "2", "--base-port", "19000"]
-    with _command(*words, "--account", f"{ADDRESS}=5OPEN") as process:
-        assert process.stdout is not None
-        try:
-            lines = [process.stdout.readline() for _ in range(3)]
-        finally:
-            process.send_signal(signal.SIGTERM)
-        assert [line.split(",")[0].strip() for line in lines] == [
-            "node 0: RPC http://127.0.0.1:19001",
-            "node 1: RPC http://127.0.0.1:19011",
-            "running; Ctrl-C stops all nodes",
-        ]
-        assert process.wait(60) == 0
-
-
-def _run(*words: str) -> subprocess.CompletedProcess[str]:
-    """The command, which must end by itself."""
-    root = ROOT
-    return subprocess.run(
-        [sys.executable, "-m", "openledger_cli.main", *words],
-        cwd=root, capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
-
-
-def _command(*words: str) -> subprocess.Popen[str]:
-    root = ROOT
-    return subprocess.Popen(
-        [sys.executable, "-m", "openledger_cli.main", *words], cwd=root, stdout=subprocess.PIPE, text=True
-    )
+def test_a_home_that_cannot_be_made_leaves_what_was_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "n"
+    (home / "keys").mkdir(parents=True)
+    words = ["node", "init", "--home", str(home), "--chain-id", "dev-1", "--account", "alice=2000000000OPEN"]
+    assert main(words) == ExitCode.FAILURE
+    assert capsys.readouterr().err.startswith("error: cannot add open1")
+    assert [path.name for path in home.rglob("*")] == ["keys"]
