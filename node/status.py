@@ -22,6 +22,7 @@ from typing import Any
 from node import cometbft, disk, rpc
 from node.errors import NoAnswer, NodeRpcError
 from node.home import Home
+from node.put_aside import log_alarm, put_aside
 
 # Blocks come every second or so; a chain whose last block is older than this stands still.
 STILL_SECONDS = 60
@@ -64,8 +65,12 @@ class NodeStatus:
     peers: int = 0
     validator_address: str = ""
     voting_power: int = 0
+    # While blocks are made, of the last block; else of the height that is voted on.
     power_seen: int = 0
     power_total: int = 0
+    # Hooks and scheduled work that met a bug; what they are, and critical lines of this run, in one line.
+    put_aside: int = 0
+    alarm: str = ""
 
 
 def status(rpc_url: str, now_seconds: float | None = None) -> NodeStatus:
@@ -94,8 +99,21 @@ def status(rpc_url: str, now_seconds: float | None = None) -> NodeStatus:
         power_seen=seen,
         power_total=total,
     )
+    count, alarm = put_aside(rpc_url)
     judged, why = judge(found, time.time() if now_seconds is None else now_seconds)
-    return replace(found, state=judged, why=why)
+    found = replace(found, state=judged, why=why, put_aside=count, alarm=alarm)
+    if judged is State.MAKING_BLOCKS:
+        # Of the height that just began hardly a vote has arrived: the last block's say who is there.
+        seen, total = power_of_last_block(rpc.call(rpc_url, "dump_consensus_state"))
+        found = replace(found, power_seen=seen, power_total=total) if total else found
+    return found
+
+
+def power_of_last_block(consensus_dump: dict[str, Any]) -> tuple[int, int]:
+    """(power whose precommits of the last block have arrived here, power of all), (0, 0) where it is not said."""
+    last = consensus_dump.get("round_state", {}).get("last_commit") or {}
+    counted = _BIT_ARRAY.search(str(last.get("votes_bit_array", "")))
+    return (int(counted[1]), int(counted[2])) if counted else (0, 0)
 
 
 def power_seen(consensus_state: dict[str, Any]) -> tuple[int, int]:
@@ -139,7 +157,9 @@ def status_of(home: Home) -> NodeStatus:
             State.NOT_RUNNING, last_critical_line(home.log_folder / "node.log") or "it was not started", url
         )
     try:
-        return status(url)
+        found = status(url)
+        said = log_alarm(home.log_folder / "node.log")
+        return replace(found, alarm="; ".join([text for text in (found.alarm, said) if text]))
     except (NoAnswer, NodeRpcError):
         if disk.free_bytes(home.folder) < disk.RESUME_ABOVE_BYTES:
             return NodeStatus(State.DISK_FULL, disk.full_in_words(home.folder), url)

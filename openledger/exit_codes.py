@@ -18,6 +18,7 @@ class ExitCode(IntEnum):
     TIMED_OUT = 9
     UNPROVEN = 10
     STANDS_STILL = 11
+    ALARM = 12
     INTERRUPTED = 130
 
 
@@ -34,5 +35,6 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.TIMED_OUT: "not in a block in time; it may still come",
     ExitCode.UNPROVEN: "the node refuses to answer or says that there is nothing; it proves neither",
     ExitCode.STANDS_STILL: "the node runs and the chain stands still on it: waiting for power, stuck, disk full",
+    ExitCode.ALARM: "the node runs and the chain goes on, but something met a bug or a critical error: see `alarm`",
     ExitCode.INTERRUPTED: "stopped by the user",
 }

@@ -12,7 +12,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from abci_app.errors import GenesisError, InvariantBroken
-from abci_app.mechanisms.protection import alarm
+from abci_app.mechanisms.hooks import list_as_failing, list_as_working
 from abci_app.module import CONSENSUS_KEY_BYTES, MAX_VALIDATOR_POWER, Event, GenesisContext, HookContext
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
@@ -81,6 +81,10 @@ def write_validators(state: MutableState, validators: ValidatorsDocument, contex
     VALIDATORS.set(state, ValidatorPowers(tuple(records)))
 
 
+# Updates that were put aside are listed among the hooks that fail, until some are passed on again.
+UPDATES_NAME = "chain.validator_updates"
+
+
 class ValidatorsQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
     """No arguments."""
 
@@ -110,8 +114,9 @@ def take_powers(state: MutableState, context: HookContext) -> list[tuple[bytes, 
     if not after or len(after) > MAX_VALIDATORS:
         reason = f"{len(after)} validators would be left, must be 1 to {MAX_VALIDATORS}"
         context.emit(ValidatorUpdatesRefused(reason))
-        alarm(context, "validator updates", InvariantBroken(reason))
+        list_as_failing(state, context, UPDATES_NAME, InvariantBroken(reason))
         return []
+    list_as_working(state, UPDATES_NAME)
     if updates:
         VALIDATORS.set(state, ValidatorPowers(tuple([ValidatorPower(key, after[key]) for key in sorted(after)])))
     return updates

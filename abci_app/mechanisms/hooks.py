@@ -15,7 +15,7 @@ from abci_app.module import Event, Hook, HookContext
 from abci_app.state.codec import Record
 from abci_app.state.overlay import Overlay
 from abci_app.state.store import StateView
-from abci_app.state.table import HASHED, Map
+from abci_app.state.table import HASHED, Map, MutableState
 from abci_app.types import Height, Integer
 
 # "<module>.begin_block": module names are short words.
@@ -53,18 +53,28 @@ def run_hooks(state: Overlay, context: HookContext, hooks: Iterable[tuple[str, H
         if hook is None:
             continue
         outcome = run_protected(state, context, hook)
-        known = FAILING.get(state, name)
         if outcome.bug is not None:
-            since_height, failures = (known.since_height, known.failures + 1) if known else (context.height, 1)
-            FAILING.set(state, name, FailingHook(name, since_height, failures))
             context.emit(HookFailed(name))
-            if failures & (failures - 1) == 0:  # at the first failure, the second, the fourth: a log is read by people
-                alarm(context, f"hook {name}", outcome.bug)
+            list_as_failing(state, context, name, outcome.bug)
             continue
-        if known is not None:
-            FAILING.delete(state, name)
+        list_as_working(state, name)
         if outcome.refusal is not None:
             context.emit(HookRefused(name, int(outcome.refusal.code)))
+
+
+def list_as_failing(state: MutableState, context: HookContext, name: str, bug: Exception) -> None:
+    """Let state and operators say that this failed again; it was put aside."""
+    known = FAILING.get(state, name)
+    since_height, failures = (known.since_height, known.failures + 1) if known else (context.height, 1)
+    FAILING.set(state, name, FailingHook(name, since_height, failures))
+    if failures & (failures - 1) == 0:  # at the first failure, the second, the fourth: a log is read by people
+        alarm(context, f"hook {name}", bug)
+
+
+def list_as_working(state: MutableState, name: str) -> None:
+    """Take what succeeded off the list."""
+    if FAILING.has(state, name):
+        FAILING.delete(state, name)
 
 
 class FailingHooksQuery(Record, frozen=True, array_like=True, tag=1, gc=False):

@@ -45,7 +45,9 @@ examples:
   openledger node status --home /srv/openledger --output json
 
 Exit code 0: it makes blocks, is syncing or starting. 11: the chain stands still on this node; `state` and `why` say
-how: waiting (too little of the power is seen), standing still, disk full. 3: no node runs on this home.
+how: waiting (too little of the power is seen), standing still, disk full. 12: the chain goes on, but a hook or
+scheduled work was put aside because of a bug, or the log has critical lines since this start: `alarm` says which.
+3: no node runs on this home.
 """
 _CHECK_EXAMPLES = """\
 examples:
@@ -198,7 +200,9 @@ def _status(args: argparse.Namespace) -> int:
     args.context.output.show(found)
     if found.state is State.NOT_RUNNING:
         return ExitCode.NODE
-    return ExitCode.STANDS_STILL if found.state in BAD_STATES else ExitCode.OK
+    if found.state in BAD_STATES:
+        return ExitCode.STANDS_STILL
+    return ExitCode.ALARM if found.alarm else ExitCode.OK
 
 
 def _check(args: argparse.Namespace) -> int:

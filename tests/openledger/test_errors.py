@@ -84,5 +84,6 @@ def test_exit_codes_never_change() -> None:
         "TIMED_OUT": 9,
         "UNPROVEN": 10,
         "STANDS_STILL": 11,
+        "ALARM": 12,
         "INTERRUPTED": 130,
     }
