@@ -18,7 +18,7 @@ from attribution.lga.codes import Codes
 from attribution.lga.index.adapters import adapters_of
 from attribution.lga.index.reader import GradientIndex
 from attribution.lga.query import MAX_CODE_DIFFERENCE, REPEATED_BAND, Deviation, at_checkpoints, deviation, leaf_codes
-from trainer.compare import adapter_distance
+from trainer.compare import MAX_ADAPTER_DISTANCE, adapter_distance
 from trainer.indexed_rows import IndexedRow
 
 AUDITED_ROWS = 8
@@ -49,8 +49,12 @@ def audit_index(
     adapters: Sequence[Path],
     rows: Sequence[IndexedRow],
     limit: int = AUDITED_ROWS,
+    *,
+    allowed: float = MAX_ADAPTER_DISTANCE,
 ) -> Audit:
     """Check a recorded index; `adapters` are the repeated ones, `rows` all of its rows in its order.
+
+    `allowed`: how far the recorded adapters may be from the repeated ones.
 
     Raises `AttributionError` with the first part that does not hold.
     """
@@ -72,7 +76,7 @@ def audit_index(
                 f"relative distance {apart.relative:.1e}, largest difference {apart.largest:.0f}",
             )
         farthest = max(farthest, apart, key=lambda item: item.relative)
-    distances = [adapter_distance(one, other) for one, other in zip(recorded, adapters, strict=True)]
+    distances = [adapter_distance(one, other, allowed) for one, other in zip(recorded, adapters, strict=True)]
     for number, distance in enumerate(distances):
         if not distance.is_near:
             far = f"is {distance.overall:.1e} from the repeated one, {distance.worst_name} {distance.worst:.1e}"

@@ -17,11 +17,12 @@ from attribution.lga.parameters import MAX_MODULES
 from attribution.numerics import prepare
 from attribution.text_tokens import begin_ids, control_ids, end_id, padding_id
 from openledger.errors import UsageError
+from trainer.method import ALL_LINEAR, Full, Lora
 from trainer.recipe import Recipe
 
 _FLOAT_BYTES = 4
 # Numbers beside each trained one: gradient and Adam's two moments.
-_NUMBERS_A_PARAMETER = 4
+_NUMBERS_BESIDE = 3
 # Copies of the logits in float32 that forward and backward hold at once (one of them in float64 in pieces).
 _LOGIT_COPIES = 4
 # Numbers that a layer keeps for the backward pass, in widths of the hidden state.
@@ -56,9 +57,26 @@ def open_skeleton(base_folder: Path) -> Any:
         ) from error
 
 
-def target_problems(model: Any, names: Sequence[str]) -> list[str]:
+def resolve_targets(model: Any, names: Sequence[str] | str) -> list[str]:
+    """Names of target layers; `all-linear` are all linear layers but the output, whose numbers may be the embedding's.
+
+    Layers go by the last part of their names where every layer of that name is one of them, else by the whole name.
+    """
+    if names != ALL_LINEAR:
+        return list(names)
+    output = model.get_output_embeddings()
+    modules = dict(model.named_modules())
+    wanted = {at for at, module in modules.items() if _is_linear(module) and module is not output}
+    others = {at.rpartition(".")[2] for at in modules.keys() - wanted}
+    return sorted({at if (last := at.rpartition(".")[2]) in others else last for at in wanted})
+
+
+def target_problems(model: Any, names: Sequence[str] | str) -> list[str]:
     """Name every target that matches no layer, or one that is not linear; peft leaves out some of them silently."""
     modules = dict(model.named_modules())
+    if names == ALL_LINEAR:
+        none = "method.target_modules: the base has no linear layer but its output: use method: {kind: full}"
+        return [] if resolve_targets(model, names) else [none]
     linear = sorted({name.rpartition(".")[2] for name, module in modules.items() if _is_linear(module)})
     shown = ", ".join(linear[:_SHOWN_NAMES])
     output = model.get_output_embeddings()
@@ -71,6 +89,11 @@ def target_problems(model: Any, names: Sequence[str]) -> list[str]:
         if not matched:
             close = difflib.get_close_matches(name, linear, 1)
             hint = f"did you mean {close[0]!r}? " if close else ""
+            hint = (
+                f"for all of them write target_modules: {ALL_LINEAR}, without brackets; "
+                if name == ALL_LINEAR
+                else hint
+            )
             found.append(f"{place} matches no layer of the base; {hint}write linear layers: {shown}")
         elif wrong:
             kind = type(modules[wrong[0]]).__name__
@@ -92,7 +115,9 @@ def _is_linear(module: Any) -> bool:
 def examine_base(recipe: Recipe, model: Any, tokenizer: Any) -> BaseCheck:
     """Hold a recipe against a base; `model` may be without numbers."""
     check = BaseCheck()
-    check.problems += target_problems(model, recipe.method.target_modules)
+    if isinstance(recipe.method, Lora):
+        check.problems += target_problems(model, recipe.method.target_modules)
+        _note_targets(check, recipe.method, model)
     _check_vocabulary(check, recipe, model, tokenizer)
     window = getattr(model.config, "max_position_embeddings", None)
     if window is not None and recipe.train.sequence_tokens > window:
@@ -142,8 +167,14 @@ def _check_vocabulary(check: BaseCheck, recipe: Recipe, model: Any, tokenizer: A
 def _check_attribution(check: BaseCheck, recipe: Recipe, model: Any) -> None:
     """Gradients are kept of every target layer: as many as a commitment holds, and as many codes as they give."""
     wanted = recipe.attribution
-    if wanted is None or GRADIENTS not in wanted.methods:
+    if wanted is None or GRADIENTS not in wanted.methods or isinstance(recipe.method, Full):
         return
+    if recipe.train.loss == "tokens":
+        check.notes.append(
+            "attribution: lga-1 compares rows by the mean loss of their tokens, and training takes the mean over all "
+            "tokens of a step, so longer rows moved the model more than they are credited for; write loss: rows "
+            "to train as they are compared"
+        )
     layers = target_layers(model, recipe.method.target_modules)
     if len(layers) > MAX_MODULES:
         check.problems.append(
@@ -156,9 +187,21 @@ def _check_attribution(check: BaseCheck, recipe: Recipe, model: Any) -> None:
         )
 
 
-def target_layers(model: Any, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+def _note_targets(check: BaseCheck, method: Lora, model: Any) -> None:
+    """Say which layers `all-linear` stands for, and which linear layers it leaves out."""
+    if method.target_modules != ALL_LINEAR or check.problems:
+        return
+    names = resolve_targets(model, method.target_modules)
+    shown = ", ".join(names[:_SHOWN_NAMES]) + (", …" if len(names) > _SHOWN_NAMES else "")
+    tied = bool(getattr(model.config, "tie_word_embeddings", False))
+    why = "it shares its numbers with the embedding" if tied else "name it in a list to train it, too"
+    check.notes.append(f"target_modules: all-linear stands for {shown}; not for the output layer ({why})")
+
+
+def target_layers(model: Any, names: Sequence[str] | str) -> dict[str, tuple[int, int]]:
     """Layers that the targets match: name to (outputs, inputs)."""
     found = {}
+    names = resolve_targets(model, names)
     for at, module in model.named_modules():
         if _is_linear(module) and any(at == name or at.endswith(f".{name}") for name in names):
             shape = tuple(module.weight.shape)
@@ -177,20 +220,31 @@ class Needs:
 
 def needs_of(recipe: Recipe, model: Any, rows: int) -> Needs:
     """Estimate from above what training and indexing of `rows` different rows take."""
-    layers = target_layers(model, recipe.method.target_modules)
-    trained = sum(recipe.method.rank * (out + into) for out, into in layers.values())
     config, train = model.config, recipe.train
+    whole = sum(value.numel() for value in model.parameters())
+    trained = trained_numbers(recipe, model)
+    adapter = 0 if isinstance(recipe.method, Full) else trained
     tokens = train.batch_size * train.sequence_tokens
     logits = tokens * int(config.vocab_size) * _FLOAT_BYTES * _LOGIT_COPIES
     depth, width = int(getattr(config, "num_hidden_layers", 1)), int(getattr(config, "hidden_size", 1))
-    kept = tokens * width * depth * _KEPT_WIDTHS * _FLOAT_BYTES
-    memory = sum(value.numel() for value in model.parameters()) * _FLOAT_BYTES
-    memory += trained * _FLOAT_BYTES * _NUMBERS_A_PARAMETER + logits + kept
-    points = recipe.attribution.checkpoints if recipe.attribution else 0
-    codes = recipe.attribution.codes if recipe.attribution else 0
-    # A checkpoint with moments, adapters of all points twice (beside the run and in its index), codes and their work.
-    disk = trained * _FLOAT_BYTES * (3 + 2 * points) + rows * points * codes * 8
+    # With checkpointing every layer keeps its input alone, and one layer at a time all that it computes.
+    widths = depth + _KEPT_WIDTHS if train.gradient_checkpointing else depth * _KEPT_WIDTHS
+    kept = tokens * width * widths * _FLOAT_BYTES
+    memory = (whole + adapter + trained * _NUMBERS_BESIDE) * _FLOAT_BYTES + logits + kept
+    points = recipe.attribution.checkpoints if recipe.attribution and adapter else 0
+    codes = recipe.attribution.codes if recipe.attribution and adapter else 0
+    # A checkpoint with moments and the one that takes its place, the output, adapters of all points twice (beside the
+    # run and in its index), codes and their work.
+    disk = trained * _FLOAT_BYTES * (7 + 2 * points) + rows * points * codes * 8
     return Needs(memory, disk)
+
+
+def trained_numbers(recipe: Recipe, model: Any) -> int:
+    """How many numbers training changes."""
+    if isinstance(recipe.method, Full):
+        return sum(value.numel() for value in model.parameters())
+    layers = target_layers(model, recipe.method.target_modules)
+    return sum(recipe.method.rank * (out + into) for out, into in layers.values())
 
 
 def needs_problems(needs: Needs, cache: Path, output: Path) -> tuple[list[str], str]:
@@ -201,8 +255,9 @@ def needs_problems(needs: Needs, cache: Path, output: Path) -> tuple[list[str], 
     problems = []
     if memory is not None and needs.memory > memory:
         problems.append(
-            f"memory: the run needs about {_mib(needs.memory)}, {_mib(memory)} are free; lower train.batch_size or "
-            "train.sequence_tokens, or name a smaller base"
+            f"memory: the run needs about {_mib(needs.memory)}, {_mib(memory)} are free; lower train.batch_size "
+            "(and raise accumulation) or train.sequence_tokens, write gradient_checkpointing: true, or name a "
+            "smaller base"
         )
     problems += [
         f"disk: the run needs about {_mib(needs.disk)} in {path}, {_mib(free)} are free; make room"

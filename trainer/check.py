@@ -86,7 +86,7 @@ def examine_recipe(
     verdict = None
     if base is not None and len(known) == len(versions):
         inputs = [(version.datanet_id, version.version) for version in known]
-        verdict = tried(lambda: chain.licence_verdict("lora", parents_of(recipe, base, adapter), inputs))
+        verdict = tried(lambda: chain.licence_verdict(recipe.method.kind, parents_of(recipe, base, adapter), inputs))
     if len(errors) == 1:
         raise errors[0]
     if errors or verdict is None or attribution is None:

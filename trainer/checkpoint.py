@@ -37,6 +37,8 @@ class Checkpoint:
             "trace": torch.tensor(trace, dtype=torch.int64),
             "started": torch.tensor([self.started_seconds], dtype=torch.int64),
         }
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            tensors["random_cuda"] = torch.cuda.get_rng_state()
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 tensors[f"parameter/{name}"] = parameter.detach().contiguous()
@@ -70,10 +72,13 @@ class Checkpoint:
                     if parameter.requires_grad:
                         parameter.copy_(stored.get_tensor(f"parameter/{name}"))
                         optimizer.state[parameter] = {
-                            key: stored.get_tensor(f"{key}/{name}")
+                            # AdamW counts its steps on the CPU, and keeps moments beside their numbers.
+                            key: stored.get_tensor(f"{key}/{name}").to("cpu" if key == "step" else parameter.device)
                             for key in ("step", "exp_avg", "exp_avg_sq")
                             if f"{key}/{name}" in keys
                         }
             torch.set_rng_state(stored.get_tensor("random"))
+            if "random_cuda" in keys:
+                torch.cuda.set_rng_state(stored.get_tensor("random_cuda"))
             self.started_seconds = int(stored.get_tensor("started")[0])
             return [int(loss) for loss in stored.get_tensor("trace").tolist()]

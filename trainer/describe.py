@@ -12,8 +12,8 @@ _PPB_PER_PERCENT = 10**7
 
 def share(ppb: int) -> str:
     """Parts per billion as a percentage without rounding."""
-    whole, rest = divmod(ppb, _PPB_PER_PERCENT)
-    return f"{whole}{f'.{rest:07}'.rstrip('0') if rest else ''} %"
+    whole, rest = divmod(abs(ppb), _PPB_PER_PERCENT)
+    return f"{'-' if ppb < 0 else ''}{whole}{f'.{rest:07}'.rstrip('0') if rest else ''} %"
 
 
 def loss(micronats: int) -> str:
@@ -90,7 +90,8 @@ def describe_run(manifest: Manifest) -> list[str]:
         lines.append(f"imported from {source['source']} ({source['licence']}); {source['conversion']}")
         lines.append(f"training data: {source['training_data']}")
     if about["data_checked"] and "recipe" in manifest.parts:
-        lines += _describe_recipe(manifest.json("recipe"))
+        order = manifest.json("data-order") if "data-order" in manifest.parts else {}
+        lines += _describe_recipe(manifest.json("recipe"), order.get("steps"))
     if "code" in manifest.parts:
         code = manifest.json("code")
         libraries = ", ".join(f"{name} {version}" for name, version in sorted(code["libraries"].items()))
@@ -103,17 +104,28 @@ def describe_run(manifest: Manifest) -> list[str]:
     return lines
 
 
-def _describe_recipe(recipe: Any) -> list[str]:
+def _describe_recipe(recipe: Any, steps: Any) -> list[str]:
     method, train = recipe["method"], recipe["train"]
-    layers = ", ".join(method["target_modules"])
-    rate = f"{train['learning_rate']} ({train['schedule']}, {train['warmup_steps']} steps warm-up)"
-    size = f"{train['steps']} steps of {train['batch_size']} rows, at most {train['sequence_tokens']} tokens each"
+    warmup = f"{train['warmup_steps']} steps warm-up"
+    if train.get("warmup_ppb"):
+        warmup = f"{share(train['warmup_ppb'])} of the steps warm-up"
+    rate = f"{train['learning_rate']} ({train['schedule']}, {warmup})"
+    rows = train["batch_size"] * train.get("accumulation", 1)
+    length = f"{train['steps']} steps" if "steps" in train else f"{train['epochs']} epochs, {steps or 'some'} steps"
+    size = f"{length} of {rows} rows, at most {train['sequence_tokens']} tokens each"
     if train["end_of_text"] == "none":
         size += " without an end-of-text token"
-    return [
-        f"LoRA rank {method['rank']}, alpha {method['alpha']}, dropout {method['dropout']} on {layers}",
-        f"{size}; AdamW, learning rate {rate}, seed {train['seed']}",
-    ]
+    how = "" if train.get("precision", "float32") == "float32" else f", {train['precision']}"
+    return [_describe_method(method), f"{size}; AdamW, learning rate {rate}, seed {train['seed']}{how}"]
+
+
+def _describe_method(method: Any) -> str:
+    if method.get("kind") == "full":
+        return "full fine-tuning of all numbers"
+    targets = method["target_modules"]
+    layers = "all linear layers" if targets == "all-linear" else ", ".join(targets)
+    scaled = ", rank-stabilised" if method.get("rslora") else ""
+    return f"LoRA rank {method['rank']}, alpha {method['alpha']}{scaled}, dropout {method['dropout']} on {layers}"
 
 
 def describe(manifest: Manifest) -> list[str]:

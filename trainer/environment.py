@@ -19,8 +19,9 @@ from openledger.data import look_alikes, normalised, row_json
 
 # The source files whose change can change a result; the code digest covers exactly these and `_SHARED_FILES`.
 _CODE_FILES = (
-    "copies.py", "dataset.py", "environment.py", "evaluate.py", "examples.py", "held_out.py", "partition.py",
-    "recipe.py", "recipe_fields.py", "row_values.py", "steps.py", "stretches.py", "train.py",
+    "base_check.py", "copies.py", "dataset.py", "devices.py", "environment.py", "evaluate.py", "examples.py",
+    "held_out.py", "method.py", "optimise.py", "partition.py", "recipe.py", "recipe_fields.py", "row_values.py",
+    "schedule.py", "shorthand.py", "step_loss.py", "steps.py", "stretches.py", "train.py", "trainee.py",
 )  # fmt: skip
 _SHARED = (loss, numerics, text_tokens, clusters, look_alikes, normalised, row_json)
 _SHARED_FILES = {f"{path.parent.name}/{path.name}": path for path in [Path(str(module.__file__)) for module in _SHARED]}

@@ -56,7 +56,7 @@ def evaluate(model: Any, rows: Sequence[tuple[int, Tokens]], input_count: int, p
     losses: list[int] = []
     with torch.no_grad():
         for start in range(0, len(rows), BATCH_ROWS):
-            batch = make_batch([tokens for _, tokens in rows[start : start + BATCH_ROWS]], padding_id)
+            batch = make_batch([tokens for _, tokens in rows[start : start + BATCH_ROWS]], padding_id, model.device)
             losses += [to_micronats(loss) for loss in example_losses(model, batch).tolist()]
     model.train(was_training)
     by_input: list[list[int]] = [[] for _ in range(input_count)]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from abci_app.bech32 import decode_id
 from abci_app.integers.shares import PayoutPolicy
@@ -25,10 +26,12 @@ from attribution.lga.index.reader import GradientIndex
 from attribution.spans.build import SpanDocument, build_span_index
 from attribution.spans.commitment import SpanSettings
 from attribution.stored import put_index
+from attribution.text_tokens import open_tokenizer
 from openledger.content.artefact import describe_artefact
 from openledger.content.store import ContentStore
 from openledger.data.manifest import to_json
 from openledger.errors import UsageError
+from trainer.base_check import open_skeleton
 from trainer.copies import CopiedRow, chain_places
 from trainer.environment import code_description, code_digest, make_deterministic
 from trainer.indexed_rows import IndexedRow, indexed_rows
@@ -76,8 +79,8 @@ def build_indexes(
     if wanted is None:
         return None
     make_deterministic(recipe.train.seed, recipe.train.threads)
-    adapted = AdaptedModel.open(base_folder, run.adapters[-1])
-    rows = indexed_rows(run.prepared, adapted.tokenizer)
+    tokenizer = open_tokenizer(base_folder)
+    rows = indexed_rows(run.prepared, tokenizer)
     say(f"indexing {len(rows)} rows ({len(run.prepared.copies)} copies of earlier rows were not trained on)")
     numbers = chain_places(run.prepared.versions)
     places = [(numbers[row.key[0]], row.example.row.index) for row in rows]
@@ -95,12 +98,13 @@ def build_indexes(
             )
             for row, place in zip(rows, places, strict=True)
         ]
+        adapted = AdaptedModel.open(base_folder, run.adapters[-1])
         index = _gradient_index(run, adapted, examples, bound, folder / GRADIENTS, progress, say)
         say(_found_copies(index))
         roots[GRADIENTS] = index.root
     if SPANS in wanted.methods:
         by_chain = [row for _, row in sorted(zip(places, rows, strict=True), key=lambda item: item[0])]
-        roots[SPANS] = _span_index(by_chain, adapted, folder / SPANS)
+        roots[SPANS] = _span_index(by_chain, _vocabulary(base_folder, tokenizer), folder / SPANS)
     commitment = EntryCommitment(roots, policy_of(wanted.payout))
     return BuiltIndexes(commitment, {name: folder / name for name in roots}, rows)
 
@@ -120,7 +124,7 @@ def _found_copies(index: GradientIndex) -> str:
 def _inputs_digest(run: TrainedRun, rows: Sequence[IndexedRow], places: Sequence[tuple[int, int]]) -> str:
     """Digest of everything that decides the indexes, in hex."""
     hasher = sha256(run.prepared.recipe.digest() + code_digest().encode())
-    for adapter in run.adapters:
+    for adapter in run.adapters or (run.folder,):
         hasher.update(describe_artefact(adapter).tensor_digest)
     for row, place in zip(rows, places, strict=True):
         hasher.update(b"".join((*row.key, row.contribution.contributor)))
@@ -176,7 +180,7 @@ def _gradient_index(
     return index
 
 
-def _span_index(rows: Sequence[IndexedRow], adapted: AdaptedModel, folder: Path) -> bytes:
+def _span_index(rows: Sequence[IndexedRow], vocabulary: int, folder: Path) -> bytes:
     """Over what the loss counted on, the completions' tokens; `rows` in the order of the chain."""
     documents = [
         SpanDocument(
@@ -188,13 +192,13 @@ def _span_index(rows: Sequence[IndexedRow], adapted: AdaptedModel, folder: Path)
         for row in rows
         if len(row.tokens.ids) > row.tokens.prompt_length
     ]
-    settings = SpanSettings(vocabulary_size=_vocabulary(adapted))
+    settings = SpanSettings(vocabulary_size=vocabulary)
     with build_span_index(documents, folder, settings) as index:
         return index.commitment.root
 
 
-def _vocabulary(adapted: AdaptedModel) -> int:
-    return max(len(adapted.tokenizer), int(adapted.model.config.vocab_size))
+def _vocabulary(base_folder: Path, tokenizer: Any) -> int:
+    return max(len(tokenizer), int(open_skeleton(base_folder).config.vocab_size))
 
 
 def _copies(copies: Sequence[CopiedRow]) -> bytes:

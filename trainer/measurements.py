@@ -1,4 +1,4 @@
-"""Measurements that are recorded of an entry, taken again: the recorded adapter on the rows that its recipe holds out.
+"""Measurements that are recorded of an entry, taken again: the recorded output on the rows that its recipe holds out.
 
 Only measurements of this trainer's metric on the entry's own inputs can be taken again from what is recorded; each
 other one is named as not checked. Anybody may record a measurement: a wrong one speaks against its
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from attribution.adapted_model import AdaptedModel
-from attribution.text_tokens import padding_id
+from attribution.adapted_model import AdaptedModel, open_base
+from attribution.text_tokens import open_tokenizer, padding_id
 from trainer.evaluate import METRIC, HeldOutLoss, Measurement, evaluate
 from trainer.examples import tokenise_for
 from trainer.run_records import InputRecord
@@ -48,14 +48,17 @@ class CheckedMeasurements:
     unchecked: tuple[str, ...] = ()
 
 
-def measure(base_folder: Path, adapter_folder: Path, prepared: PreparedRun) -> HeldOutLoss | None:
-    """The recorded adapter on the held-out rows of its recipe; None where the recipe holds none out."""
+def measure(base_folder: Path, output_folder: Path, prepared: PreparedRun) -> HeldOutLoss | None:
+    """The recorded output on the held-out rows of its recipe; None where the recipe holds none out."""
     if not prepared.held_out:
         return None
-    adapted = AdaptedModel.open(base_folder, adapter_folder)
-    tokenizer, settings = adapted.tokenizer, prepared.recipe.train
+    tokenizer, settings = open_tokenizer(base_folder), prepared.recipe.train
+    if prepared.recipe.method.kind == "full":
+        model = open_base(output_folder)
+    else:
+        model = AdaptedModel.open(base_folder, output_folder).model
     rows = [(example.input_index, tokenise_for(tokenizer, settings, example)) for example in prepared.held_out]
-    return evaluate(adapted.model, rows, len(prepared.recipe.datasets), padding_id(adapted.tokenizer))
+    return evaluate(model, rows, len(prepared.recipe.datasets), padding_id(tokenizer))
 
 
 def examine_measurements(

@@ -18,6 +18,7 @@ from openledger.errors import UsageError
 from trainer.dataset import Row
 from trainer.recipe import Dataset, Recipe, Split
 from trainer.row_values import Fields, NotText
+from trainer.schedule import steps_of
 from trainer.steps import StepError
 
 
@@ -158,7 +159,8 @@ def data_order(recipe: Recipe, partitions: Sequence[Partition]) -> tuple[Example
     Position n goes to the input that is furthest behind its share (weight x (n + 1) - 10^9 x already taken, ties to
     the first), so after every batch the mix is as close to the weights as whole rows allow.
     """
-    total = recipe.train.steps * recipe.train.batch_size
+    rows = sum(len(partition.training) for partition in partitions)
+    total = steps_of(recipe.train, rows) * recipe.train.step_rows
     streams = [_Stream(recipe, index, partition.training) for index, partition in enumerate(partitions)]
     order: list[Example] = []
     for position in range(total):
@@ -177,7 +179,7 @@ def check_inputs_used(recipe: Recipe, order: Sequence[Example]) -> None:
         if index not in used:
             raise PartitionError(
                 f"datasets[{index}]: none of the {len(order)} rows of this run comes from {dataset.datanet}: raise its "
-                "weight_ppb or train.steps, or leave it out"
+                "weight or train.steps, or leave it out"
             )
 
 

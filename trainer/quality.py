@@ -36,9 +36,11 @@ from openledger.errors import UsageError
 from trainer.environment import code_digest, library_versions, make_deterministic
 from trainer.examples import tokenise_for
 from trainer.indexed_rows import IndexedRow, indexed_rows
+from trainer.optimise import optimise
 from trainer.partition import Example
 from trainer.recipe import Recipe
-from trainer.train import PreparedRun, optimise, with_adapter
+from trainer.train import PreparedRun
+from trainer.trainee import make_trainee
 
 Floats = npt.NDArray[np.float64]
 METHOD = "LGA-1"
@@ -117,7 +119,7 @@ class RetrainRun:
     def __init__(self, run: MeasuredRun) -> None:
         self.run = run
         make_deterministic(0, run.prepared.recipe.train.threads)
-        self.model = with_adapter(open_base(run.base_folder), run.prepared.recipe, run.adapter_folder)
+        self.model = make_trainee(open_base(run.base_folder), run.prepared.recipe, run.adapter_folder)
         self._continued = {name: value.clone() for name, value in self._trained()} if run.adapter_folder else None
         numbers = {row.key: number for number, row in enumerate(run.rows)}
         keys = [(example.row.contribution_id, example.row.leaf) for example in run.prepared.order]
@@ -251,7 +253,7 @@ def _gradients(task: RetrainRun, optimizer: Any, progress: Callable[[int, int], 
         queries=queries,
         first_moments=first,
         second_moments=second,
-        steps=settings.steps,
+        steps=task.run.prepared.steps,
         step_size=float(settings.learning_rate),
     )
 
@@ -299,6 +301,7 @@ def _shuffled(order: list[int], seed: int) -> list[int]:
 
 def _shortened(recipe: Recipe, examples: int) -> Recipe:
     """Steps for so many examples; at least one."""
-    steps = max(1, examples // recipe.train.batch_size)
-    train = msgspec.structs.replace(recipe.train, steps=steps, warmup_steps=min(recipe.train.warmup_steps, steps - 1))
+    steps = max(1, examples // recipe.train.step_rows)
+    warmup = min(recipe.train.warmup_steps, steps - 1)
+    train = msgspec.structs.replace(recipe.train, steps=steps, epochs=None, warmup_steps=warmup)
     return msgspec.structs.replace(recipe, train=train, attribution=None)

@@ -3,24 +3,24 @@
     version: 1
     name: python-helper
     model:
-      base: olrun1…            # entry whose output is trained from
-      adapter: olrun1…         # optional: entry whose LoRA adapter training continues
-    method: {rank: 8, alpha: 16, target_modules: [q_proj, v_proj]}
+      base: smollm2-135m       # entry whose output is trained from: a name, NAME@VERSION or an id (olrun1…)
+      adapter: helper@1        # optional: entry whose LoRA adapter training continues
+    method: {rank: 8, alpha: 16, target_modules: all-linear}
     datasets:
-      - datanet: oldata1…
-        version: 1
-        weight_ppb: 1000000000  # shares of the mix, together 1000000000
+      - datanet: questions@2   # NAME@VERSION, or an id (oldata1…) with version: 2
+        weight: 100 %          # shares of the mix, together 100 %; needed where there are several inputs
         preprocess: [strip, {template: {prompt: "Question: {question}\\nAnswer: ", completion: "{answer}"}}]
         filters: [{min_chars: 40}, deduplicate]
-        split: {held_out_ppb: 100000000}
+        split: {held_out: 10 %}
         sampling: {order: shuffled}
-    train: {steps: 25, batch_size: 4, sequence_tokens: 128, learning_rate: 0.0005, seed: 7}
+    train: {epochs: 3, batch_size: 4, accumulation: 4, sequence_tokens: 128, learning_rate: 0.0005, seed: 7}
     evaluate: {rows: 32}
     output: {model: helper}
     attribution: {checkpoints: 1} # optional: commit, with the run, to who shaped what (docs/attribution.md)
 
-The canonical form is JSON with every default written out and decimal numbers as plain text; its SHA-256 is the
-recipe digest and its name in the content store. Canonical JSON is a recipe file again.
+The canonical form is JSON with every default written out, shares in parts per billion and decimal numbers as plain
+text; its SHA-256 is the recipe digest and its name in the content store. Canonical JSON is a recipe file again.
+docs/recipes.md says what every field does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,14 +38,18 @@ from attribution.lga.code_copies import DEFAULT_COSINE_PPB, LEAST_COSINE_PPB, OF
 from attribution.lga.parameters import MAX_CODES
 from openledger.data.manifest import to_json
 from openledger.errors import UsageError
-from trainer.recipe_fields import RecipeSection, find_problems
-from trainer.steps import FilterStep, PreprocessStep, expand_step
+from trainer.describe import share
+from trainer.method import Full, Lora, Method
+from trainer.recipe_fields import FIELD_HELP, RecipeSection, find_problems
+from trainer.shorthand import expand_recipe
+from trainer.steps import FilterStep, PreprocessStep
 
 # A recipe is read by people; data belongs into DataNets.
 MAX_RECIPE_BYTES = 64 * 2**10
 # Inputs of one entry on the chain (abci_app.modules.models.records.MAX_INPUTS).
 MAX_DATASETS = 32
 MAX_STEPS_PER_DATASET = 32
+MAX_STEPS = 1_000_000
 
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Reference = Annotated[str, Meta(min_length=1, max_length=120, pattern=r"\A[!-~]+\Z")]
@@ -72,27 +76,6 @@ class ModelSection(RecipeSection, frozen=True):
     base: Reference
     adapter: OptionalReference = ""
     adapter_share_ppb: Annotated[int, Meta(ge=0, le=PPB)] = PPB // 2
-
-
-class Lora(RecipeSection, frozen=True):
-    """Low-rank adapters (Hu et al. 2021) on some linear layers."""
-
-    kind: Literal["lora"] = "lora"
-    rank: Annotated[int, Meta(ge=1, le=256)] = 8
-    alpha: Annotated[int, Meta(ge=1, le=1024)] = 16
-    dropout: Decimal = Decimal(0)
-    target_modules: Annotated[
-        list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(min_length=1, max_length=64)
-    ] = msgspec.field(default_factory=lambda: ["q_proj", "v_proj"])
-
-    bounds: ClassVar[Mapping[str, tuple[Decimal, Decimal]]] = {"dropout": (Decimal(0), Decimal("0.999999999"))}
-
-    @classmethod
-    def problems(cls, given: Mapping[str, Any]) -> list[str]:
-        """See base."""
-        modules = given.get("target_modules", ())
-        twice = ["target_modules names a layer twice"] if len(set(modules)) != len(modules) else []
-        return super().problems(given) + twice
 
 
 class Split(RecipeSection, frozen=True):
@@ -125,18 +108,34 @@ class Dataset(RecipeSection, frozen=True):
     split: Split = msgspec.field(default_factory=Split)
     sampling: Sampling = msgspec.field(default_factory=Sampling)
 
+    @classmethod
+    def problems(cls, given: Mapping[str, Any]) -> list[str]:
+        """See base."""
+        if "@" in (reference := given.get("datanet", "")):
+            return [f"datanet {reference!r}: write NAME@VERSION, without another version beside it"]
+        return []
+
 
 class Train(RecipeSection, frozen=True):
-    """The optimisation: AdamW, linear warm-up, then constant or linearly falling learning rate."""
+    """The optimisation: AdamW, linear warm-up, then a constant or falling learning rate.
 
-    steps: Annotated[int, Meta(ge=1, le=1_000_000)]
+    A step takes `batch_size` x `accumulation` rows, on however many devices.
+    """
+
+    steps: Annotated[int, Meta(ge=1, le=MAX_STEPS)] | None = None
+    epochs: Decimal | None = None
     batch_size: Annotated[int, Meta(ge=1, le=1024)] = 4
+    accumulation: Annotated[int, Meta(ge=1, le=4096)] = 1
     sequence_tokens: Annotated[int, Meta(ge=8, le=32_768)] = 128
     learning_rate: Decimal = Decimal("0.0005")
     weight_decay: Decimal = Decimal(0)
     max_gradient_norm: Decimal = Decimal(1)
     warmup_steps: Count = 0
-    schedule: Literal["constant", "linear"] = "constant"
+    warmup_ppb: Annotated[int, Meta(ge=0, le=PPB)] = 0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    precision: Literal["float32", "bf16"] = "float32"
+    gradient_checkpointing: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
     threads: Annotated[int, Meta(ge=1, le=256)] = 2
     checkpoint_steps: Count = 10
@@ -152,7 +151,26 @@ class Train(RecipeSection, frozen=True):
         """Whether an end-of-text token closes every completion."""
         return self.end_of_text == "append"
 
+    @property
+    def step_rows(self) -> int:
+        """Rows that one step of the optimizer takes."""
+        return self.batch_size * self.accumulation
+
+    @classmethod
+    def problems(cls, given: Mapping[str, Any]) -> list[str]:
+        """See base."""
+        found = super().problems(given)
+        if "steps" in given and "epochs" in given:
+            if given["steps"] is None and given["epochs"] is None:
+                found.append(f"steps or epochs is missing; write one of them: {FIELD_HELP['train.epochs']}")
+            elif None not in (given["steps"], given["epochs"]):
+                found.append("steps and epochs both say how long the run is; leave one of them out")
+        if given.get("warmup_steps") and given.get("warmup_ppb"):
+            found.append("warmup and warmup_steps both say how long the warm-up is; leave one of them out")
+        return found
+
     bounds: ClassVar[Mapping[str, tuple[Decimal, Decimal]]] = {
+        "epochs": (Decimal("0.000001"), Decimal(10_000)),
         "learning_rate": (Decimal("0.000000001"), Decimal(1)),
         "weight_decay": (Decimal(0), Decimal(10)),
         "max_gradient_norm": (Decimal("0.000000001"), Decimal(1000)),
@@ -221,7 +239,7 @@ class Recipe(RecipeSection, frozen=True):
     datasets: Annotated[list[Dataset], Meta(min_length=1, max_length=MAX_DATASETS)]
     train: Train
     output: OutputSection
-    method: Lora = msgspec.field(default_factory=Lora)
+    method: Method = msgspec.field(default_factory=Lora)
     evaluate: Evaluate = msgspec.field(default_factory=Evaluate)
     attribution: AttributionSection | None = None
 
@@ -230,21 +248,32 @@ class Recipe(RecipeSection, frozen=True):
         """See base."""
         found = []
         attribution, train, datasets = given.get("attribution"), given.get("train"), given.get("datasets", [])
-        if attribution is not None and train is not None and attribution.checkpoints > train.steps:
+        if attribution is not None and train is not None and attribution.checkpoints > (train.steps or MAX_STEPS):
             found.append(f"attribution: {attribution.checkpoints} checkpoints of {train.steps} steps; write fewer")
+        if isinstance(given.get("method"), Full):
+            if attribution is not None and "lga-1" in attribution.methods:
+                found.append(
+                    "attribution: lga-1 indexes gradients of an adapter, and full fine-tuning has none; write "
+                    "methods: [tsa-1], which explains by spans of the training text"
+                )
+            if given.get("model") is not None and given["model"].adapter:
+                found.append(
+                    "model: an adapter is continued by method lora; leave adapter out, or name its merged model"
+                )
         total = sum(dataset.weight_ppb for dataset in datasets)
         if datasets and total != PPB:
-            found.append(f"datasets: weight_ppb sum to {total}, must be {PPB} (missing {PPB - total})")
+            found.append(f"datasets: weights sum to {share(total)}, must be 100 % (missing {share(PPB - total)})")
         keys = [(dataset.datanet, dataset.version) for dataset in datasets]
         if len(set(keys)) != len(keys):
             found.append("datasets: one DataNet version is listed twice; give each version one weight")
         return found
 
     def canonical(self) -> bytes:
-        """Canonical JSON: defaults written out, keys sorted, decimals as text; without attribution no such section."""
+        """Canonical JSON: defaults written out, keys sorted, decimals as text; no key for what is left out."""
         described: dict[str, Any] = msgspec.to_builtins(self)
         if self.attribution is None:
             del described["attribution"]
+        del described["train"]["steps" if self.train.steps is None else "epochs"]
         return to_json(described)
 
     def digest(self) -> bytes:
@@ -275,7 +304,7 @@ def parse_recipe(text: str | bytes, source: str = "recipe") -> Recipe:
         raise RecipeError(source, [f"not valid YAML: {' '.join(str(error).split())}"]) from error
     if not isinstance(value, dict):
         raise RecipeError(source, [f"a recipe is a mapping with {', '.join(Recipe.__struct_fields__)}"])
-    expanded = _expanded(value)
+    expanded = expand_recipe(value)
     problems = find_problems(expanded, Recipe)
     if problems:
         raise RecipeError(source, problems)
@@ -301,20 +330,3 @@ class _StrictLoader(yaml.SafeLoader):
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", node.start_mark)
         return super().construct_mapping(node, deep)
-
-
-def _expanded(value: dict[Any, Any]) -> dict[Any, Any]:
-    """The recipe with its steps in full form."""
-    datasets = value.get("datasets")
-    if not isinstance(datasets, list):
-        return value
-    return value | {"datasets": [_expand_dataset(item) if isinstance(item, dict) else item for item in datasets]}
-
-
-def _expand_dataset(dataset: dict[Any, Any]) -> dict[Any, Any]:
-    steps = {
-        key: [expand_step(item) for item in dataset[key]]
-        for key in ("preprocess", "filters")
-        if isinstance(dataset.get(key), list)
-    }
-    return dataset | steps

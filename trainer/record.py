@@ -66,7 +66,7 @@ def record_training(
     attribution_root: bytes = NO_DIGEST,
     owner: bytes = b"",
 ) -> RunRecord:
-    """Record a run of our own trainer; stores recipe, manifest and adapter.
+    """Record a run of our own trainer; stores recipe, manifest and output.
 
     `owner`: the account that the manifest names, so that it can claim the entry if somebody else records it first.
     """
@@ -75,6 +75,7 @@ def record_training(
     parts = training_parts(run, base) | {
         **owner_parts(owner),
         "code": to_json(code_description()),
+        "devices": to_json({"kind": run.devices.kind, "processes": run.devices.processes}),
         "loss-trace": to_json({"unit": "micronats", "losses": list(run.loss_trace_micronats)}),
     }
     manifest = Manifest(parts)
@@ -82,7 +83,7 @@ def record_training(
     put_manifest(store, manifest)
     put_artefact(store, run.folder, run.artefact)
     entry = replace(
-        _entry("lora", parents, inputs, manifest, run.artefact),
+        _entry(recipe.method.kind, parents, inputs, manifest, run.artefact),
         attribution_method=attribution_method,
         attribution_root=attribution_root,
     )
@@ -109,9 +110,11 @@ def training_parts(run: TrainedRun, base: Artefact) -> dict[str, bytes]:
     recipe = prepared.recipe
     tokenizer = tuple(file for file in base.files if file.name in TOKENIZER_FILES)
     parts = {
-        "about": _about("lora", "openledger trainer", True),
+        "about": _about(recipe.method.kind, "openledger trainer", True),
         "base": to_json(_base_part(base, recipe.model.base, recipe.model.adapter)),
-        "data-order": to_json({"root": data_order_root(prepared.order).hex(), "examples": len(prepared.order)}),
+        "data-order": to_json(
+            {"root": data_order_root(prepared.order).hex(), "examples": len(prepared.order), "steps": prepared.steps}
+        ),
         "output": _files_part(run.artefact.files),
         "recipe": recipe.canonical(),
         "seed": to_json({"seed": recipe.train.seed, "threads": recipe.train.threads}),

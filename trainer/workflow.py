@@ -27,11 +27,12 @@ from trainer.evaluate import METRIC
 from trainer.indexes import FOLDER_PREFIX, build_indexes
 from trainer.indexes import Progress as IndexProgress
 from trainer.measurements import RecordedMeasurement, examine_measurements, measure
+from trainer.optimise import Progress
 from trainer.partition import held_out_rows
 from trainer.recipe import Recipe
 from trainer.record import record_training
 from trainer.run_records import EntryRecord, ParentRecord, RunRecord
-from trainer.train import PreparedRun, Progress, TrainedRun, prepare_run, train
+from trainer.train import PreparedRun, TrainedRun, prepare_run, train
 from trainer.verify import AttributionGrade, RunGrade, RunVerdict, grade, read_plan, retrain
 from trainer.verify.indexes import check_methods, with_indexes
 from trainer.verify.parts import with_parts
@@ -92,7 +93,7 @@ def train_recipe(
         check_adapter_stands_on(chain, adapter, base)
     base_folder, base_artefact = artefact_folder(base, store)
     adapter_folder = artefact_folder(adapter, store)[0] if adapter else None
-    say(f"training {recipe.train.steps} steps on {len({example.row.leaf for example in prepared.order})} rows")
+    say(f"training {prepared.steps} steps on {len({example.row.leaf for example in prepared.order})} rows")
     work_folder = cache_home() / "runs" / f"{recipe.digest().hex()[:32]}-{base_artefact.tensor_digest.hex()[:16]}"
     run = train(
         prepared,
@@ -162,7 +163,7 @@ def verify_entry(
     base, adapter = _parents_to_repeat(known, plan.recipe, chain)
     base_folder, base_artefact = artefact_folder(base, store)
     adapter_folder = artefact_folder(adapter, store)[0] if adapter else None
-    say(f"training {plan.recipe.train.steps} steps again, as entry {known.entry_id.hex()[:16]}… records them")
+    say(f"training {_length(plan.recipe)} again, as entry {known.entry_id.hex()[:16]}… records them")
     with _work_folder(known) as work:
         run = retrain(
             record,
@@ -175,7 +176,7 @@ def verify_entry(
             work_folder=work,
             progress=progress,
         )
-        verdict = grade(record, plan, run, lambda: artefact_folder(known, store)[0])
+        verdict = grade(record, plan, run, lambda: artefact_folder(known, store)[0], base_folder)
         # A run that differs already can be trusted as little as its indexes: nothing to compare.
         wanted = with_attribution and verdict.grade != RunGrade.DIFFERS
         built = (
@@ -262,6 +263,11 @@ def _parents_to_repeat(known: KnownEntry, recipe: Recipe, chain: ChainReader) ->
     if adapter:
         check_adapter_stands_on(chain, adapter, base)
     return base, adapter
+
+
+def _length(recipe: Recipe) -> str:
+    settings = recipe.train
+    return f"{settings.epochs} epochs" if settings.steps is None else f"{settings.steps} steps"
 
 
 @contextmanager

@@ -10,8 +10,9 @@ import torch
 
 from attribution.loss import Tokens
 from trainer.base_model import import_base_model
+from trainer.optimise import optimise
 from trainer.recipe import Recipe, parse_recipe
-from trainer.train import indexed_steps, optimise
+from trainer.schedule import indexed_steps
 
 SEQUENCE_TOKENS, PROMPT_TOKENS = 96, 24
 LEAST_PASSAGE_TOKENS, MOST_PASSAGE_TOKENS = 16, 256
@@ -23,7 +24,8 @@ version: 1
 name: benchmark
 model: {{base: smollm2}}
 datasets: [{{datanet: help-topics, version: 1, weight_ppb: 1000000000}}]
-train: {{steps: {steps}, batch_size: {batch}, sequence_tokens: {tokens}, learning_rate: 0.0005}}
+train: {{steps: {steps}, batch_size: {batch}, sequence_tokens: {tokens}, learning_rate: 0.0005,
+  loss: rows}}
 output: {{model: benchmark}}
 attribution: {{checkpoints: {checkpoints}}}
 """
@@ -55,7 +57,7 @@ def train_epoch(model: Any, examples: Sequence[Tokens], folder: Path | None = No
     Returns the adapters, saved in `folder`, of the steps that the trainer's rule keeps for attribution.
     """
     recipe = recipe_of(len(examples), checkpoints)
-    kept = indexed_steps(recipe)
+    kept = indexed_steps(recipe, recipe.train.steps or 0)
     saved: list[Path] = []
 
     def save(step: int, steps: int, loss_nats: float) -> None:

@@ -11,7 +11,7 @@ from attribution.lga.index.plan import checkpoint_digest
 from attribution.loss import Tokens
 from benchmarks.attribution.language_model import passages, recipe_of, sequences, train_epoch
 from tests.kit.attribution.tiny import tiny_examples, tiny_lora
-from trainer.train import indexed_steps
+from trainer.schedule import indexed_steps
 
 pytestmark = [pytest.mark.ml, pytest.mark.usefixtures("one_thread")]
 
@@ -24,7 +24,7 @@ def tokenizer(text: str, *, add_special_tokens: bool) -> Any:
 def test_an_epoch_saves_the_adapters_of_the_steps_that_the_trainer_indexes(tmp_path: Path) -> None:
     model, examples = tiny_lora(), tiny_examples(16)
     adapters = train_epoch(model, examples, tmp_path, checkpoints=2)
-    steps = indexed_steps(recipe_of(16, 2))
+    steps = indexed_steps(recipe_of(16, 2), 4)
     assert steps == (1, 3)
     assert adapters == [tmp_path / f"adapter-after-{step}" for step in steps]
     assert checkpoint_digest(adapters[0]) != checkpoint_digest(adapters[1])

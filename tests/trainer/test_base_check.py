@@ -51,7 +51,7 @@ def skeletons(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Any]:
         (False, ["q_proj", "embed_tokens"], ["'embed_tokens' is no linear layer"]),
         (False, ["self_attn"], ["'self_attn' is no linear layer but a LlamaAttention (model.layers.0.self"]),
         (False, ["qproj"], [f"'qproj' matches no layer of the base; did you mean 'q_proj'? write {LINEAR}"]),
-        (False, ["all-linear"], [f"'all-linear' matches no layer of the base; write {LINEAR}"]),
+        (False, ["all-linear"], ["'all-linear' matches no layer of the base; for all of them write target_mod"]),
         (False, ["q_proj", "qproj", "norm"], ["'qproj' matches no layer", "'norm' is no linear layer"]),
         (False, ["proj"], ["'proj' matches no layer"]),
     ],

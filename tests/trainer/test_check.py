@@ -8,8 +8,8 @@ from openledger.errors import UsageError
 from openledger.exit_codes import ExitCode
 from tests.kit.trainer.tiny import RECIPE, TinyChain, add_base, byte_base, byte_tokenizer, tiny_chain
 from trainer.check import CheckFailed, examine_recipe
+from trainer.optimise import TrainingError
 from trainer.recipe import parse_recipe
-from trainer.train import TrainingError
 from trainer.workflow import train_recipe
 
 pytestmark = pytest.mark.ml

@@ -25,6 +25,11 @@ def test_the_canonical_form_is_a_recipe_again_and_has_every_default() -> None:
         ("[strip]", "[{strip: {field: text}}]"),
         ("{min_chars: 10}", "{step: min_chars, characters: 10, field: completion}"),
         ("evaluate: {rows: 6}", "evaluate:\n  rows: 6  # a comment"),
+        ("datanet: facts\n    version: 1", "datanet: facts@1"),
+        ("datanet: facts", "datanet: facts@1"),
+        ("weight_ppb: 750000000", "weight: 75 %"),
+        ("held_out_ppb: 200000000", "held_out: 20.0%"),
+        ("rank: 2,", "kind: lora, rank: 2,"),
     ],
 )
 def test_other_spellings_have_the_same_digest(old: str, new: str) -> None:
@@ -37,11 +42,34 @@ def test_other_spellings_have_the_same_digest(old: str, new: str) -> None:
     [
         ("steps: 6", "steps: 0", "train.steps: Expected `int` >= 1; write number of optimizer steps, 1 to 1000000"),
         ("steps: 6", "stepz: 6", "train: unknown field 'stepz'; did you mean 'steps'?"),
-        ("steps: 6, ", "", "train.steps: is missing; write number of optimizer steps, 1 to 1000000"),
+        ("steps: 6, ", "", "train: steps or epochs is missing; write one of them: passes over the rows for training"),
+        ("steps: 6, ", "steps: 6, epochs: 2, ", "train: steps and epochs both say how long the run is; leave one"),
+        ("steps: 6, ", "epochs: 0, ", "train: epochs is 0; it must lie between 0.000001 and 10000"),
+        ("seed: 3", "warmup_steps: 1, warmup: 10 %", "train: warmup and warmup_steps both say how long the warm-up is"),
+        ("seed: 3", "schedule: cosin", "train.schedule: Invalid enum value 'cosin'; write constant, linear (falls to"),
+        ("seed: 3", "precision: fp16", "train.precision: Invalid enum value 'fp16'; write float32, or bf16 ("),
+        ("rank: 2,", "kind: dora, rank: 2,", "method.kind: 'dora' is unknown; write lora or full"),
+        (
+            "{rank: 2, alpha: 4, dropout: 0.1, target_modules: [q_proj, v_proj]}",
+            "{kind: full, rank: 2}",
+            "method: unknown",
+        ),
+        (
+            "version: 1\n    weight_ppb: 750000000",
+            "weight_ppb: 750000000",
+            "datasets[0].version: is missing; write the",
+        ),
+        (
+            "datanet: facts\n    version: 1",
+            "datanet: facts@2\n    version: 1",
+            "datasets[0]: datanet 'facts@2': write NAME@VERSION, without another version beside it",
+        ),
+        ("weight_ppb: 750000000", "weight: 75", "datasets[0].weight: 75 is no share; write one in per cent, for ex"),
+        ("weight_ppb: 750000000", "weight: 74 %", "datasets: weights sum to 99 %, must be 100 % (missing 1 %)"),
         (
             "weight_ppb: 250000000",
             "weight_ppb: 250000001",
-            "datasets: weight_ppb sum to 1000000001, must be 1000000000",
+            "datasets: weights sum to 100.0000001 %, must be 100 % (missing -0.0000001 %)",
         ),
         ("datanet: questions", "datanet: facts", "one DataNet version is listed twice"),
         (
@@ -56,7 +84,7 @@ def test_other_spellings_have_the_same_digest(old: str, new: str) -> None:
         ("learning_rate: 0.05", "learning_rate: 2", "learning_rate is 2; it must lie between 0.000000001 and 1"),
         ("learning_rate: 0.05", "learning_rate: fast", "train.learning_rate: Invalid decimal string; write a decimal"),
         ("learning_rate: 0.05", "learning_rate: .nan", "learning_rate"),
-        ("model: {base: base}", "model: {}", "model.base: is missing; write the entry id (olrun1…)"),
+        ("model: {base: base}", "model: {}", "model.base: is missing; write the model that training starts"),
         ("name: tiny-run", "name: Tiny Run", "name: Expected `str` matching regex"),
         ("name: tiny-run", "name: a\nname: b", "'name' is given twice"),
         ("evaluate: {rows: 6}", "evaluate: &a {rows: 6}\nmethod: *a", "aliases are not allowed"),
@@ -153,9 +181,9 @@ def test_all_wrong_fields_are_named_at_once_each_with_what_to_write() -> None:
     assert text.splitlines()[1:] == [f"  {problem}" for problem in caught.value.problems]
     assert [problem.partition(": ")[0] for problem in caught.value.problems] == [
         "name", "model", "model", "datasets[0].version", "datasets[0].filters[0].step",
-        "datasets[0].filters[1].characters", "datasets[0].split", "datasets[1].datanet", "datasets[1].weight_ppb",
-        "datasets[1].preprocess[0].step", "train.steps", "train.seed", "train", "train", "output", "method",
-        "method.rank", "method", "method", "evaluate", "attribution.payout", "attribution.payout",
+        "datasets[0].filters[1].characters", "datasets[0].split.held_out", "datasets[1].datanet",
+        "datasets[1].weight_ppb", "datasets[1].preprocess[0].step", "train.steps", "train.seed", "train", "train",
+        "output", "method", "method.rank", "method", "method", "evaluate", "attribution.payout", "attribution.payout",
         "attribution", "attribution",
     ]  # fmt: skip
 
@@ -174,8 +202,8 @@ def test_all_wrong_fields_are_named_at_once_each_with_what_to_write() -> None:
         ("base: base", "bse: base", "model: unknown field 'bse'; did you mean 'base'?"),
         (
             "target_modules: [q_proj, v_proj]",
-            "target_modules: all-linear",
-            "method.target_modules: Expected `array`, got",
+            "target_modules: all_linear",
+            "method.target_modules: Invalid enum value 'all_linear'; write all-linear (every linear",
         ),
     ],
 )

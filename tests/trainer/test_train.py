@@ -17,10 +17,12 @@ from openledger.errors import UsageError
 from tests.kit.trainer.tiny import WORDS, TinyChain, tiny_chain, tiny_model, tiny_recipe
 from trainer.checkpoint import CHECKPOINT_FILE
 from trainer.describe import describe
+from trainer.optimise import TrainingError
 from trainer.partition import data_order_root
 from trainer.recipe import Recipe, parse_recipe
 from trainer.run_records import ParentRecord, RunRecord
-from trainer.train import TrainedRun, TrainingError, indexed_steps, prepare_run, train
+from trainer.schedule import indexed_steps
+from trainer.train import TrainedRun, prepare_run, train
 from trainer.workflow import train_recipe
 
 pytestmark = pytest.mark.ml
@@ -127,7 +129,7 @@ def test_adapters_of_indexed_steps_stay_through_an_interruption_and_end_with_the
     recipe = tiny_recipe(("output: {model: tiny}", "output: {model: tiny}\nattribution: {checkpoints: 4}"))
     prepared = prepare_run(recipe, [chain.versions["facts", 1], chain.versions["questions", 1]], chain.store)
     whole = train(prepared, tiny_model(), tmp_path / "whole", base_label="base")
-    assert indexed_steps(recipe) == (1, 3, 4, 6)
+    assert indexed_steps(recipe, 6) == (1, 3, 4, 6)
     assert [folder.name for folder in whole.adapters] == [f"adapter-after-{step}" for step in (1, 3, 4, 6)]
     digests = [describe_artefact(folder).tensor_digest for folder in whole.adapters]
     assert digests[-1] == whole.artefact.tensor_digest
@@ -151,7 +153,8 @@ def test_indexed_steps_are_the_middles_of_equal_shares_of_the_step_sizes() -> No
             tiny_recipe(
                 ("steps: 6, batch_size: 2", given),
                 ("output: {model: tiny}", f"output: {{model: tiny}}\nattribution: {{checkpoints: {count}}}"),
-            )
+            ),
+            100,
         )
 
     assert steps(1, "") == (50,)
@@ -160,9 +163,8 @@ def test_indexed_steps_are_the_middles_of_equal_shares_of_the_step_sizes() -> No
     assert steps(1, "schedule: linear, ") == (30,)
     assert steps(4, "schedule: linear, ") == (7, 22, 39, 65)
     assert steps(16, "schedule: linear, warmup_steps: 50, ")[0] > 12
-    assert indexed_steps(
-        tiny_recipe(("output: {model: tiny}", "output: {model: tiny}\nattribution: {checkpoints: 6}"))
-    ) == (1, 2, 3, 4, 5, 6)
+    all_steps = tiny_recipe(("output: {model: tiny}", "output: {model: tiny}\nattribution: {checkpoints: 6}"))
+    assert indexed_steps(all_steps, 6) == (1, 2, 3, 4, 5, 6)
 
 
 def test_a_resumed_run_without_its_earlier_adapters_says_what_to_do(chain: TinyChain, tmp_path: Path) -> None:
@@ -265,14 +267,17 @@ def test_the_record_holds_every_part_provable_alone_and_reads_in_words(chain: Ti
     stored = get_manifest(chain.store, record.entry.manifest_root)
     assert stored == record.manifest
     assert list(stored.parts) == [
-        "about", "base", "code", "data-order", "input/0000", "input/0001", "loss-trace", "output", "recipe", "seed",
-        "tokenizer",
+        "about", "base", "code", "data-order", "devices", "input/0000", "input/0001", "loss-trace", "output", "recipe",
+        "seed", "tokenizer",
     ]  # fmt: skip
     for name in stored.parts:
         verify_part(stored.prove(name), record.entry.manifest_root)
     assert parse_recipe(stored.parts["recipe"]) == tiny_recipe()
     assert files_of(stored) == trained.artefact.files
-    assert stored.json("data-order") == {"examples": 12, "root": data_order_root(trained.prepared.order).hex()}
+    assert stored.json("data-order") == {
+        "examples": 12, "root": data_order_root(trained.prepared.order).hex(), "steps": 6,
+    }  # fmt: skip
+    assert stored.json("devices") == {"kind": "cpu", "processes": 1}
     text = "\n".join(describe(Manifest.decode(stored.encode())))
     assert "75 % of the mix" in text
     assert "prepare: remove white space at both ends of text" in text

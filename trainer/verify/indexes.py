@@ -28,7 +28,7 @@ from trainer.indexes import BuiltIndexes
 from trainer.recipe import Recipe
 from trainer.run_records import EntryRecord
 from trainer.train import TrainedRun
-from trainer.verify import AttributionGrade, RunGrade, RunVerdict
+from trainer.verify import BANDS, AttributionGrade, RunGrade, RunVerdict
 
 # A grade and the finding in words.
 _Graded = tuple[AttributionGrade, str]
@@ -134,7 +134,8 @@ def _audit(entry: EntryRecord, run: TrainedRun, built: BuiltIndexes, store: Cont
     root = get_commitment(store, entry.attribution_method, entry.attribution_root).roots[GRADIENTS]
     folder = built.folders[GRADIENTS].with_name("recorded")
     index = GradientIndex.open(fetch_index(store, root, folder), root)
-    return audit_index(index, base_folder, run.adapters, built.rows)
+    allowed = BANDS[run.prepared.recipe.train.precision].distance
+    return audit_index(index, base_folder, run.adapters, built.rows, allowed=allowed)
 
 
 def _differences(

@@ -13,7 +13,7 @@ from trainer.train import TrainedRun
 from trainer.verify import RunGrade, RunVerdict
 
 # Compared by distance or named as differences of the set-up.
-_GRADED = ("code", "data-order", "loss-trace")
+_GRADED = ("code", "data-order", "devices", "loss-trace")
 # Says whose the entry is, which the chain checks when it is claimed.
 _OWNER = "owner"
 _SHOWN_CHARACTERS = 60
