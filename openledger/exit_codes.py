@@ -19,6 +19,8 @@ class ExitCode(IntEnum):
     UNPROVEN = 10
     STANDS_STILL = 11
     ALARM = 12
+    MAY_NOT = 14
+    ASK_FIRST = 15
     INTERRUPTED = 130
 
 
@@ -36,5 +38,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.UNPROVEN: "the node refuses to answer or says that there is nothing; it proves neither",
     ExitCode.STANDS_STILL: "the node runs and the chain stands still on it: waiting for power, stuck, disk full",
     ExitCode.ALARM: "the node runs and the chain goes on, but something met a bug or a critical error: see `alarm`",
+    ExitCode.MAY_NOT: "the answer is no: terms of something that it was made from forbid it (`model may`)",
+    ExitCode.ASK_FIRST: "the answer is neither yes nor no: somebody has to be asked first (`model may`)",
     ExitCode.INTERRUPTED: "stopped by the user",
 }

@@ -228,3 +228,8 @@ def licences_like(text: str) -> list[str]:
 
     near = get_close_matches(text.strip().lower().replace(" ", "-"), list(_spellings()), n=6, cutoff=0.7)
     return list(dict.fromkeys([_spellings()[name] for name in near if _spellings()[name]]))[:3]
+
+
+def terms_title(terms: Terms) -> str:
+    """Terms as people call them: with their licence where it has another name, or said to be somebody's own."""
+    return terms.name if terms.name == terms.spdx else f"{terms.name} ({terms.spdx or 'own terms'})"

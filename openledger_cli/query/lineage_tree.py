@@ -14,9 +14,10 @@ from abci_app.bech32 import encode_id
 from abci_app.modules.models.kinds import EntryKind, is_unknown_below
 from abci_app.modules.models.lineage import MAX_EVENTS_SHOWN
 from openledger.amounts import show_share
+from openledger.licences import terms_title
 from openledger.words import word_of
 from openledger_cli.lines import Line, count, show_size, show_time
-from openledger_cli.query.terms_words import joined_words, terms_line, terms_name
+from openledger_cli.query.terms_words import joined_words, terms_line
 
 if TYPE_CHECKING:
     from abci_app.modules.models.lineage import LineageDatanet, LineagePage
@@ -55,9 +56,9 @@ class Shown:
 
     def terms(self, terms_id: bytes) -> str:
         """Terms as people call them."""
-        return next((terms_name(item.terms) for item in self.page.terms if item.terms_id == terms_id), "") or encode_id(
-            "olterms", terms_id
-        )
+        return next(
+            (terms_title(item.terms) for item in self.page.terms if item.terms_id == terms_id), ""
+        ) or encode_id("olterms", terms_id)
 
     def model(self, stored: StoredEntry) -> str:
         """`my-model version 3`, or empty when the entry belongs to no model."""

@@ -9,16 +9,12 @@ from abci_app.bech32 import encode_id
 from abci_app.modules.licences.judgement import admitted_outbound, combinations_of
 from abci_app.modules.licences.records import POINTS, Point, Stated
 from openledger.amounts import show_share
+from openledger.licences import terms_title
 from openledger.words import word_of
 from openledger_cli.lines import Line, show_time
 
 if TYPE_CHECKING:
     from abci_app.modules.licences.records import Alternative, JoinedTerms, Terms
-
-
-def terms_name(terms: Terms) -> str:
-    """Terms as people call them, with their SPDX name."""
-    return terms.name if terms.name == terms.spdx or not terms.spdx else f"{terms.name} ({terms.spdx})"
 
 
 def terms_line(terms_id: bytes, terms: Terms) -> Line:
@@ -30,7 +26,7 @@ def terms_line(terms_id: bytes, terms: Terms) -> Line:
             yes.append(name.replace("_", "-"))
         elif stated == Stated.NO:
             no.append(name.replace("_", "-"))
-    line = Line(f"{terms_name(terms)}: use {word_of('use_class', terms.use_class).replace('-', ' ')}")
+    line = Line(f"{terms_title(terms)}: use {word_of('use_class', terms.use_class).replace('-', ' ')}")
     line.add(encode_id("olterms", terms_id))
     line.add(f"yes: {', '.join(yes) or 'nothing'}; no: {', '.join(no) or 'nothing'}")
     unknown = [name.replace("_", "-") for name in _POINTS if getattr(terms, name) == Stated.UNKNOWN]

@@ -87,11 +87,12 @@ def _verdict(arguments: argparse.Namespace) -> int:
 
 def verdict_lines(view: VerdictView) -> list[Line]:
     """Outcome, reason and joined duties in words."""
+    from openledger.licences import terms_title
     from openledger.words import word_of
     from openledger_cli.lines import Line
-    from openledger_cli.query.terms_words import joined_words, terms_name
+    from openledger_cli.query.terms_words import joined_words
 
-    names = {item.terms_id: terms_name(item.terms) for item in view.terms}
+    names = {item.terms_id: terms_title(item.terms) for item in view.terms}
     outcome = word_of("outcome", view.outcome).replace("-", " ").upper()
     top = Line(f"{outcome} under the chain's {word_of('profile', view.profile)} policy")
     if view.text:
