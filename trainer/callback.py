@@ -5,8 +5,9 @@
 `publish` receives the `RunRecord` when training ends: `trainer.publish.ClientLedger(client, signer).publish` sends it
 to the chain. What the callback cannot know, which DataNet versions the data came from and what was done to them, its
 caller says; without, the run is refused, or recorded as `undeclared` under some terms. The model is saved before; when
-publishing fails, `callback.record` can be published again. That the parents are those of the model in memory is not
-compared: `openledger record` does that from the saved files.
+publishing fails, `callback.record` can be published again. A saved adapter is compared with the base in memory; where
+`publish` is a ledger's, the digest of that base's files (a folder, or a repository in this machine's cache) must be
+among the ancestors of the run, as with `openledger record`.
 """
 
 import json
@@ -21,7 +22,7 @@ from openledger.content.store import ContentStore
 from openledger.data.manifest import to_json
 from trainer.environment import environment_line
 from trainer.evaluate import to_micronats
-from trainer.outside import describe_folder
+from trainer.outside import check_base_of_adapter, check_fits_configuration, describe_folder
 from trainer.record import record_external
 from trainer.run_records import DeclaredInput, ParentRecord, RunEventRecord, RunRecord
 
@@ -84,6 +85,8 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
         folder = Path(args.output_dir) / ARTEFACT_FOLDER
         model.save_pretrained(str(folder), safe_serialization=True)
         kind = self._kind or ("lora" if hasattr(model, "peft_config") else "full")
+        store = self._store or ContentStore.open()
+        self._check_base(folder, model, store)
         self.record = record_external(
             model_name=self._model_name,
             kind=kind,
@@ -93,7 +96,7 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
             inputs=self._inputs,
             folder=folder,
             artefact=describe_folder(folder, kind),
-            store=self._store or ContentStore.open(),
+            store=store,
             event=RunEventRecord(
                 started_seconds=self._started_seconds,
                 finished_seconds=max(self._started_seconds, int(time.time())),
@@ -107,6 +110,15 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
             owner=self._owner,
         )
         self._publish(self.record)
+
+    def _check_base(self, folder: Path, model: Any, store: ContentStore) -> None:
+        """Check that a saved adapter fits the base in memory, and that this is an ancestor; raise `UsageError`."""
+        if not hasattr(model, "peft_config"):
+            return
+        check_fits_configuration(folder, model.get_base_model().config)
+        ledger: Any = getattr(self._publish, "__self__", None)
+        if self._parents and hasattr(ledger, "entry"):
+            check_base_of_adapter(folder, self._parents, ledger, store)
 
 
 def _plain_arguments(args: Any) -> Any:

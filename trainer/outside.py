@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from abci_app.bech32 import encode_id
 from attribution.adapter_config import CONFIG_FILE, AdapterRefused, read_adapter_config
@@ -24,7 +25,9 @@ from openledger.content.store import ContentStore
 from openledger.data.manifest import files_of, get_manifest
 from openledger.errors import UsageError
 from trainer.ancestry import ChainEntries, ancestors_of
+from trainer.gguf_file import GGUF_SUFFIX, check_gguf
 from trainer.run_records import EntryRecord, ParentRecord
+from trainer.whole_model import check_whole_model
 
 # What is needed of a base to know which tensors an adapter of it has.
 BASE_CONFIG_FILE = "config.json"
@@ -40,7 +43,8 @@ _WHOLE_MODELS = ("pretrain", "full")
 def describe_folder(folder: Path, kind: str = "") -> Artefact:
     """Digests of an output folder, its tensors and its adapter read whole; raises `UsageError` for what is damaged.
 
-    Without safetensors (GGUF, an index of texts) the artefact digest stands for both digests.
+    A whole model is held against its own configuration, GGUF against its header. Without safetensors (GGUF, an index of
+    texts) the artefact digest stands for both digests.
     """
     files = tuple(artefact_files(folder))
     names = [file.name for file in files if file.name.endswith(".safetensors")]
@@ -50,6 +54,7 @@ def describe_folder(folder: Path, kind: str = "") -> Artefact:
     if kind in _WHOLE_MODELS and is_adapter:
         raise ArtefactError(f"{folder.name} holds an adapter ({CONFIG_FILE}), not a whole model: record it as lora")
     _check_one_thing(folder, [file.name for file in files], is_adapter)
+    check_gguf(folder, [file.name for file in files if file.name.lower().endswith(GGUF_SUFFIX)])
     if not names and not is_adapter:
         root = model_signing_root(files)
         return Artefact(
@@ -73,6 +78,7 @@ def describe_folder(folder: Path, kind: str = "") -> Artefact:
         read_adapter(folder)
     else:
         _check_no_adapter_inside(folder, names)
+        check_whole_model(folder, names)
     return artefact
 
 
@@ -199,4 +205,11 @@ def _check_fits(folder: Path, base: EntryRecord, store: ContentStore, base_folde
         return
     with TemporaryDirectory(prefix="openledger-base-") as work:
         store.get_file(files[0].digest, Path(work) / BASE_CONFIG_FILE)
+        read_adapter_of_base(folder, Path(work))
+
+
+def check_fits_configuration(folder: Path, config: Any) -> None:
+    """Check that every tensor of an adapter has its place in a base of this configuration of transformers."""
+    with TemporaryDirectory(prefix="openledger-base-") as work:
+        config.save_pretrained(work)
         read_adapter_of_base(folder, Path(work))

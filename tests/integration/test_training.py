@@ -123,7 +123,7 @@ def test_two_fine_tunes_are_trained_recorded_repeated_and_told_in_words(office: 
 def test_a_run_of_another_framework_is_recorded_with_what_it_was_made_from(office: Office) -> None:
     office.document("train", office.recipe("first.yaml"), "--from", "alice", "--folder", "first")
     (office.folder / "merged").mkdir()
-    (office.folder / "merged" / "model.gguf").write_bytes(b"weights")
+    (office.folder / "merged" / "weights.npz").write_bytes(b"weights")
     recorded = office.document(
         "record", "--model", "merged", "--kind", "merge", "--files", "merged", "--recipe", "first.yaml",
         "--framework", "mergekit 0.1", "--parent", "base:left:60%", "--parent", "tiny@1:right", "--input", "facts@1",

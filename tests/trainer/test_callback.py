@@ -1,5 +1,6 @@
 """One line records a run of transformers' own Trainer: adapters and whole models, with times, losses and quality."""
 
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,9 @@ from openledger.content.artefact import describe_artefact
 from openledger.content.store import ContentStore
 from openledger.data.manifest import get_manifest, to_json
 from openledger.errors import UsageError
-from tests.kit.trainer.tiny import sentence, tiny_model
+from tests.kit.trainer.adapters import with_tensors
+from tests.kit.trainer.tiny import TinyChain, sentence, tiny_chain, tiny_model
+from trainer.ancestry import KnownEntry
 from trainer.callback import ARTEFACT_FOLDER, OpenLedgerCallback
 from trainer.describe import describe
 from trainer.run_records import DeclaredInput, ParentRecord, RunRecord
@@ -132,3 +135,58 @@ def test_when_publishing_fails_the_record_is_still_there_to_publish_again(tmp_pa
     with pytest.raises(UsageError, match="no money"):
         trained(tmp_path / "out", callback)
     assert callback.record is not None
+
+
+@dataclass
+class Ledger:
+    """A chain that takes records; its `publish` tells the callback which chain it is."""
+
+    chain: TinyChain
+    records: list[RunRecord] = field(default_factory=list)
+
+    def entry(self, reference: str) -> KnownEntry:
+        """An entry of that chain."""
+        return self.chain.entry(reference)
+
+    def publish(self, record: RunRecord) -> None:
+        """Keep the record."""
+        self.records.append(record)
+
+
+def test_the_base_of_an_adapter_is_compared_with_the_parents_that_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    ledger = Ledger(tiny_chain(tmp_path))
+    known = ledger.chain.entries["base"]
+    ledger.chain.add_entry("other", replace(known.record, manifest_root=b"\5" * 32, tensor_digest=b"\6" * 32))
+    for name, expected in (("base", 1), ("other", 0)):
+        ledger.records.clear()
+        parents = (ParentRecord(ledger.chain.entries[name].entry_id, "base", PPB),)
+        callback = OpenLedgerCallback(ledger.publish, "mine", parents=parents, inputs=INPUTS, store=ledger.chain.store)
+        if expected:
+            trained(tmp_path / name, callback)
+        else:
+            with pytest.raises(UsageError, match=r"the base of this adapter .* is not among the ancestors of the run"):
+                trained(tmp_path / name, callback)
+        assert len(ledger.records) == expected
+
+
+def test_an_adapter_that_does_not_fit_the_base_in_memory_is_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from peft import PeftModel
+
+    save = PeftModel.save_pretrained
+
+    def cut(self: Any, folder: str, **settings: Any) -> None:
+        save(self, folder, **settings)
+        with_tensors(Path(folder), lambda tensors: [tensors.pop(name) for name in list(tensors)[:2]])
+
+    monkeypatch.setattr(PeftModel, "save_pretrained", cut)
+    callback = OpenLedgerCallback(
+        lambda _: None, "mine", parents=PARENTS, inputs=INPUTS, store=ContentStore.open(tmp_path / "content")
+    )
+    with pytest.raises(UsageError, match="missing in its file"):
+        trained(tmp_path / "out", callback)
+    assert callback.record is None

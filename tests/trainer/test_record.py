@@ -35,7 +35,7 @@ def test_a_run_of_any_framework_is_recorded_from_its_files(tmp_path: Path) -> No
     store = ContentStore.open(tmp_path / "content")
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "model.gguf").write_bytes(b"weights")
+    (folder / "weights.npz").write_bytes(b"weights")
     record = external(store, folder)
     artefact = describe_folder(folder)
     assert record.entry == EntryRecord(

@@ -100,14 +100,14 @@ def test_record_takes_an_import_with_its_terms_and_any_files(
     ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("gguf").mkdir()
-    Path("gguf/model.gguf").write_bytes(b"weights")
+    Path("gguf/weights.npz").write_bytes(b"weights")
     words = ["record", "--model", "llama", "--kind", "import", "--files", "gguf", "--recipe", "recipe.yaml",
              "--framework", "llama.cpp", "--terms", "cc", "--from", "alice", "--content", "content"]  # fmt: skip
     assert main(words) == ExitCode.OK
     (record,) = ledger.records
     assert (record.entry.kind, record.entry.terms_id, record.entry.format) == ("import", b"\7" * 32, "files")
     assert (record.entry.parents, record.entry.inputs) == ((), ())
-    file_seconds = int(Path("gguf/model.gguf").stat().st_mtime)
+    file_seconds = int(Path("gguf/weights.npz").stat().st_mtime)
     recipe_seconds = int(Path("recipe.yaml").stat().st_mtime)
     assert (record.event.started_seconds, record.event.finished_seconds) == (recipe_seconds, file_seconds)
 
