@@ -190,7 +190,9 @@ def _placed(
             raise GgufRefused(
                 f"{name} has {size} bytes and ends within tensor {tensor} (byte {end}): it was cut, fetch it again"
             )
-        tensors[tensor] = GgufTensor(tensor, lengths, kind, start + offset, byte_count)
+        tensors[tensor] = GgufTensor(
+            name=tensor, lengths=lengths, type_number=kind, start=start + offset, byte_count=byte_count
+        )
     if size - end >= alignment:
         raise GgufRefused(f"{name} has {size - end} bytes behind its last tensor, which no loader reads: it is damaged")
     return tensors
