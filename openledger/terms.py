@@ -38,8 +38,8 @@ def terms_of_name(client: Asks, text: str, *, prove: bool | None = None) -> tupl
     if registration is not None:
         # Terms that are registered twice stay as they are: nothing hangs on whether this refusal is proven.
         terms_id = terms_id_of(registration.terms)
-        question = ("licences", "terms", TermsQuery(terms_id))
-        return terms_id, registration if _refusal(client, question, proven)[1] is not None else None
+        refusal = _refusal(client, ("licences", "terms", TermsQuery(terms_id)), proven)[1]
+        return terms_id, None if refusal is None else registration
     found, refusal = _refusal(client, query_of_name("olterms", text), proven)
     if refusal is None:
         return found.names[0].id, None
@@ -62,6 +62,12 @@ def unknown_terms(text: str) -> str:
         f"terms {text[:_SHOWN_LENGTH]!r} are neither a licence that the table knows nor registered under that name: "
         f"{advice}see `openledger terms list`, or add your own with `openledger terms add`"
     )
+
+
+def is_registered(client: Asks, terms_id: bytes) -> bool:
+    """Whether terms are registered: proven where the client can, and never relied on."""
+    question = ("licences", "terms", TermsQuery(terms_id))
+    return _refusal(client, question, getattr(client, "light", None) is not None)[1] is None
 
 
 def _refusal(client: Asks, question: tuple[str, str, Any], proven: bool) -> tuple[Any, QueryFailed | None]:

@@ -28,6 +28,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "tx": ("openledger_cli.tx", "build, sign, combine, send and try out transactions"),
     "query": ("openledger_cli.query.commands", "ask the chain; answers are verified unless --unverified"),
     "trust": ("openledger_cli.proofs.trusted", "note what vouches for a chain, so that its answers are verified"),
+    "terms": ("openledger_cli.terms.commands", "licences by name: list, show, add, check whether they may be mixed"),
     "status": ("openledger_cli.node.status", "what the node is and how far it is"),
     "verify": ("openledger_cli.proofs.verify", "check a proof bundle offline"),
     "train": ("openledger_cli.train.commands", "fine-tune from a recipe and record the run, or retrain to verify one"),

@@ -1,0 +1,106 @@
+"""Steps that tasks share (`openledger terms`, `openledger model`): parsers, sending, and what is said at the end."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from abci_app.bech32 import encode_id
+from openledger.errors import TransactionFailed
+from openledger_cli import signing
+from openledger_cli.proofs.trust import add_trust_options
+from openledger_cli.secrets import add_passphrase_option
+from openledger_cli.text import note
+
+if TYPE_CHECKING:
+    from abci_app.module import Message
+    from openledger.client.client import Client
+    from openledger.client.results import Answer, Committed
+    from openledger_cli.context import CommandContext
+
+# A proof of a state needs the header after it, and the light client one more to be sure of that.
+_PROVABLE_AFTER_HEIGHTS = 2
+_PROVABLE_WITHIN_SECONDS = 12.0
+_LOOK_EACH_SECONDS = 0.2
+_SHORT_ADDRESS = 14
+
+
+def add_task(commands: Any, name: str, run: Any, help_text: str, examples: str) -> argparse.ArgumentParser:
+    """A parser for one task with its examples."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help_text,
+        description=help_text,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_reading_options(parser: argparse.ArgumentParser, *, content: bool = False, one_answer: bool = False) -> None:
+    """Options of tasks that ask the chain, and with `content` the content store."""
+    if content:
+        parser.add_argument(
+            "--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)"
+        )
+    add_trust_options(parser, one_answer=one_answer)
+
+
+def add_sending_options(parser: argparse.ArgumentParser) -> None:
+    """Options of tasks that send a transaction."""
+    group = parser.add_argument_group("transaction")
+    group.add_argument("--from", dest="signer", metavar="KEY", required=True, help="name of the key that signs")
+    group.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default 30)")
+    add_passphrase_option(parser)
+
+
+def send(arguments: argparse.Namespace, client: Client, messages: Sequence[Message]) -> Committed:
+    """Try out, sign, send, and wait until the next question can have it proven; raises `TransactionFailed`."""
+    context: CommandContext = arguments.context
+    party = signing.public_party(context, arguments.signer)
+    tried = client.simulate(party, *messages)
+    if tried.code:
+        raise TransactionFailed(tried.code, tried.codespace, f"not sent, since the chain would refuse it: {tried.log}")
+    draft = client.prepare(party, *messages)
+    signer = signing.open_signer(context, arguments, arguments.signer, draft.body.chain_id)
+    committed = client.broadcast(draft.sign(signer).envelope()).wait(arguments.timeout)
+    wait_until_provable(client, committed.height)
+    return committed
+
+
+def wait_until_provable(client: Client, height: int) -> None:
+    """Wait for the block or two that let the next question have this height proven."""
+    ends = time.monotonic() + _PROVABLE_WITHIN_SECONDS
+    while time.monotonic() < ends:
+        if int(client.status().sync_info.latest_block_height) >= height + _PROVABLE_AFTER_HEIGHTS:
+            return
+        time.sleep(_LOOK_EACH_SECONDS)
+
+
+def naming(context: CommandContext) -> Callable[[bytes], str]:
+    """Names of people for those who read: their key in this home, else the beginning of their address."""
+    from openledger_cli.query.lineage import known_people
+
+    known = known_people(context)
+    return lambda address: known.get(address) or f"{encode_id('open', address)[:_SHORT_ADDRESS]}…"
+
+
+def say_next(context: CommandContext, *steps: str) -> None:
+    """The next steps, for people."""
+    if not context.as_json:
+        for number, step in enumerate(steps):
+            note(f"{'next: ' if not number else '      '}{step}")
+
+
+def say_how(context: CommandContext, answer: Answer[Any]) -> None:
+    """Say how far an answer can be trusted; in JSON it stands in the document."""
+    if not context.as_json:
+        note(f"\n{answer.note}" if answer.verified else f"\nNOT VERIFIED: {answer.note}")
+
+
+def head_of(answer: Answer[Any]) -> dict[str, Any]:
+    """The head of a JSON result."""
+    return {"height": answer.height, "verified": answer.verified, "how": answer.note}

@@ -1,0 +1,1 @@
+"""`openledger terms`: licences by name, and own terms in words."""
