@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from openledger.client.async_client import AsyncClient as AsyncClient
     from openledger.client.client import Client as Client
     from openledger.client.light_client import LightClient as LightClient
+    from openledger.client.offline import read_bundles as read_bundles
     from openledger.connection import connect as connect
     from openledger.connection import connect_async as connect_async
     from openledger.errors import OpenLedgerError as OpenLedgerError
@@ -25,6 +26,7 @@ _HOMES = {
     "Wallet": "openledger.keys.wallet",
     "connect": "openledger.connection",
     "connect_async": "openledger.connection",
+    "read_bundles": "openledger.client.offline",
 }
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "Wallet",
     "connect",
     "connect_async",
+    "read_bundles",
 ]
 
 

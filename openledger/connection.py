@@ -34,7 +34,9 @@ def connect(settings: ClientSettings | None = None, *, verified: bool = True) ->
 
     settings = settings or load_settings()
     light = open_light_client(settings) if verified else None
-    return Client(settings.node, chain_id=settings.chain_id, light=light)
+    client = Client(settings.node, chain_id=settings.chain_id, light=light)
+    client.people = known_people(settings)
+    return client
 
 
 def connect_async(settings: ClientSettings | None = None, *, verified: bool = True) -> "AsyncClient":
@@ -43,7 +45,17 @@ def connect_async(settings: ClientSettings | None = None, *, verified: bool = Tr
 
     settings = settings or load_settings()
     light = open_async_light_client(settings) if verified else None
-    return AsyncClient(settings.node, chain_id=settings.chain_id, light=light)
+    client = AsyncClient(settings.node, chain_id=settings.chain_id, light=light)
+    client.people = known_people(settings)
+    return client
+
+
+def known_people(settings: ClientSettings) -> dict[bytes, str]:
+    """Address -> name of every key in the home; none where they cannot be read, since no answer hangs on them."""
+    try:
+        return {key.address_bytes: key.name for key in settings.wallet().all_keys()}
+    except KeyFailure:
+        return {}
 
 
 def open_light_client(

@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from abci_app.chain.simulation import Simulation
 from abci_app.module import Message
-from abci_app.modules.bank import AccountView
 from openledger.client import flows
 from openledger.client import rpc_calls as calls
 from openledger.client.client import DEFAULT_WAIT_SECONDS, answer_of, checked
 from openledger.client.core import Core, Party, SendOptions, SigningParty
 from openledger.client.flows import Flow
+from openledger.client.provenance import Pages, drive_pages_async
 from openledger.client.results import Answer, Committed, HistoryPage, Sent
 from openledger.client.rpc import AsyncRpcClient
 from openledger.client.steps import Batch, Pause, drive_async
 from openledger.client.transactions import Draft
+from openledger.client.typed import questions
+from openledger.client.typed.make import People
+from openledger.client.typed.results import AccountFound, Clean, Impact, Lineage, MixVerdict, Permission
 from openledger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +53,8 @@ class AsyncClient:
         except ValueError as error:
             raise UsageError(str(error)) from None
         self.light = light
+        # Address -> what its key is called here, for results; `openledger.connect_async` fills it from the home.
+        self.people: People = {}
         self._core = Core(chain_id, url)
         self._turn = asyncio.Lock()
 
@@ -116,9 +121,50 @@ class AsyncClient:
             raise UsageError("no light client to verify the answer: pass light=AsyncLightClient(...), or prove=False")
         return answer_of(await self.light.query(module, name, args, height))
 
-    async def account(self, address: bytes) -> AccountView:
-        """Balance, sequence and stored policy on the node's word."""
-        return await self.run(flows.account(address))
+    # --- What people ask most, as objects with attributes (openledger.client.typed)
+
+    async def lineage(self, model: str, *, height: int = 0, prove: bool = True) -> Lineage:
+        """Everything that a model (`NAME`, `NAME@VERSION`, `olrun1...`) was made from, all pages of it."""
+        return await self._ask(questions.ask_lineage(self.people, model, height), prove)
+
+    async def impact(self, datanet: str, *, direct_only: bool = False, height: int = 0, prove: bool = True) -> Impact:
+        """Everything that was made from a DataNet (`NAME`: any version, `NAME@VERSION`, `oldata1...`)."""
+        return await self._ask(questions.ask_impact(datanet, height, direct_only=direct_only), prove)
+
+    async def clean(self, model: str, datanet: str, *, height: int = 0, prove: bool = True) -> Clean:
+        """Whether a DataNet, any version or `NAME@VERSION`, is among what a model was made from."""
+        return await self._ask(questions.ask_clean(model, datanet, height), prove)
+
+    async def verdict(
+        self,
+        inputs: Sequence[str] = (),
+        parents: Sequence[str] = (),
+        *,
+        terms: str = "",
+        at_seconds: int | None = None,
+        height: int = 0,
+        prove: bool = True,
+    ) -> MixVerdict:
+        """May DataNet versions and models be mixed? The chain's licence check, before anything is trained."""
+        return await self._ask(questions.ask_verdict(inputs, parents, terms, at_seconds, height), prove)
+
+    async def may(
+        self,
+        model: str,
+        use: str = "sell",
+        *,
+        field: str = "",
+        at_seconds: int | None = None,
+        height: int = 0,
+        prove: bool = True,
+    ) -> Permission:
+        """May a model be put to a use: sell, serve, share, research, build, distil? Advisory, not legal advice."""
+        steps = questions.ask_permission(self.people, model, use, field, at_seconds, height)
+        return await self._ask(steps, prove)
+
+    async def account(self, account: str | bytes, *, height: int = 0, prove: bool = True) -> AccountFound:
+        """An account by its address, or by what its key is called here (`people`)."""
+        return await self._ask(questions.ask_account(self.people, account, height), prove)
 
     async def history(self, address: bytes, page: int = 1, per_page: int = 30) -> HistoryPage:
         """An account's transactions from the node's index, newest first (not proven)."""
@@ -131,6 +177,9 @@ class AsyncClient:
     async def status(self) -> calls.RpcStatus:
         """Who the node is and how far it is."""
         return await self.run(flows.status())
+
+    async def _ask(self, steps: Pages[T], prove: bool) -> T:
+        return await drive_pages_async(self, steps, prove)
 
     async def run(self, flow: Flow[T]) -> T:
         """Drive a flow to its end."""

@@ -3,9 +3,9 @@
     with Client("http://127.0.0.1:26657") as client:
         sent = client.send(wallet.signer("alice", passphrase), Transfer(recipient, 10**9))
         print(sent.wait().height)
-        print(client.query("bank", "account", AccountQuery(recipient)).value)   # verified by the light client
+        print(client.lineage("gardener").contributors)       # verified by the light client
 
-Reads that build a transaction (sequence, policy, fees) are the node's word: the chain checks them again. `query` is
+Reads that build a transaction (sequence, policy, fees) are the node's word: the chain checks them again. Questions are
 verified unless `prove=False`. One client may be used by several threads; sends take turns.
 """
 
@@ -17,15 +17,18 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from abci_app.chain.simulation import Simulation
 from abci_app.module import Message
-from abci_app.modules.bank import AccountView
 from openledger.client import flows
 from openledger.client import rpc_calls as calls
 from openledger.client.core import Core, Party, SendOptions, SigningParty
 from openledger.client.flows import Flow
+from openledger.client.provenance import Pages, drive_pages
 from openledger.client.results import Answer, Committed, HistoryPage, Sent
 from openledger.client.rpc import RpcClient
 from openledger.client.steps import Batch, Pause, drive
 from openledger.client.transactions import Draft
+from openledger.client.typed import questions
+from openledger.client.typed.make import People
+from openledger.client.typed.results import AccountFound, Clean, Impact, Lineage, MixVerdict, Permission
 from openledger.errors import TransactionFailed, UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +65,8 @@ class Client:
         """`chain_id`: refuse any other chain. `light`: who verifies queries; closed with this client."""
         self.rpc = rpc or _rpc(url)
         self.light = light
+        # Address -> what its key is called here, for results; `openledger.connect` fills it from the home.
+        self.people: People = {}
         self._core = Core(chain_id, url)
         self._turn = threading.Lock()
         self._light_turn = threading.Lock()
@@ -143,9 +148,50 @@ class Client:
         with self._light_turn:
             return answer_of(self.light.query(module, name, args, height))
 
-    def account(self, address: bytes) -> AccountView:
-        """Balance, sequence and stored policy on the node's word; `query` has the verified form."""
-        return self.run(flows.account(address))
+    # --- What people ask most, as objects with attributes (openledger.client.typed)
+
+    def lineage(self, model: str, *, height: int = 0, prove: bool = True) -> Lineage:
+        """Everything that a model (`NAME`, `NAME@VERSION`, `olrun1...`) was made from, all pages of it."""
+        return self._ask(questions.ask_lineage(self.people, model, height), prove)
+
+    def impact(self, datanet: str, *, direct_only: bool = False, height: int = 0, prove: bool = True) -> Impact:
+        """Everything that was made from a DataNet (`NAME`: any version, `NAME@VERSION`, `oldata1...`)."""
+        return self._ask(questions.ask_impact(datanet, height, direct_only=direct_only), prove)
+
+    def clean(self, model: str, datanet: str, *, height: int = 0, prove: bool = True) -> Clean:
+        """Whether a DataNet, any version or `NAME@VERSION`, is among what a model was made from."""
+        return self._ask(questions.ask_clean(model, datanet, height), prove)
+
+    def verdict(
+        self,
+        inputs: Sequence[str] = (),
+        parents: Sequence[str] = (),
+        *,
+        terms: str = "",
+        at_seconds: int | None = None,
+        height: int = 0,
+        prove: bool = True,
+    ) -> MixVerdict:
+        """May DataNet versions and models be mixed? The chain's licence check, before anything is trained."""
+        return self._ask(questions.ask_verdict(inputs, parents, terms, at_seconds, height), prove)
+
+    def may(
+        self,
+        model: str,
+        use: str = "sell",
+        *,
+        field: str = "",
+        at_seconds: int | None = None,
+        height: int = 0,
+        prove: bool = True,
+    ) -> Permission:
+        """May a model be put to a use: sell, serve, share, research, build, distil? Advisory, not legal advice."""
+        steps = questions.ask_permission(self.people, model, use, field, at_seconds, height)
+        return self._ask(steps, prove)
+
+    def account(self, account: str | bytes, *, height: int = 0, prove: bool = True) -> AccountFound:
+        """An account by its address, or by what its key is called here (`people`)."""
+        return self._ask(questions.ask_account(self.people, account, height), prove)
 
     def history(self, address: bytes, page: int = 1, per_page: int = 30) -> HistoryPage:
         """An account's transactions from the node's index, newest first (not proven)."""
@@ -165,6 +211,9 @@ class Client:
         return self.run(self._core.ensure_chain())
 
     # --- Inside
+
+    def _ask(self, steps: Pages[T], prove: bool) -> T:
+        return drive_pages(self, steps, prove)
 
     def run(self, flow: Flow[T]) -> T:
         """Drive a flow to its end."""

@@ -30,7 +30,7 @@ T = TypeVar("T")
 # Module, query, arguments, height.
 _Ask = tuple[str, str, Any, int]
 # Yields what to ask, receives the answer. A refusal is thrown in at the yield.
-_Pages = Generator[_Ask, Answer[Any], T]
+Pages = Generator[_Ask, Answer[Any], T]
 # A lineage that is too large for one answer is asked for in smaller pages.
 _SMALLER = 4
 _SMALLEST_PAGE = 16
@@ -131,17 +131,17 @@ def lineage(
     Without `every_contribution`, those beyond `question.contributions_each` of a version are left out; the DataNet's
     `next_number` says so, and the answer is not complete.
     """
-    return _drive(client, lineage_pages(question, height, every_contribution), prove)
+    return drive_pages(client, lineage_pages(question, height, every_contribution), prove)
 
 
 async def lineage_async(
     client: AsksAsync, question: LineageQuery, *, height: int = 0, prove: bool = True, every_contribution: bool = True
 ) -> Whole[LineagePage]:
     """Do the work of `lineage` for asyncio."""
-    return await _drive_async(client, lineage_pages(question, height, every_contribution), prove)
+    return await drive_pages_async(client, lineage_pages(question, height, every_contribution), prove)
 
 
-def lineage_pages(question: LineageQuery, height: int, every_contribution: bool) -> _Pages[Whole[LineagePage]]:
+def lineage_pages(question: LineageQuery, height: int, every_contribution: bool) -> Pages[Whole[LineagePage]]:
     """Ask for a lineage page by page: every page with the same arguments but for its cursor.
 
     Where a page does not fit into an answer, all are asked for again in smaller ones. `OutOfPages`, thrown in where the
@@ -161,7 +161,7 @@ def lineage_pages(question: LineageQuery, height: int, every_contribution: bool)
 
 def _lineage_of_one_size(
     question: LineageQuery, height: int, every_contribution: bool, answers: list[Answer[Any]]
-) -> _Pages[Whole[LineagePage]]:
+) -> Pages[Whole[LineagePage]]:
     next_question: LineageQuery | None = question
     while next_question is not None:
         _check_page_count(answers)
@@ -219,7 +219,7 @@ def _each_once(pages: Sequence[LineagePage], items: Callable[[Any], Any], key: C
     return tuple([found[name] for name in sorted(found)])
 
 
-def _all_contributions(datanet: LineageDatanet, height: int, answers: list[Answer[Any]]) -> _Pages[LineageDatanet]:
+def _all_contributions(datanet: LineageDatanet, height: int, answers: list[Answer[Any]]) -> Pages[LineageDatanet]:
     """The DataNet version with the contributions that did not fit; the answers that they came in are appended."""
     contributions, after_number = list(datanet.contributions), datanet.next_number
     while after_number:
@@ -246,17 +246,17 @@ def _all_contributions(datanet: LineageDatanet, height: int, answers: list[Answe
 
 def impact(client: Asks, question: ImpactQuery, *, height: int = 0, prove: bool = True) -> Whole[ImpactPage]:
     """Everything that was made from a DataNet version."""
-    return _drive(client, impact_pages(question, height), prove)
+    return drive_pages(client, impact_pages(question, height), prove)
 
 
 async def impact_async(
     client: AsksAsync, question: ImpactQuery, *, height: int = 0, prove: bool = True
 ) -> Whole[ImpactPage]:
     """Do the work of `impact` for asyncio."""
-    return await _drive_async(client, impact_pages(question, height), prove)
+    return await drive_pages_async(client, impact_pages(question, height), prove)
 
 
-def impact_pages(question: ImpactQuery, height: int) -> _Pages[Whole[ImpactPage]]:
+def impact_pages(question: ImpactQuery, height: int) -> Pages[Whole[ImpactPage]]:
     """Ask for an impact page by page, as `lineage_pages` does for a lineage."""
     answers: list[Answer[Any]] = []
     next_question: ImpactQuery | None = question
@@ -287,7 +287,7 @@ def _next_impact_question(question: ImpactQuery, page: ImpactPage) -> ImpactQuer
 # --- Asking
 
 
-def _drive(client: Asks, pages: _Pages[T], prove: bool) -> T:
+def drive_pages(client: Asks, pages: Pages[T], prove: bool) -> T:
     """Ask what a generator wants to know until it returns; a refusal is thrown into it."""
 
     def perform(ask: _Ask) -> Answer[Any]:
@@ -297,8 +297,8 @@ def _drive(client: Asks, pages: _Pages[T], prove: bool) -> T:
     return drive(pages, perform, QueryFailed)
 
 
-async def _drive_async(client: AsksAsync, pages: _Pages[T], prove: bool) -> T:
-    """Ask an async client for the pages, as `_drive` asks a plain one."""
+async def drive_pages_async(client: AsksAsync, pages: Pages[T], prove: bool) -> T:
+    """Ask an async client for the pages, as `drive_pages` asks a plain one."""
 
     async def perform(ask: _Ask) -> Answer[Any]:
         module, name, args, height = ask

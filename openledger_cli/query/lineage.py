@@ -137,13 +137,9 @@ def _manifest_words(found: Manifest | str) -> list[str]:
 
 def known_people(context: CommandContext) -> dict[bytes, str]:
     """Names of this home's own keys by address."""
-    from openledger.errors import KeyFailure
+    from openledger import connection
 
-    try:
-        keys = context.wallet(context.settings.chain_id).all_keys()
-    except KeyFailure:
-        return {}
-    return {key.address_bytes: key.name for key in keys}
+    return connection.known_people(context.settings)
 
 
 # --- Impact

@@ -16,7 +16,6 @@ from openledger_cli.proofs.trust import add_trust_options, open_client
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from abci_app.modules.models.kinds import EntryKind
     from abci_app.modules.models.queries import VerdictView
     from abci_app.modules.models.records import Entry
     from openledger.client.names import QuestionNames
@@ -125,61 +124,18 @@ def _read_draft(context: CommandContext, arguments: argparse.Namespace, names: Q
 
 
 def _draft(arguments: argparse.Namespace, names: QuestionNames) -> Entry:
-    """An entry with these sources. Its digests are empty and its shares equal: the check looks at neither."""
-    from abci_app.hashing import HASH_BYTES
-    from abci_app.modules.models.kinds import ADAPTER, BASE, RULES, EntryKind, Undeclared
-    from abci_app.modules.models.records import Attribution, Entry, Input, Output, Parent, check_entry
-    from abci_app.types import PPB
-    from openledger.references import split_version
+    """The entry that the options describe."""
+    from abci_app.modules.models.kinds import EntryKind, Undeclared
+    from openledger.client.draft_entry import draft_entry
 
-    nothing = bytes(HASH_BYTES)
-    kind = EntryKind(_word("kind", arguments.kind)) if arguments.kind else _kind_of(arguments)
-    undeclared = Undeclared(_word("undeclared", arguments.undeclared))
-    versions = [split_version(text) for text in arguments.input]
-    if any(not version for _, version in versions):
-        raise UsageError("--input: write DATANET@VERSION, for example my-datanet@1")
-    # What is undeclared needs a part, however small: the check looks at no weights.
-    weights = _equal_shares(len(versions), PPB - int(undeclared.has_inputs))
-    shares = _equal_shares(len(arguments.parent), PPB - int(undeclared.has_parents))
-    inputs = [
-        Input(
-            datanet_id=_identify(names, "oldata", name),
-            version=version,
-            weight_ppb=share,
-            rows_used=0,
-            rows_used_root=b"",
-        )
-        for (name, version), share in zip(versions, weights, strict=True)
-    ]
-    roles = [RULES[kind].needed_role or BASE, *[ADAPTER] * len(arguments.parent)]
-    parents = [
-        Parent(_identify(names, "olrun", name), role, share)
-        for name, role, share in zip(arguments.parent, roles, shares, strict=False)
-    ]
-    terms_id = _identify(names, "olterms", arguments.terms) if arguments.terms else b""
-    entry = Entry(
-        kind=kind,
-        parents=tuple(parents),
-        inputs=tuple(inputs),
-        undeclared=undeclared,
-        terms_id=terms_id,
-        manifest_root=nothing,
-        output=Output(artefact_digest=nothing, tensor_digest=nothing, byte_count=0, format="draft"),
-        attribution=Attribution(0, b""),
+    return draft_entry(
+        names,
+        inputs=arguments.input,
+        parents=arguments.parent,
+        terms=arguments.terms,
+        kind=EntryKind(_word("kind", arguments.kind)) if arguments.kind else None,
+        undeclared=Undeclared(_word("undeclared", arguments.undeclared)),
     )
-    check_entry(entry)
-    return entry
-
-
-def _kind_of(arguments: argparse.Namespace) -> EntryKind:
-    """A kind that takes these parents and inputs; the licence check is the same for all but imports."""
-    from abci_app.modules.models.kinds import EntryKind
-
-    if not arguments.parent:
-        return EntryKind.PRETRAIN if arguments.input else EntryKind.IMPORT
-    if arguments.input:
-        return EntryKind.LORA
-    return EntryKind.MERGE if len(arguments.parent) > 1 else EntryKind.QUANTISE
 
 
 def _word(field: str, text: str) -> int:
@@ -190,15 +146,3 @@ def _word(field: str, text: str) -> int:
     if number is None:
         raise UsageError(f"--{field} {text!r}: write a word, not a number")
     return number
-
-
-def _equal_shares(number: int, whole: int) -> list[int]:
-    """Shares that sum to the whole; the first takes what does not divide."""
-    return [whole - whole // number * (number - 1), *[whole // number] * (number - 1)] if number else []
-
-
-def _identify(names: QuestionNames, prefix: str, text: str) -> bytes:
-    """The id in a text, or what holds the place of the name that it is."""
-    from openledger.client.provenance import id_of_text
-
-    return id_of_text(prefix, text) or names.stand_in(prefix, text) or b""

@@ -36,18 +36,18 @@ def test_a_transfer_is_sent_waited_for_and_found_again(node: FakeNode) -> None:
         assert (committed.messages, committed.hash) == (("bank.transfer",), pending.sent.hash)
         assert committed.events[0].get("sequence") == f"{ALICE.address.hex()}/0"
         assert client.transaction(pending.sent.hash) == committed
-        assert client.account(BOB.address).balance_nopen == 6 * OPEN
-        spent = 100 * OPEN - client.account(ALICE.address).balance_nopen - 5 * OPEN
+        assert client.account(BOB.address, prove=False).balance_nopen == 6 * OPEN
+        spent = 100 * OPEN - client.account(ALICE.address, prove=False).balance_nopen - 5 * OPEN
         assert spent == pending.sent.fee_limit_nopen
 
 
 def test_the_estimated_fee_is_exactly_what_is_charged_also_when_the_policy_is_stored(node: FakeNode) -> None:
     with node.client() as client:
         for sequence in range(3):
-            before = client.account(ALICE.address).balance_nopen
+            before = client.account(ALICE.address, prove=False).balance_nopen
             pending = client.send(ALICE, Transfer(BOB.address, 1))
             pending.wait()
-            after = client.account(ALICE.address).balance_nopen
+            after = client.account(ALICE.address, prove=False).balance_nopen
             assert (pending.sent.sequence, before - after - 1) == (sequence, pending.sent.fee_limit_nopen)
 
 
@@ -102,7 +102,7 @@ def test_a_shared_account_signs_with_two_of_three(node: FakeNode) -> None:
             draft.sign(BOB).envelope()
         combined = transactions.combine([draft.sign(BOB), draft.sign(CAROL), draft.sign(ALICE)])
         assert client.broadcast(combined.envelope()).wait().code == 0
-        assert client.account(CAROL.address).balance_nopen == 7
+        assert client.account(CAROL.address, prove=False).balance_nopen == 7
 
 
 def test_a_rotated_key_keeps_the_address(node: FakeNode) -> None:
@@ -116,12 +116,12 @@ def test_a_rotated_key_keeps_the_address(node: FakeNode) -> None:
 
 def test_a_sponsor_pays_the_fee_and_sets_an_expiry(node: FakeNode) -> None:
     with node.client() as client:
-        before = client.account(BOB.address).balance_nopen
+        before = client.account(BOB.address, prove=False).balance_nopen
         pending = client.send([ALICE, BOB], Transfer(CAROL.address, OPEN), sponsor=BOB)
         assert pending.sent.expiry_height > node.chain.height
         assert pending.wait().code == 0
-        assert before - client.account(BOB.address).balance_nopen == pending.sent.fee_limit_nopen
-        assert client.account(ALICE.address).balance_nopen == 99 * OPEN
+        assert before - client.account(BOB.address, prove=False).balance_nopen == pending.sent.fee_limit_nopen
+        assert client.account(ALICE.address, prove=False).balance_nopen == 99 * OPEN
 
 
 def test_simulation_tells_fee_and_effects_without_a_signature(node: FakeNode) -> None:
@@ -275,7 +275,7 @@ def test_the_async_client_does_the_same(node: FakeNode) -> None:
             simulation = await client.simulate(ALICE, Transfer(BOB.address, 1))
             assert simulation.code == 0
             assert (await client.wait(sent[3])).sequence == sent[3].sequence
-            assert (await client.account(BOB.address)).balance_nopen == OPEN + 20
+            assert (await client.account(BOB.address, prove=False)).balance_nopen == OPEN + 20
             return [one.sequence for one in committed]
 
     assert sorted(asyncio.run(story())) == list(range(20))
