@@ -65,14 +65,15 @@ def audit_index(
     numbers = audited_rows(len(rows), limit)
     for number in numbers:
         models = at_checkpoints(model, recorded, digests)
-        values = leaf_codes(models, index.feature_map, rows[number].tokens, index.precision)
+        row = rows[number]
+        values = leaf_codes(models, index.feature_map, row.tokens, index.precision, row.weight)
         exponent = index.parameters.exponent
         apart = deviation(Codes(values, exponent), Codes(index.codes[number], exponent))
         # Rows with small gradients have small codes, of which one more is relatively much.
         if apart.largest > MAX_CODE_DIFFERENCE or (apart.relative > REPEATED_BAND and apart.largest > 1):
             raise AttributionError(
                 "leaves",
-                f"codes of row {rows[number].key[1].hex()[:16]}… are not those of the index's own adapters and bases: "
+                f"codes of row {row.key[1].hex()[:16]}… are not those of the index's own adapters and bases: "
                 f"relative distance {apart.relative:.1e}, largest difference {apart.largest:.0f}",
             )
         farthest = max(farthest, apart, key=lambda item: item.relative)

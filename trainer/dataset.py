@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from abci_app.modules.datanets import Form
 from openledger.content.store import ContentStore
 from openledger.data.row_json import read_row
 from openledger.data.rows import TamperedRows, load_batch
@@ -16,12 +17,13 @@ MAX_ROWS_PER_VERSION = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a version: where it comes from, its bytes and its salted leaf."""
+    """One row of a version: where it comes from, its bytes and its salted leaf, and its contribution's form."""
 
     contribution_id: bytes
     index: int
     data: bytes
     leaf: bytes = field(repr=False)
+    form: Form = Form.OTHER
 
     def fields(self) -> Fields:
         """The row's JSON object, read by the rule of contribution; what is no text stays apart from texts."""
@@ -45,4 +47,4 @@ def load_rows(store: ContentStore, version: VersionRecord) -> Iterator[Row]:
     for record in version.contributions:
         batch = load_batch(store, record.contribution_id, record.commitment)
         for index, (data, leaf) in enumerate(zip(batch.rows, batch.leaves, strict=True)):
-            yield Row(contribution_id=record.contribution_id, index=index, data=data, leaf=leaf)
+            yield Row(contribution_id=record.contribution_id, index=index, data=data, leaf=leaf, form=Form(record.form))

@@ -8,10 +8,12 @@ template or cut): a row of which one input holds an example out is trained on in
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
+from abci_app.modules.datanets import Form
 from attribution.payout.clusters import (
     BAND_ROWS,
     BANDS,
@@ -20,9 +22,11 @@ from attribution.payout.clusters import (
     overlap_reaches,
     shingles_of_tokens,
 )
+from openledger.data.forms import form_of
 from openledger.data.normalised import letters_of, normalised_text
 from trainer.copies import word_numbers
 from trainer.partition import Example, Partition, PartitionError
+from trainer.row_values import NotText, Value
 from trainer.stretches import (
     LEAST_LETTERS,
     Fingerprints,
@@ -32,6 +36,7 @@ from trainer.stretches import (
     stands_in,
     without,
 )
+from trainer.turns import UnreadableRow, conversation_turns
 
 # Examples of a mix up to which near copies are looked for: some minutes of one core.
 MAX_COMPARED_EXAMPLES = 2**20
@@ -49,7 +54,7 @@ def leave_out_held_out(
     if not held_out:
         return tuple(partitions)
     compared = len(held_out) + sum(len(partition.training) for partition in partitions) <= limit
-    short = sum(len(each.prompt) + len(each.completion) for each in held_out) <= most_characters
+    short = sum(len(each.plain) for each in held_out) <= most_characters
     known = _Known(held_out)
     near = _Near(partitions) if compared else None
     inside = _Inside(partitions) if compared and short else None
@@ -92,10 +97,25 @@ class _Known:
 
 
 def row_values(example: Example) -> tuple[str, ...]:
-    """Give the values of an example's row in normal form; names of fields and the place of registration do not
-    count."""
-    values = example.row.fields().values()
-    return tuple(sorted([normalised_text(each if isinstance(each, str) else each.json) for each in values]))
+    """Give what an example's row holds in normal form: the turns of a conversation, the values of any other row.
+
+    Names of fields, blank values and the place of registration do not count.
+    """
+    values = example.row.fields()
+    texts = [_text(value) for value in values.values()]
+    form = example.row.form or form_of(values)
+    if form in (Form.MESSAGES, Form.SHAREGPT):
+        with suppress(UnreadableRow):  # a template step reads what no conversation is
+            plain = {name: value.value if isinstance(value, NotText) else value for name, value in values.items()}
+            texts = [turn.text for turn in conversation_turns(form, plain)]
+    return tuple(sorted(filter(None, map(normalised_text, texts))))
+
+
+def _text(value: Value) -> str:
+    """A value as text; null is none."""
+    if isinstance(value, NotText):
+        return "" if value.is_null else value.json
+    return value if isinstance(value, str) else ""
 
 
 class _Near:

@@ -5,18 +5,19 @@ from typing import Any
 
 from attribution.loss import Tokens
 from openledger.data.versions import ContributionRecord
-from trainer.examples import tokenise_for
+from trainer.examples import read_tokens
 from trainer.partition import Example
 from trainer.train import PreparedRun
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedRow:
-    """A row that the run trained on: as the model saw it, and its contribution."""
+    """A row that the run trained on: as the model saw it, its contribution, and its weight beside other rows."""
 
     example: Example
     tokens: Tokens
     contribution: ContributionRecord
+    weight: int = 1
 
     @property
     def key(self) -> tuple[bytes, bytes]:
@@ -30,9 +31,16 @@ def indexed_rows(prepared: PreparedRun, tokenizer: Any) -> tuple[IndexedRow, ...
     examples: dict[tuple[bytes, bytes], Example] = {}
     for example in sorted(prepared.order, key=lambda example: example.input_index):
         examples.setdefault((example.row.contribution_id, example.row.leaf), example)
+    different, settings = list(examples.values()), prepared.recipe.train
     rows = []
-    for example in examples.values():
-        contribution = records[example.input_index][example.row.contribution_id]
-        tokens = tokenise_for(tokenizer, prepared.recipe.train, example)
-        rows.append(IndexedRow(example, tokens, contribution))
+    for example, tokens in zip(different, read_tokens(tokenizer, settings, different), strict=True):
+        rows.append(
+            IndexedRow(
+                example=example,
+                tokens=tokens,
+                contribution=records[example.input_index][example.row.contribution_id],
+                # In a step whose learned tokens count alike, a row counts as often as it has some.
+                weight=tokens.targets if settings.loss == "tokens" else 1,
+            )
+        )
     return tuple(sorted(rows, key=lambda row: row.key))

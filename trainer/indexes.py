@@ -95,6 +95,7 @@ def build_indexes(
                 contribution_id=row.key[0],
                 owner=row.contribution.contributor,
                 place=place,
+                weight=row.weight,
             )
             for row, place in zip(rows, places, strict=True)
         ]
@@ -128,7 +129,7 @@ def _inputs_digest(run: TrainedRun, rows: Sequence[IndexedRow], places: Sequence
         hasher.update(describe_artefact(adapter).tensor_digest)
     for row, place in zip(rows, places, strict=True):
         hasher.update(b"".join((*row.key, row.contribution.contributor)))
-        hasher.update(repr((row.tokens.ids, row.tokens.prompt_length, place)).encode())
+        hasher.update(repr((row.tokens, place)).encode())
     return hasher.hexdigest()
 
 
@@ -181,16 +182,16 @@ def _gradient_index(
 
 
 def _span_index(rows: Sequence[IndexedRow], vocabulary: int, folder: Path) -> bytes:
-    """Over what the loss counted on, the completions' tokens; `rows` in the order of the chain."""
+    """Over what the loss counted on, a document for every stretch of it; `rows` in the order of the chain."""
     documents = [
         SpanDocument(
             owner=row.contribution.contributor,
             contribution_id=row.key[0],
             row_leaf=row.key[1],
-            token_ids=row.tokens.ids[row.tokens.prompt_length :],
+            token_ids=row.tokens.ids[start:end],
         )
         for row in rows
-        if len(row.tokens.ids) > row.tokens.prompt_length
+        for start, end in row.tokens.learned
     ]
     settings = SpanSettings(vocabulary_size=vocabulary)
     with build_span_index(documents, folder, settings) as index:

@@ -12,7 +12,7 @@ from pathlib import Path
 from attribution.adapted_model import AdaptedModel, open_base
 from attribution.text_tokens import open_tokenizer, padding_id
 from trainer.evaluate import METRIC, HeldOutLoss, Measurement, evaluate
-from trainer.examples import tokenise_for
+from trainer.examples import read_tokens
 from trainer.run_records import InputRecord
 from trainer.train import PreparedRun
 
@@ -57,7 +57,8 @@ def measure(base_folder: Path, output_folder: Path, prepared: PreparedRun) -> He
         model = open_base(output_folder)
     else:
         model = AdaptedModel.open(base_folder, output_folder).model
-    rows = [(example.input_index, tokenise_for(tokenizer, settings, example)) for example in prepared.held_out]
+    places = [example.input_index for example in prepared.held_out]
+    rows = list(zip(places, read_tokens(tokenizer, settings, prepared.held_out), strict=True))
     return evaluate(model, rows, len(prepared.recipe.datasets), padding_id(tokenizer))
 
 

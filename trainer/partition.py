@@ -7,19 +7,22 @@ Every row of a version has one place: dropped by a filter, empty, held out, left
 earlier row; beyond `sampling.max_rows`), or for training. The counts add up to the rows of the version.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from abci_app.hashing import TAGS, list_root, tagged_hash, uvarint
+from abci_app.modules.datanets import Form
 from abci_app.types import PPB
 from openledger.data.normalised import normalised_text
 from openledger.errors import UsageError
 from trainer.dataset import Row
+from trainer.preparation import Preparation
 from trainer.recipe import Dataset, Recipe, Split
-from trainer.row_values import Fields, NotText
 from trainer.schedule import steps_of
 from trainer.steps import StepError
+from trainer.turns import Turn
 
 
 class PartitionError(UsageError, ValueError):
@@ -32,17 +35,39 @@ class PartitionError(UsageError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One training example: the row that it comes from and what the model sees; loss counts on the completion only."""
+    """One training example: the row that it comes from, its turns, and the form by which they are written.
+
+    Loss counts on the learned turns only. Rows that a template step writes have the form `COMPLETION`.
+    """
 
     input_index: int
     row: Row
-    prompt: str
-    completion: str
+    turns: tuple[Turn, ...]
+    form: Form = Form.COMPLETION
+
+    @property
+    def prompt(self) -> str:
+        """All that stands before the last turn of the assistant."""
+        return "".join([turn.text for turn in self.turns[: self._last_answer]])
+
+    @property
+    def completion(self) -> str:
+        """The last turn of the assistant, or the text."""
+        return self.turns[self._last_answer].text
+
+    @property
+    def plain(self) -> str:
+        """The texts of all turns, one behind another."""
+        return "".join([turn.text for turn in self.turns])
 
     @property
     def text(self) -> str:
-        """Prompt and completion in normal form (openledger.data.normalised): equal for examples that say the same."""
-        return normalised_text(f"{self.prompt}{self.completion}")
+        """All turns in normal form (openledger.data.normalised): equal for examples that say the same."""
+        return normalised_text(self.plain)
+
+    @property
+    def _last_answer(self) -> int:
+        return max(at for at, turn in enumerate(self.turns) if turn.role in ("assistant", "text"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,37 +90,43 @@ class Partition:
     near_held_out_copies: int | None = 0
     held_out_inside: int | None = 0
     over_limit: int = 0
+    # Rows that each preprocessing step left alone, since their form has no such field.
+    passed_by_step: tuple[int, ...] = ()
+    # Rows by their form after the steps, in words.
+    rows_by_form: Mapping[str, int] = field(default_factory=dict)
 
 
 def make_partition(dataset: Dataset, input_index: int, rows: Iterable[Row]) -> Partition:
     """Apply preprocessing, filters and split of one input, in the order of the recipe."""
-    kept, changed = [0] * len(dataset.filters), [0] * len(dataset.preprocess)
+    kept, preparation = [0] * len(dataset.filters), Preparation(dataset)
     seen: list[set[bytes]] = [set() for _ in dataset.filters]
     training: list[Example] = []
     held_out: list[Example] = []
+    forms: Counter[Form] = Counter()
     row_count, empty, problems = 0, 0, list[str]()
     place = f"datasets[{input_index}]"
     for row in rows:
         row_count += 1
         try:
-            fields = _preprocess(dataset, row.fields(), changed)
+            prepared = preparation.prepare(row)
+            forms[prepared.form] += 1
             passed = True
             for at, step in enumerate(dataset.filters):
-                passed = step.keeps(fields, seen[at])
+                passed = step.keeps(prepared.fields, seen[at])
                 if not passed:
                     break
                 kept[at] += 1
-            prompt, completion = _texts(fields) if passed else ("", "")
+            turns = prepared.turns() if passed else ()
         except StepError as error:
-            # Line 1 of a batch file is its header.
-            at_line = f"line {row.index + 2} of its file, row {row.index}"
-            problems.append(f"contribution {row.contribution_id.hex()[:16]}… {at_line}: {error}")
+            problems.append(f"{place_of(row)}: {error}")
             continue
-        if passed and not normalised_text(completion):
+        if passed and not any(turn.learned and normalised_text(turn.text) for turn in turns):
             empty += 1
         elif passed:
-            example = Example(input_index=input_index, row=row, prompt=prompt, completion=completion)
+            example = Example(input_index=input_index, row=row, turns=turns, form=prepared.form)
             (held_out if is_held_out(dataset.split, example.text) else training).append(example)
+    for row, reason, rows_of_it in preparation.problems():
+        problems += [f"{place_of(row)}: {reason}"] * rows_of_it
     if problems:
         more = f"; the same or another problem in {len(problems) - 1} more rows" if problems[1:] else ""
         raise PartitionError(f"{place}: {problems[0]}{more}")
@@ -109,8 +140,10 @@ def make_partition(dataset: Dataset, input_index: int, rows: Iterable[Row]) -> P
         kept_by_filter=tuple(kept),
         training=tuple(training),
         held_out=tuple(held_out),
-        changed_by_step=tuple(changed),
+        changed_by_step=tuple(preparation.changed),
         empty=empty,
+        passed_by_step=preparation.passed,
+        rows_by_form={form.name.lower(): forms[form] for form in sorted(forms)},
     )
 
 
@@ -121,27 +154,9 @@ def limited(dataset: Dataset, partition: Partition) -> Partition:
     return replace(partition, training=kept, over_limit=len(partition.training) - len(kept))
 
 
-def _texts(fields: Fields) -> tuple[str, str]:
-    """Prompt and completion; raises `StepError` where the recipe leaves one that is no text."""
-    prompt, completion = fields["prompt"], fields["completion"]
-    if isinstance(prompt, NotText):
-        raise StepError(f"prompt: {prompt.problem}")
-    if isinstance(completion, NotText):
-        raise StepError(f"completion: {completion.problem}")
-    return prompt, completion
-
-
-def _preprocess(dataset: Dataset, fields: Fields, changed: list[int]) -> Fields:
-    for at, step in enumerate(dataset.preprocess):
-        before, fields = fields, step.apply(fields)
-        changed[at] += before != fields
-    if "completion" not in fields:
-        if "text" not in fields:
-            raise StepError(
-                f"rows have neither 'completion' nor 'text' but {', '.join(sorted(fields))}; add a template step"
-            )
-        fields = fields | {"completion": fields["text"]}
-    return {"prompt": ""} | fields
+def place_of(row: Row) -> str:
+    """Where a row stands, for people; line 1 of a batch file is its header."""
+    return f"contribution {row.contribution_id.hex()[:16]}… line {row.index + 2} of its file, row {row.index}"
 
 
 def is_held_out(split: Split, text: str) -> bool:

@@ -34,10 +34,9 @@ from openledger.content.artefact import describe_artefact
 from openledger.content.store import ContentStore
 from openledger.errors import UsageError
 from trainer.environment import code_digest, library_versions, make_deterministic
-from trainer.examples import tokenise_for
+from trainer.examples import read_tokens
 from trainer.indexed_rows import IndexedRow, indexed_rows
 from trainer.optimise import optimise
-from trainer.partition import Example
 from trainer.recipe import Recipe
 from trainer.train import PreparedRun
 from trainer.trainee import make_trainee
@@ -67,8 +66,9 @@ class MeasuredRun:
     ) -> "MeasuredRun":
         """Rows of the index and at most `queries` held-out rows; raises `UsageError` when there are too few."""
         rows = indexed_rows(prepared, tokenizer)
-        held_out = [(example, _read(prepared, tokenizer, example)) for example in prepared.held_out[:queries]]
-        usable = [(example, tokens) for example, tokens in held_out if len(tokens.ids) > max(1, tokens.prompt_length)]
+        asked = prepared.held_out[:queries]
+        held_out = list(zip(asked, read_tokens(tokenizer, prepared.recipe.train, asked), strict=True))
+        usable = [(example, tokens) for example, tokens in held_out if tokens.targets]
         owners = {row.contribution.contributor for row in rows}
         if len(rows) < 2 or len(owners) < 2 or not usable:
             raise UsageError(
@@ -82,7 +82,7 @@ class MeasuredRun:
             tokenizer,
             rows,
             tuple([tokens for _, tokens in usable]),
-            tuple([f"{example.prompt}{example.completion}" for example, _ in usable]),
+            tuple([example.plain for example, _ in usable]),
         )
 
     @property
@@ -94,23 +94,18 @@ class MeasuredRun:
     @property
     def row_texts(self) -> list[str]:
         """The text of every row that the model saw."""
-        return [f"{row.example.prompt}{row.example.completion}" for row in self.rows]
+        return [row.example.plain for row in self.rows]
 
 
 def calibration_queries(prepared: PreparedRun, tokenizer: Any, count: int) -> tuple[Tokens, ...]:
     """At most `count` rows as queries: held-out ones, then, where these are too few, rows that were trained on."""
-    candidates = [_read(prepared, tokenizer, example) for example in prepared.held_out[:count]]
+    candidates = list(read_tokens(tokenizer, prepared.recipe.train, prepared.held_out[:count]))
     if len(candidates) < count:
         candidates += [row.tokens for row in indexed_rows(prepared, tokenizer)]
-    queries = [tokens for tokens in candidates if len(tokens.ids) > max(1, tokens.prompt_length)]
+    queries = [tokens for tokens in candidates if tokens.targets]
     if not queries:
         raise UsageError("no row of the recipe predicts a token: there is nothing to ask with")
     return tuple(queries[:count])
-
-
-def _read(prepared: PreparedRun, tokenizer: Any, example: Example) -> Tokens:
-    """An example as training reads it."""
-    return tokenise_for(tokenizer, prepared.recipe.train, example)
 
 
 class RetrainRun:
@@ -128,7 +123,10 @@ class RetrainRun:
     def recipe(self) -> Mapping[str, object]:
         """Everything that decides a result."""
         run = self.run
-        tokens = [[list(item.ids), item.prompt_length] for item in (*[row.tokens for row in run.rows], *run.queries)]
+        tokens = [
+            [list(item.ids), item.prompt_length, item.passed]
+            for item in (*[row.tokens for row in run.rows], *run.queries)
+        ]
         return {
             "recipe": run.prepared.recipe.digest().hex(),
             "base": describe_artefact(run.base_folder).tensor_digest.hex(),

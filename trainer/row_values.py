@@ -2,8 +2,10 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from openledger.data.row_json import Number
+from trainer.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,40 @@ class NotText:
         remedy = f"write the step {step}, or drop such rows with the filter {{has_text: FIELD}}"
         return f"field {self.field!r} is {self.kind}, no text; {remedy}"
 
+    @property
+    def value(self) -> Any:
+        """The value itself, numbers as they are written."""
+        return json.loads(self.json, parse_int=Number, parse_float=Number)
 
-# A row's fields by name while steps run over it; `prompt` and `completion` are what training reads in the end.
-Value = str | NotText
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands for prompt and completion of a row that is not what its form says."""
+
+    reason: str
+
+    @property
+    def problem(self) -> str:
+        """Say what is wrong and what a recipe can do about it."""
+        return f"{self.reason}; or drop such rows with the filter has_text"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The turns of a row, for filters that look at them."""
+
+    turns: tuple[Turn, ...]
+
+    @property
+    def problem(self) -> str:
+        """Say why this is no text."""
+        return "field 'turns' is a conversation, no text; name prompt or completion"
+
+
+# A row's fields by name while steps run over it; `prompt` and `completion` are what filters see in the end.
+Value = str | NotText | Unreadable | Conversation
 Fields = dict[str, Value]
+TURNS = "turns"
 
 
 def value_of(field: str, value: object) -> Value:

@@ -9,11 +9,13 @@ In a recipe a step is `name: main value`, `name: {field: value…}` or just `nam
     preprocess: [strip, {template: {prompt: "Question: {question}\\nAnswer: ", completion: "{answer}"}}]
     filters: [{min_chars: 40}, {regex_exclude: "(?i)deprecated"}, deduplicate]
 
+Without a template step a row becomes an example by the form of its contribution (trainer.turns); filters see the
+assistant's turns as `completion` and all others as `prompt`, in every form.
+
 A value that is no text (null, a number, a list) never becomes one by itself: a row in which training would read such a
 value is refused, until the recipe says what becomes of it: `as_text`, `fill_null`, or the filter `has_text`.
 """
 
-import string
 from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import sha256
@@ -24,14 +26,17 @@ import msgspec
 from msgspec import Meta
 
 from openledger.data.normalised import normalised_text
-from trainer.row_values import Fields, NotText, Value
+from trainer.placeholders import MissingField, check_template, filled
+from trainer.row_values import TURNS, Conversation, Fields, NotText, Value
+from trainer.turns import takes_turns
 
 MAX_PATTERN_LENGTH = 256
 MAX_TEMPLATE_LENGTH = 4_096
 # A recipe may come from somebody else (verification): no pattern may take longer than this on one row.
 PATTERN_SECONDS = 2.0
 
-FieldName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\Z")]
+# Names as contributors' files have them, in any language; no line or brace, since people read them in one line.
+FieldName = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[^\x00-\x1f\x7f{}]+\Z")]
 Characters = Annotated[int, Meta(ge=1, le=1_000_000)]
 Template_ = Annotated[str, Meta(max_length=MAX_TEMPLATE_LENGTH)]
 Pattern = Annotated[str, Meta(min_length=1, max_length=MAX_PATTERN_LENGTH)]
@@ -39,6 +44,10 @@ Pattern = Annotated[str, Meta(min_length=1, max_length=MAX_PATTERN_LENGTH)]
 
 class StepError(ValueError):
     """A step cannot be applied; the text names the step, the field and what to do."""
+
+
+class MissingStepField(StepError):
+    """A row has no field that a step speaks of."""
 
 
 class _Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="step"):
@@ -119,14 +128,9 @@ class Template(Preprocess, frozen=True, tag="template"):
     prompt: Template_ = ""
 
     def __post_init__(self) -> None:
-        """Reject placeholders that are more than a field name."""
+        """Reject what is no template."""
         for text in (self.prompt, self.completion):
-            try:
-                parts = list(string.Formatter().parse(text))
-            except ValueError as error:
-                raise ValueError(f"template {text!r}: {error}; write {{{{ and }}}} for braces") from error
-            if any(name is not None and (not name.isidentifier() or spec or kind) for _, name, spec, kind in parts):
-                raise ValueError(f"template {text!r}: a placeholder is a field name in braces, like {{text}}")
+            check_template(text)
 
     @property
     def words(self) -> str:
@@ -140,19 +144,10 @@ class Template(Preprocess, frozen=True, tag="template"):
 
 
 def _built(template: str, fields: Fields) -> Value:
-    """A template filled in; no text when one of its fields is none."""
-    parts = list(string.Formatter().parse(template))
-    for _, name, _, _ in parts:
-        if name is not None and name not in fields:
-            raise StepError(
-                f"template: rows have no field {name!r}; they have {', '.join(sorted(fields))}; correct the template, "
-                "or give such rows one with fill_null"
-            )
-    values = [(literal, "" if name is None else fields[name]) for literal, name, _, _ in parts]
-    for _, value in values:
-        if isinstance(value, NotText):
-            return value
-    return "".join(f"{literal}{value}" for literal, value in values)
+    try:
+        return filled(template, fields)
+    except MissingField as error:
+        raise MissingStepField(str(error)) from error
 
 
 class AsText(Preprocess, frozen=True, tag="as_text"):
@@ -280,6 +275,20 @@ class RegexExclude(Filter, frozen=True, tag="regex_exclude"):
         return found is None
 
 
+class TakesTurns(Filter, frozen=True, tag="takes_turns"):
+    """Drop conversations in which user and assistant do not take turns; other rows stay."""
+
+    @property
+    def words(self) -> str:
+        """See base."""
+        return "keep conversations in which user and assistant take turns, the user first, the assistant last"
+
+    def keeps(self, fields: Fields, _seen: set[bytes], /) -> bool:
+        """See base."""
+        value = fields.get(TURNS)
+        return not isinstance(value, Conversation) or takes_turns(value.turns)
+
+
 class Deduplicate(Filter, frozen=True, tag="deduplicate"):
     """Keep the first of rows whose texts in a field are equal in normal form (openledger.data.normalised)."""
 
@@ -300,7 +309,7 @@ class Deduplicate(Filter, frozen=True, tag="deduplicate"):
 
 
 PreprocessStep = Strip | CollapseSpace | Truncate | Template | AsText | FillNull
-FilterStep = HasText | MinChars | MaxChars | Contains | RegexExclude | Deduplicate
+FilterStep = HasText | MinChars | MaxChars | Contains | RegexExclude | TakesTurns | Deduplicate
 _STEPS: tuple[type[_Step], ...] = (*PreprocessStep.__args__, *FilterStep.__args__)
 STEPS_BY_NAME: Mapping[str, type[_Step]] = {str(step.__struct_config__.tag): step for step in _STEPS}
 
@@ -315,7 +324,7 @@ def expand_step(item: Any) -> Any:
     if isinstance(value, dict):
         return {"step": name, **value}
     step = STEPS_BY_NAME.get(name)
-    return {"step": name, (step.__struct_fields__[0] if step else "value"): value}
+    return {"step": name, (step.__struct_fields__[0] if step and step.__struct_fields__ else "value"): value}
 
 
 def _mapped(step: Strip | CollapseSpace | Truncate, fields: Fields, change: Callable[[str], str]) -> Value:
@@ -326,14 +335,14 @@ def _mapped(step: Strip | CollapseSpace | Truncate, fields: Fields, change: Call
 
 def _value(step: _Step, fields: Fields, name: str) -> str:
     value = _present(step, fields, name)
-    if isinstance(value, NotText):
+    if not isinstance(value, str):
         raise StepError(f"{step.__struct_config__.tag}: {value.problem}")
     return value
 
 
 def _present(step: _Step, fields: Fields, name: str) -> Value:
     if name not in fields:
-        raise StepError(
+        raise MissingStepField(
             f"{step.__struct_config__.tag}: rows have no field {name!r}; they have {', '.join(sorted(fields))}; "
             "name another field or build it with a template"
         )

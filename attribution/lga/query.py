@@ -56,14 +56,17 @@ def query_codes(
 
 
 def leaf_codes(
-    models: Iterable[Any], feature_map: FeatureMap, tokens: Tokens, precision: Precision = "float32"
+    models: Iterable[Any], feature_map: FeatureMap, tokens: Tokens, precision: Precision = "float32", weight: int = 1
 ) -> npt.NDArray[np.int16]:
-    """Codes of one training example as an auditor computes them, int16 [k] in the exponent of the index."""
-    return feature_map.codes(single_features(models, feature_map, tokens, precision))
+    """Codes of one training example as an auditor computes them, int16 [k] in the exponent of the index.
+
+    `weight` is the example's in training (`attribution.lga.index.plan.TrainingExample`).
+    """
+    return feature_map.codes(single_features(models, feature_map, tokens, precision, weight))
 
 
 def single_features(
-    models: Iterable[Any], feature_map: FeatureMap, tokens: Tokens, precision: Precision = "float32"
+    models: Iterable[Any], feature_map: FeatureMap, tokens: Tokens, precision: Precision = "float32", weight: int = 1
 ) -> Float64Array:
     """Features float64 [k] of one example; raises `AttributionError` for a model or tokens that do not fit."""
     check_tokens(tokens, "query.tokens")
@@ -74,7 +77,8 @@ def single_features(
             raise AttributionError("models", f"the index has {len(names)} checkpoints, more models were given")
         _check_vocabulary(model, tokens)
         with canonical(model, precision):
-            gradients.append(GradientCollector(model, names[number]).collect_tokens([tokens]))
+            found = GradientCollector(model, names[number]).collect_tokens([tokens])
+            gradients.append({name: value * weight for name, value in found.items()})
     features: Float64Array = feature_map.features(gradients)[0]
     return features
 

@@ -30,7 +30,7 @@ datasets:
       - {template: {prompt: "Q: {question} ", completion: "{answer}"}}
     filters:
       [{has_text: answer}, {min_chars: 40}, {max_chars: 1500}, {contains: "a"},
-       {regex_exclude: "(?i)deprecated"}, deduplicate]
+       {regex_exclude: "(?i)deprecated"}, takes_turns, deduplicate]
     split: {held_out_ppb: 125000000}
     sampling: {max_rows: 500}
 train: {steps: 25, batch_size: 4, warmup_steps: 5, schedule: linear, seed: 7}
@@ -38,6 +38,7 @@ output: {model: words}
 """
 
 
+TAKES_TURNS = "keep conversations in which user and assistant take turns, the user first, the assistant last"
 COPIES = (
     "  copies of held-out rows: 17 rows left out (11 of equal text, 4 of nearly equal text, 2 with such a text inside, "
     "inside one, or of a long stretch of one), held out in this or another input"
@@ -59,8 +60,9 @@ def input_part(**changes: Any) -> dict[str, Any]:
     described = msgspec.to_builtins(parse_recipe(RECIPE).datasets[0])
     return {
         "datanet": "ab" * 32, "version": 3, "weight_ppb": PPB, "rows": 12_345, "rows_used": 100,
-        "rows_used_root": "00" * 32, "version_root": "11" * 32, "kept_by_filter": [9500, 9000, 8000, 7000, 6000, 5000],
-        "rows_held_out": 600, "rows_for_training": 4400, "changed_by_step": [1, 20, 3, 0, 5, 12_000], "rows_empty": 7,
+        "rows_used_root": "00" * 32, "version_root": "11" * 32, "rows_held_out": 600,
+        "kept_by_filter": [9500, 9000, 8000, 7000, 6000, 5500, 5000],
+        "rows_for_training": 4400, "changed_by_step": [1, 20, 3, 0, 5, 12_000], "rows_empty": 7,
         "held_out_copies": {"exact": 11, "near": 4, "inside": 2}, "rows_over_limit": 1200,
         "cut": {"trained": cut(100, 3, 2, 1234), "measured": cut(32, 0, 0, 0)},
         **{key: described[key] for key in ("preprocess", "filters", "split", "sampling")},
@@ -98,6 +100,7 @@ def test_a_run_is_told_in_words() -> None:
         "  filter: keep rows whose completion has at most 1,500 characters (8,000 left)",
         "  filter: keep rows whose completion contains 'a' (7,000 left)",
         "  filter: drop rows whose completion matches the pattern '(?i)deprecated' (6,000 left)",
+        f"  filter: {TAKES_TURNS} (5,500 left)",
         "  filter: of rows that say the same in completion keep the first (5,000 left)",
         "  empty: 7 rows without a completion left out",
         "  split: 12.5 % held out by hash of the text under 'held-out' (600 held out, 4,400 for training)",

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from abci_app.hashing import list_root, row_leaf, uvarint
 from abci_app.types import PPB
+from tests.kit.trainer.examples import pair_example
 from tests.kit.trainer.tiny import tiny_recipe
 from trainer.dataset import Row
 from trainer.held_out import leave_out_held_out
 from trainer.partition import (
-    Example,
     Partition,
     PartitionError,
     data_order,
@@ -194,7 +194,7 @@ def test_rows_that_say_the_same_fall_on_the_same_side_of_the_split() -> None:
 
 
 def held(training: list[str], held_out: list[str], index: int = 0) -> Partition:
-    examples = [Example(index, row, "", json.loads(row.data)["text"]) for row in rows(training + held_out, index)]
+    examples = [pair_example(index, row, "", json.loads(row.data)["text"]) for row in rows(training + held_out, index)]
     return Partition(len(examples), (), tuple(examples[: len(training)]), tuple(examples[len(training) :]))
 
 
@@ -212,17 +212,17 @@ def test_what_is_held_out_in_one_input_is_trained_on_in_none() -> None:
 
 def test_a_prompt_that_holds_what_another_row_has_as_completion_is_the_same_text() -> None:
     first, second, third = rows(["x", "y", "z"])
-    one, other = Example(0, first, "Q: an owl? ", "yes"), Example(0, second, "", "q: AN owl?  yes")
-    made = leave_out_held_out([Partition(2, (), (other, Example(0, third, "", "else")), (one,))])
+    one, other = pair_example(0, first, "Q: an owl? ", "yes"), pair_example(0, second, "", "q: AN owl?  yes")
+    made = leave_out_held_out([Partition(2, (), (other, pair_example(0, third, "", "else")), (one,))])
     assert made[0].exact_held_out_copies == 1
 
 
 def test_a_row_that_one_input_holds_out_is_trained_on_by_none_under_another_template_name_or_case() -> None:
     first, other = rows(["an owl", "else"])
     again = Row(b"\2" * 32, 0, json.dumps({"body": "An  OWL"}).encode(), b"\3" * 32)
-    held_out = Partition(1, (), (Example(0, other, "", "else"),), (Example(0, first, "", "an owl"),))
+    held_out = Partition(1, (), (pair_example(0, other, "", "else"),), (pair_example(0, first, "", "an owl"),))
     template = "Tell me in your own words and at some length what you see up there: "
-    training = tuple([Example(1, row, template, "yes") for row in (first, again, other)])
+    training = tuple([pair_example(1, row, template, "yes") for row in (first, again, other)])
     made = leave_out_held_out([held_out, Partition(3, (), training, ())])
     assert [[example.row for example in item.training] for item in made] == [[other], [other]]
     assert made[1].exact_held_out_copies == 2

@@ -22,6 +22,7 @@ from trainer.steps import (
     RegexExclude,
     StepError,
     Strip,
+    TakesTurns,
     Template,
     Truncate,
     expand_step,
@@ -81,6 +82,7 @@ def test_every_step_is_read_back_from_its_canonical_form() -> None:
         AsText(field="x"),
         FillNull(field="x", text="y"),
         HasText(),
+        TakesTurns(),
     ]
     assert {type(step) for step in steps} == set(STEPS_BY_NAME.values())
     for step in steps:

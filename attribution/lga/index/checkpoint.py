@@ -199,8 +199,19 @@ class _Model:
             self._collector = GradientCollector(model, self._plan.module_names)
         rows = self._plan.pieces[piece]
         for batch in self._plan.batches(piece):
-            tokens = [self._plan.examples[number].tokens for number in rows[batch]]
-            yield self._collector.collect_tokens(tokens, self._plan.settings.padding_id)
+            examples = [self._plan.examples[number] for number in rows[batch]]
+            found = self._collector.collect_tokens([item.tokens for item in examples], self._plan.settings.padding_id)
+            yield weighed(found, [item.weight for item in examples])
+
+
+def weighed(gradients: Gradients, weights: Sequence[int]) -> Gradients:
+    """Gradients [batch, …] by module, each example's times its weight."""
+    import torch
+
+    if all(weight == 1 for weight in weights):
+        return gradients
+    factors = torch.tensor(weights).view(-1, 1, 1)
+    return {name: value * factors.to(value) for name, value in gradients.items()}
 
 
 def _basis_arrays(name: str, basis: ModuleBasis) -> dict[str, Array]:

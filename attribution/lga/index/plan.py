@@ -26,7 +26,8 @@ class TrainingExample:
     """One different row that a run trained on: what the model saw, and its leaf (32-byte digests and address).
 
     `place` orders the rows as the chain registered them: number of the contribution, row in it. Of copies the first is
-    credited.
+    credited. `weight` is how often the row's loss counts beside other rows in a step of training: its learned tokens,
+    where all tokens of a step count alike, else 1.
     """
 
     tokens: Tokens
@@ -34,6 +35,7 @@ class TrainingExample:
     contribution_id: bytes
     owner: bytes
     place: tuple[int, int]
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,11 @@ class IndexPlan:
             ids = b"".join([number.to_bytes(4, "big") for number in example.tokens.ids])
             hasher.update(len(example.tokens.ids).to_bytes(4, "big") + example.tokens.prompt_length.to_bytes(4, "big"))
             hasher.update(ids)
+            # Both are left out where they say nothing, as in all indexes that were built before there were any.
+            for start, end in example.tokens.passed:
+                hasher.update(b"passed" + start.to_bytes(4, "big") + end.to_bytes(4, "big"))
+            if example.weight != 1:
+                hasher.update(b"weight" + example.weight.to_bytes(8, "big"))
         for number in self.chain_order:
             hasher.update(number.to_bytes(4, "big"))
         return hasher.digest()
@@ -183,6 +190,9 @@ def check_tokens(tokens: Tokens, field_name: str) -> None:
         raise AttributionError(field_name, f"has {len(tokens.ids)} tokens, not 1 to {MAX_TOKENS}")
     if type(tokens.prompt_length) is not int or not 0 <= tokens.prompt_length <= len(tokens.ids):
         raise AttributionError(field_name, f"a prompt of {tokens.prompt_length} of {len(tokens.ids)} tokens")
+    edges = [tokens.prompt_length, *[edge for stretch in tokens.passed for edge in stretch], len(tokens.ids)]
+    if any(type(edge) is not int for edge in edges) or (tokens.passed and edges != sorted(set(edges))):
+        raise AttributionError(field_name, "have stretches without loss out of order")
     if any(type(number) is not int or not 0 <= number < 2**32 for number in tokens.ids):
         raise AttributionError(field_name, "token ids must be integers from 0 to 2^32 - 1")
 
@@ -193,6 +203,8 @@ def _check(example: TrainingExample) -> None:
         if len(getattr(example, name)) != HASH_BYTES:
             raise AttributionError(f"{place}.{name}", f"must have {HASH_BYTES} bytes")
     check_tokens(example.tokens, f"{place}.tokens")
+    if type(example.weight) is not int or not 0 <= example.weight <= MAX_TOKENS:
+        raise AttributionError(f"{place}.weight", f"must be an integer from 0 to {MAX_TOKENS}")
 
 
 def _leaf_order(example: TrainingExample) -> tuple[bytes, bytes]:
