@@ -169,12 +169,6 @@ def _check_attribution(check: BaseCheck, recipe: Recipe, model: Any) -> None:
     wanted = recipe.attribution
     if wanted is None or GRADIENTS not in wanted.methods or isinstance(recipe.method, Full):
         return
-    if recipe.train.loss == "tokens":
-        check.notes.append(
-            "attribution: lga-1 compares rows by the mean loss of their tokens, and training takes the mean over all "
-            "tokens of a step, so longer rows moved the model more than they are credited for; write loss: rows "
-            "to train as they are compared"
-        )
     layers = target_layers(model, recipe.method.target_modules)
     if len(layers) > MAX_MODULES:
         check.problems.append(

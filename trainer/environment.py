@@ -15,15 +15,17 @@ from attribution.payout import clusters
 from openledger.content.artefact import model_signing_root
 from openledger.content.folder import ArtefactFile
 from openledger.content.store import file_digest
-from openledger.data import look_alikes, normalised, row_json
+from openledger.data import forms, look_alikes, normalised, row_json
 
 # The source files whose change can change a result; the code digest covers exactly these and `_SHARED_FILES`.
 _CODE_FILES = (
-    "base_check.py", "copies.py", "dataset.py", "devices.py", "environment.py", "evaluate.py", "examples.py",
-    "held_out.py", "method.py", "optimise.py", "partition.py", "recipe.py", "recipe_fields.py", "row_values.py",
-    "schedule.py", "shorthand.py", "step_loss.py", "steps.py", "stretches.py", "train.py", "trainee.py",
+    "base_check.py", "chat/alignment.py", "chat/encoding.py", "chat/renderer.py", "chat/sandbox.py", "chat/writer.py",
+    "copies.py", "dataset.py", "devices.py", "environment.py", "evaluate.py", "examples.py", "held_out.py", "method.py",
+    "optimise.py", "partition.py", "placeholders.py", "preparation.py", "recipe.py", "recipe_fields.py",
+    "row_values.py", "schedule.py", "shorthand.py", "step_loss.py", "steps.py", "stretches.py", "train.py",
+    "trainee.py", "turns.py",
 )  # fmt: skip
-_SHARED = (loss, numerics, text_tokens, clusters, look_alikes, normalised, row_json)
+_SHARED = (loss, numerics, text_tokens, clusters, forms, look_alikes, normalised, row_json)
 _SHARED_FILES = {f"{path.parent.name}/{path.name}": path for path in [Path(str(module.__file__)) for module in _SHARED]}
 
 
