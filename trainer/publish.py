@@ -19,11 +19,14 @@ from abci_app.modules.datanets.queries import (
     MAX_FULL_PAGE,
     ContributionQuery,
     ContributionView,
+    DatanetQuery,
+    DatanetView,
     FullContribution,
     FullVersionView,
     VersionQuery,
 )
 from abci_app.modules.licences import RegisterTerms
+from abci_app.modules.licences.queries import TermsQuery, TermsView
 from abci_app.modules.models.queries import (
     MAX_PAGE,
     EntryEventsQuery,
@@ -138,6 +141,7 @@ class ClientLedger:
         self._chain_id = ""
         # What was named so far, by id: a licence check asks with these names again.
         self._names: dict[bytes, tuple[str, str]] = {}
+        self._origins: dict[bytes, tuple[str, str]] = {}
         # Licences that what is published refers to and nobody registered yet.
         self._registrations: list[RegisterTerms] = []
 
@@ -214,6 +218,16 @@ class ClientLedger:
         """One contribution."""
         view: ContributionView = self._query("datanets", "contribution", ContributionQuery(contribution_id)).value
         return to_contribution(FullContribution(contribution_id, view.stored))
+
+    def origin(self, contribution_id: bytes) -> tuple[str, str]:
+        """The DataNet of a contribution and its terms, both by name."""
+        if contribution_id not in self._origins:
+            view: ContributionView = self._query("datanets", "contribution", ContributionQuery(contribution_id)).value
+            made = view.stored.contribution
+            datanet: DatanetView = self._query("datanets", "datanet", DatanetQuery(made.datanet_id, "")).value
+            terms: TermsView = self._query("licences", "terms", TermsQuery(made.terms_id)).value
+            self._origins[contribution_id] = datanet.datanet.name, terms.terms.spdx or terms.terms.name
+        return self._origins[contribution_id]
 
     def model_name(self, model_id: bytes) -> str:
         """Name of a model."""

@@ -25,7 +25,23 @@ thead { border-bottom: 2px solid #1b1b1b; } tbody tr { border-bottom: 1px solid 
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .bar { display: inline-block; height: .7rem; border-radius: .2rem; margin-right: .4rem; }
 code { overflow-wrap: anywhere; font-size: .85em; }
+.label { display: none; }
+@media (max-width: 40rem) {
+  body { margin: 1rem auto; overflow-wrap: anywhere; }
+  table, tbody, tr, td { display: block; } thead { display: none; }
+  tbody tr { padding: .5rem 0; } td { padding: .1rem 0; } td.number { text-align: left; white-space: normal; }
+  .label { display: inline; color: #555; margin-right: .4rem; }
+  .bar { max-width: 100%; }
+}
 """
+# Said on every page: people read shares as more than they are.
+_WHAT_IT_IS_NOT = (
+    "Shares measure influence on this answer of this model, by methods that are written down.",
+    "They say nothing about who is right, whose idea it was, or what copyright protects.",
+    "Without a row that is shown here the model might have answered alike: influence is no proof of a cause.",
+    "What the base model learnt before is in the pool, and so is what no index knows.",
+    "Words that stand in a contribution may stand in many other places, too.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +63,8 @@ class ContributorLine:
     share_ppb: int
     gradients_ppb: int | None
     spans_ppb: int | None
+    # DataNets and licences of the contributions that are listed.
+    sources: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +88,8 @@ class PageContribution:
     rows: int | None
     gradients_ppb: int | None
     spans_ppb: int | None
+    datanet: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +146,7 @@ def render(page: ExplanationPage) -> str:
         *_rows(page.rows),
         *_sentences("Verified", page.verified),
         *_sentences("Not checked", page.unchecked),
+        *_sentences("What this is not", _WHAT_IT_IS_NOT),
         "</body></html>",
     ]
     return "\n".join(parts) + "\n"
@@ -154,9 +175,9 @@ def _contributors(lines: Sequence[ContributorLine], colours: dict[str, str]) -> 
         width = max(line.share_ppb, 0) * 1_200 // PPB
         width_rem = f"{width // 100}.{width % 100:02}rem"
         bar = f'<span class="bar" style="background:{colours.get(line.name, _WITHOUT_SPANS)};width:{width_rem}"></span>'
-        shares = [show_share(share) for share in (line.share_ppb, line.gradients_ppb, line.spans_ppb)]
-        cells = "".join([f'<td class="number">{share}</td>' for share in shares])
-        rows.append(f"<tr><td>{bar}{escape(line.name)}<br><code>{escape(line.identifier)}</code></td>{cells}</tr>")
+        sources = f"<br>{escape(line.sources)}" if line.sources else ""
+        who = f"{bar}{escape(line.name)}<br><code>{escape(line.identifier)}</code>{sources}"
+        rows.append((who, *map(show_share, (line.share_ppb, line.gradients_ppb, line.spans_ppb))))
     return _table(
         "Contributors (by gradients, by spans: of layer 1 alone)", ("who",), ("share", "by gradients", "by spans"), rows
     )
@@ -164,8 +185,12 @@ def _contributors(lines: Sequence[ContributorLine], colours: dict[str, str]) -> 
 
 def _layers(lines: Sequence[LayerLine]) -> list[str]:
     rows = [
-        f"<tr><td>{line.number}</td><td>{escape(line.model)}<br><code>{escape(line.identifier)}</code></td>"
-        f'<td>{escape(line.explained_by)}</td><td class="number">{show_share(line.share_ppb)}</td></tr>'
+        (
+            str(line.number),
+            f"{escape(line.model)}<br><code>{escape(line.identifier)}</code>",
+            escape(line.explained_by),
+            show_share(line.share_ppb),
+        )
         for line in lines
     ]
     return _table("Layers", ("layer", "model", "explained by"), ("part of the whole",), rows)
@@ -175,16 +200,20 @@ def _contributions(lines: Sequence[PageContribution]) -> list[str]:
     rows = []
     for line in lines:
         numbers = "–" if line.rows is None else str(line.rows), *map(show_share, (line.gradients_ppb, line.spans_ppb))
-        cells = "".join([f'<td class="number">{number}</td>' for number in numbers])
-        who = f"<td>{escape(line.contributor)}</td>"
-        rows.append(f"<tr><td>{line.layer}</td><td><code>{escape(line.identifier)}</code></td>{who}{cells}</tr>")
-    return _table("Contributions", ("layer", "contribution", "who"), ("rows", "by gradients", "by spans"), rows)
+        named = map(escape, (line.contributor, line.datanet or "–", line.licence or "–"))
+        rows.append((str(line.layer), f"<code>{escape(line.identifier)}</code>", *named, *numbers))
+    texts = ("layer", "contribution", "who", "DataNet", "licence")
+    return _table("Contributions", texts, ("rows", "by gradients", "by spans"), rows)
 
 
 def _rows(lines: Sequence[PageRow]) -> list[str]:
     rows = [
-        f"<tr><td>{line.layer}</td><td>{escape(line.contributor)}</td><td>{escape(line.strength)}</td>"
-        f"<td>{'not stored here' if line.text is None else escape(line.text)}</td></tr>"
+        (
+            str(line.layer),
+            escape(line.contributor),
+            escape(line.strength),
+            "not stored here" if line.text is None else escape(line.text),
+        )
         for line in lines
     ]
     return _table("Rows that support it best", ("layer", "who", "part of the scores", "row"), (), rows)
@@ -195,9 +224,20 @@ def _sentences(title: str, sentences: Sequence[str]) -> list[str]:
     return [f"<h2>{title}</h2><ul>", *lines, "</ul>"] if lines else []
 
 
-def _table(title: str, texts: Sequence[str], numbers: Sequence[str], rows: Sequence[str]) -> list[str]:
-    """Nothing where there are no rows."""
+def _table(title: str, texts: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table of cells that are HTML already; nothing where there are no rows.
+
+    Every cell has its column's name, which is seen where the screen is too narrow for columns.
+    """
     if not rows:
         return []
-    head = "".join([f"<th>{name}</th>" for name in texts] + [f'<th class="number">{name}</th>' for name in numbers])
-    return [f"<h2>{title}</h2><table><thead><tr>{head}</tr></thead><tbody>", *rows, "</tbody></table>"]
+    columns = [(name, "") for name in texts] + [(name, ' class="number"') for name in numbers]
+    head = "".join([f"<th{kind}>{name}</th>" for name, kind in columns])
+    lines = []
+    for row in rows:
+        cells = [
+            f'<td{kind}><span class="label">{name}</span>{cell}</td>'
+            for (name, kind), cell in zip(columns, row, strict=True)
+        ]
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return [f"<h2>{title}</h2><table><thead><tr>{head}</tr></thead><tbody>", *lines, "</tbody></table>"]

@@ -215,6 +215,7 @@ def _show(
     from openledger_cli.explain.view import NOT_CHECKED, View
 
     view = View.of(document, explainer, ledger, store, _known_names(args))
+    checked = [*checked, *view.not_read()]
     if args.html:
         from attribution.explanation.page import render
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from abci_app.bech32 import encode_id
 from abci_app.types import PPB
+from openledger_cli.explain.sentences import coverage, gradients_of, rules, span_earnings, spans_of
 from openledger_cli.text import printable
 
 if TYPE_CHECKING:
-    from attribution.explanation.document import Explanation, GradientPart, LayerPart, SpanLine, SpanPart
+    from attribution.explanation.contributions import ContributionShare
+    from attribution.explanation.document import Explanation, LayerPart, SpanLine, SpanPart
     from attribution.explanation.explainer import Explainer
     from attribution.explanation.page import ExplanationPage, LayerLine, PageContribution
     from openledger.content.store import ContentStore
@@ -49,6 +51,10 @@ class View:
     rows: tuple[RowView, ...]
     pieces: tuple[tuple[str, str, str], ...]  # text, contributor, note
     models: tuple[str, ...] = ()  # of every layer: its model with its version
+    # DataNet and licence of the contributions that are shown, by id.
+    origins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    # Whether the words of spans are known: a tokenizer cuts the output at them.
+    is_cut: bool = True
 
     @classmethod
     def of(
@@ -66,7 +72,7 @@ class View:
         view = cls(document, names, (), ())
         rows = []
         for number, layer in enumerate(document.layers, start=1):
-            gradients = _gradients(layer)
+            gradients = gradients_of(layer)
             if gradients is None:
                 continue
             positive = positive_of_all(gradients)
@@ -74,8 +80,19 @@ class View:
                 text = row_text(ledger, store, bytes.fromhex(row.contribution_id), bytes.fromhex(row.row_leaf))
                 share_ppb = max(0, int(row.score)) * PPB // positive
                 rows.append(RowView(layer=number, owner=view.name(row.owner), share_ppb=share_ppb, text=text))
-        pieces = tuple(view._pieces(explainer.decode))
-        return cls(document, names, tuple(rows), pieces, tuple(_models(document, explainer, ledger)))
+        try:
+            pieces, is_cut = tuple(view._pieces(explainer.decode)), True
+        except ModuleNotFoundError:
+            pieces, is_cut = ((document.output.text, "", ""),), False
+        return cls(
+            document=document,
+            names=names,
+            rows=tuple(rows),
+            pieces=pieces,
+            models=tuple(_models(document, explainer, ledger)),
+            origins={line: ledger.origin(bytes.fromhex(line)) for line in _shown_contributions(document)},
+            is_cut=is_cut,
+        )
 
     def name(self, owner: str) -> str:
         """The name under which people know an address given in hex."""
@@ -85,7 +102,7 @@ class View:
     def contributors(self) -> list[tuple[str, str, int, int | None, int | None]]:
         """(name, address, share, by gradients, by spans), largest share first; the methods' own of the first layer."""
         top = self.document.layers[0]
-        gradients, spans = _gradients(top), _spans(top)
+        gradients, spans = gradients_of(top), spans_of(top)
         by_gradients = {line.owner: line.share_ppb for line in gradients.owners} if gradients else {}
         by_spans = {line.owner: line.share_ppb for line in spans.by_owner} if spans else {}
         lines = [
@@ -108,7 +125,7 @@ class View:
     def copies(self) -> list[str]:
         """A sentence on every contributor with rows that are copies by their codes, of all layers."""
         counts: dict[str, tuple[int, int]] = {}
-        for part in [part for part in map(_gradients, self.document.layers) if part is not None]:
+        for part in [part for part in map(gradients_of, self.document.layers) if part is not None]:
             for line in part.owners:
                 copies, rows = counts.get(line.owner, (0, 0))
                 counts[line.owner] = copies + line.copies, rows + line.rows + line.copies
@@ -119,40 +136,37 @@ class View:
         ]
 
     def rules(self) -> list[str]:
-        """Explain the parts of a share: a sentence on every rule of payout, with the layers that have it."""
-        from abci_app.integers.shares import OWNER
-        from attribution.explanation.document import PolicyPart
-        from attribution.explanation.page import show_share
+        """Sentences on how shares are made."""
+        return rules(self.document)
 
-        layers: dict[str, list[str]] = {}
-        for number, layer in enumerate(self.document.layers, start=1):
-            policy = layer.policy
-            if not isinstance(policy, PolicyPart) or not layer.own_ppb:
-                continue
-            parts = (
-                f"{show_share(policy.kappa_ppb)} by gradients, {show_share(policy.flat_ppb)} by the number of rows used"
-            )
-            if _gradients(layer) is None:
-                parts = f"{show_share(policy.kappa_ppb)} by spans, the rest to the pool"
-            elif not layer.attribution_used:
-                parts = "by the number of rows used alone, the scores say too little"
-            elif policy.score_unit == OWNER:
-                parts += "; scores of an owner are summed before those below zero are cut off, so the part of one of "
-                parts += "its rows may exceed its own"
-            layers.setdefault(parts, []).append(str(number))
-        return [
-            f"share, layer{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}: {parts}"
-            for parts, numbers in layers.items()
-        ]
+    def not_read(self) -> list[str]:
+        """Say what cannot be shown without the tokenizer."""
+        has_spans = any(spans_of(layer) is not None for layer in self.document.layers)
+        why = "which words of the output its spans are: this needs the package transformers"
+        return [f"{NOT_CHECKED} without the tokenizer: {why}"] if has_spans and not self.is_cut else []
 
-    def coverage(self) -> list[str]:
-        """A sentence on every layer with spans: of how much of the output its shares by spans speak."""
-        parts = [(number, _spans(layer)) for number, layer in enumerate(self.document.layers, start=1)]
+    def sources(self, address: str) -> str:
+        """DataNets and licences of the contributions of one contributor that are shown."""
+        found = {
+            self.origins[line.contribution_id]: None
+            for layer in self.document.layers
+            for line in contribution_lines(layer)
+            if encode_id("open", bytes.fromhex(line.owner)) == address and line.contribution_id in self.origins
+        }
+        return ", ".join([f"DataNet {datanet} ({licence})" for datanet, licence in found])
+
+    def remarks(self) -> list[str]:
+        """Sentences below the shares."""
+        return [*self.rules(), *span_earnings(self.document), *coverage(self.document), *self.copies()]
+
+    def spans(self) -> list[tuple[str, str, str]]:
+        """Text (or the numbers of its tokens), contributor and place of every span."""
+        if self.is_cut:
+            return [piece for piece in self.pieces if piece[1]]
         return [
-            f"by spans, layer {number}: {part.covered_tokens} of {part.output_tokens} tokens of the output stand word "
-            "for word in training text"
-            for number, part in parts
-            if part is not None
+            (f"tokens {span.start + 1} to {span.end}", *self._whose(span))
+            for part in map(spans_of, self.document.layers)
+            for span in (part.spans if part else ())
         ]
 
     def print(self, output: Printer) -> None:
@@ -173,7 +187,7 @@ class View:
             ],
             None,
         )
-        for sentence in [*self.rules(), *self.coverage(), *self.copies()]:
+        for sentence in self.remarks():
             print(printable(sentence))
         print()
         layers = [
@@ -186,6 +200,8 @@ class View:
                 line.layer,
                 _short(line.identifier),
                 _short(line.contributor),
+                line.datanet,
+                line.licence,
                 "–" if line.rows is None else line.rows,
                 show_share(line.gradients_ppb),
                 show_share(line.spans_ppb),
@@ -194,7 +210,7 @@ class View:
             for line in [line for line in self._contributions() if line.layer == number][:_SHOWN_CONTRIBUTIONS]
         ]
         if contributions:
-            columns = ("layer", "contribution", "who", "rows", "gradients", "spans")
+            columns = ("layer", "contribution", "who", "datanet", "licence", "rows", "gradients", "spans")
             output.rows("Contributions", columns, contributions, None)
         if self.rows:
             rows = [
@@ -207,7 +223,7 @@ class View:
                 for row in self.rows
             ]
             output.rows("Rows that support it best", ("layer", "who", "part of the scores", "row"), rows, None)
-        spans = [(_one_line(text), _short(name), note) for text, name, note in self.pieces if name]
+        spans = [(_one_line(text), _short(name), note) for text, name, note in self.spans()]
         if spans:
             output.rows("Spans that stand in training text", ("text", "who", "where"), spans, None)
 
@@ -221,7 +237,7 @@ class View:
             entry=encode_id("olrun", bytes.fromhex(document.entry_id)),
             prompt=document.prompt.text,
             output=[Piece(*piece) for piece in self.pieces],
-            contributors=[ContributorLine(*line) for line in self.contributors()],
+            contributors=[ContributorLine(*line, sources=self.sources(line[1])) for line in self.contributors()],
             layers=self._layers(),
             contributions=self._contributions(),
             rows=[
@@ -230,7 +246,7 @@ class View:
             ],
             verified=[line for line in checked if not line.startswith(NOT_CHECKED)],
             unchecked=[line.removeprefix(NOT_CHECKED).lstrip(": ") for line in checked if line.startswith(NOT_CHECKED)],
-            remarks=[*self.rules(), *self.coverage(), *self.copies()],
+            remarks=self.remarks(),
         )
 
     def tables(self) -> dict[str, Any]:
@@ -238,16 +254,24 @@ class View:
         from dataclasses import asdict
 
         contributors = [
-            {"name": name, "address": address, "share_ppb": share, "gradients_ppb": gradients, "spans_ppb": spans}
+            {
+                "name": name,
+                "address": address,
+                "share_ppb": share,
+                "gradients_ppb": gradients,
+                "spans_ppb": spans,
+                "sources": self.sources(address),
+            }
             for name, address, share, gradients, spans in self.contributors()[:-1]
         ]
-        spans = [{"text": text, "contributor": name, "where": note} for text, name, note in self.pieces if name]
+        spans = [{"text": text, "contributor": name, "where": note} for text, name, note in self.spans()]
         return {
             "contributors": contributors,
             "unexplained_ppb": self.document.unexplained_ppb,
             "copies": self.copies(),
             "rules": self.rules(),
-            "coverage": self.coverage(),
+            "span_earnings": span_earnings(self.document),
+            "coverage": coverage(self.document),
             "layers": [asdict(line) for line in self._layers()],
             "contributions": [asdict(line) for line in self._contributions()],
             "rows": [asdict(row) for row in self.rows],
@@ -270,7 +294,6 @@ class View:
         ]
 
     def _contributions(self) -> list[PageContribution]:
-        from attribution.explanation.contributions import contribution_shares
         from attribution.explanation.page import PageContribution
 
         return [
@@ -281,9 +304,11 @@ class View:
                 rows=line.rows,
                 gradients_ppb=line.by_gradients_ppb,
                 spans_ppb=line.by_spans_ppb,
+                datanet=self.origins.get(line.contribution_id, ("", ""))[0],
+                licence=self.origins.get(line.contribution_id, ("", ""))[1],
             )
             for number, layer in enumerate(self.document.layers, start=1)
-            for line in contribution_shares(layer)
+            for line in contribution_lines(layer)
         ]
 
     def _pieces(self, decode: Any) -> list[tuple[str, str, str]]:
@@ -291,7 +316,7 @@ class View:
         ids = self.document.output.token_ids
         whose: list[tuple[str, str]] = [("", "")] * len(ids)
         for layer in reversed(self.document.layers):
-            part = _spans(layer)
+            part = spans_of(layer)
             for span in part.spans if part else ():
                 whose[span.start : span.end] = [self._whose(span)] * (span.end - span.start)
         pieces: list[tuple[str, str, str]] = []
@@ -315,16 +340,16 @@ class View:
         return self.name(match.credited), f"{span.occurrences} {times}, contribution {place}{also}"
 
 
-def _gradients(layer: LayerPart) -> GradientPart | None:
-    from attribution.explanation.document import GradientPart
+def contribution_lines(layer: LayerPart) -> Sequence[ContributionShare]:
+    """The contributions of a layer that are shown."""
+    from attribution.explanation.contributions import contribution_shares
 
-    return layer.gradients if isinstance(layer.gradients, GradientPart) else None
+    return contribution_shares(layer)
 
 
-def _spans(layer: LayerPart) -> SpanPart | None:
-    from attribution.explanation.document import SpanPart
-
-    return layer.spans if isinstance(layer.spans, SpanPart) else None
+def _shown_contributions(document: Explanation) -> list[str]:
+    lines = [line.contribution_id for layer in document.layers for line in contribution_lines(layer)]
+    return list(dict.fromkeys(lines))
 
 
 def _rest(spans: SpanPart) -> int:
@@ -341,7 +366,7 @@ def _models(document: Explanation, explainer: Explainer, ledger: ClientLedger) -
 def _explained_by(layer: LayerPart) -> str:
     from attribution.explanation.page import show_share
 
-    methods = [name for name, part in (("gradients", _gradients(layer)), ("spans", _spans(layer))) if part]
+    methods = [name for name, part in (("gradients", gradients_of(layer)), ("spans", spans_of(layer))) if part]
     known = " and ".join(methods) or ("nothing (pool)" if layer.own_ppb else "nothing")
     # Absent where the entry declares all that it was made from.
     if not isinstance(layer.undeclared_ppb, int):

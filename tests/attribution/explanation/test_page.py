@@ -1,5 +1,7 @@
 """The HTML page of an explanation: complete, well formed, and deaf to what texts from outside want it to be."""
 
+import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from attribution.explanation.page import (
@@ -100,3 +102,35 @@ def test_shares_are_rounded_to_hundredths_of_a_percent() -> None:
         "0.00 %", "0.00 %", "0.01 %", "33.33 %", "100.00 %",
     ]  # fmt: skip
     assert show_share(None) == "–"
+
+
+def test_the_page_says_where_rows_are_from_under_which_licence_and_what_it_is_not() -> None:
+    page = replace(
+        page_of("ada"),
+        contributors=(ContributorLine("ada", "open1", 1, None, 1, sources="DataNet garden (CC-BY-4.0)"),),
+        contributions=(PageContribution(1, "olcontrib1", "ada", 3, 5, None, datanet="garden", licence="CC-BY-4.0"),),
+    )
+    words = "".join(outline(page).words)
+    for text in ("DataNet garden (CC-BY-4.0)", "garden", "CC-BY-4.0", "What this is not", "influence is no proof"):
+        assert text in words
+
+
+def test_a_narrow_screen_needs_no_scrolling_to_the_side() -> None:
+    """Below 40 rem cells stand under one another, each with its column's name; nothing has a width of its own."""
+    text = render(page_of("ada" * 200))
+    style = re.search(r"<style>(.*)</style>", text, re.DOTALL)
+    assert style is not None
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
+    narrow = style[1][style[1].index("@media (max-width: 40rem)") :]
+    for rule in (
+        "overflow-wrap: anywhere", "table, tbody, tr, td { display: block; }", "thead { display: none; }",
+        "white-space: normal", ".bar { max-width: 100%; }",
+    ):  # fmt: skip
+        assert rule in narrow
+    assert text.count("<td") == text.count('<span class="label">')
+    assert set(re.findall(r"(?<!max-)width:\s*([0-9.a-z%]+)", text.replace(narrow, ""))) <= {
+        "100%",
+        "7.20rem",
+        "0.00rem",
+    }
+    assert re.search(r"pre {[^}]*white-space: pre-wrap; overflow-wrap: anywhere", style[1])

@@ -71,6 +71,9 @@ class Records:
     def stored_entry(self, entry_id: bytes) -> StoredEntry:
         return self.stored[entry_id]
 
+    def origin(self, contribution_id: bytes) -> tuple[str, str]:
+        return "facts", "CC-BY-4.0"
+
     def model_name(self, model_id: bytes) -> str:
         return "tiny"
 
