@@ -9,7 +9,7 @@ with Client(url) as client:
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from abci_app.bech32 import PREFIXES, decode_id, encode_id
 from abci_app.errors import Code
@@ -53,7 +53,7 @@ from abci_app.types import MAX_NAME_LENGTH
 from openledger.client.core import SigningParty
 from openledger.client.names import QuestionNames, query_of_name
 from openledger.client.provenance import id_of_text
-from openledger.client.results import Answer, Committed, Sent
+from openledger.client.results import Answer
 from openledger.data.manifest import Manifest
 from openledger.data.ownership import find_owner, make_claim
 from openledger.data.versions import ContributionRecord, VersionRecord
@@ -72,6 +72,7 @@ from trainer.chain_records import (
     to_run_draft,
 )
 from trainer.environment import environment_line
+from trainer.ledger_client import LedgerClient
 from trainer.licence_check import draft_entry, verdict_of
 from trainer.measurements import RecordedMeasurement
 from trainer.run_records import ParentRecord, RunEventRecord, RunRecord
@@ -87,31 +88,6 @@ GRADES = {
 # For the block that lets what was just recorded be proven.
 _LONGEST_WAIT_SECONDS = 60.0
 _PAUSE_SECONDS = 0.25
-
-
-class PendingRecord(Protocol):
-    """A transaction on its way."""
-
-    @property
-    def sent(self) -> Sent:
-        """The transaction that was handed over."""
-
-    def wait(self) -> Committed:
-        """Wait until the transaction is in a block; raise when it failed."""
-
-
-class LedgerClient(Protocol):
-    """The methods of a client that publishing needs: `openledger.Client` has them."""
-
-    @property
-    def chain_id(self) -> str:
-        """Id of the chain that answers."""
-
-    def query(self, module: str, name: str, args: Any, *, height: int = 0, prove: bool = True) -> Answer[Any]:
-        """A module's query."""
-
-    def send(self, signer: SigningParty, *messages: Message, memo_digest: bytes = b"") -> PendingRecord:
-        """Build, sign and hand over."""
 
 
 @dataclass(frozen=True, slots=True)

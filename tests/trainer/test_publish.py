@@ -50,9 +50,9 @@ from trainer.ancestry import KnownEntry
 from trainer.chain_records import from_entry, to_entry, to_evaluation_drafts, to_run_draft
 from trainer.dataset import load_rows
 from trainer.evaluate import METRIC
+from trainer.ledger_client import PendingRecord
 from trainer.publish import (
     ClientLedger,
-    PendingRecord,
     Published,
     parse_reference,
 )

@@ -21,8 +21,8 @@ import importlib.abc, pickle, sys
 from contextlib import contextmanager
 
 class Absent(importlib.abc.MetaPathFinder):
-    names = {"torch", "transformers", "peft", "safetensors", "tokenizers", "gguf", "accelerate", "pydivsufsort", "regex",
-             "pyarrow", "datasets", "huggingface_hub", "sklearn", "scipy"}
+    names = {"torch", "transformers", "peft", "safetensors", "tokenizers", "gguf", "accelerate", "pydivsufsort",
+             "regex", "pyarrow", "datasets", "huggingface_hub", "sklearn", "scipy"}
 
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in self.names:
