@@ -42,8 +42,7 @@ def fetch_index(store: ContentStore, root: bytes, folder: Path) -> Path:
 
     The caller opens the index and compares its root. Raises `ContentMissing`, `ContentCorrupt`, `AttributionError`.
     """
-    listing = store.get_named(_KIND, root, lambda _: root, MAX_LISTING_BYTES)
-    files = _parse(listing)
+    files = listing_of(store, root)
     _make_room(folder, files)
     get_artefact(store, files, folder)
     expected = {folder / file.name for file in files}
@@ -58,11 +57,15 @@ def get_index_file(store: ContentStore, root: bytes, name: str, max_bytes: int) 
 
     Raises `ContentMissing`, `ContentCorrupt`, `ContentTooLarge`, `AttributionError`.
     """
-    listing = store.get_named(_KIND, root, lambda _: root, MAX_LISTING_BYTES)
-    for file in _parse(listing):
+    for file in listing_of(store, root):
         if file.name == name:
             return store.get(file.digest, max_bytes)
     raise AttributionError("files", f"the listing has no {name}; fetch it from another store")
+
+
+def listing_of(store: ContentStore, root: bytes) -> tuple[ArtefactFile, ...]:
+    """The files of an index by its listing, which proves nothing; raises `ContentMissing`, `AttributionError`."""
+    return _parse(store.get_named(_KIND, root, lambda _: root, MAX_LISTING_BYTES))
 
 
 def _parse(listing: bytes) -> tuple[ArtefactFile, ...]:

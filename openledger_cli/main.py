@@ -31,6 +31,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "terms": ("openledger_cli.terms.commands", "licences by name: list, show, add, check whether they may be mixed"),
     "status": ("openledger_cli.node.status", "what the node is and how far it is"),
     "verify": ("openledger_cli.proofs.verify", "check a proof bundle offline"),
+    "data": ("openledger_cli.data.commands", "DataNets: make, fill, review, freeze, look at, export, revoke, erase"),
     "train": ("openledger_cli.train.commands", "fine-tune from a recipe and record the run, or retrain to verify one"),
     "explain": ("openledger_cli.explain.commands", "who shaped an answer of a recorded model, verified"),
     "attribution": ("openledger_cli.explain.attribution", "how good the attribution of a model is: measure, calibrate"),

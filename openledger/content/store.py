@@ -2,16 +2,18 @@
 
 Layout below the root URL:
 
-    sha256/<64 hex>     the bytes whose SHA-256 is the name
-    manifest/<64 hex>   a manifest (`openledger.data.manifest`) whose named-parts root is the name
+    sha256/<64 hex>          the bytes whose SHA-256 is the name
+    manifest/<64 hex>        a manifest (`openledger.data.manifest`) whose named-parts root is the name
+    erased/<kind>/<64 hex>   what stands for an object that was removed on purpose (`openledger.content.tombstone`)
 
 A put is atomic (a reader sees all of an object or none of it) and does nothing when the object is already there.
 A get recomputes the digest and raises `ContentCorrupt` rather than hand out other bytes, so a store need not be
-trusted: its operator can withhold content, not change it.
+trusted: its operator can withhold content, not change it. What was erased is said to be so, and not stored again.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, cast
@@ -20,6 +22,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from openledger.content.files import replacing
+from openledger.content.tombstone import MAX_TOMBSTONE_BYTES, Tombstone
 from openledger.errors import OpenLedgerError
 from openledger.exit_codes import ExitCode
 
@@ -29,6 +32,8 @@ MAX_MEMORY_BYTES = 256 * 2**20
 MAX_OBJECT_BYTES = 64 * 2**30
 CHUNK_BYTES = 2**20
 ENVIRONMENT_VARIABLE = "OPENLEDGER_CONTENT"
+OBJECTS = "sha256"
+_ERASED = "erased"
 
 
 class ContentError(OpenLedgerError):
@@ -45,6 +50,14 @@ class ContentMissing(ContentError):
     exit_code = ExitCode.NOT_FOUND
 
 
+class ContentErased(ContentMissing):
+    """The object was removed on purpose; `tombstone` says what it was and why, None where it cannot be read."""
+
+    def __init__(self, text: str, digest: bytes, tombstone: Tombstone | None) -> None:
+        super().__init__(text, digest)
+        self.tombstone = tombstone
+
+
 class ContentCorrupt(ContentError):
     """The stored bytes do not hash to the name that they are stored under; `found` holds them when in memory."""
 
@@ -57,6 +70,16 @@ class ContentCorrupt(ContentError):
 
 class ContentTooLarge(ContentError):
     """The object is larger than the limit of this read or write."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One file of a store: its kind and name where it is an object, both empty where it is the rest of a put."""
+
+    kind: str
+    name: str
+    path: str
+    byte_count: int
 
 
 def default_url() -> str:
@@ -135,6 +158,7 @@ class ContentStore:
             raise ContentTooLarge(f"{path.name} has {size} bytes, more than {MAX_OBJECT_BYTES}")
         digest = file_digest(path)
         target = self.path_of(digest)
+        self._require_not_erased(target, digest)
         if self.has(digest) and self._filesystem.size(target) == size:
             return digest
         if isinstance(self._filesystem, LocalFileSystem):
@@ -181,6 +205,49 @@ class ContentStore:
             raise _describe_corrupt(root, actual, place)
         return data
 
+    # Objects removed on purpose
+
+    def erase(self, kind: str, name: bytes, tombstone: Tombstone) -> None:
+        """Remove an object and say so in its place; a kill in the middle leaves both, and erasing again ends it."""
+        place = f"{self._root}/{kind}/{name.hex()}"
+        stone = self._tombstone_path(place)
+        if isinstance(self._filesystem, LocalFileSystem):
+            with replacing(Path(stone)) as sink:
+                sink.write(tombstone.encode())
+        else:
+            self._filesystem.makedirs(self._parent(stone), exist_ok=True)
+            self._filesystem.pipe_file(stone, tombstone.encode())
+        self.remove(place)
+
+    def remove(self, path: str) -> None:
+        """Remove a file of this store that is no object, such as the rest of a put that was interrupted."""
+        try:
+            self._filesystem.rm_file(path)
+        except FileNotFoundError:
+            return
+        if self._filesystem.exists(path):
+            raise ContentError(f"{path} could not be removed: remove it there by hand")
+
+    def find_tombstone(self, digest: bytes, kind: str = OBJECTS) -> Tombstone | None:
+        """The tombstone of an object that was erased; None where nothing was, or where nobody can read it."""
+        data = self._read_tombstone(f"{self._root}/{kind}/{digest.hex()}")
+        return None if data is None else Tombstone.decode(data)
+
+    def files(self) -> Iterator[StoredObject]:
+        """Every file below the root, tombstones left out."""
+        prefix = f"{self._root}/"
+        found = self._filesystem.find(self._root, detail=True) if self._filesystem.exists(self._root) else {}
+        for path, detail in sorted(found.items()):
+            kind, _, name = str(path).removeprefix(prefix).rpartition("/")
+            if kind.split("/")[0] != _ERASED:
+                is_object = len(name) == 2 * sha256().digest_size and not set(name) - set("0123456789abcdef")
+                shown = (kind, name) if is_object else ("", "")
+                yield StoredObject(kind=shown[0], name=shown[1], path=str(path), byte_count=int(detail["size"]))
+
+    def open_file(self, path: str) -> IO[bytes]:
+        """A file of this store by its path, unchecked."""
+        return cast("IO[bytes]", self._filesystem.open(path, "rb"))
+
     def has(self, digest: bytes) -> bool:
         """Whether an object of this name exists (its bytes are checked when they are read)."""
         return bool(self._filesystem.exists(self.path_of(digest)))
@@ -189,7 +256,7 @@ class ContentStore:
         """Path of an object inside the file system."""
         if len(digest) != sha256().digest_size:
             raise ValueError(f"a content digest has 32 bytes, not {len(digest)}")
-        return f"{self._root}/sha256/{digest.hex()}"
+        return f"{self._root}/{OBJECTS}/{digest.hex()}"
 
     def _read(self, place: str, digest: bytes, max_bytes: int) -> bytes:
         try:
@@ -202,6 +269,7 @@ class ContentStore:
         return data
 
     def _write(self, place: str, data: bytes) -> None:
+        self._require_not_erased(place, bytes.fromhex(place.rsplit("/", 1)[1]))
         # Compared, not assumed: putting an object again repairs a damaged copy.
         if self._filesystem.exists(place) and self._filesystem.cat_file(place) == data:
             return
@@ -213,11 +281,35 @@ class ContentStore:
         self._filesystem.pipe_file(place, data)  # one call: object stores show the object when it is complete
 
     def _missing(self, digest: bytes, place: str) -> ContentMissing:
+        erased = self._read_tombstone(place)
+        if erased is not None:
+            return self._erased(digest, place, erased)
         return ContentMissing(
             f"content {digest.hex()} is not in the store ({place}); point {ENVIRONMENT_VARIABLE} or --content to a "
             "store that has it",
             digest,
         )
+
+    def _require_not_erased(self, place: str, digest: bytes) -> None:
+        """Raises `ContentErased`: what was removed on purpose does not come back by a copy or a repetition."""
+        erased = self._read_tombstone(place)
+        if erased is not None:
+            raise self._erased(digest, place, erased)
+
+    def _erased(self, digest: bytes, place: str, data: bytes) -> ContentErased:
+        tombstone = Tombstone.decode(data)
+        text = str(tombstone) if tombstone else f"{place} was erased on purpose; its tombstone cannot be read"
+        return ContentErased(text, digest, tombstone)
+
+    def _read_tombstone(self, place: str) -> bytes | None:
+        try:
+            with self._filesystem.open(self._tombstone_path(place), "rb") as source:
+                return cast("bytes", source.read(MAX_TOMBSTONE_BYTES))
+        except FileNotFoundError:
+            return None
+
+    def _tombstone_path(self, place: str) -> str:
+        return f"{self._root}/{_ERASED}/{place.removeprefix(f'{self._root}/')}"
 
     @staticmethod
     def _parent(place: str) -> str:

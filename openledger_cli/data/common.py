@@ -1,0 +1,167 @@
+"""Steps that the tasks of `openledger data` share: options, people's names, sending, and what is said at the end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from abci_app.bech32 import encode_id
+from openledger.errors import TransactionFailed, UsageError
+from openledger_cli import signing
+from openledger_cli.proofs.trust import add_trust_options
+from openledger_cli.secrets import add_passphrase_option
+from openledger_cli.text import note
+
+if TYPE_CHECKING:
+    from abci_app.module import Message
+    from openledger.client.client import Client
+    from openledger.client.results import Committed
+    from openledger.content.store import ContentStore
+    from openledger.data.reading import Known
+    from openledger_cli.context import CommandContext
+
+# A block or two after the transaction's own; chains that make no empty blocks make one for its app hash.
+_PROVABLE_AFTER_HEIGHTS = 2
+_PROVABLE_WITHIN_SECONDS = 12.0
+_LOOK_EACH_SECONDS = 0.2
+_SHORT_ADDRESS = 12
+
+
+def add_task(commands: Any, name: str, run: Any, help_text: str, examples: str) -> argparse.ArgumentParser:
+    """A parser for one task with its examples."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help_text,
+        description=help_text,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_reading_options(parser: argparse.ArgumentParser, *, content: bool = False) -> None:
+    """Options of tasks that ask the chain, and with `content` the content store."""
+    if content:
+        parser.add_argument(
+            "--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)"
+        )
+    add_trust_options(parser, one_answer=False)
+
+
+def add_sending_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Options of tasks that send a transaction."""
+    group = parser.add_argument_group("transaction")
+    group.add_argument("--from", dest="signer", metavar="KEY", required=required, help="name of the key that signs")
+    group.add_argument("--account", metavar="KEY|ADDRESS", help="act for this account (rotated, shared or delegated)")
+    group.add_argument("--delegated", action="store_true", help="the key is delegated by --account")
+    group.add_argument("--sponsor", metavar="KEY", help="key of the account that pays the fee instead")
+    group.add_argument("--fee-limit", metavar="AMOUNT", help="most that the fee may be (default: the estimate)")
+    group.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default 30)")
+    add_passphrase_option(parser)
+
+
+def send(arguments: argparse.Namespace, client: Client, messages: Sequence[Message]) -> Committed:
+    """Try out, sign, send, and wait until the next question can have it proven; raises `TransactionFailed`."""
+    context: CommandContext = arguments.context
+    arguments.expiry, arguments.sequence, arguments.memo_digest = 0, None, None
+    options = signing.build_options(context, arguments)
+    party = signing.public_party(context, arguments.signer)
+    tried = client.simulate(party, *messages, **options)
+    if tried.code:
+        raise TransactionFailed(tried.code, tried.codespace, f"not sent, since the chain would refuse it: {tried.log}")
+    draft = client.prepare(party, *messages, **options)
+    names = [arguments.signer, *([arguments.sponsor] if arguments.sponsor else [])]
+    signers = [signing.open_signer(context, arguments, name, draft.body.chain_id) for name in names]
+    committed = client.broadcast(draft.sign(*signers).envelope(), mode="sync").wait(arguments.timeout)
+    wait_until_provable(client, committed.height)
+    return committed
+
+
+def wait_until_provable(client: Client, height: int) -> None:
+    """Wait for the block or two that let the next question have this height proven."""
+    ends = time.monotonic() + _PROVABLE_WITHIN_SECONDS
+    while time.monotonic() < ends:
+        if int(client.status().sync_info.latest_block_height) >= height + _PROVABLE_AFTER_HEIGHTS:
+            return
+        time.sleep(_LOOK_EACH_SECONDS)
+
+
+def sender_address(arguments: argparse.Namespace) -> bytes:
+    """The account that the task acts for."""
+    context: CommandContext = arguments.context
+    return signing.party_named(context, arguments.account or arguments.signer).address
+
+
+def open_store(arguments: argparse.Namespace) -> ContentStore:
+    """The content store of the option or the environment."""
+    from openledger.content.store import ContentStore
+
+    return ContentStore.open(arguments.content)
+
+
+# --- Words
+
+
+def people(context: CommandContext) -> dict[bytes, str]:
+    """Names of this home's own keys by address."""
+    from openledger_cli.query.lineage import known_people
+
+    return known_people(context)
+
+
+def who(address: bytes, names: Mapping[bytes, str]) -> str:
+    """A person by the name of their key here, else the start of the address."""
+    return names.get(address) or f"{encode_id('open', address)[:_SHORT_ADDRESS]}…"
+
+
+def reason_word(reason: int) -> str:
+    """Describe a reason as people write it."""
+    from abci_app.modules.datanets.records import Reason
+    from openledger.words import word_of_number
+
+    return word_of_number(Reason, reason)
+
+
+def numbers_of(text: str) -> list[int]:
+    """`1-3,7` as numbers in order, each once; raises `UsageError`."""
+    found: dict[int, None] = {}
+    for part in text.replace(" ", "").split(","):
+        first, sign, last = part.partition("-")
+        if not first.isdecimal() or (sign and not last.isdecimal()) or not 1 <= int(first) <= int(last or first):
+            raise UsageError(f"{text!r}: give numbers of submissions such as 2 or 1-3,7")
+        if int(last or first) - int(first) >= 100_000:
+            raise UsageError(f"{text!r}: those are more submissions than one call takes")
+        found |= dict.fromkeys(range(int(first), int(last or first) + 1))
+    return sorted(found)
+
+
+def say_known(context: CommandContext, known: Known) -> None:
+    """Say how far an answer can be trusted; in JSON it stands in the document."""
+    if not context.as_json:
+        note(f"\n{known.note}" if known.verified else f"\nNOT VERIFIED: {known.note}")
+
+
+def known_document(known: Known) -> dict[str, Any]:
+    """The head of a JSON result."""
+    return {"height": known.height, "verified": known.verified, "how": known.note}
+
+
+def say_next(context: CommandContext, *steps: str) -> None:
+    """The one or two next steps, for people."""
+    if not context.as_json:
+        for number, step in enumerate(steps):
+            note(f"{'next: ' if not number else '      '}{step}")
+
+
+def agreed(question: str, *, yes: bool) -> bool:
+    """Whether the user wants it: --yes, or an answer at the terminal; raises `UsageError` where nobody can be asked."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} Nobody is here to answer: add --yes to do it")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
