@@ -35,7 +35,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "train": ("openledger_cli.train.commands", "fine-tune from a recipe and record the run, or retrain to verify one"),
     "explain": ("openledger_cli.explain.commands", "who shaped an answer of a recorded model, verified"),
     "attribution": ("openledger_cli.explain.attribution", "how good the attribution of a model is: measure, calibrate"),
-    "record": ("openledger_cli.train.record", "record a run of any framework from its files"),
+    "record": ("openledger_cli.record.commands", "record a run of any tool from its files, or from MLflow"),
     "node": ("openledger_cli.node.commands", "run a node: init, start, status, check, rollback"),
     "genesis": ("openledger_cli.node.genesis", "write the document that a chain starts from"),
     "demo": ("openledger_cli.demo", "the whole story on this machine: chain, data, fine-tunes, proofs"),

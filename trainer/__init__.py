@@ -12,10 +12,25 @@ What to call, in the order of a run (each module's docstring says more; importin
                                                                 resumes; discard_checkpoint(run) when it was kept
     workflow.verify_entry(known, ledger, store)                 -> (Verdict, TrainedRun): train again, grade
     record.record_import(base, terms_id, store, now_seconds)    -> RunRecord of a model that came from outside
-    record.record_external(...)                                 -> RunRecord of any framework's run, from its files
-    callback.OpenLedgerCallback(ledger.publish, "my-model")     the same for transformers' Trainer, in one line
+    recording                                                   runs of other tools: callback, plug-ins, their files
     describe.describe(manifest)                                 a recorded run in words: steps, filters, split, method
 
 `store` is an `openledger.content.store.ContentStore`; rows, recipes, manifests and adapters lie there under their
 digests.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trainer.recording.callback import OpenLedgerCallback as OpenLedgerCallback
+
+__all__ = ["OpenLedgerCallback"]
+
+
+def __getattr__(name: str) -> object:
+    """Import the callback, and with it transformers, only where it is used."""
+    if name != "OpenLedgerCallback":
+        raise AttributeError(f"module 'trainer' has no attribute {name!r}")
+    from trainer.recording.callback import OpenLedgerCallback
+
+    return OpenLedgerCallback

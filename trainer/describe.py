@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from openledger.data.manifest import Manifest, ManifestError
+from trainer.recording.words import describe_training
 from trainer.steps import FilterStep, PreprocessStep
 
 _PPB_PER_PERCENT = 10**7
@@ -84,7 +85,9 @@ def describe_cuts(counts: Any, what: str) -> str:
 def describe_run(manifest: Manifest) -> list[str]:
     """Everything but the inputs as lines: kind, method, optimisation, code, loss."""
     about = manifest.json("about")
-    lines = [f"{about['kind']} by {about['framework']}"]
+    lines = [
+        f"{about['kind']} by {about['framework']}" + (f", recorded {about['recorded']}" if "recorded" in about else "")
+    ]
     if "source" in manifest.parts:
         source = manifest.json("source")
         lines.append(f"imported from {source['source']} ({source['licence']}); {source['conversion']}")
@@ -96,12 +99,22 @@ def describe_run(manifest: Manifest) -> list[str]:
         code = manifest.json("code")
         libraries = ", ".join(f"{name} {version}" for name, version in sorted(code["libraries"].items()))
         lines.append(f"code {code['digest'][:16]}…; {libraries}")
+    if "training" in manifest.parts:
+        lines += describe_training(manifest.json("training"))
     if "loss-trace" in manifest.parts:
-        losses = manifest.json("loss-trace")["losses"]
-        lines.append(
-            f"training loss {loss(losses[0])} at the first, {loss(losses[-1])} at the last of {len(losses)} steps"
-        )
+        lines.append(_describe_losses(manifest.json("loss-trace")))
     return lines
+
+
+def _describe_losses(trace: Any) -> str:
+    """One line on the training loss; a tool may have logged every tenth step, which are not so many steps."""
+    losses, steps = trace["losses"], trace.get("at_steps")
+    if steps is None:
+        return f"training loss {loss(losses[0])} at the first, {loss(losses[-1])} at the last of {len(losses)} steps"
+    return (
+        f"training loss {loss(losses[0])} at step {steps[0]}, {loss(losses[-1])} at step {steps[-1]} "
+        f"({len(losses)} values logged)"
+    )
 
 
 def _describe_recipe(recipe: Any, steps: Any) -> list[str]:

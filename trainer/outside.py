@@ -168,7 +168,7 @@ def _named_base(folder: Path, ancestors: Mapping[bytes, EntryRecord], base_folde
         raise AdapterRefused(
             f"this adapter names {encode_id('olrun', entry_id)} as its base, which is not among the ancestors"
         )
-    for place in (Path(name), *_cached(name, config.revision)) if name else ():
+    for place in (Path(name), *cached_snapshots(name, config.revision)) if name else ():
         if place.is_dir():
             digest = describe_folder(place).tensor_digest
             if digest in {record.tensor_digest for record in ancestors.values()} or place == Path(name):
@@ -179,7 +179,7 @@ def _named_base(folder: Path, ancestors: Mapping[bytes, EntryRecord], base_folde
     )
 
 
-def _cached(name: str, revision: str) -> list[Path]:
+def cached_snapshots(name: str, revision: str) -> list[Path]:
     """Snapshots of a repository in this machine's hub cache: of the revision that is named, else all."""
     if name.count("/") != 1 or name.startswith((".", "/")):
         return []

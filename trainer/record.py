@@ -5,30 +5,19 @@ the run lies in the manifest and is bound by its root; what differs between repe
 measured quality) lies in the run event.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from abci_app.hashing import list_root
-from abci_app.modules.models.kinds import (
-    EntryKind,
-    Undeclared,
-    fault_of_rows,
-    fault_of_shares,
-    fault_of_structure,
-    fault_of_terms,
-)
-from abci_app.types import MAX_NAME_LENGTH, MAX_TEXT_LENGTH, NAME_PATTERN
+from abci_app.types import MAX_TEXT_LENGTH
 from openledger.content.artefact import Artefact, put_artefact
 from openledger.content.folder import ArtefactFile
 from openledger.content.store import ContentStore
-from openledger.data.manifest import Manifest, ManifestError, put_manifest, to_json
+from openledger.data.manifest import Manifest, put_manifest, to_json
 from openledger.data.ownership import owner_parts
-from openledger.words import number_of
 from trainer.base_model import BaseModel
 from trainer.environment import code_description, environment_line
 from trainer.evaluate import METRIC, HeldOutLoss, Measurement
@@ -37,7 +26,6 @@ from trainer.partition import Partition, data_order_root, rows_used
 from trainer.recipe import Dataset
 from trainer.run_records import (
     NO_DIGEST,
-    DeclaredInput,
     EntryRecord,
     EvaluationRecord,
     InputRecord,
@@ -83,7 +71,7 @@ def record_training(
     put_manifest(store, manifest)
     put_artefact(store, run.folder, run.artefact)
     entry = replace(
-        _entry(recipe.method.kind, parents, inputs, manifest, run.artefact),
+        make_entry(recipe.method.kind, parents, inputs, manifest, run.artefact),
         attribution_method=attribution_method,
         attribution_root=attribution_root,
     )
@@ -110,15 +98,15 @@ def training_parts(run: TrainedRun, base: Artefact) -> dict[str, bytes]:
     recipe = prepared.recipe
     tokenizer = tuple(file for file in base.files if file.name in TOKENIZER_FILES)
     parts = {
-        "about": _about(recipe.method.kind, "openledger trainer", True),
+        "about": about_part(recipe.method.kind, "openledger trainer", True),
         "base": to_json(_base_part(base, recipe.model.base, recipe.model.adapter)),
         "data-order": to_json(
             {"root": data_order_root(prepared.order).hex(), "examples": len(prepared.order), "steps": prepared.steps}
         ),
-        "output": _files_part(run.artefact.files),
+        "output": files_part(run.artefact.files),
         "recipe": recipe.canonical(),
         "seed": to_json({"seed": recipe.train.seed, "threads": recipe.train.threads}),
-        "tokenizer": _files_part(tokenizer),
+        "tokenizer": files_part(tokenizer),
     }
     for index, (dataset, record) in enumerate(zip(recipe.datasets, input_records(prepared), strict=True)):
         part = _partition_part(dataset, record, prepared.partitions[index], prepared.versions[index].root)
@@ -144,15 +132,15 @@ def record_import(
     manifest = Manifest(
         {
             **owner_parts(owner),
-            "about": _about("import", "openledger trainer", False),
+            "about": about_part("import", "openledger trainer", False),
             "code": to_json(code_description()),
-            "output": _files_part(base.artefact.files),
+            "output": files_part(base.artefact.files),
             "source": to_json(source),
-            "tokenizer": _files_part(tokenizer),
+            "tokenizer": files_part(tokenizer),
         }
     )
     put_manifest(store, manifest)
-    entry = replace(_entry("import", (), (), manifest, base.artefact), terms_id=terms_id)
+    entry = replace(make_entry("import", (), (), manifest, base.artefact), terms_id=terms_id)
     return RunRecord(
         model_name=base.name,
         manifest=manifest,
@@ -167,101 +155,14 @@ def record_import(
     )
 
 
-def record_external(
-    *,
-    model_name: str,
-    kind: str,
-    framework: str,
-    recipe: bytes,
-    parents: Sequence[ParentRecord],
-    inputs: Sequence[DeclaredInput],
-    folder: Path,
-    artefact: Artefact,
-    store: ContentStore,
-    event: RunEventRecord,
-    loss_trace_micronats: Sequence[int] = (),
-    terms_id: bytes = NO_DIGEST,
-    undeclared: str = "nothing",
-    owner: bytes = b"",
-) -> RunRecord:
-    """Record a run of any framework from its output folder, its recipe or configuration as text, and its inputs.
-
-    `terms_id`: terms that the run itself brings in (an import needs those under which the model was received).
-    `undeclared`: which parents or inputs there were beyond those given; they need terms, too.
-    `owner`: the account that the manifest names, so that it can claim the entry if somebody else records it first.
-    """
-    _check_words(model_name, kind, parents)
-    _check_declared(kind, parents, inputs, undeclared, terms_id)
-    parts = {
-        **owner_parts(owner),
-        "about": _about(kind, framework, False),
-        "output": _files_part(artefact.files),
-        "recipe": recipe,
-    }
-    if loss_trace_micronats:
-        parts["loss-trace"] = to_json({"unit": "micronats", "losses": list(loss_trace_micronats)})
-    records = []
-    for index, item in enumerate(inputs):
-        records.append(
-            InputRecord(
-                datanet_id=item.datanet_id,
-                version=item.version,
-                weight_ppb=item.weight_ppb,
-                rows_used=item.rows_used,
-                rows_used_root=item.rows_used_root,
-            )
-        )
-        parts[f"input/{index:04}"] = to_json(_input_head(records[-1]) | {"declared_steps": list(item.steps)})
-    manifest = Manifest(parts)
-    store.put(recipe)
-    put_manifest(store, manifest)
-    put_artefact(store, folder, artefact)
-    entry = replace(_entry(kind, parents, tuple(records), manifest, artefact), terms_id=terms_id, undeclared=undeclared)
-    return RunRecord(model_name=model_name, manifest=manifest, entry=entry, event=event)
-
-
-def _check_declared(
-    kind: str, parents: Sequence[ParentRecord], inputs: Sequence[DeclaredInput], undeclared: str, terms_id: bytes
-) -> None:
-    """The kind's structure by the chain's own rules; raises `ManifestError`."""
-    missing = Undeclared(number_of("undeclared", undeclared) or 0)
-    which = EntryKind[kind.upper()]
-    fault = fault_of_structure(which, [parent.role for parent in parents], len(inputs), missing)
-    fault = fault or fault_of_terms(which, missing, bool(terms_id))
-    for item in inputs:
-        fault = fault or fault_of_rows(item.rows_used, item.rows_used_root)
-    if fault:
-        raise ManifestError(fault)
-    for what, shares, left_out in (
-        ("weights of the inputs", [item.weight_ppb for item in inputs], missing.has_inputs),
-        ("shares of the parents", [parent.share_ppb for parent in parents], missing.has_parents),
-    ):
-        fault = fault_of_shares(what, shares, left_out)
-        if fault:
-            raise ManifestError(fault)
-
-
-def _check_words(model_name: str, kind: str, parents: Sequence[ParentRecord]) -> None:
-    """Refuse the words that the chain would refuse in the end, before anything is stored."""
-    if kind not in KINDS:
-        raise ManifestError(f"kind of run {kind!r} is unknown; use one of {', '.join(KINDS)}")
-    for what, word, longest in (
-        ("model name", model_name, MAX_NAME_LENGTH),
-        *[("role", parent.role, MAX_ROLE_LENGTH) for parent in parents],
-    ):
-        if len(word) > longest or re.fullmatch(NAME_PATTERN, word) is None:
-            raise ManifestError(
-                f"{what} {word!r}: write lower-case letters, digits, '.', '_', '-', '/', at most {longest}"
-            )
-
-
-def _entry(
+def make_entry(
     kind: str,
     parents: Sequence[ParentRecord],
     inputs: Sequence[InputRecord],
     manifest: Manifest,
     artefact: Artefact,
 ) -> EntryRecord:
+    """An entry of these parts, without terms, undeclared things and attribution."""
     return EntryRecord(
         kind=kind,
         parents=tuple(parents),
@@ -274,9 +175,11 @@ def _entry(
     )
 
 
-def _about(kind: str, framework: str, data_checked: bool) -> bytes:
+def about_part(kind: str, framework: str, data_checked: bool, recorded: str = "") -> bytes:
+    """The part `about`; `recorded` says when, for runs that others did."""
     text = framework[:MAX_TEXT_LENGTH]
-    return to_json({"format": MANIFEST_FORMAT, "kind": kind, "framework": text, "data_checked": data_checked})
+    part = {"format": MANIFEST_FORMAT, "kind": kind, "framework": text, "data_checked": data_checked}
+    return to_json(part | ({"recorded": recorded} if recorded else {}))
 
 
 def _base_part(base: Artefact, base_entry: str, adapter_entry: str) -> dict[str, Any]:
@@ -288,7 +191,8 @@ def _base_part(base: Artefact, base_entry: str, adapter_entry: str) -> dict[str,
     return part | ({"adapter": adapter_entry} if adapter_entry else {})
 
 
-def _files_part(files: Sequence[ArtefactFile]) -> bytes:
+def files_part(files: Sequence[ArtefactFile]) -> bytes:
+    """Names, digests and sizes of files."""
     return to_json(
         {"files": [{"name": file.name, "sha256": file.digest.hex(), "bytes": file.byte_count} for file in files]}
     )
@@ -312,7 +216,8 @@ def input_records(prepared: PreparedRun) -> tuple[InputRecord, ...]:
     return tuple(records)
 
 
-def _input_head(record: InputRecord) -> dict[str, Any]:
+def input_head(record: InputRecord) -> dict[str, Any]:
+    """The beginning of an input's part: which version, its weight, the rows used as far as they are known."""
     return {
         "datanet": record.datanet_id.hex(),
         "version": record.version,
@@ -324,7 +229,7 @@ def _input_head(record: InputRecord) -> dict[str, Any]:
 def _partition_part(dataset: Dataset, record: InputRecord, partition: Partition, version_root: bytes) -> dict[str, Any]:
     """Describe the fate of the rows of one input, step by step."""
     described = msgspec.to_builtins(dataset)
-    return _input_head(record) | {
+    return input_head(record) | {
         "version_root": version_root.hex(),
         "preprocess": described["preprocess"],
         "filters": described["filters"],

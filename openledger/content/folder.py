@@ -66,6 +66,11 @@ def artefact_files(folder: Path) -> Iterator[ArtefactFile]:
         yield _described(folder, path, blobs)
 
 
+def is_training_leftover(name: str, *, is_folder: bool) -> bool:
+    """Whether a name in a run's output is that of something training goes on from, and no part of its result."""
+    return (_LEFTOVER_FOLDERS if is_folder else _LEFTOVER_FILES).match(name) is not None
+
+
 def _names(folder: Path) -> list[PurePosixPath]:
     found: list[PurePosixPath] = []
     for parent, directories, names in os.walk(folder):
@@ -76,7 +81,7 @@ def _names(folder: Path) -> list[PurePosixPath]:
         for name in directories:
             if (Path(parent) / name).is_symlink():
                 raise ArtefactError(f"{relative / name} is a symbolic link to a folder; put the folder in its place")
-            if _LEFTOVER_FOLDERS.match(name):
+            if is_training_leftover(name, is_folder=True):
                 raise ArtefactError(
                     f"{relative / name} is a checkpoint that training goes on from, not its result: move such folders "
                     "away, or name one that holds the result alone"
@@ -86,7 +91,7 @@ def _names(folder: Path) -> list[PurePosixPath]:
 
 
 def _described(folder: Path, path: PurePosixPath, blobs: Path | None) -> ArtefactFile:
-    if _LEFTOVER_FILES.match(path.name):
+    if is_training_leftover(path.name, is_folder=False):
         raise ArtefactError(f"{path} is what training goes on from (optimizer, random state, settings): move it away")
     if _UNFINISHED.search(path.name):
         raise ArtefactError(f"{path} is an unfinished download: fetch it again")

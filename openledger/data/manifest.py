@@ -12,11 +12,12 @@ Parts that the trainer and `openledger record` write (`/0000` counts the inputs 
     code                digest of the training code and versions of the libraries
     data-order          root and count of the examples in the order in which they were consumed
     input/0000          partition of one input: DataNet, version, weight, steps in order, split, sampling, counts, roots
-    loss-trace          training loss of every step in millionths of a nat
+    loss-trace          training loss of every step in millionths of a nat; of the steps named, where a tool logged some
     output              name, SHA-256 and size of every file of the artefact
     owner               address of the account that records the run, which may claim the entry (ownership.py)
     recipe              the recipe, canonical JSON
     seed                the seed and everything else that steers random choices
+    training            steps, batch, optimizer, schedule and the like of a run that another tool did, as far as known
     tokenizer           name, SHA-256 and size of every tokenizer file
 """
 

@@ -13,7 +13,7 @@ from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model
 from trainer.chain_records import from_entry, to_entry
 from trainer.describe import describe
 from trainer.outside import describe_folder
-from trainer.record import record_external
+from trainer.recording.external import record_external
 from trainer.run_records import DeclaredInput, EntryRecord, InputRecord, ParentRecord, RunEventRecord, RunRecord
 from trainer.workflow import verify_entry
 
@@ -51,7 +51,7 @@ def test_a_run_of_any_framework_is_recorded_from_its_files(tmp_path: Path) -> No
     assert get_manifest(store, record.entry.manifest_root).parts["recipe"] == b"epochs = 3\n"
     assert store.get(files_of(record.manifest)[0].digest) == b"weights"
     assert describe(record.manifest) == [
-        "full by llama.cpp finetune",
+        "full by llama.cpp finetune, recorded afterwards",
         "input 0202020202020202… version 4, 100 % of the mix",
         "  declared by the recorder: lower-cased",
         "  declared by the recorder: rows with numbers removed",

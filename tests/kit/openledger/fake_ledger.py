@@ -29,6 +29,7 @@ class FakeLedger:
     """The part of the chain that the commands see."""
 
     signer_address = b"\5" * 32
+    chain_id = "dev-fake"
 
     def __init__(self, chain: TinyChain) -> None:
         self.chain = chain
@@ -46,7 +47,7 @@ class FakeLedger:
         return self.verdict
 
     def terms(self, reference: str) -> bytes:
-        return {"cc": b"\7" * 32}[reference]
+        return {"cc": b"\7" * 32, "LicenseRef-unknown": b"\6" * 32}[reference]
 
     def publish_verification(self, known: KnownEntry, verdict: RunVerdict, run: TrainedRun) -> int:
         self.repetitions.append((known.entry_id, verdict.grade, run.artefact.tensor_digest))

@@ -21,7 +21,7 @@ from openledger.keys.signer import Signer
 from tests.kit.modules.drafts import FREE, contribution_of
 from tests.kit.trainer.tiny import QUESTIONS, fact_batches, put_rows, tiny_model
 from trainer.publish import ClientLedger, Published
-from trainer.record import record_external
+from trainer.recording.external import record_external
 from trainer.run_records import RunEventRecord
 
 TERMS_ID = terms_id_of(FREE)

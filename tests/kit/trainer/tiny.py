@@ -15,7 +15,7 @@ from openledger.data.versions import ContributionRecord, VersionRecord
 from trainer.ancestry import KnownEntry
 from trainer.measurements import RecordedMeasurement
 from trainer.recipe import Recipe, parse_recipe
-from trainer.record import record_external
+from trainer.recording.external import record_external
 from trainer.run_records import EntryRecord, ParentRecord, RunEventRecord
 from trainer.workflow import LicenceVerdict
 

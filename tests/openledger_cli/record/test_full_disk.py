@@ -26,7 +26,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLedger:
 
 def words(content: Path) -> list[str]:
     return [
-        "record", "--model", "mine", "--kind", "full", "--files", str(tiny_model()), "--recipe", "recipe.yaml",
+        "record", "--model", "mine", "--kind", "full", str(tiny_model()), "--recipe", "recipe.yaml",
         "--framework", "axolotl", "--parent", "base", "--input", "questions@1", "--from", "alice",
         "--content", str(content),
     ]  # fmt: skip

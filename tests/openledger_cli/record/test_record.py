@@ -11,7 +11,7 @@ from openledger.data.ownership import find_owner
 from openledger.errors import UsageError
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
-from openledger_cli.train.record import divide
+from openledger_cli.record.declared import divide
 from tests.kit.openledger.fake_ledger import FakeLedger, use_fake_ledger
 from tests.kit.trainer.adapters import made_adapter
 from tests.kit.trainer.tiny import tiny_model
@@ -28,7 +28,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLedger:
 
 def test_record_takes_a_run_of_any_framework(ledger: FakeLedger, capsys: pytest.CaptureFixture[str]) -> None:
     words = [
-        "record", "--model", "mine", "--kind", "lora", "--files", str(made_adapter(Path("adapter"))),
+        "record", "--model", "mine", "--kind", "lora", str(made_adapter(Path("adapter"))),
         "--recipe", "recipe.yaml",
         "--framework", "axolotl 0.9", "--parent", "base", "--input", "facts@1:25%", "--input", "questions@1",
         "--step", "removed addresses", "--started", "100", "--finished", "200", "--environment", "eight GPUs",
@@ -55,7 +55,7 @@ def test_record_says_when_it_had_to_claim_what_somebody_else_recorded_first(
 ) -> None:
     ledger.claimed_height = 9
     words = [
-        "record", "--model", "mine", "--kind", "full", "--files", str(tiny_model()), "--recipe", "recipe.yaml",
+        "record", "--model", "mine", "--kind", "full", str(tiny_model()), "--recipe", "recipe.yaml",
         "--framework", "axolotl", "--parent", "base", "--input", "questions@1",
         "--from", "alice", "--content", "content",
     ]  # fmt: skip
@@ -65,7 +65,7 @@ def test_record_says_when_it_had_to_claim_what_somebody_else_recorded_first(
 
 def test_record_with_all_rows_names_the_rows_of_every_version(ledger: FakeLedger) -> None:
     words = [
-        "record", "--model", "mine", "--kind", "full", "--files", str(tiny_model()), "--recipe", "recipe.yaml",
+        "record", "--model", "mine", "--kind", "full", str(tiny_model()), "--recipe", "recipe.yaml",
         "--framework", "axolotl", "--parent", "base", "--input", "facts@1:25%", "--input", "questions@1", "--all-rows",
         "--from", "alice", "--content", "content",
     ]  # fmt: skip
@@ -79,7 +79,7 @@ def test_record_with_all_rows_names_the_rows_of_every_version(ledger: FakeLedger
 def test_record_says_what_is_undeclared_only_when_it_is_told_to(
     ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["record", "--model", "mine", "--kind", "full", "--files", str(tiny_model()), "--recipe", "recipe.yaml",
+    words = ["record", "--model", "mine", "--kind", "full", str(tiny_model()), "--recipe", "recipe.yaml",
              "--framework", "axolotl", "--parent", "base", "--from", "alice", "--content", "content"]  # fmt: skip
     assert main(words) == ExitCode.USAGE
     assert "a full needs an input" in capsys.readouterr().err
@@ -101,7 +101,7 @@ def test_record_takes_an_import_with_its_terms_and_any_files(
 ) -> None:
     Path("gguf").mkdir()
     Path("gguf/weights.npz").write_bytes(b"weights")
-    words = ["record", "--model", "llama", "--kind", "import", "--files", "gguf", "--recipe", "recipe.yaml",
+    words = ["record", "--model", "llama", "--kind", "import", "gguf", "--recipe", "recipe.yaml",
              "--framework", "llama.cpp", "--terms", "cc", "--from", "alice", "--content", "content"]  # fmt: skip
     assert main(words) == ExitCode.OK
     (record,) = ledger.records
@@ -115,7 +115,7 @@ def test_record_takes_an_import_with_its_terms_and_any_files(
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"--files": "absent"}, "absent is not a folder; put the files of the result into one and name it"),
+        ({"": "absent"}, "absent is no folder and no configuration (.yaml): name the folder with the result"),
         ({"--recipe": "absent.toml"}, "absent.toml cannot be read: No such file or directory"),
         ({"--kind": "magic"}, "kind of run 'magic' is unknown; use one of pretrain, lora"),
         ({"--model": "My Model"}, "model name 'My Model': write lower-case letters, digits"),
@@ -124,7 +124,7 @@ def test_record_takes_an_import_with_its_terms_and_any_files(
         ({"--finished": "99999999999"}, "pass --started and --finished"),
         ({"--parent": "base:base:30%"}, "the shares of --parent sum to 300000000 parts per billion; they must sum"),
         ({"--input": "facts@one"}, "--input facts@one: write DATANET@VERSION, for example oldata1...@3"),
-        ({"--files": "empty"}, "empty holds 0 files; an artefact has 1 to"),
+        ({"": "empty"}, "empty holds 0 files; an artefact has 1 to"),
     ],
 )
 def test_mistakes_in_a_record_give_one_line(
@@ -132,10 +132,10 @@ def test_mistakes_in_a_record_give_one_line(
 ) -> None:
     Path("empty").mkdir()
     options = {
-        "--model": "mine", "--kind": "full", "--files": str(tiny_model()), "--recipe": "recipe.yaml",
+        "--model": "mine", "--kind": "full", "": str(tiny_model()), "--recipe": "recipe.yaml",
         "--framework": "axolotl", "--from": "alice", "--content": "content", **changes,
     }  # fmt: skip
-    assert main(["record", *[word for pair in options.items() for word in pair]]) == ExitCode.USAGE
+    assert main(["record", *[word for pair in options.items() for word in pair if word]]) == ExitCode.USAGE
     error = capsys.readouterr().err
     assert text in error
     assert error.count("\n") == 1

@@ -1,0 +1,1 @@
+"""The command `record`: runs of other tools, from their files or from MLflow."""
