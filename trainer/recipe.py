@@ -257,9 +257,7 @@ class Recipe(RecipeSection, frozen=True):
                     "methods: [tsa-1], which explains by spans of the training text"
                 )
             if given.get("model") is not None and given["model"].adapter:
-                found.append(
-                    "model: an adapter is continued by method lora; leave adapter out, or name its merged model"
-                )
+                found.append("model: an adapter is continued by method lora; leave adapter out")
         total = sum(dataset.weight_ppb for dataset in datasets)
         if datasets and total != PPB:
             found.append(f"datasets: weights sum to {share(total)}, must be 100 % (missing {share(PPB - total)})")

@@ -11,6 +11,9 @@ from itertools import accumulate
 from abci_app.types import PPB
 from trainer.recipe import MAX_STEPS, Recipe, Train
 
+# The order of all rows of a run is held in memory, 8 bytes each and more.
+MAX_EXAMPLES = 50_000_000
+
 
 def steps_of(settings: Train, rows: int) -> int:
     """Steps of a run with so many rows for training, those of all inputs together; more than `MAX_STEPS` may come out.
@@ -27,6 +30,11 @@ def fault_of_steps(recipe: Recipe, steps: int) -> str:
     """Why a run of so many steps is none, in words; empty when all is well."""
     if steps > MAX_STEPS:
         return f"train.epochs: {recipe.train.epochs} epochs are {steps} steps, more than {MAX_STEPS}; write fewer"
+    if steps * recipe.train.step_rows > MAX_EXAMPLES:
+        return (
+            f"train: {steps} steps of {recipe.train.step_rows} rows are more than the {MAX_EXAMPLES} rows that this "
+            "trainer keeps the order of; lower steps, epochs, batch_size or accumulation"
+        )
     wanted = recipe.attribution.checkpoints if recipe.attribution else 0
     if wanted > steps:
         return f"attribution: {wanted} checkpoints of {steps} steps; write fewer"

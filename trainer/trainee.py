@@ -14,7 +14,6 @@ from typing import Any
 from attribution.adapter_config import CONFIG_FILE
 from attribution.adapter_file import ADAPTER_FILE, adapter_state, check_fits, read_adapter
 from attribution.lga.query import load_adapter
-from openledger.data.manifest import to_json
 from trainer.base_check import resolve_targets, target_problems
 from trainer.method import Lora
 from trainer.optimise import TrainingError
@@ -111,7 +110,8 @@ def _write_model(model: Any, base_folder: Path, folder: Path) -> None:
     # Loaders read numbers in the type that the configuration names: these are of float32.
     config.pop("torch_dtype", None)
     config["dtype"] = "float32"
-    (folder / MODEL_CONFIG_FILE).write_bytes(to_json(config) + b"\n")
+    text = json.dumps(config, sort_keys=True, indent=2)
+    (folder / MODEL_CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
     with TemporaryDirectory(dir=folder, prefix=".incoming-") as made:
         # transformers knows the names that files have, which tensors are one, and how large a file may be.
         model.save_pretrained(made, safe_serialization=True)
