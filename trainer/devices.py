@@ -140,6 +140,8 @@ def open_devices(settings: Train) -> Iterator[Devices]:
     distributed.init_process_group("gloo" if name == "cpu" else "nccl", timeout=_WAIT)
     try:
         yield Devices(name, rank, processes)
+        # All end together: who leaves first takes connections away that others still listen to.
+        distributed.barrier()
     finally:
         distributed.destroy_process_group()
 

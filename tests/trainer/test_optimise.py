@@ -60,15 +60,6 @@ def test_batches_that_are_added_up_give_what_the_large_batch_gives(chain: TinyCh
         assert distance(large, other) < 1e-5
         pairs = zip(large.loss_trace_micronats, other.loss_trace_micronats, strict=True)
         assert max(abs(one - two) for one, two in pairs) <= 5
-    assert len({item.targets for item in _tokens(large)}) > 1  # weights by tokens and by rows are different things
-
-
-def _tokens(done: TrainedRun) -> list[Any]:
-    from attribution.text_tokens import open_tokenizer
-    from trainer.examples import tokenise_for
-
-    tokenizer = open_tokenizer(tiny_model())
-    return [tokenise_for(tokenizer, done.prepared.recipe.train, each) for each in done.prepared.order]
 
 
 def test_weights_by_tokens_and_by_rows_train_other_adapters(chain: TinyChain, tmp_path: Path) -> None:
