@@ -89,7 +89,7 @@ def make_packed_batch(
     """Pack the examples of every row one behind another; padding at the end stands for an example of its own.
 
     Where no mask is given and positions begin again, the models of transformers keep what stands before out of
-    attention (`masking_utils.find_packed_sequence_indices`); `trainer.packing` tries that out on the model at hand.
+    attention (`masking_utils.find_packed_sequence_indices`); `trainer.step_loss.check_packing` tries it on the base.
     """
     import torch
 

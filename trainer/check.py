@@ -16,13 +16,14 @@ from openledger.content.files import cache_home
 from openledger.content.store import ContentStore
 from openledger.errors import NotVerified, OpenLedgerError, UsageError
 from trainer.base_check import examine_base, needs_of, needs_problems, open_skeleton
-from trainer.describe import describe_cuts, share
+from trainer.describe import describe_cuts, describe_forms, describe_writing, share
 from trainer.examples import Cuts, read_run
 from trainer.indexes import policy_of
 from trainer.partition import Partition, PartitionError, rows_used
 from trainer.recipe import AttributionSection, Dataset, Recipe
+from trainer.shown import example_lines
 from trainer.steps import Truncate
-from trainer.train import PreparedRun, prepare_run
+from trainer.train import PreparedRun, check_vocabulary, prepare_run
 from trainer.workflow import ChainReader, LicenceVerdict, artefact_folder, parents_of
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ def examine_recipe(
 ) -> tuple[tuple[str, ...], LicenceVerdict]:
     """Say what a recipe would do, and the verdict on its terms; raises `CheckFailed` or the only error."""
     errors: list[OpenLedgerError] = []
-    lines: list[str] = []
+    lines, examples = list[str](), list[str]()
 
     def tried(attempt: Callable[[], T]) -> T | None:
         try:
@@ -77,7 +78,9 @@ def examine_recipe(
         errors += [UsageError(problem) for problem in found.problems]
         notes += found.notes
         if prepared is not None and not found.problems:
-            lines += tried(lambda: _input_lines(prepared, tokenizer)) or []
+            described = tried(lambda: _input_lines(prepared, tokenizer, model))
+            if described is not None:
+                lines, examples = described
             rows = sum(len(rows_used(prepared.order, index)) for index in range(len(recipe.datasets)))
             problems, line = needs_problems(needs_of(recipe, model, rows), cache_home(), output_folder)
             errors += [UsageError(problem) for problem in problems]
@@ -91,20 +94,23 @@ def examine_recipe(
         raise errors[0]
     if errors or verdict is None or attribution is None:
         raise CheckFailed(errors)
-    return (*lines, *notes, attribution), verdict
+    return (*lines, *notes, attribution, *examples), verdict
 
 
-def _input_lines(prepared: PreparedRun, tokenizer: Any) -> list[str]:
-    """Lines of every input: what becomes of its rows, and what does not fit into a sequence."""
+def _input_lines(prepared: PreparedRun, tokenizer: Any, model: Any) -> tuple[list[str], list[str]]:
+    """Lines of every input: what becomes of its rows and what does not fit into a sequence; and two examples."""
     recipe = prepared.recipe
-    _, _, cuts = read_run(tokenizer, recipe.train, prepared.order, prepared.held_out, len(recipe.datasets))
+    inputs = len(recipe.datasets)
+    ordered, measured, cuts = read_run(tokenizer, recipe.train, prepared.order, prepared.held_out, inputs)
+    check_vocabulary(model, [*ordered, *measured])
     lines = []
     for index, (dataset, partition) in enumerate(zip(recipe.datasets, prepared.partitions, strict=True)):
         copies = sum(copy.row.input_index == index for copy in prepared.copies)
         used = len(rows_used(prepared.order, index))
         lines.append(_input_line(dataset, partition, copies, used, len(prepared.held_out)))
         lines += _cut_lines(cuts, index)
-    return lines
+    lines += describe_writing(cuts.writing)
+    return lines, example_lines(tokenizer, prepared.order, ordered)
 
 
 def _input_line(dataset: Dataset, partition: Partition, copies: int, used: int, measured: int) -> str:
@@ -123,7 +129,15 @@ def _input_line(dataset: Dataset, partition: Partition, copies: int, used: int, 
     head = f"{dataset.datanet} version {dataset.version}: {share(dataset.weight_ppb)} of the mix"
     rows = f"{partition.row_count} rows, {len(partition.training)} for training, {len(partition.held_out)} held out"
     parts = [f"{head}, {rows}, {used} used"]
+    if set(partition.rows_by_form) - {"text", "completion"}:
+        parts.append(f"forms: {describe_forms(partition.rows_by_form)}")
     parts += [f"left out: {named}"] if named else []
+    passed = [
+        f"the step {step.__struct_config__.tag} does not concern {count} rows, whose form has no such field"
+        for step, count in zip(dataset.preprocess, partition.passed_by_step, strict=True)
+        if count
+    ]
+    parts += passed
     parts += [f"{shortened} cut by the step truncate"] if shortened else []
     if partition.held_out and partition.near_held_out_copies is None:
         parts.append("nearly equal texts were not looked for, there are too many rows")

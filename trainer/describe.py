@@ -28,9 +28,11 @@ def describe_input(part: Any) -> list[str]:
     if "declared_steps" in part:
         steps = part["declared_steps"]
         return [f"declared by the recorder: {step}" for step in steps] or ["steps: none declared"]
-    lines = [f"{part['rows']:,} rows in the version"]
-    for step, changed in zip(part["preprocess"], part["changed_by_step"], strict=True):
-        lines.append(f"prepare: {_words(step, PreprocessStep)} ({changed:,} changed)")
+    forms = describe_forms(part["rows_by_form"])
+    lines = [f"{part['rows']:,} rows in the version" + (f": {forms}" if forms else "")]
+    for step, changed, passed in zip(part["preprocess"], part["changed_by_step"], part["passed_by_step"], strict=True):
+        without = f", {passed:,} of a form without that field left as they are" if passed else ""
+        lines.append(f"prepare: {_words(step, PreprocessStep)} ({changed:,} changed{without})")
     for step, kept in zip(part["filters"], part["kept_by_filter"], strict=True):
         lines.append(f"filter: {_words(step, FilterStep)} ({kept:,} left)")
     if part["rows_empty"]:
@@ -71,15 +73,41 @@ def describe_split(split: Any, held_out: int, training: int, copies: Any) -> lis
     return lines
 
 
+def describe_forms(rows_by_form: Any) -> str:
+    """Rows by form in words, as `3 messages, 2 text`."""
+    return ", ".join(f"{count:,} {form}" for form, count in sorted(rows_by_form.items()))
+
+
+def describe_writing(writing: Any) -> list[str]:
+    """Lines on how conversations are written and what of them is learned; none where there are none."""
+    if writing["conversations"] == "none":
+        return []
+    digest = f" (SHA-256 {writing['template_sha256'][:16]}…)" if "template_sha256" in writing else ""
+    date = f", its date {writing['date']}" if "date" in writing else ""
+    return [
+        f"conversations: written by {writing['conversations']}{digest}{date}"
+        if digest
+        else f"conversations: written in {writing['conversations']}",
+        f"learned of conversations: {writing['learned']}",
+    ]
+
+
 def describe_cuts(counts: Any, what: str) -> str:
     """One line on rows that did not fit into a sequence; empty when all did."""
-    if not counts["tokens_cut"] and not counts["without_target"]:
-        return ""
-    line = (
-        f"cut: of {counts['examples']:,} {what}, {counts['prompts_cut']:,} lost the beginning of their prompt and "
-        f"{counts['completions_cut']:,} the end of their completion, {counts['tokens_cut']:,} tokens in all"
-    )
-    return line + (f"; {counts['without_target']:,} have no token to predict" if counts["without_target"] else "")
+    parts = []
+    if counts["tokens_cut"] or counts["without_target"]:
+        parts.append(
+            f"{counts['prompts_cut']:,} lost the beginning of their prompt and {counts['completions_cut']:,} the end "
+            f"of their completion, {counts['tokens_cut']:,} tokens in all"
+        )
+    others = {
+        "without_target": "have no token to predict",
+        "turns_cut": "turns had no room",
+        "unanswered_turns": "turns behind the last answer were left out",
+        "answers_passed": "answers are read and not learned, since the template rewrites them later",
+    }
+    parts += [f"{counts[name]:,} {words}" for name, words in others.items() if counts.get(name)]
+    return f"cut: of {counts['examples']:,} {what}, {'; '.join(parts)}" if parts else ""
 
 
 def describe_run(manifest: Manifest) -> list[str]:
@@ -95,6 +123,8 @@ def describe_run(manifest: Manifest) -> list[str]:
     if about["data_checked"] and "recipe" in manifest.parts:
         order = manifest.json("data-order") if "data-order" in manifest.parts else {}
         lines += _describe_recipe(manifest.json("recipe"), order.get("steps"))
+    if "writing" in manifest.parts:
+        lines += describe_writing(manifest.json("writing"))
     if "code" in manifest.parts:
         code = manifest.json("code")
         libraries = ", ".join(f"{name} {version}" for name, version in sorted(code["libraries"].items()))

@@ -11,9 +11,10 @@ no token that ends it, because the text does not end there. The end alone is nev
 be over would teach a model not to stop.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from abci_app.modules.datanets import Form
@@ -22,7 +23,7 @@ from attribution.text_tokens import TokenizerError, begin_ids, end_id, text_ids
 from openledger.errors import UsageError
 from trainer.chat.alignment import ConversationFault
 from trainer.chat.renderer import Renderer
-from trainer.chat.writer import Encoded, PlainWriter, TemplateWriter, Writer, rounds
+from trainer.chat.writer import Encoded, PlainWriter, TemplateWriter, Writer, rounds, template_digest
 from trainer.partition import Example, place_of
 from trainer.recipe import Train
 from trainer.turns import Turn, merged_system
@@ -32,6 +33,10 @@ _PROMPT_PART = 4
 # How an instruction is written where no chat template is.
 INSTRUCTION_WORDS = "### Instruction:\n{}\n\n### Response:\n"
 _SHOWN_PROBLEMS = 3
+_GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
+PLAIN_RULE = "the assistant's turns and the end of text behind each"
+MARKED_RULE = "what the template marks as generated of the assistant's turns"
+PREFIX_RULE = "the assistant's turns, from where the template asks for one to the token with which it ends one"
 
 
 class ExampleError(UsageError, ValueError):
@@ -94,6 +99,8 @@ class Cuts:
 
     trained: tuple[CutCounts, ...]
     measured: tuple[CutCounts, ...]
+    # How conversations were written, and what of them was learned (`ExampleReader.writing`).
+    writing: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_run(
@@ -106,6 +113,7 @@ def read_run(
     known: dict[tuple[int, bytes, int], ReadExample] = {}
     with opened_reader(tokenizer, settings) as reader:
         found = reader.read_all(_different([*held_out, *order]))
+        writing = reader.writing([example for example, _ in found])
     known = {_key(example): read for example, read in found}
     measured = [(example.input_index, known[_key(example)]) for example in held_out]
     trained = [(example.input_index, known[_key(example)]) for example in _different(order)]
@@ -114,7 +122,7 @@ def read_run(
         for items in (trained, measured)
     ]
     ordered = tuple([known[_key(example)].tokens for example in order])
-    return ordered, tuple([item.tokens for _, item in measured]), Cuts(*by_input)
+    return ordered, tuple([item.tokens for _, item in measured]), Cuts(by_input[0], by_input[1], writing)
 
 
 def read_tokens(tokenizer: Any, settings: Train, examples: Sequence[Example]) -> tuple[Tokens, ...]:
@@ -197,6 +205,20 @@ class ExampleReader:
         if example.form == Form.TEXT or example.turns[0].role != "user" or self._template is None:
             return False
         return example.form == Form.INSTRUCTION or self._settings.chat_template == "always"
+
+    def writing(self, examples: Iterable[Example]) -> dict[str, str]:
+        """How the conversations among some examples are written: words for the record, by name."""
+        if not any(self.is_conversation(example) for example in examples):
+            return {"conversations": "none"}
+        if self._template is None:
+            return {"conversations": "plain words", "learned": PLAIN_RULE}
+        marked = "{%" in self._template and _GENERATION.search(self._template) is not None
+        date = {"date": self._settings.chat_date} if self._settings.chat_date else {}
+        return {
+            "conversations": "the base's chat template",
+            "template_sha256": template_digest(self._template),
+            "learned": MARKED_RULE if marked else PREFIX_RULE,
+        } | date
 
     def _conversation(self, turns: Sequence[Turn], unanswered: int) -> ReadExample:
         limit = self._settings.sequence_tokens

@@ -15,7 +15,7 @@ from trainer.devices import Devices
 from trainer.evaluate import to_micronats
 from trainer.recipe import Recipe, Train
 from trainer.schedule import learning_rate
-from trainer.step_loss import step_weights, weighed_loss
+from trainer.step_loss import check_packing, step_weights, weighed_loss
 
 # step (1-based), steps, loss in nats
 Progress = Callable[[int, int, float], None]
@@ -61,6 +61,8 @@ def optimise(
     steps = max(1, len(ordered) // settings.step_rows)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = make_optimizer(recipe, parameters)
+    if settings.packing:
+        check_packing(model, ordered, padding_id, torch.device(devices.name))
     model.train()
     trace = checkpoint.restore(model, optimizer) if checkpoint else []
     first = devices.rank == 0

@@ -107,6 +107,7 @@ def training_parts(run: TrainedRun, base: Artefact) -> dict[str, bytes]:
         "recipe": recipe.canonical(),
         "seed": to_json({"seed": recipe.train.seed, "threads": recipe.train.threads}),
         "tokenizer": files_part(tokenizer),
+        "writing": to_json(dict(run.cuts.writing)),
     }
     for index, (dataset, record) in enumerate(zip(recipe.datasets, input_records(prepared), strict=True)):
         part = _partition_part(dataset, record, prepared.partitions[index], prepared.versions[index].root)
@@ -237,6 +238,8 @@ def _partition_part(dataset: Dataset, record: InputRecord, partition: Partition,
         "sampling": described["sampling"],
         "rows": partition.row_count,
         "changed_by_step": list(partition.changed_by_step),
+        "passed_by_step": list(partition.passed_by_step),
+        "rows_by_form": dict(partition.rows_by_form),
         "kept_by_filter": list(partition.kept_by_filter),
         "rows_empty": partition.empty,
         "held_out_copies": {

@@ -10,10 +10,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from attribution.loss import Tokens, example_losses, make_batch, make_packed_batch, packed_losses
+from openledger.errors import UsageError
 from trainer.recipe import Train
 
 if TYPE_CHECKING:
     import torch
+
+# Rows that are tried out before a run packs, and tokens of each.
+_TRIED_EXAMPLES = 4
+_TRIED_TOKENS = 64
+# Nats: sums in another order move a loss by some 1e-6, in bf16 by 1e-2; a row that is read moves it by tenths.
+PACKING_TOLERANCE = 0.002
 
 
 def step_weights(settings: Train, step: Sequence[Tokens]) -> tuple[float, ...]:
@@ -44,6 +51,32 @@ def weighed_loss(
     else:
         losses = example_losses(model, make_batch(examples, padding_id, device))
     return losses @ torch.tensor(weights, dtype=losses.dtype, device=losses.device)
+
+
+def check_packing(
+    model: Any, examples: Sequence[Tokens], padding_id: int, device: "torch.device | None" = None
+) -> None:
+    """Try out that an example has the loss in a shared sequence that it has alone; raises `UsageError`.
+
+    Models that carry a state along the sequence, or that ask nothing of positions, read the examples before it, too.
+    """
+    import torch
+
+    tried = [Tokens(item.ids[:_TRIED_TOKENS], 0) for item in examples if len(item.ids) > 1][:_TRIED_EXAMPLES]
+    if len(tried) < 2:
+        return
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        alone = torch.stack([example_losses(model, make_batch([item], padding_id, device))[0] for item in tried])
+        together = packed_losses(model, make_packed_batch([tried], padding_id, device))
+    model.train(was_training)
+    apart = float((alone - together).abs().max())
+    if not apart <= PACKING_TOLERANCE:
+        raise UsageError(
+            "train.packing: this base reads the rows before a row in the same sequence: its loss moves by "
+            f"{apart:.4f}; write packing: false"
+        )
 
 
 def packed_rows(examples: Sequence[Tokens], sequence_tokens: int) -> tuple[tuple[int, ...], ...]:

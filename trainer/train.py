@@ -230,7 +230,7 @@ def _read_rows(
     recipe = prepared.recipe
     ordered, measured, cuts = read_run(tokenizer, recipe.train, prepared.order, prepared.held_out, len(recipe.datasets))
     held_out = [(example.input_index, tokens) for example, tokens in zip(prepared.held_out, measured, strict=True)]
-    _check_vocabulary(model, [*ordered, *measured])
+    check_vocabulary(model, [*ordered, *measured])
     return ordered, held_out, cuts
 
 
@@ -243,7 +243,7 @@ def _open_model(recipe: Recipe, base_folder: Path, adapter_folder: Path | None, 
     return make_trainee(base, recipe, adapter_folder).to(devices.name)
 
 
-def _check_vocabulary(model: Any, examples: Sequence[Tokens]) -> None:
+def check_vocabulary(model: Any, examples: Sequence[Tokens]) -> None:
     """Every token has its row in the base's embedding: tokenizers get tokens added without their bases being told."""
     size = model.get_input_embeddings().num_embeddings
     largest = max(max(tokens.ids) for tokens in examples)

@@ -63,6 +63,7 @@ def input_part(**changes: Any) -> dict[str, Any]:
         "rows_used_root": "00" * 32, "version_root": "11" * 32, "rows_held_out": 600,
         "kept_by_filter": [9500, 9000, 8000, 7000, 6000, 5500, 5000],
         "rows_for_training": 4400, "changed_by_step": [1, 20, 3, 0, 5, 12_000], "rows_empty": 7,
+        "passed_by_step": [0, 0, 345, 0, 0, 0], "rows_by_form": {"text": 345, "other": 12_000},
         "held_out_copies": {"exact": 11, "near": 4, "inside": 2}, "rows_over_limit": 1200,
         "cut": {"trained": cut(100, 3, 2, 1234), "measured": cut(32, 0, 0, 0)},
         **{key: described[key] for key in ("preprocess", "filters", "split", "sampling")},
@@ -88,10 +89,10 @@ def test_a_run_is_told_in_words() -> None:
         "code cdcdcdcdcdcdcdcd…; peft 0.9, torch 2.1",
         "training loss 3.2109 at the first, 2.0000 at the last of 2 steps",
         "input abababababababab… version 3, 100 % of the mix",
-        "  12,345 rows in the version",
+        "  12,345 rows in the version: 12,000 other, 345 text",
         "  prepare: remove white space at both ends of text (1 changed)",
         "  prepare: replace every run of white space in text by one space (20 changed)",
-        "  prepare: cut text after 2,000 characters (3 changed)",
+        "  prepare: cut text after 2,000 characters (3 changed, 345 of a form without that field left as they are)",
         "  prepare: write numbers, lists and objects in answer as JSON text (0 changed)",
         "  prepare: where question is null or missing, put '?' (5 changed)",
         "  prepare: build prompt 'Q: {question} ' and completion '{answer}' from the row's fields (12,000 changed)",
@@ -119,7 +120,8 @@ def test_the_words_cover_the_whole_vocabulary() -> None:
 
 def test_plain_inputs_say_that_nothing_was_done() -> None:
     part = input_part(
-        preprocess=[], filters=[], kept_by_filter=[], changed_by_step=[], rows_empty=0, rows_over_limit=0,
+        preprocess=[], filters=[], kept_by_filter=[], changed_by_step=[], passed_by_step=[],
+        rows_by_form={}, rows_empty=0, rows_over_limit=0,
         held_out_copies={"exact": 0, "near": 0, "inside": 0},
         cut={"trained": cut(9, 0, 0, 0), "measured": cut(0, 0, 0, 0)},
         split={"held_out_ppb": 0, "name": "x"},
