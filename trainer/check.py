@@ -42,9 +42,17 @@ class CheckFailed(UsageError):
 
 
 def examine_recipe(
-    recipe: Recipe, chain: ChainReader, store: ContentStore, *, output_folder: Path = Path()
+    recipe: Recipe,
+    chain: ChainReader,
+    store: ContentStore,
+    *,
+    output_folder: Path = Path(),
+    show_examples: bool = False,
 ) -> tuple[tuple[str, ...], LicenceVerdict]:
-    """Say what a recipe would do, and the verdict on its terms; raises `CheckFailed` or the only error."""
+    """Say what a recipe would do, and the verdict on its terms; raises `CheckFailed` or the only error.
+
+    `show_examples` adds two examples, token by token, at the end.
+    """
     errors: list[OpenLedgerError] = []
     lines, examples = list[str](), list[str]()
 
@@ -94,7 +102,7 @@ def examine_recipe(
         raise errors[0]
     if errors or verdict is None or attribution is None:
         raise CheckFailed(errors)
-    return (*lines, *notes, attribution, *examples), verdict
+    return (*lines, *notes, attribution, *(examples if show_examples else ())), verdict
 
 
 def _input_lines(prepared: PreparedRun, tokenizer: Any, model: Any) -> tuple[list[str], list[str]]:

@@ -98,7 +98,7 @@ def _train(args: argparse.Namespace) -> int:
         if args.signer:
             ledger.check_model(recipe.output.model)
         folder = args.folder or Path(f"{recipe.name.replace('/', '-')}-adapter")
-        summary, verdict = examine_recipe(recipe, ledger, store, output_folder=folder)
+        summary, verdict = examine_recipe(recipe, ledger, store, output_folder=folder, show_examples=args.check)
         for line in (*summary, *verdict.lines):
             note(line)
         if verdict.conflict:
