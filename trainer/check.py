@@ -5,7 +5,7 @@ terms judged by the chain. All problems are collected; one look is enough to men
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +41,49 @@ class CheckFailed(UsageError):
         self.exit_code = codes.pop() if len(codes) == 1 else doubtful
 
 
+@dataclass
+class _Findings:
+    """Everything that is found about a recipe; `errors` forbid the run."""
+
+    errors: list[OpenLedgerError] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
+
+    def tried(self, attempt: Callable[[], T]) -> T | None:
+        """The result of an attempt, or None and its errors."""
+        try:
+            return attempt()
+        except PartitionError as error:
+            self.errors.extend([PartitionError(problem) for problem in error.problems])
+        except OpenLedgerError as error:
+            self.errors.append(error)
+        except IdError as error:
+            self.errors.append(UsageError(str(error)))
+        return None
+
+    def hold_against(
+        self, base_folder: Path, recipe: Recipe, prepared: PreparedRun | None, output_folder: Path
+    ) -> None:
+        """Open base and tokenizer, and read all examples as the run would."""
+        tokenizer = self.tried(lambda: open_tokenizer(base_folder))
+        model = self.tried(lambda: open_skeleton(base_folder))
+        if model is None or tokenizer is None:
+            return
+        found = examine_base(recipe, model, tokenizer)
+        self.errors += [UsageError(problem) for problem in found.problems]
+        self.notes += found.notes
+        if prepared is None or found.problems:
+            return
+        described = self.tried(lambda: _input_lines(prepared, tokenizer, model))
+        if described is not None:
+            self.lines, self.examples = described
+        rows = sum(len(rows_used(prepared.order, index)) for index in range(len(recipe.datasets)))
+        problems, line = needs_problems(needs_of(recipe, model, rows), cache_home(), output_folder)
+        self.errors += [UsageError(problem) for problem in problems]
+        self.notes.append(line)
+
+
 def examine_recipe(
     recipe: Recipe,
     chain: ChainReader,
@@ -53,20 +96,8 @@ def examine_recipe(
 
     `show_examples` adds two examples, token by token, at the end.
     """
-    errors: list[OpenLedgerError] = []
-    lines, examples = list[str](), list[str]()
-
-    def tried(attempt: Callable[[], T]) -> T | None:
-        try:
-            return attempt()
-        except PartitionError as error:
-            errors.extend([PartitionError(problem) for problem in error.problems])
-        except OpenLedgerError as error:
-            errors.append(error)
-        except IdError as error:
-            errors.append(UsageError(str(error)))
-        return None
-
+    found = _Findings()
+    tried = found.tried
     versions = [
         tried(lambda each=dataset: chain.datanet_version(each.datanet, each.version))  # type: ignore[misc]
         for dataset in recipe.datasets
@@ -78,31 +109,18 @@ def examine_recipe(
     folder = tried(lambda: artefact_folder(base, store)[0]) if base is not None else None
     if adapter is not None:
         tried(lambda: artefact_folder(adapter, store)[0])
-    tokenizer = tried(lambda: open_tokenizer(folder)) if folder is not None else None
-    model = tried(lambda: open_skeleton(folder)) if folder is not None else None
-    notes: list[str] = []
-    if model is not None and tokenizer is not None:
-        found = examine_base(recipe, model, tokenizer)
-        errors += [UsageError(problem) for problem in found.problems]
-        notes += found.notes
-        if prepared is not None and not found.problems:
-            described = tried(lambda: _input_lines(prepared, tokenizer, model))
-            if described is not None:
-                lines, examples = described
-            rows = sum(len(rows_used(prepared.order, index)) for index in range(len(recipe.datasets)))
-            problems, line = needs_problems(needs_of(recipe, model, rows), cache_home(), output_folder)
-            errors += [UsageError(problem) for problem in problems]
-            notes.append(line)
+    if folder is not None:
+        found.hold_against(folder, recipe, prepared, output_folder)
     attribution = tried(lambda: _described_attribution(recipe.attribution))
     verdict = None
     if base is not None and len(known) == len(versions):
         inputs = [(version.datanet_id, version.version) for version in known]
         verdict = tried(lambda: chain.licence_verdict(recipe.method.kind, parents_of(recipe, base, adapter), inputs))
-    if len(errors) == 1:
-        raise errors[0]
-    if errors or verdict is None or attribution is None:
-        raise CheckFailed(errors)
-    return (*lines, *notes, attribution, *(examples if show_examples else ())), verdict
+    if len(found.errors) == 1:
+        raise found.errors[0]
+    if found.errors or verdict is None or attribution is None:
+        raise CheckFailed(found.errors)
+    return (*found.lines, *found.notes, attribution, *(found.examples if show_examples else ())), verdict
 
 
 def _input_lines(prepared: PreparedRun, tokenizer: Any, model: Any) -> tuple[list[str], list[str]]:

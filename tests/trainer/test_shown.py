@@ -30,7 +30,7 @@ def test_two_examples_of_different_forms_are_shown_token_by_token_with_what_is_l
         "example 1: completion, row 0 of contribution 0000000000000000…, 6 tokens, 4 learned",
         "  read     a·\\u{1b}",
         "  learned  é·↵·</s>",
-        "example 2: messages, row 2 of contribution 0000000000000000…, 21 tokens, 2 learned",
+        "example 2: messages, row 2 of contribution 0000000000000000…, 22 tokens, 2 learned",
         "  read     <|im_start|>·u·s·e·r·↵·h·<|im_end|>·↵·<|im_start|>·a·s·s·i·s·t·a·n·t·↵",
         "  learned  o·<|im_end|>",
     ]
