@@ -5,16 +5,33 @@ garden = openledger.data.load("garden@1")       # verified against the chain by 
 for row in garden: ...
 garden.to_dataset()                             # a datasets.Dataset, where that library is installed
 openledger.data.loaded()                        # what this process has loaded, for those who record a run
+openledger.data.add(client, signer, "garden", ["chat.jsonl", "notes/"])      # rows of files as contributions
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from openledger.client.provenance import Asks
+    from openledger.data.contribute.add import AddOptions as AddOptions
+    from openledger.data.contribute.add import add as add
+    from openledger.data.intake.reading import ReadOptions as ReadOptions
     from openledger.data.loading import LoadedVersion
 
-__all__ = ["load", "loaded"]
+_HOMES = {
+    "AddOptions": "openledger.data.contribute.add",
+    "ReadOptions": "openledger.data.intake.reading",
+    "add": "openledger.data.contribute.add",
+}
+
+__all__ = ["AddOptions", "ReadOptions", "add", "load", "loaded"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'openledger.data' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def load(

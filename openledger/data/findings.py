@@ -7,7 +7,6 @@ there all the same (names of people, places of living), and what is found may be
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -39,7 +38,7 @@ _SOCIAL_SECURITY = re.compile(r"(?<![0-9-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9-])"
 _PHONE = re.compile(r"(?<![0-9A-Za-z])\+[1-9][0-9 ()./-]{6,22}[0-9]")
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """The two sorts of things that are looked for."""
 
     PERSONAL = "personal data"
@@ -50,7 +49,7 @@ class Kind(StrEnum):
 class Finding:
     """One thing in a text: its sort, its name in words, and how it begins."""
 
-    kind: Kind
+    kind: FindingKind
     name: str
     begins: str
 
@@ -63,7 +62,7 @@ class Findings:
     rows_with_personal_data: int = 0
     rows_with_secrets: int = 0
     # By the name of the thing: how many rows hold it.
-    rows_by_name: Counter[str] = field(default_factory=Counter)
+    rows_by_name: dict[str, int] = field(default_factory=dict)
     # By the name of the thing: the first row that holds it, as its caller counts rows.
     first_row_by_name: dict[str, int] = field(default_factory=dict)
 
@@ -72,10 +71,10 @@ class Findings:
         found = find_in_row(row)
         kinds = {finding.kind for finding in found}
         self.rows_looked_at += 1
-        self.rows_with_personal_data += Kind.PERSONAL in kinds
-        self.rows_with_secrets += Kind.SECRET in kinds
+        self.rows_with_personal_data += FindingKind.PERSONAL in kinds
+        self.rows_with_secrets += FindingKind.SECRET in kinds
         for name in sorted({finding.name for finding in found}):
-            self.rows_by_name[name] += 1
+            self.rows_by_name[name] = self.rows_by_name.get(name, 0) + 1
             self.first_row_by_name.setdefault(name, number)
         return found
 
@@ -84,13 +83,18 @@ class Findings:
         self.rows_looked_at += other.rows_looked_at
         self.rows_with_personal_data += other.rows_with_personal_data
         self.rows_with_secrets += other.rows_with_secrets
-        self.rows_by_name.update(other.rows_by_name)
+        for name, rows in other.rows_by_name.items():
+            self.rows_by_name[name] = self.rows_by_name.get(name, 0) + rows
         for name, number in other.first_row_by_name.items():
             self.first_row_by_name.setdefault(name, number)
 
+    def ranked(self) -> list[tuple[str, int]]:
+        """Each thing that was found and how many rows hold it, most frequent first."""
+        return sorted(self.rows_by_name.items(), key=lambda item: (-item[1], item[0]))
+
     def in_words(self) -> str:
         """`e-mail address in 3 rows, AWS access key in 1`, most frequent first; empty where nothing was found."""
-        ranked = sorted(self.rows_by_name.items(), key=lambda item: (-item[1], item[0]))
+        ranked = self.ranked()
         return ", ".join([f"{name} in {rows} row{'' if rows == 1 else 's'}" for name, rows in ranked])
 
 
@@ -128,18 +132,18 @@ def _beginning(value: str) -> str:
     return shown[: min(_SHOWN_CHARACTERS, len(shown) // 2)] + "…"
 
 
-_Detector = tuple[Kind, str, Callable[[str], Iterable[str]]]
+_Detector = tuple[FindingKind, str, Callable[[str], Iterable[str]]]
 
 
 @cache
 def _detectors() -> tuple[_Detector, ...]:
     """Every detector, made once: the libraries are loaded when the first text is looked at."""
     return (
-        (Kind.PERSONAL, "e-mail address", _emails),
-        (Kind.PERSONAL, "telephone number", _phones),
-        (Kind.PERSONAL, "bank account number", _accounts),
-        (Kind.PERSONAL, "card number", _cards),
-        (Kind.PERSONAL, "US social security number", _social_security),
+        (FindingKind.PERSONAL, "e-mail address", _emails),
+        (FindingKind.PERSONAL, "telephone number", _phones),
+        (FindingKind.PERSONAL, "bank account number", _accounts),
+        (FindingKind.PERSONAL, "card number", _cards),
+        (FindingKind.PERSONAL, "US social security number", _social_security),
         *_secret_detectors(),
     )
 
@@ -196,4 +200,4 @@ def _secret_detectors() -> Iterator[_Detector]:
         for kind in vars(module).values():
             if isinstance(kind, type) and issubclass(kind, BasePlugin) and kind.__module__ == module.__name__:
                 plugin = kind()
-                yield Kind.SECRET, plugin.secret_type, plugin.analyze_string
+                yield FindingKind.SECRET, plugin.secret_type, plugin.analyze_string

@@ -53,6 +53,39 @@ def common_form(rows: Iterable[Mapping[str, Any]]) -> Form:
     return form or Form.OTHER
 
 
+# What hubs call the fields of a form, the form's own name first.
+_CALLED: dict[Form, tuple[tuple[str, ...], ...]] = {
+    Form.MESSAGES: (("messages", "conversation", "dialogue", "dialog", "chat", "turns"),),
+    Form.INSTRUCTION: (
+        ("instruction",),
+        ("input", "context"),
+        ("output", "response", "answer", "completion"),
+    ),
+    Form.COMPLETION: (
+        ("prompt", "question", "query", "input", "problem", "instruction", "source"),
+        ("completion", "answer", "response", "output", "solution", "target", "chosen"),
+    ),
+    Form.TEXT: (("text", "content", "document", "body", "article"),),
+}
+_MAY_BE_MISSING = "input"
+
+
+def suggested_names(fields: Iterable[str]) -> tuple[Form, dict[str, str]]:
+    """A form that rows with these fields may be meant to have, and the names to give them; `Form.OTHER` for none."""
+    by_word = {name.strip().lower().replace(" ", "_"): name for name in fields}
+    for form, wanted in _CALLED.items():
+        renamed: dict[str, str] = {}
+        for called in wanted:
+            word = next((one for one in called if one in by_word and by_word[one] not in renamed), None)
+            if word is not None:
+                renamed[by_word[word]] = called[0]
+            elif called[0] != _MAY_BE_MISSING:
+                break
+        else:
+            return form, {old: new for old, new in renamed.items() if old != new}
+    return Form.OTHER, {}
+
+
 def find_problem(form: Form, row: Mapping[str, Any]) -> str | None:
     """Why a row is not of this form, in words that follow its place (`line 7 …`), or None where it is."""
     if form == Form.MESSAGES:

@@ -15,7 +15,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from openledger.errors import UsageError
@@ -76,6 +76,21 @@ def check_object(item: object) -> None:
     if not isinstance(item, dict):
         raise RowError(f"is a {type(item).__name__}, not a dictionary")
     _check_values(item)
+
+
+def write_row(row: Mapping[str, Any]) -> bytes:
+    """The bytes of a row as `read_row` gives it: numbers as they were written, fields in their order, no spaces."""
+    return _written(row).encode()
+
+
+def _written(value: object) -> str:
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join([f"{_written(str(key))}:{_written(inner)}" for key, inner in value.items()]) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join([_written(inner) for inner in value]) + "]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def texts_of(value: object) -> Iterator[str]:

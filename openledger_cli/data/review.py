@@ -277,7 +277,7 @@ def _findings(batch: RowBatch) -> list[str]:
         findings.look_at(number, read_row(row))
     return [
         f"{name} in {count(rows, 'row')}, the first is row {findings.first_row_by_name[name]}"
-        for name, rows in findings.rows_by_name.most_common()
+        for name, rows in findings.ranked()
     ]
 
 

@@ -4,26 +4,31 @@ from time import process_time
 
 import pytest
 
-from openledger.data.findings import Finding, Findings, Kind, find_in_row, find_in_text, missing_libraries
+from openledger.data.findings import Finding, FindingKind, Findings, find_in_row, find_in_text, missing_libraries
 
 
 @pytest.mark.parametrize(
     ("text", "kind", "name", "begins"),
     [
-        ("write to dana.meyer@uni-bonn.de please", Kind.PERSONAL, "e-mail address", "dana…"),
-        ("call +49 30 901820 today", Kind.PERSONAL, "telephone number", "+49 …"),
-        ("call +1 (415) 555-2671", Kind.PERSONAL, "telephone number", "+1 (…"),
-        ("to DE89 3704 0044 0532 0130 00.", Kind.PERSONAL, "bank account number", "DE89…"),
-        ("card 4111-1111-1111-1111", Kind.PERSONAL, "card number", "4111…"),
-        ("amex 3782 822463 10005", Kind.PERSONAL, "card number", "3782…"),
-        ("his SSN is 536-90-4399", Kind.PERSONAL, "US social security number", "536-…"),
-        ("key AKIAIOSFODNN7QWERTYU", Kind.SECRET, "AWS Access Key", "AKIA…"),
-        ("-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7bq3XyY0pY2v9n1b", Kind.SECRET, "Private Key", "MIIE…"),
-        ("https://dana:hunter22@db.internal/x", Kind.SECRET, "Basic Auth Credentials", "hunt…"),
-        ("sk_live_4eC39HqLyjWDarjtT1zdp7dc", Kind.SECRET, "Stripe Access Key", "sk_l…"),
+        ("write to dana.meyer@uni-bonn.de please", FindingKind.PERSONAL, "e-mail address", "dana…"),
+        ("call +49 30 901820 today", FindingKind.PERSONAL, "telephone number", "+49 …"),
+        ("call +1 (415) 555-2671", FindingKind.PERSONAL, "telephone number", "+1 (…"),
+        ("to DE89 3704 0044 0532 0130 00.", FindingKind.PERSONAL, "bank account number", "DE89…"),
+        ("card 4111-1111-1111-1111", FindingKind.PERSONAL, "card number", "4111…"),
+        ("amex 3782 822463 10005", FindingKind.PERSONAL, "card number", "3782…"),
+        ("his SSN is 536-90-4399", FindingKind.PERSONAL, "US social security number", "536-…"),
+        ("key AKIAIOSFODNN7QWERTYU", FindingKind.SECRET, "AWS Access Key", "AKIA…"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7bq3X",
+            FindingKind.SECRET,
+            "Private Key",
+            "MIIE…",
+        ),
+        ("https://dana:hunter22@db.internal/x", FindingKind.SECRET, "Basic Auth Credentials", "hunt…"),
+        ("sk_live_4eC39HqLyjWDarjtT1zdp7dc", FindingKind.SECRET, "Stripe Access Key", "sk_l…"),
     ],
 )
-def test_a_thing_is_found_and_only_its_beginning_is_shown(text: str, kind: Kind, name: str, begins: str) -> None:
+def test_a_thing_is_found_and_only_its_beginning_is_shown(text: str, kind: FindingKind, name: str, begins: str) -> None:
     assert Finding(kind, name, begins) in find_in_text(text)
 
 
@@ -46,7 +51,7 @@ def test_examples_and_wrong_check_digits_are_left_alone(text: str) -> None:
 
 def test_the_texts_of_a_row_are_looked_at_at_every_depth_and_its_numbers_are_not() -> None:
     row = {"n": 4111111111111111, "messages": [{"role": "user", "content": [{"text": "dana.meyer@uni-bonn.de"}]}]}
-    assert find_in_row(row) == (Finding(Kind.PERSONAL, "e-mail address", "dana…"),)
+    assert find_in_row(row) == (Finding(FindingKind.PERSONAL, "e-mail address", "dana…"),)
 
 
 def test_findings_are_counted_by_row_and_by_name() -> None:

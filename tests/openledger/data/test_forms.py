@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from abci_app.modules.datanets import Form
-from openledger.data.forms import common_form, find_problem, form_of
+from openledger.data.forms import common_form, find_problem, form_of, suggested_names
 from openledger.data.row_json import read_row
 
 CHAT = {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello to you"}]}
@@ -85,3 +85,24 @@ def test_rows_have_a_common_form_or_another() -> None:
     assert common_form([TEXT, PAIR]) == Form.OTHER
     assert common_form([TEXT, {"text": None}]) == Form.OTHER
     assert common_form([]) == Form.OTHER
+
+
+@pytest.mark.parametrize(
+    ("fields", "form", "names"),
+    [
+        (("question", "answer"), Form.COMPLETION, {"question": "prompt", "answer": "completion"}),
+        (("id", "Prompt", "Response"), Form.COMPLETION, {"Prompt": "prompt", "Response": "completion"}),
+        (("input", "output"), Form.COMPLETION, {"input": "prompt", "output": "completion"}),
+        (("instruction", "context", "response"), Form.INSTRUCTION, {"context": "input", "response": "output"}),
+        (("instruction", "answer"), Form.INSTRUCTION, {"answer": "output"}),
+        (("conversation",), Form.MESSAGES, {"conversation": "messages"}),
+        (("title", "body"), Form.TEXT, {"body": "text"}),
+        (("text",), Form.TEXT, {}),
+        (("label", "score"), Form.OTHER, {}),
+        ((), Form.OTHER, {}),
+    ],
+)
+def test_names_of_hubs_are_suggested_and_never_taken(
+    fields: tuple[str, ...], form: Form, names: dict[str, str]
+) -> None:
+    assert suggested_names(fields) == (form, names)
