@@ -167,6 +167,7 @@ class _Inside:
 
     def __init__(self, partitions: Sequence[Partition]) -> None:
         self._held_out: list[Example] = []
+        self._with_template: set[int] = set()
         self._templates: list[Fingerprints] = []
         indexed: list[Fingerprints] = []
         for partition in partitions:
@@ -175,16 +176,31 @@ class _Inside:
             fingerprints = [fingerprints_of(each.text) for each in different]
             shared = shared_by_many(fingerprints, (fingerprints_of(each.text) for each in partition.training))
             self._templates.append(shared)
-            self._held_out += different
-            indexed += [without(each, shared) for each in fingerprints]
+            for example, each in zip(different, fingerprints, strict=True):
+                own = without(each, shared)
+                if len(own) < len(each):
+                    self._with_template.add(len(indexed))
+                self._held_out.append(example)
+                indexed.append(own)
         self._index = StretchIndex.of(indexed)
         self._templates = [without(each, self._index.fingerprints) for each in self._templates]
 
     def has(self, index: int, example: Example) -> bool:
         """Whether a held-out example stands in this one of input `index`, holds it, or shares a long stretch."""
         text = example.text
-        texts, shares_stretch = self._index.find(without(fingerprints_of(text), self._templates[index]))
-        if shares_stretch or not texts:
+        fingerprints = fingerprints_of(text)
+        own = without(fingerprints, self._templates[index])
+        possible, sure, shares_stretch = self._index.find(own)
+        if shares_stretch or not possible:
             return shares_stretch
+        if len(own) < len(fingerprints):
+            # Letters are no measure where most of them are a template's.
+            return bool(sure)
         letters = letters_of(text)
-        return any(stands_in(letters, letters_of(self._held_out[number].text)) for number in texts)
+        return any(
+            number in sure if number in self._with_template else stands_in(letters, self._letters(number))
+            for number in possible
+        )
+
+    def _letters(self, number: int) -> str:
+        return letters_of(self._held_out[number].text)

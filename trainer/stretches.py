@@ -25,6 +25,8 @@ LEAST_LETTERS = _RUN_LETTERS + _WINDOW_RUNS - 1
 # letters are looked at: a word that differs takes with it all fingerprints that it is a part of.
 INSIDE_PPB = 800_000_000
 _LOOKED_AT_PPB = 300_000_000
+# Fingerprints from which on they decide alone: one or two may be of a number beside a template.
+_LEAST_SURE = 3
 # Fingerprints that two texts share when they share a long stretch: some 220 letters or 45 words.
 LONG_STRETCH = 32
 # Texts of which an index keeps one and the same fingerprint: bounds what one question costs.
@@ -70,16 +72,19 @@ class StretchIndex:
         joined, numbers = joined[place < _TEXTS_EACH], numbers[place < _TEXTS_EACH]
         return cls(joined, numbers, np.bincount(numbers, minlength=len(texts)))
 
-    def find(self, of_text: Fingerprints) -> tuple[list[int], bool]:
-        """Numbers of the texts that may stand in this one or hold it, and whether one shares a long stretch."""
+    def find(self, of_text: Fingerprints) -> tuple[list[int], list[int], bool]:
+        """Texts of which this one may be a part, or the other way round; those by their fingerprints alone; and whether
+        it shares a long stretch with one."""
         first = np.searchsorted(self.fingerprints, of_text, "left")
         last = np.searchsorted(self.fingerprints, of_text, "right")
         found = [self.texts[low:high] for low, high in zip(first, last, strict=True) if low < high]
         if not found:
-            return [], False
+            return [], [], False
         texts, shared = np.unique(np.concatenate(found), return_counts=True)
-        least = np.minimum(self.counts[texts], len(of_text)) * _LOOKED_AT_PPB
-        return [int(each) for each in texts[shared * PPB >= least]], bool(np.any(shared >= LONG_STRETCH))
+        of_shorter = np.minimum(self.counts[texts], len(of_text))
+        possible = texts[shared * PPB >= of_shorter * _LOOKED_AT_PPB]
+        sure = texts[(shared * PPB >= of_shorter * INSIDE_PPB) & (of_shorter >= _LEAST_SURE)]
+        return possible.tolist(), sure.tolist(), bool(np.any(shared >= LONG_STRETCH))
 
 
 def stands_in(one: str, other: str) -> bool:
@@ -95,21 +100,18 @@ def stands_in(one: str, other: str) -> bool:
 
 
 def shared_by_many(held_out: Sequence[Fingerprints], training: Iterable[Fingerprints]) -> Fingerprints:
-    """The fingerprints of a template or a system prompt: in more than an eighth of both sides of one dataset.
-
-    At least two held-out texts and three others must have them. A single held-out text cannot show that it is one of
-    many, so then more than half of the others must.
-    """
+    """The fingerprints of a template or a system prompt: in more than a quarter of a dataset's examples for training
+    (three at least), or in more than a sixteenth of these and of the held-out ones (two of those at least)."""
     values, counts = np.unique(np.concatenate([*held_out, np.zeros(0, np.uint64)]), return_counts=True)
-    few = len(held_out) == 1
-    candidates = values[(counts * 8 > len(held_out)) & ((counts >= 2) | few)]
-    if not len(candidates):
-        return candidates
-    found, total = np.zeros(len(candidates), np.int64), 0
+    if not len(values):
+        return values
+    found, total = np.zeros(len(values), np.int64), 0
     for each in training:
-        found += np.isin(candidates, each, assume_unique=True)
+        places = np.minimum(np.searchsorted(values, each), len(values) - 1)
+        found[places[values[places] == each]] += 1
         total += 1
-    return candidates[(found * (2 if few else 8) > total) & (found >= 3)]
+    of_both = (found * 16 > total) & (counts * 16 > len(held_out)) & (counts >= 2)
+    return values[((found * 4 > total) | of_both) & (found >= 3)]
 
 
 def without(fingerprints: Fingerprints, others: Fingerprints) -> Fingerprints:

@@ -2,91 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from abci_app.bech32 import encode_id
-from abci_app.chain.genesis import GenesisState
 from abci_app.modules.models.queries import EntryEventsQuery, EntryQuery
 from abci_app.modules.models.records import Grade
 from abci_app.types import PPB
-from node import cometbft
-from node.devnet import Devnet
-from openledger.client.client import Client
 from openledger.content.artefact import describe_artefact
 from openledger.content.store import ContentStore
 from openledger.exit_codes import ExitCode
-from openledger.keys.signer import Signer
-from openledger.keys.wallet import Wallet
-from openledger_cli.main import main
+from tests.kit.integration.office import ALICE, BOB, Office, open_office
 from tests.kit.trainer.on_chain import fill_chain, publish_base
-from tests.kit.trainer.tiny import RECIPE
 from trainer.publish import ClientLedger
 
 pytestmark = [pytest.mark.integration, pytest.mark.ml]
 
-ALICE, BOB = [Signer.from_seed(bytes([number]) * 32) for number in (1, 2)]
-OPEN = 10**9
-QUICK: cometbft.Changes = {("consensus", "timeout_commit"): "100ms", ("consensus", "timeout_propose"): "500ms"}
-
-
-class Office:
-    """The command at a desk: its home, its node, its content store."""
-
-    def __init__(self, net: Devnet, client: Client, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.net = net
-        self.client = client
-        self.folder = folder
-        self._capsys = capsys
-
-    def run(self, *words: str, expect: ExitCode = ExitCode.OK) -> str:
-        """Standard output of a command; what it wrote is settled, so that the next command can have it proven."""
-        code = main([*words])
-        said = self._capsys.readouterr()
-        assert code == expect, said.err
-        return said.out if code == ExitCode.OK else said.err
-
-    def document(self, *words: str) -> dict[str, Any]:
-        """Run a command with JSON output, and give the document."""
-        document: dict[str, Any] = json.loads(self.run(*words, "--output", "json"))
-        if "height" in document:
-            self.net.wait_for_height(int(document["height"]) + 2)
-        return document
-
-    def recipe(self, name: str, *replacements: tuple[str, str]) -> str:
-        """A recipe file."""
-        text = RECIPE
-        for old, new in replacements:
-            assert old in text
-            text = text.replace(old, new)
-        (self.folder / name).write_text(text)
-        return str(self.folder / name)
-
 
 @pytest.fixture
 def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Office]:
-    state = GenesisState(balances=tuple([(encode_id("open", one.address), 1_000 * OPEN) for one in (ALICE, BOB)]))
-    wallet = Wallet.open(tmp_path / "home", "test", "dev-1")
-    wallet.import_seed("alice", bytes([1]) * 32)
-    wallet.import_seed("bob", bytes([2]) * 32)
-    with Devnet.create(tmp_path / "net", app_state=state, comet=QUICK) as net, Client(net.nodes[0].rpc_url) as client:
-        settings = {
-            "OPENLEDGER_HOME": tmp_path / "home", "OPENLEDGER_KEYS": "test", "OPENLEDGER_WITNESSES": "none",
-            "OPENLEDGER_NODE": net.nodes[0].rpc_url, "OPENLEDGER_GENESIS": net.nodes[0].home.genesis_file,
-            "OPENLEDGER_CONTENT": tmp_path / "content", "XDG_CACHE_HOME": tmp_path / "cache",
-        }  # fmt: skip
-        for name, value in settings.items():
-            monkeypatch.setenv(name, str(value))
-        monkeypatch.chdir(tmp_path)
-        store = ContentStore.open(None)
-        fill_chain(client, ALICE, BOB, store)
-        base = publish_base(ClientLedger(client, ALICE, prove=False), store)
-        net.wait_for_height(base.height + 2)
-        yield Office(net, client, tmp_path, capsys)
+    with open_office(tmp_path, monkeypatch, capsys) as made:
+        fill_chain(made.client, ALICE, BOB, made.store)
+        made.settle(publish_base(ClientLedger(made.client, ALICE, prove=False), made.store).height)
+        yield made
 
 
 def test_two_fine_tunes_are_trained_recorded_repeated_and_told_in_words(office: Office) -> None:

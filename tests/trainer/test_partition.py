@@ -282,3 +282,11 @@ def test_a_system_prompt_that_all_rows_share_leaves_none_of_them_out() -> None:
 def test_texts_inside_others_are_not_looked_for_in_too_much_text_and_this_is_counted_as_unknown() -> None:
     made = leave_out_held_out([held([AROUND[0], "else"], [LONG])], most_characters=20)
     assert (made[0].held_out_inside, len(made[0].training)) == (None, 2)
+
+
+def test_rows_of_two_templates_that_differ_by_a_number_are_trained_on() -> None:
+    """Reported elsewhere: long prompts and long completions that are the same but for a number."""
+    questions = [f"{'C' * 120}{number:02}? Yes {number:02}, it is so." for number in range(20)]
+    answers = [f"q{number:02} {'x' * 400} THE-END {number}" for number in range(20)]
+    made = leave_out_held_out([held([*questions[3:], *answers[1:]], [*questions[:3], answers[0]])])
+    assert (len(made[0].training), made[0].near_held_out_copies, made[0].held_out_inside) == (36, 0, 0)

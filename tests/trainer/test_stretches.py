@@ -49,18 +49,18 @@ EXPECTED = ["0090771311bed76f", "10e3af31e641f31c", "19d0b98d62de856e", "2fb22ea
 def test_a_fingerprint_counts_for_the_first_texts_that_have_it() -> None:
     text = fingerprints_of(prose(1, 30))
     index = StretchIndex.of([text] * 100)
-    assert index.find(text) == (list(range(64)), False)
+    assert index.find(text) == (list(range(64)), list(range(64)), False)
     assert index.counts.tolist() == [len(text)] * 64 + [0] * 36
-    assert StretchIndex.of([]).find(text) == ([], False)
+    assert StretchIndex.of([]).find(text) == ([], [], False)
 
 
 def test_a_long_stretch_is_told_from_a_text_inside() -> None:
     book = fingerprints_of(prose(1, 2_000))
     page = fingerprints_of(f"{prose(2, 400)} {' '.join(prose(1, 2_000).split()[500:700])} {prose(3, 400)}")
-    assert StretchIndex.of([book]).find(page) == ([], True)
+    assert StretchIndex.of([book]).find(page) == ([], [], True)
     assert len(np.intersect1d(book, page)) >= LONG_STRETCH
     few = fingerprints_of(f"{prose(2, 400)} {' '.join(prose(1, 2_000).split()[500:520])} {prose(3, 400)}")
-    assert StretchIndex.of([book]).find(few) == ([], False)
+    assert StretchIndex.of([book]).find(few) == ([], [], False)
 
 
 def test_a_text_stands_in_another_with_a_word_changed_but_not_by_a_few_words() -> None:
@@ -78,6 +78,9 @@ def test_what_many_texts_of_both_sides_share_is_their_template() -> None:
     shared = shared_by_many(held_out, training)
     assert set(fingerprints_of(system).tolist()) <= set(shared.tolist())
     assert all(0 < len(without(each, shared)) < len(each) for each in held_out)
-    # One held-out text that few others hold is no template; two of which one is everywhere in training neither.
+    # One held-out text that a few others hold is no template; one that everything for training holds is.
     assert len(shared_by_many(held_out[:1], training[:1])) == 0
-    assert len(shared_by_many([held_out[0], fingerprints_of(prose(70, 50))], training)) == 0
+    others = [fingerprints_of(prose(seed, 50)) for seed in range(70, 90)]
+    assert len(shared_by_many([held_out[0], *others[:3]], [*training[:5], *others])) == 0
+    assert len(shared_by_many([held_out[0], *others[:3]], training)) > 0
+    assert len(shared_by_many([], training)) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from abci_app.modules.datanets.records import (
     Contribute,
     CreateDatanet,
@@ -68,11 +70,26 @@ def _contribution_id(message: Contribute, contributor: bytes) -> bytes:
     return contribution_id_of(contribution_of(message, contributor, TERMS_ID))
 
 
+def add_datanet(client: Client, signer: Signer, name: str, rows: list[dict[str, str]], store: ContentStore) -> int:
+    """A DataNet of one contribution by its owner, with version 1; gives the height."""
+    sent = client.send(signer, RegisterTerms(FREE), CreateDatanet(name, "test", TERMS_ID, (), 1))
+    sent.wait()
+    datanet_id = sent.sent.object_id("datanet", 1)
+    message = _contribute(datanet_id, put_rows(store, len(rows), rows))
+    client.send(signer, message).wait()
+    review = ReviewContribution(_contribution_id(message, signer.address), Decision.ACCEPT, 0)
+    return int(client.send(signer, review, CreateVersion(datanet_id, "first")).wait().height)
+
+
 def publish_base(ledger: ClientLedger, store: ContentStore) -> Published:
     """The tiny model as an import, the first version of the model `base`; its files lie in the store."""
-    model = tiny_model()
+    return publish_import(ledger, store, "base", tiny_model())
+
+
+def publish_import(ledger: ClientLedger, store: ContentStore, name: str, model: Path) -> Published:
+    """A folder of a model as an import; its files lie in the store."""
     record = record_external(
-        model_name="base", kind="import", framework="test", recipe=b"random", parents=(), inputs=(), folder=model,
+        model_name=name, kind="import", framework="test", recipe=b"random", parents=(), inputs=(), folder=model,
         artefact=describe_artefact(model), store=store, event=RunEventRecord(1, 2, "test", "", 0), terms_id=TERMS_ID,
     )  # fmt: skip
     return ledger.publish(record)
