@@ -173,4 +173,6 @@ def to_measurement(item: Evaluation, recorder: bytes) -> RecordedMeasurement:
         version=item.benchmark_version,
         sample_size=item.sample_size,
         interval=item.interval,
+        evaluator=item.evaluator,
+        height=item.height,
     )

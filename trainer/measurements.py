@@ -6,7 +6,7 @@ evaluator, and against the entry only where its recorder took it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attribution.adapted_model import AdaptedModel, open_base
@@ -36,6 +36,9 @@ class RecordedMeasurement:
     version: int = 0
     sample_size: int = 0
     interval: int = 0
+    # Whose it is, and in which block it was recorded; nothing for what a run event declares.
+    evaluator: bytes = b""
+    height: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,33 @@ def examine_measurements(
             notes.append(f"{line}: {fault}")
     return CheckedMeasurements(
         right=tuple(right), contradictions=tuple(contradictions), notes=tuple(notes), unchecked=tuple(unchecked)
+    )
+
+
+def recorded_with(
+    own: Sequence[RecordedMeasurement], of_parent: Sequence[RecordedMeasurement]
+) -> tuple[RecordedMeasurement, ...]:
+    """Measurements of a parent that an entry's recorder put into the block of the entry's own."""
+    places = {(item.evaluator, item.height) for item in own if item.by_recorder and item.height}
+    return tuple([replace(item, by_recorder=True) for item in of_parent if (item.evaluator, item.height) in places])
+
+
+def examine_parent(
+    recorded: Sequence[RecordedMeasurement], measured: HeldOutLoss | None, inputs: Sequence[InputRecord]
+) -> CheckedMeasurements:
+    """Compare the measurements of the model that training started from with the same ones taken again.
+
+    Several runs of one recorder may stand in a block, each with rows of its own to measure on: a measurement that holds
+    is that of this run, and then the others on the same DataNet version are not.
+    """
+    each = [(item, examine_measurements([item], measured, inputs)) for item in recorded]
+    held = {(item.datanet_id, item.version) for item, checked in each if checked.right}
+    ours = [checked for item, checked in each if checked.right or (item.datanet_id, item.version) not in held]
+    return CheckedMeasurements(
+        right=tuple([line for checked in ours for line in checked.right]),
+        contradictions=tuple([line for checked in ours for line in checked.contradictions]),
+        notes=tuple([line for checked in ours for line in checked.notes]),
+        unchecked=tuple([line for checked in ours for line in checked.unchecked]),
     )
 
 

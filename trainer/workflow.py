@@ -26,7 +26,13 @@ from trainer.base_model import SOURCE_SHA256, BaseModelError, import_base_model
 from trainer.evaluate import METRIC
 from trainer.indexes import FOLDER_PREFIX, build_indexes
 from trainer.indexes import Progress as IndexProgress
-from trainer.measurements import RecordedMeasurement, examine_measurements, measure
+from trainer.measurements import (
+    RecordedMeasurement,
+    examine_measurements,
+    examine_parent,
+    measure,
+    recorded_with,
+)
 from trainer.optimise import Progress
 from trainer.partition import held_out_rows
 from trainer.recipe import Recipe
@@ -185,7 +191,9 @@ def verify_entry(
         verdict = with_indexes(verdict, record, run, built, store, base_folder)
         verdict = with_parts(verdict, manifest, run, base_artefact)
         say("taking the recorded measurements again")
-        return _with_measurements(verdict, known, chain, store, run, base_folder), run
+        started_from = adapter or base
+        verdict = _with_measurements(verdict, known, chain, store, run, base_folder)
+        return _with_parent_measurements(verdict, known, started_from, chain, run), run
 
 
 def _with_measurements(
@@ -218,11 +226,35 @@ def _with_measurements(
     )
 
 
+def _with_parent_measurements(
+    verdict: RunVerdict, known: KnownEntry, started_from: KnownEntry, chain: ChainReader, run: TrainedRun
+) -> RunVerdict:
+    """The verdict with what the recorder measured of the model that training started from, taken again on its output.
+
+    That model's files are at hand: the repetition has trained from them.
+    """
+    if run.before is None:
+        return verdict
+    what = "the model that training started from"
+    recorded = recorded_with(chain.measurements(known.entry_id), chain.measurements(started_from.entry_id))
+    checked = examine_parent(recorded, run.before, known.record.inputs)
+    right = (f"measurements of {what}, taken again: {len(checked.right)} hold",) if checked.right else ()
+    whose = "measurements by others" if recorded else "measurements"
+    return replace(
+        verdict,
+        findings=(*verdict.findings, *right),
+        contradictions=(*verdict.contradictions, *[f"of {what}: {line}" for line in checked.contradictions]),
+        unchecked=(
+            *verdict.unchecked,
+            *[f"of {what}: {line}" for line in checked.unchecked],
+            f"{whose} of {what}, which stand at that model's entry",
+        ),
+    )
+
+
 def _never_checked(verdict: RunVerdict, run: TrainedRun) -> tuple[str, ...]:
     """List the points that a repetition of this grade leaves open for everybody who runs it."""
     open_points = ["times, machine and environment of the recorded run, which are declared"]
-    if run.before is not None:
-        open_points.append("measurements of the model that training started from, which stand at that model's entry")
     if run.adapters and verdict.attribution not in (AttributionGrade.EQUAL, AttributionGrade.CONSISTENT):
         open_points.append(f"adapters at the {len(run.adapters)} checkpoints that attribution indexes")
     if verdict.attribution == AttributionGrade.NOT_COMPARED:

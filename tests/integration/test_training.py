@@ -43,6 +43,7 @@ def test_two_fine_tunes_are_trained_recorded_repeated_and_told_in_words(office: 
         [
             "output files and tensors are equal byte for byte",
             "measurements taken again on the recorded tensors: 3 hold",
+            "measurements of the model that training started from, taken again: 2 hold",
         ],
     )  # fmt: skip
     events = EntryEventsQuery(_entry_id(office, "tiny"), 0, 10)

@@ -141,9 +141,10 @@ def test_who_does_not_want_it_gets_a_grade_of_the_adapter(story: Story) -> None:
         AttributionGrade.NOT_COMPARED,
         (),
         (
-            *LEFT_OPEN,
+            LEFT_OPEN[0],
             "adapters at the 2 checkpoints that attribution indexes",
             "the attribution that the entry commits to",
+            LEFT_OPEN[1],
         ),
     )
 
