@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openledger.errors import KeyFailure, UsageError
+from openledger.keys.turns import KeyTurns
 from openledger.settings import CONFIG_FILE, PASSPHRASE_VARIABLE, ClientSettings, load_settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def connect(settings: ClientSettings | None = None, *, verified: bool = True) ->
     light = open_light_client(settings) if verified else None
     client = Client(settings.node, chain_id=settings.chain_id, light=light)
     client.people = known_people(settings)
+    client.try_first = True
+    client.turns = KeyTurns(settings.home_folder)
     return client
 
 
@@ -47,6 +50,7 @@ def connect_async(settings: ClientSettings | None = None, *, verified: bool = Tr
     light = open_async_light_client(settings) if verified else None
     client = AsyncClient(settings.node, chain_id=settings.chain_id, light=light)
     client.people = known_people(settings)
+    client.try_first = True
     return client
 
 

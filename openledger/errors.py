@@ -2,12 +2,14 @@
 
 OpenLedgerError
 ├── UsageError            what was asked for cannot be (an unknown field, a bad amount, a wrong chain id)
+│   └── NotKnown          a name in it stands for nothing
 ├── KeyFailure            no such key, a damaged key file, a bad recovery phrase
 │   └── WrongPassphrase
 ├── NodeUnreachable       nobody answers at the node's address
 ├── NodeFailure           the node answered with an error of its own
 ├── Refused               the chain's rules say no; has `code`, `codespace`, `text`, `hint`
 │   ├── TransactionFailed a transaction was refused, or was committed and failed
+│   │   └── WouldFail     it was tried out and not sent
 │   └── QueryFailed       the node gave no answer: its word, nothing is proven by it
 │       └── Denied        the answer is no, and proven
 ├── NotVerified           an answer does not carry the proof that it must
@@ -15,7 +17,7 @@ OpenLedgerError
 """
 
 from abci_app.errors import Code
-from openledger.exit_codes import ExitCode
+from openledger.exit_codes import ExitCode, exit_code_of_refusal
 
 
 class OpenLedgerError(Exception):
@@ -28,6 +30,12 @@ class UsageError(OpenLedgerError):
     """The caller asked for something that cannot be."""
 
     exit_code = ExitCode.USAGE
+
+
+class NotKnown(UsageError):
+    """A name or id in what the caller gave stands for nothing, as far as the node says."""
+
+    exit_code = ExitCode.NOT_FOUND
 
 
 class KeyFailure(OpenLedgerError):
@@ -74,6 +82,7 @@ class Refused(OpenLedgerError):
         self.codespace = codespace or "openledger"
         self.text = text
         self.hint = HINTS.get(self.code, "")
+        self.exit_code = exit_code_of_refusal(self.code)
         hint = f"; {self.hint}" if self.hint else ""
         super().__init__(f"{text} ({self.codespace} code {self.code}){hint}")
 
@@ -86,10 +95,19 @@ class TransactionFailed(Refused):
         self.height = height
 
 
+class WouldFail(TransactionFailed):
+    """A transaction that was tried out and is bound to fail: nothing was sent, no fee is lost."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; tried out and not sent, so no fee is lost (--send-anyway sends it)"
+
+
 class QueryFailed(Refused):
     """A node gave no answer to a query. That is its word: what it says is missing may exist."""
 
-    exit_code = ExitCode.UNPROVEN
+    def __init__(self, code: int, codespace: str, text: str) -> None:
+        super().__init__(code, codespace, text)
+        self.exit_code = ExitCode.UNPROVEN
 
     def __str__(self) -> str:
         return f"{super().__str__()}; this is the node's word, not proven"
@@ -102,17 +120,10 @@ class Denied(QueryFailed):
         super().__init__(code, codespace, text)
         self.note = note
         self.evidence = evidence
-        # What does not exist, by the codes of queries and of the licence check of a draft; else a rule says no.
-        self.exit_code = ExitCode.NOT_FOUND if self.code in _MISSING else ExitCode.REFUSED
-        if self.code == Code.BAD_QUERY:
-            self.exit_code = ExitCode.USAGE
+        self.exit_code = exit_code_of_refusal(self.code)
 
     def __str__(self) -> str:
         return f"{Refused.__str__(self)}; {self.note}"
-
-
-# Codes of modules by number, as in `HINTS`: unknown parent, input and terms of a draft.
-_MISSING = frozenset({int(Code.NOT_FOUND), 603, 604, 606})
 
 
 # What to do, where the chain's own text does not say it already.

@@ -29,8 +29,8 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.FAILURE: "something else went wrong, see the message",
     ExitCode.USAGE: "the command line, a file or a value in it is wrong",
     ExitCode.NODE: "no node answers, or it answers with an error of its own",
-    ExitCode.REFUSED: "the chain refused the transaction, or it failed in its block",
-    ExitCode.NOT_FOUND: "what the query asks for does not exist (proven), or a file is not in the content store",
+    ExitCode.REFUSED: "the chain's rules say no: to a transaction, to a draft of it, or in its block",
+    ExitCode.NOT_FOUND: "what is named does not exist (proven, or refused in a transaction), or is not in the store",
     ExitCode.KEYS: "no such key, wrong passphrase, damaged key file",
     ExitCode.NOT_VERIFIED: "an answer or a bundle failed verification",
     ExitCode.NOT_ANCHORED: "consistent, but nothing trusted vouches for it",
@@ -42,3 +42,19 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.ASK_FIRST: "the answer is neither yes nor no: somebody has to be asked first (`model may`)",
     ExitCode.INTERRUPTED: "stopped by the user",
 }
+
+# One kind of refusal has one exit code, whichever command meets it and in whichever way: a query, a dry run, a check
+# before training, a transaction. Codes of the chain by number, since this file loads no module; every other one is a
+# rule that says no. tests/openledger/test_errors.py holds them against the modules.
+REFUSALS: dict[int, ExitCode] = {
+    # A query that cannot be (Code.BAD_QUERY).
+    21: ExitCode.USAGE,
+    # The chain has nothing of that name or id: account, object, delegation, role, peer, section; terms, DataNet,
+    # contribution, model, parent, input, entry, benchmark.
+    **dict.fromkeys((13, 22, 60, 70, 201, 203, 401, 501, 502, 506, 601, 603, 604, 606, 610, 615), ExitCode.NOT_FOUND),
+}
+
+
+def exit_code_of_refusal(code: int) -> ExitCode:
+    """The exit code of a code by which the chain refuses."""
+    return REFUSALS.get(int(code), ExitCode.REFUSED)

@@ -4,9 +4,9 @@ import argparse
 import sys
 from typing import Any
 
-from openledger.errors import UsageError
+from openledger.errors import KeyFailure, UsageError
 from openledger_cli.context import CommandContext
-from openledger_cli.secrets import add_passphrase_option, ask_passphrase, ask_secret
+from openledger_cli.secrets import add_passphrase_option, ask_passphrase, ask_phrase, ask_secret
 from openledger_cli.text import note
 
 _EXAMPLES = """\
@@ -28,11 +28,11 @@ def register(subparsers: Any) -> None:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add = _command(commands, "add", _add, "make a key, or a shared account from keys you have or know")
-    add.add_argument("--shared", metavar="KEY,KEY", help="names or public keys (hex) that share the account")
+    add.add_argument("--shared", metavar="KEY,KEY", help="names, addresses or public keys (hex) that share the account")
     add.add_argument("--threshold", type=int, default=0, help="how many of them must sign (default: all)")
     add.add_argument("--weights", metavar="N,N", help="weight of each key's signature (default: 1 each)")
     add.add_argument(
-        "--policy", metavar="HEX", help="keep somebody else's account by its policy, to look at or build for"
+        "--policy", metavar="KEY|HEX", help="keep somebody else's account by its policy, to look at or build for"
     )
     _passphrase(add)
     listing = commands.add_parser("list", help="all keys of this home")
@@ -71,11 +71,7 @@ def _add(arguments: argparse.Namespace) -> None:
     context: CommandContext = arguments.context
     wallet = context.wallet()
     if arguments.policy:
-        try:
-            policy = bytes.fromhex(arguments.policy)
-        except ValueError:
-            raise UsageError("--policy must be hex digits, as `openledger keys show` prints them") from None
-        context.output.show(wallet.add_watch(arguments.name, policy))
+        context.output.show(wallet.add_watch(arguments.name, _policy(context, arguments.policy)))
         return
     if arguments.shared:
         public_keys = [key for text in arguments.shared.split(",") for key in _public_keys(context, text.strip())]
@@ -96,6 +92,22 @@ def _add(arguments: argparse.Namespace) -> None:
     print(f"  {words}", file=sys.stderr)
 
 
+def _policy(context: CommandContext, text: str) -> bytes:
+    """A policy in hex, or that of a key of this home by its name."""
+    from openledger_cli.signing import own_key
+
+    found = own_key(context, "policy", text)
+    if found is not None:
+        return found
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise KeyFailure(
+            f"--policy {text!r} is neither a key that is known here nor hex digits, as `openledger keys show` prints "
+            "them"
+        ) from None
+
+
 def _weight(text: str) -> int:
     if not text.strip().isdecimal():
         raise UsageError(f"weight {text!r} is not a whole number")
@@ -103,9 +115,11 @@ def _weight(text: str) -> int:
 
 
 def _public_keys(context: CommandContext, text: str) -> tuple[bytes, ...]:
+    from openledger_cli.signing import key_named
+
     if len(text) == 64 and set(text.lower()) <= set("0123456789abcdef"):
         return (bytes.fromhex(text),)
-    return context.wallet().get(text).public_keys
+    return key_named(context, text).public_keys
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -119,7 +133,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
 
 def _recover(arguments: argparse.Namespace) -> None:
-    words = ask_secret("The 24 words: ")
+    words = ask_phrase()
     passphrase = _new_passphrase(arguments)
     info = arguments.context.wallet().recover(arguments.name, words, passphrase, arguments.account)
     arguments.context.output.show(info)
@@ -127,7 +141,7 @@ def _recover(arguments: argparse.Namespace) -> None:
 
 def _import(arguments: argparse.Namespace) -> None:
     try:
-        seed = bytes.fromhex(ask_secret("Secret key, 64 hex digits: "))
+        seed = bytes.fromhex(ask_secret("Secret key, 64 hex digits: ").removeprefix("0x"))
     except ValueError:
         raise UsageError("a secret key is 64 hex digits") from None
     arguments.context.output.show(

@@ -76,8 +76,20 @@ def print_fields(console: "Console", document: Any, indent: int = 0) -> None:
                 print_line(console, f"{space}  -")
                 print_fields(console, item, indent + 2)
         else:
-            shown = ", ".join([str(item) for item in value]) if isinstance(value, list) else value
+            shown = ", ".join([str(item) for item in value]) if isinstance(value, list) else show_value(name, value)
             print_line(console, f"{space}{str(name).ljust(width)}  {shown}")
+
+
+def show_value(name: str, value: Any) -> str:
+    """A value for people: amounts in OPEN and shares in per cent, by what the name says of the number."""
+    from openledger.amounts import show_amount, show_share
+
+    text = str(value)
+    if str(name).endswith("_nopen") and text.isdecimal():
+        return f"{show_amount(int(text))} ({text} nopen)"
+    if str(name).endswith("_ppb") and text.isdecimal():
+        return show_share(int(text))
+    return text
 
 
 def print_line(console: "Console", text: str) -> None:

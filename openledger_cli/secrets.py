@@ -38,8 +38,26 @@ def ask_passphrase(arguments: argparse.Namespace, name: str, *, twice: bool = Fa
 
 
 def ask_secret(prompt: str) -> str:
-    """A recovery phrase or secret key from the terminal (not echoed) or standard input."""
+    """A secret key from the terminal (not echoed) or standard input."""
     text = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline()
     if not text.strip():
         raise UsageError("nothing was given on standard input")
     return text.strip()
+
+
+def ask_phrase() -> str:
+    """A recovery phrase from the terminal (not echoed) or standard input, on as many lines as it takes."""
+    from openledger.keys.phrase import PHRASE_WORDS, words_of
+
+    if not sys.stdin.isatty():
+        text = sys.stdin.read()
+    else:
+        text = getpass.getpass(f"The {PHRASE_WORDS} words: ")
+        while text.strip() and len(words_of(text)) < PHRASE_WORDS:
+            line = getpass.getpass(f"{len(words_of(text))} words so far; the next line, or nothing if that is all: ")
+            if not line.strip():
+                break
+            text += f"\n{line}"
+    if not text.strip():
+        raise UsageError("nothing was given on standard input")
+    return text

@@ -1,25 +1,41 @@
 """Options and steps that all commands share which build, sign or send a transaction."""
 
 import argparse
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from abci_app.bech32 import encode_id
+from abci_app.errors import Code
 from openledger.amounts import parse_amount, show_amount
 from openledger.client.core import Party, SendOptions, SigningAccount
-from openledger.errors import KeyFailure, UsageError
+from openledger.documents.fields import KEY_FIELDS
+from openledger.errors import KeyFailure, UsageError, WouldFail
+from openledger.keys.wallet import is_key_name
 from openledger_cli.context import CommandContext
-from openledger_cli.output import print_line
+from openledger_cli.output import print_line, show_value
 from openledger_cli.secrets import add_passphrase_option, ask_passphrase
 from openledger_cli.text import note
 
 if TYPE_CHECKING:
+    from abci_app.module import Message
     from abci_app.modules.licences import RegisterTerms
-    from openledger.client.client import Client
+    from openledger.client.client import Client, PendingTransaction
     from openledger.client.names import QuestionNames
     from openledger.client.results import Committed, Sent
     from openledger.client.transactions import Draft
     from openledger.documents import Resolver
     from openledger.keys.signer import Signer
+    from openledger.keys.wallet import KeyInfo
+
+
+_KEY_DIGITS = 64
+# A proof of a state needs the header after it, and the light client one more to be sure of that.
+_PROVABLE_AFTER_HEIGHTS = 2
+_PROVABLE_WITHIN_SECONDS = 12.0
+_LOOK_EACH_SECONDS = 0.2
+# What of a key may stand in a field: resolvers are asked for these by the name of the key.
+OF_KEYS = ("open", *KEY_FIELDS.values())
 
 
 def add_build_options(parser: argparse.ArgumentParser) -> None:
@@ -43,28 +59,32 @@ def add_send_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--mode", choices=("sync", "async"), default="sync", help="async: do not wait for the node's check"
     )
+    group.add_argument(
+        "--send-anyway", action="store_true", help="send it without trying it out, even if it is bound to fail"
+    )
     group.add_argument("--no-wait", action="store_true", help="do not wait for the block")
     group.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default 30)")
     add_passphrase_option(parser)
 
 
 def build_options(context: CommandContext, arguments: argparse.Namespace) -> SendOptions:
-    """The client's keyword arguments."""
+    """The client's keyword arguments; a command that has some of the options only leaves the others as they are."""
     options = SendOptions()
-    if arguments.account:
-        options["account"] = party_named(context, arguments.account)
-    if arguments.delegated:
+    given = vars(arguments)
+    if given.get("account"):
+        options["account"] = party_named(context, given["account"])
+    if given.get("delegated"):
         options["delegated"] = True
-    if arguments.sponsor:
-        options["sponsor"] = party_named(context, arguments.sponsor)
-    if arguments.fee_limit:
-        options["fee_limit_nopen"] = parse_amount(arguments.fee_limit)
-    if arguments.expiry:
-        options["expiry_height"] = arguments.expiry
-    if arguments.sequence is not None:
-        options["sequence"] = arguments.sequence
-    if arguments.memo_digest:
-        options["memo_digest"] = _digest(arguments.memo_digest)
+    if given.get("sponsor"):
+        options["sponsor"] = party_named(context, given["sponsor"])
+    if given.get("fee_limit"):
+        options["fee_limit_nopen"] = parse_amount(given["fee_limit"])
+    if given.get("expiry"):
+        options["expiry_height"] = given["expiry"]
+    if given.get("sequence") is not None:
+        options["sequence"] = given["sequence"]
+    if given.get("memo_digest"):
+        options["memo_digest"] = _digest(given["memo_digest"])
     return options
 
 
@@ -78,19 +98,33 @@ def _digest(text: str) -> bytes:
     return digest
 
 
+def key_named(context: CommandContext, text: str, chain_id: str = "") -> "KeyInfo":
+    """A key of this home by its name, its address or its public key in hex; raises `KeyFailure`."""
+    wallet = context.wallet(chain_id or context.settings.chain_id)
+    is_hex = len(text) == _KEY_DIGITS and set(text.lower()) <= set("0123456789abcdef")
+    if not is_hex and not text.lower().startswith("open1"):
+        return wallet.get(text)
+    for info in wallet.all_keys():
+        if info.address == text.lower() or (is_hex and info.public_keys == (bytes.fromhex(text),)):
+            return info
+    raise KeyFailure(f"no key here has {text}: see `openledger keys list`")
+
+
 def party_named(context: CommandContext, text: str) -> Party:
     """An account by the name of its key or by its address."""
     if text.lower().startswith("open1"):
         from abci_app.bech32 import decode_id
 
-        return SigningAccount(decode_id(text, "open")[1])
+        address = decode_id(text, "open")[1]
+        own = [info for info in context.wallet(context.settings.chain_id).all_keys() if info.address_bytes == address]
+        return SigningAccount(address, own[0].policy if own else b"")
     info = context.wallet(context.settings.chain_id).get(text)
     return SigningAccount(info.address_bytes, info.policy)
 
 
 def public_party(context: CommandContext, name: str) -> Any:
     """The sending key without its secret: enough to build and to try out."""
-    info = context.wallet(context.settings.chain_id).get(name)
+    info = key_named(context, name)
 
     class _Public(SigningAccount):
         public_key = info.public_keys[0]
@@ -101,6 +135,7 @@ def public_party(context: CommandContext, name: str) -> Any:
 def open_signer(context: CommandContext, arguments: argparse.Namespace, name: str, chain_id: str) -> "Signer":
     """The key, opened; asks for its passphrase. Plain keys sign for development chains only."""
     wallet = context.wallet(chain_id)
+    name = key_named(context, name, chain_id).name
     passphrase = ask_passphrase(arguments, name) if wallet.needs_passphrase(name) else ""
     return wallet.signer(name, passphrase)
 
@@ -109,7 +144,7 @@ def question_resolver(context: CommandContext, names: "QuestionNames") -> "Resol
     """For questions: keys of this home for addresses; everything else becomes a name in the question itself."""
 
     def resolve(prefix: str, text: str) -> bytes | None:
-        return _own_address(context, text) if prefix == "open" else names.stand_in(prefix, text)
+        return own_key(context, prefix, text) if prefix in OF_KEYS else names.stand_in(prefix, text)
 
     return resolve
 
@@ -125,8 +160,8 @@ def transaction_resolver(
     from openledger.client.names import id_on_the_nodes_word
 
     def resolve(prefix: str, text: str) -> bytes | None:
-        if prefix == "open":
-            return _own_address(context, text)
+        if prefix in OF_KEYS:
+            return own_key(context, prefix, text)
         if prefix == "olterms" and (terms_id := _licence_id(client, text, registrations)):
             return terms_id
         if client is None:
@@ -156,26 +191,79 @@ def _licence_id(client: "Client | None", text: str, registrations: "list[Registe
     return terms_id
 
 
-def _own_address(context: CommandContext, text: str) -> bytes | None:
-    try:
-        return context.wallet(context.settings.chain_id).get(text).address_bytes
-    except KeyFailure:
+def own_key(context: CommandContext, what: str, text: str) -> bytes | None:
+    """Address (`open`), `public-key` or `policy` of a key of this home; None where there is no such key."""
+    wallet = context.wallet(context.settings.chain_id)
+    if not is_key_name(text) or not wallet.has(text):
         return None
+    info = wallet.get(text)
+    if what == "policy":
+        return info.policy
+    if what == "open":
+        return info.address_bytes
+    if len(info.public_keys) != 1:
+        raise UsageError(f"{text} is an account of {len(info.public_keys)} keys: name one key")
+    return info.public_keys[0]
 
 
-def send_draft(context: CommandContext, arguments: argparse.Namespace, client: "Client", draft: "Draft") -> int:
-    """Broadcast a signed draft, wait, print."""
-    pending = client.broadcast(draft.envelope(), mode=arguments.mode)
+def submit(
+    context: CommandContext, arguments: argparse.Namespace, client: "Client", messages: "Sequence[Message]"
+) -> "PendingTransaction":
+    """Try out, sign and hand over, in the key's turn; raises `WouldFail` before anything is sent."""
+    options = build_options(context, arguments)
+    names = [arguments.signer, *([arguments.sponsor] if getattr(arguments, "sponsor", "") else [])]
+    chain_id = client.chain_id
+    client.try_first = not getattr(arguments, "send_anyway", False)
+    if client.try_first and context.wallet(chain_id).needs_passphrase(key_named(context, names[0], chain_id).name):
+        # Nobody should type a passphrase for what is bound to fail.
+        client.try_out(public_party(context, arguments.signer), *messages, **options)
+    signers = [open_signer(context, arguments, name, chain_id) for name in names]
+    return client.send(signers, *messages, mode=getattr(arguments, "mode", "sync"), **options)
+
+
+def send_and_settle(
+    context: CommandContext, arguments: argparse.Namespace, client: "Client", messages: "Sequence[Message]"
+) -> "Committed":
+    """Send, and wait until the next question can have it proven; raises `TransactionFailed`."""
+    committed = submit(context, arguments, client, messages).wait(arguments.timeout)
+    wait_until_provable(client, committed.height)
+    return committed
+
+
+def wait_until_provable(client: "Client", height: int) -> None:
+    """Wait for the block or two that let the next question have this height proven."""
+    ends = time.monotonic() + _PROVABLE_WITHIN_SECONDS
+    while time.monotonic() < ends:
+        if int(client.status().sync_info.latest_block_height) >= height + _PROVABLE_AFTER_HEIGHTS:
+            return
+        time.sleep(_LOOK_EACH_SECONDS)
+
+
+def finish(
+    context: CommandContext, arguments: argparse.Namespace, client: "Client", pending: "PendingTransaction"
+) -> int:
+    """Wait for the block of what was handed over, unless that is not wanted, and print."""
+    from openledger.client.client import checked
+
     if arguments.no_wait:
         show_sent(context, pending.sent)
         return 0
     note(f"sent {pending.sent.hash}, waiting for its block")
     committed = pending.wait(arguments.timeout, check=False)
     show_committed(context, committed)
-    from openledger.client.client import checked
-
     checked(committed, check=True)
+    wait_until_provable(client, committed.height)
     return 0
+
+
+def send_draft(context: CommandContext, arguments: argparse.Namespace, client: "Client", draft: "Draft") -> int:
+    """Try out and broadcast a signed draft, wait, print."""
+    if not arguments.send_anyway:
+        found = client.simulate_draft(draft)
+        # A sequence that was used already may be that of this very transaction: sending it again finds it.
+        if found.code not in (0, Code.WRONG_SEQUENCE):
+            raise WouldFail(found.code, found.codespace, found.log)
+    return finish(context, arguments, client, client.broadcast(draft.envelope(), mode=arguments.mode))
 
 
 def show_sent(context: CommandContext, sent: "Sent") -> None:
@@ -208,7 +296,7 @@ def _print_committed(console: Any, document: dict[str, Any]) -> None:
     ]
     for event in document["events"]:
         if event["name"] != "tx":
-            shown = ", ".join([f"{key} {value}" for key, value in event["attributes"]])
+            shown = ", ".join([f"{key} {show_value(key, value)}" for key, value in event["attributes"]])
             lines.append(("event", f"{event['name']}: {shown}"))
     for name, value in lines:
         print_line(console, f"{name.ljust(9)} {value}")
@@ -223,7 +311,7 @@ def print_simulation(console: Any, document: dict[str, Any]) -> None:
     print_line(console, f"height   {document['height']}")
     for event in document["events"]:
         if event["name"] != "tx":
-            shown = ", ".join([f"{key} {value}" for key, value in event["attributes"]])
+            shown = ", ".join([f"{key} {show_value(key, value)}" for key, value in event["attributes"]])
             print_line(console, f"event    {event['name']}: {shown}")
     for effect in document["effects"]:
         change = "new" if not effect["before"] else "removed" if not effect["after"] else "changed"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from abci_app.bech32 import encode_id
-from openledger.errors import TransactionFailed
 from openledger_cli import signing
 from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.secrets import add_passphrase_option
@@ -20,10 +18,6 @@ if TYPE_CHECKING:
     from openledger.client.results import Answer, Committed
     from openledger_cli.context import CommandContext
 
-# A proof of a state needs the header after it, and the light client one more to be sure of that.
-_PROVABLE_AFTER_HEIGHTS = 2
-_PROVABLE_WITHIN_SECONDS = 12.0
-_LOOK_EACH_SECONDS = 0.2
 _SHORT_ADDRESS = 14
 
 
@@ -59,25 +53,7 @@ def add_sending_options(parser: argparse.ArgumentParser) -> None:
 
 def send(arguments: argparse.Namespace, client: Client, messages: Sequence[Message]) -> Committed:
     """Try out, sign, send, and wait until the next question can have it proven; raises `TransactionFailed`."""
-    context: CommandContext = arguments.context
-    party = signing.public_party(context, arguments.signer)
-    tried = client.simulate(party, *messages)
-    if tried.code:
-        raise TransactionFailed(tried.code, tried.codespace, f"not sent, since the chain would refuse it: {tried.log}")
-    draft = client.prepare(party, *messages)
-    signer = signing.open_signer(context, arguments, arguments.signer, draft.body.chain_id)
-    committed = client.broadcast(draft.sign(signer).envelope()).wait(arguments.timeout)
-    wait_until_provable(client, committed.height)
-    return committed
-
-
-def wait_until_provable(client: Client, height: int) -> None:
-    """Wait for the block or two that let the next question have this height proven."""
-    ends = time.monotonic() + _PROVABLE_WITHIN_SECONDS
-    while time.monotonic() < ends:
-        if int(client.status().sync_info.latest_block_height) >= height + _PROVABLE_AFTER_HEIGHTS:
-            return
-        time.sleep(_LOOK_EACH_SECONDS)
+    return signing.send_and_settle(arguments.context, arguments, client, messages)
 
 
 def naming(context: CommandContext) -> Callable[[bytes], str]:

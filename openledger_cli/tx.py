@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openledger.errors import UsageError
+from openledger.errors import KeyFailure, UsageError
+from openledger.exit_codes import exit_code_of_refusal
 from openledger_cli import signing
 from openledger_cli.context import CommandContext
 from openledger_cli.main import GLOBAL_OPTIONS
@@ -24,10 +25,10 @@ examples:
   openledger tx bank transfer --from alice --recipient bob --amount 1.5OPEN --dry-run
 
 signing apart from sending (k-of-n, or a key on a machine without network):
-  openledger tx build --from team --messages messages.json --file draft.json
-  openledger tx sign draft.json --with alice --file alice.json          (on alice's machine)
-  openledger tx sign draft.json --with bob --file bob.json              (on bob's machine)
-  openledger tx combine alice.json bob.json --file signed.json
+  openledger tx build --from team --messages messages.json --draft draft.json
+  openledger tx sign draft.json --with alice --draft alice.json          (on alice's machine)
+  openledger tx sign draft.json --with bob --draft bob.json              (on bob's machine)
+  openledger tx combine alice.json bob.json --draft signed.json
   openledger tx broadcast signed.json
 
 messages.json: [{"type": "bank.transfer", "recipient": "open1...", "amount_nopen": "1.5OPEN"}]
@@ -36,7 +37,7 @@ _STEPS = ("build", "sign", "combine", "show", "broadcast", "simulate", "send")
 # Options of our own that a message's field must not shadow.
 _TAKEN = frozenset(
     {*GLOBAL_OPTIONS, "from", "account", "delegated", "sponsor", "fee_limit", "expiry", "sequence", "memo_digest"}
-    | {"mode", "no_wait", "timeout", "passphrase_file", "dry_run", "file", "help"}
+    | {"mode", "no_wait", "send_anyway", "timeout", "passphrase_file", "dry_run", "draft", "file", "overwrite", "help"}
 )
 
 
@@ -66,7 +67,7 @@ def _register_steps(commands: Any) -> None:
     build.add_argument("--messages", required=True, metavar="FILE", help="JSON list of messages, - for standard input")
     build.add_argument("--offline", action="store_true", help="ask no node: needs --chain-id, --sequence, --fee-limit")
     build.add_argument(
-        "--stored-policy", metavar="HEX", help="offline: the account's policy on the chain, if it changed"
+        "--stored-policy", metavar="KEY|HEX", help="offline: the account's policy on the chain, if it changed"
     )
     signing.add_build_options(build)
     _file_option(build)
@@ -99,7 +100,9 @@ def _step(commands: Any, name: str, run: Any, help_text: str) -> argparse.Argume
 
 
 def _file_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--file", type=Path, help="where to write (default: standard output)")
+    parser.add_argument(
+        "--draft", "--file", dest="file", metavar="FILE", type=Path, help="where to write (default: standard output)"
+    )
 
 
 def _register_message(messages: Any, module: str, message: "type[Message]") -> None:
@@ -121,7 +124,14 @@ def _register_message(messages: Any, module: str, message: "type[Message]") -> N
             help=describe_type(field.type, field.name),
         )
     parser.add_argument("--dry-run", action="store_true", help="only say what would happen")
-    parser.add_argument("--file", type=Path, help="write the unsigned transaction here instead of sending it")
+    parser.add_argument(
+        "--draft",
+        "--file",
+        dest="file",
+        metavar="FILE",
+        type=Path,
+        help="write the unsigned transaction here instead of sending it",
+    )
     signing.add_build_options(parser)
     signing.add_send_options(parser)
     parser.set_defaults(run=_message, message_type=f"{module}.{name}")
@@ -154,25 +164,28 @@ def _send(arguments: argparse.Namespace) -> int:
 
 def _send_documents(arguments: argparse.Namespace, documents: list[Any], file: Path | None) -> int:
     context: CommandContext = arguments.context
+    context.check_new(file)
     with open_client(context) as client:
         messages = _messages(context, documents, client)
         options = signing.build_options(context, arguments)
         if arguments.dry_run:
             party = signing.public_party(context, arguments.signer)
-            simulation = client.simulate(party, *messages, **options)
-            context.output.show(simulation, signing.print_simulation)
-            return 0 if not simulation.code else 4
+            return _show_simulation(context, client.simulate(party, *messages, **options))
         if file is not None:
             party = signing.public_party(context, arguments.signer)
             return _write(context, client.prepare(party, *messages, **options), file)
-        draft = client.prepare(signing.public_party(context, arguments.signer), *messages, **options)
-        names = [arguments.signer, *([arguments.sponsor] if arguments.sponsor else [])]
-        signers = [signing.open_signer(context, arguments, name, draft.body.chain_id) for name in names]
-        return signing.send_draft(context, arguments, client, draft.sign(*signers))
+        return signing.finish(context, arguments, client, signing.submit(context, arguments, client, messages))
+
+
+def _show_simulation(context: CommandContext, simulation: Any) -> int:
+    """Print a dry run; the exit code is that of the same refusal anywhere else."""
+    context.output.show(simulation, signing.print_simulation)
+    return exit_code_of_refusal(simulation.code) if simulation.code else 0
 
 
 def _build(arguments: argparse.Namespace) -> int:
     context: CommandContext = arguments.context
+    context.check_new(arguments.file)
     documents = _read_messages(arguments.messages)
     if arguments.offline:
         return _build_offline(context, arguments, documents)
@@ -194,7 +207,7 @@ def _build_offline(context: CommandContext, arguments: argparse.Namespace, docum
     if options.get("delegated"):
         slots = [transactions.delegated_slot(sender.address, party.public_key)]
     else:
-        stored = bytes.fromhex(arguments.stored_policy) if arguments.stored_policy else b""
+        stored = _stored_policy(context, arguments.stored_policy) if arguments.stored_policy else b""
         slots = [transactions.single_slot(sender.address, sender.policy, stored, options["sequence"])]
     if "sponsor" in options:
         slots.append(transactions.single_slot(options["sponsor"].address, options["sponsor"].policy, b""))
@@ -210,9 +223,21 @@ def _build_offline(context: CommandContext, arguments: argparse.Namespace, docum
     return _write(context, draft, arguments.file)
 
 
+def _stored_policy(context: CommandContext, text: str) -> bytes:
+    """A policy by the name of a key of this home, or in hex."""
+    found = signing.own_key(context, "policy", text)
+    if found is not None:
+        return found
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise KeyFailure(f"--stored-policy {text!r} is neither a key that is known here nor hex digits") from None
+
+
 def _sign(arguments: argparse.Namespace) -> int:
     from openledger.client.transactions import read_draft
 
+    arguments.context.check_new(arguments.file)
     draft = read_draft(arguments.draft)
     for name in arguments.signers:
         draft = draft.sign(signing.open_signer(arguments.context, arguments, name, draft.body.chain_id))
@@ -222,6 +247,7 @@ def _sign(arguments: argparse.Namespace) -> int:
 def _combine(arguments: argparse.Namespace) -> int:
     from openledger.client.transactions import combine, read_draft
 
+    arguments.context.check_new(arguments.file)
     return _write(arguments.context, combine([read_draft(path) for path in arguments.drafts]), arguments.file)
 
 
@@ -257,18 +283,16 @@ def _simulate(arguments: argparse.Namespace) -> int:
     from openledger.client.transactions import read_draft
 
     with open_client(arguments.context) as client:
-        simulation = client.simulate_draft(read_draft(arguments.draft))
-    arguments.context.output.show(simulation, signing.print_simulation)
-    return 0 if not simulation.code else 4
+        return _show_simulation(arguments.context, client.simulate_draft(read_draft(arguments.draft)))
 
 
 def _write(context: CommandContext, draft: Any, file: Path | None) -> int:
-    from openledger.client.transactions import draft_document, write_draft
+    from openledger.client.transactions import draft_document, draft_text
 
     if file is None:
         context.output.json(draft_document(draft))
     else:
-        write_draft(file, draft)
+        context.write(file, draft_text(draft))
     for line in draft.missing():
         note(line)
     if file is not None:

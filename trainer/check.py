@@ -14,7 +14,8 @@ from attribution.entry import GRADIENTS
 from attribution.text_tokens import open_tokenizer
 from openledger.content.files import cache_home
 from openledger.content.store import ContentStore
-from openledger.errors import NotVerified, OpenLedgerError, UsageError
+from openledger.errors import OpenLedgerError, UsageError
+from openledger.exit_codes import ExitCode
 from trainer.base_check import examine_base, needs_of, needs_problems, open_skeleton
 from trainer.describe import describe_cuts, describe_forms, describe_writing, share
 from trainer.examples import Cuts, read_run
@@ -29,6 +30,9 @@ from trainer.workflow import ChainReader, LicenceVerdict, artefact_folder, paren
 T = TypeVar("T")
 
 
+_HEAVIEST = (ExitCode.NOT_VERIFIED, ExitCode.REFUSED, ExitCode.NOT_FOUND)
+
+
 class CheckFailed(UsageError):
     """Several things are wrong, a line for each."""
 
@@ -36,9 +40,9 @@ class CheckFailed(UsageError):
         super().__init__("\n  ".join([f"{len(errors)} things are wrong", *map(str, errors)]))
         self.problems = tuple(map(str, errors))
         codes = {error.exit_code for error in errors}
-        # Data or files that are not what the chain records outweigh a recipe that needs mending.
-        doubtful = NotVerified.exit_code if NotVerified.exit_code in codes else UsageError.exit_code
-        self.exit_code = codes.pop() if len(codes) == 1 else doubtful
+        # Data or files that are not what the chain records outweigh everything; a rule that says no outweighs what is
+        # missing (the rows of a revoked version may be gone, too) and a recipe that needs mending.
+        self.exit_code = next((code for code in _HEAVIEST if code in codes), UsageError.exit_code)
 
 
 @dataclass

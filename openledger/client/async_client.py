@@ -55,6 +55,8 @@ class AsyncClient:
         self.light = light
         # Address -> what its key is called here, for results; `openledger.connect_async` fills it from the home.
         self.people: People = {}
+        # Whether what is bound to fail is tried out and not sent, as `Client` does.
+        self.try_first = False
         self._core = Core(chain_id, url)
         self._turn = asyncio.Lock()
 
@@ -73,6 +75,8 @@ class AsyncClient:
         """Build, sign and hand over; raises `TransactionFailed` when it is refused."""
         signers = list(signer) if isinstance(signer, Sequence) else [signer]
         async with self._turn:
+            if self.try_first:
+                await self.run(self._core.try_out(signers[0], messages, options))
             return await self.run(self._core.send(signers, messages, options, mode))
 
     async def send_many(

@@ -11,7 +11,8 @@ verified unless `prove=False`. One client may be used by several threads; sends 
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
@@ -30,6 +31,7 @@ from openledger.client.typed import questions
 from openledger.client.typed.make import People
 from openledger.client.typed.results import AccountFound, Clean, Impact, Lineage, MixVerdict, Permission
 from openledger.errors import TransactionFailed, UsageError
+from openledger.keys.turns import KeyTurns
 
 if TYPE_CHECKING:
     from openledger.client.light_client import LightClient
@@ -67,6 +69,10 @@ class Client:
         self.light = light
         # Address -> what its key is called here, for results; `openledger.connect` fills it from the home.
         self.people: People = {}
+        # Whether what is bound to fail is tried out and not sent; turns with other programs of the same key and home.
+        # `openledger.connect` sets both.
+        self.try_first = False
+        self.turns: KeyTurns | None = None
         self._core = Core(chain_id, url)
         self._turn = threading.Lock()
         self._light_turn = threading.Lock()
@@ -87,10 +93,13 @@ class Client:
     ) -> PendingTransaction:
         """Build, sign and hand over. Several signers share one account, or the second is the sponsor.
 
-        Mode "sync" waits for the node's check, "async" does not. Raises `TransactionFailed` when it is refused.
+        Mode "sync" waits for the node's check, "async" does not. Raises `TransactionFailed` when it is refused, and
+        `WouldFail` before anything is sent where `try_first` is set and it is bound to fail.
         """
         signers = list(signer) if isinstance(signer, Sequence) else [signer]
-        with self._turn:
+        with self.turn_of(options.get("account", signers[0]).address):
+            if self.try_first:
+                self.run(self._core.try_out(signers[0], messages, options))
             return PendingTransaction(self, self.run(self._core.send(signers, messages, options, mode)))
 
     def send_many(
@@ -103,7 +112,10 @@ class Client:
         **options: Unpack[SendOptions],
     ) -> list[Sent]:
         """One transaction a group of messages, pipelined; raises `flows.BatchFailed` at the first that is refused."""
-        with self._turn:
+        with self.turn_of(options.get("account", signer).address):
+            if self.try_first and groups:
+                # Later groups may build on the first one, so only that can be tried.
+                self.run(self._core.try_out(signer, groups[0], options))
             flow = self._core.send_many(signer, groups, options, time.monotonic, timeout_seconds, mode)
             return self.run(flow)
 
@@ -125,6 +137,11 @@ class Client:
         """Ask the node what the messages would do now: code, fee, effects. The question needs no signature."""
         with self._turn:
             return self.run(self._core.rehearse(party, messages, options))
+
+    def try_out(self, party: Party, *messages: Message, **options: Unpack[SendOptions]) -> None:
+        """Raise `WouldFail` when the messages are bound to fail now; nothing is sent."""
+        with self._turn:
+            self.run(self._core.try_out(party, messages, options))
 
     def settle(self, draft: Draft) -> Draft:
         """A draft, signed or not, with its policies present where the chain asks for them now."""
@@ -211,6 +228,15 @@ class Client:
         return self.run(self._core.ensure_chain())
 
     # --- Inside
+
+    @contextmanager
+    def turn_of(self, address: bytes) -> Iterator[None]:
+        """The turn to build and hand over a transaction of an account: nobody else does so meanwhile."""
+        chain_id = self.chain_id if self.turns is not None else ""
+        with self._turn, nullcontext() if self.turns is None else self.turns.of(address, chain_id):
+            if self.turns is not None:
+                self.run(self._core.catch_up(address))
+            yield
 
     def _ask(self, steps: Pages[T], prove: bool) -> T:
         return drive_pages(self, steps, prove)

@@ -6,7 +6,7 @@ makes the client ask again. Nothing here opens a connection.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypedDict
+from typing import Protocol, TypedDict, cast
 
 from abci_app.chain.simulation import Simulation
 from abci_app.errors import Code
@@ -16,10 +16,21 @@ from openledger.client import flows, transactions
 from openledger.client import rpc_calls as calls
 from openledger.client.flows import BatchFailed, Clock, Flow
 from openledger.client.results import Sent
+from openledger.client.steps import Pause
 from openledger.client.transactions import CanSign, Draft, Slot
-from openledger.errors import NodeFailure, NodeUnreachable, QueryFailed, TimedOut, TransactionFailed, UsageError
+from openledger.errors import (
+    NodeFailure,
+    NodeUnreachable,
+    QueryFailed,
+    TimedOut,
+    TransactionFailed,
+    UsageError,
+    WouldFail,
+)
 
 _ATTEMPTS = 3
+# Half a minute for transactions of the account that wait for their block.
+_TRIALS, _TRIAL_PAUSE_SECONDS = 60, 0.5
 # A sponsored transaction must expire; this gives its signers and the mempool some minutes.
 SPONSORED_EXPIRY_BLOCKS = 200
 
@@ -133,6 +144,23 @@ class Core:
                 return simulation
         raise AssertionError("the loop returns")
 
+    def try_out(self, party: Party, messages: Sequence[Message], options: SendOptions) -> Flow[None]:
+        """Raise `WouldFail` when the messages are bound to fail, so that nothing is sent and no fee is lost.
+
+        While transactions of the account wait for their block, it is tried again: it may build on them.
+        """
+        sender = options.get("account", party).address
+        now = cast("SendOptions", {name: value for name, value in options.items() if name != "sequence"})
+        simulation = yield from self.rehearse(party, messages, now)
+        for _ in range(_TRIALS):
+            committed = (yield from flows.account(sender)).sequence
+            if not simulation.code or (yield from flows.next_sequence(sender)) <= committed:
+                break
+            yield Pause(_TRIAL_PAUSE_SECONDS)
+            simulation = yield from self.rehearse(party, messages, now)
+        if simulation.code:
+            raise WouldFail(simulation.code, simulation.codespace, simulation.log)
+
     def send(
         self, signers: Sequence[SigningParty], messages: Sequence[Message], options: SendOptions, mode: str = "sync"
     ) -> Flow[Sent]:
@@ -193,6 +221,12 @@ class Core:
                 return draft
             stored[slot.account] = account.policy
         return transactions.settle(draft, stored)
+
+    def catch_up(self, address: bytes) -> Flow[None]:
+        """Go beyond the sequences that other programs have used since."""
+        if address in self._sequences:
+            found = yield from flows.next_sequence(address)
+            self._sequences[address] = max(found, self._sequences[address])
 
     def forget(self, address: bytes) -> None:
         """Ask again for what may have changed: sequence, policy, fees."""

@@ -19,7 +19,6 @@ from abci_app.parameters import Parameters
 from abci_app.policy import DelegatedKey, Policy, PolicyKey, decode_policy, encode_policy
 from abci_app.state.codec import CodecError, decode, encode
 from abci_app.types import MAX_INTEGER
-from openledger.content.files import write_whole
 from openledger.documents import to_document
 from openledger.errors import UsageError
 
@@ -225,9 +224,9 @@ def draft_document(draft: Draft) -> dict[str, Any]:
     }
 
 
-def write_draft(path: Path, draft: Draft) -> None:
-    """Write a draft file."""
-    write_whole(path, json.dumps(draft_document(draft), indent=2) + "\n")
+def draft_text(draft: Draft) -> str:
+    """The text of a draft file."""
+    return json.dumps(draft_document(draft), indent=2) + "\n"
 
 
 def read_draft(path: Path) -> Draft:

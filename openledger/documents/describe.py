@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import inspect
 
 from abci_app.modules.licences import Terms
-from openledger.documents.fields import id_prefix
+from openledger.documents.fields import KEY_FIELDS, MESSAGE_TYPE_FIELDS, id_prefix
 from openledger.words import is_flag, words, words_of_type
 
 
@@ -18,6 +18,8 @@ def describe_type(info: Any, field: str = "") -> str:
         prefix = id_prefix(field)
         if prefix:
             return f"{prefix}1... or name" + (", may be empty" if not info.min_length else "")
+        if field in KEY_FIELDS:
+            return "name of a key, or hex"
         size = f"{info.max_length}" if info.min_length == info.max_length else f"up to {info.max_length}"
         return f"hex of {size} bytes" if info.max_length else "hex"
     if isinstance(info, inspect.IntType):
@@ -42,6 +44,8 @@ def _describe_integer(marked: Any, info: Any, field: str) -> str:
         return "amount such as 1.5OPEN or nopen"
     if field.endswith("_ppb"):
         return "share such as 12.5% or parts per billion"
+    if field in MESSAGE_TYPE_FIELDS:
+        return "type of message, such as bank.transfer"
     if field == "roles":
         return "role names, comma-separated"
     kind = words_of_type(marked)

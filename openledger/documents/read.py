@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -14,8 +15,8 @@ from abci_app.modules.licences import Terms
 from abci_app.state.codec import CodecError, decode, encode
 from openledger.amounts import parse_amount, parse_share
 from openledger.documents.describe import describe_type
-from openledger.documents.fields import ID_BYTES, MESSAGE_TYPE_FIELDS, id_prefix, type_info
-from openledger.errors import UsageError
+from openledger.documents.fields import ID_BYTES, KEY_FIELDS, MESSAGE_TYPE_FIELDS, id_prefix, type_info
+from openledger.errors import KeyFailure, NotKnown, UsageError
 from openledger.licences import completed, normal_form
 from openledger.words import is_flag, number_of_word, words, words_of_type
 
@@ -123,9 +124,9 @@ def read_value(info: Any, value: Any, resolve: Resolver | None, field: str, plac
             return _read_union(info, _parsed(value), resolve, field, place)
     except IdError as error:
         raise UsageError(f"{place}: {error}") from None
-    except UsageError as error:
+    except (UsageError, KeyFailure) as error:
         text = str(error)
-        raise UsageError(text if text.startswith(place) else f"{place}: {text}") from None
+        raise type(error)(text if text.startswith(place) else f"{place}: {text}") from None
     raise UsageError(f"{place}: values of type {type(info).__name__} cannot be written here")
 
 
@@ -146,6 +147,10 @@ def _read_bytes(info: Any, value: Any, resolve: Resolver | None, field: str) -> 
         return _read_file(text[1:])
     if prefix and text.lower().startswith(f"{prefix}1"):
         return decode_id(text, prefix)[1]
+    if field in KEY_FIELDS and resolve is not None:
+        found = resolve(KEY_FIELDS[field], text)
+        if found is not None:
+            return found
     wanted = info.max_length if info.min_length == info.max_length else None
     if prefix:
         # Shorter hex digits are a name that somebody may well have given.
@@ -158,9 +163,16 @@ def _read_bytes(info: Any, value: Any, resolve: Resolver | None, field: str) -> 
     if "1" in text and not _is_hex(text):
         return decode_id(text, prefix or None)[1]
     if prefix:
-        raise UsageError(
+        # One kind of refusal, one exit code: a key that is not here, or an object that nobody knows by that name.
+        kind = KeyFailure if prefix == "open" else NotKnown
+        raise kind(
             f"{text!r} is neither an id ({prefix}1...), nor 64 hex digits, nor a name that is known here: "
             f"see `openledger {_LISTED_BY.get(prefix, 'query --help')}`"
+        )
+    if field in KEY_FIELDS and resolve is not None:
+        raise KeyFailure(
+            f"{text!r} is neither a key that is known here nor hex digits of the right number: "
+            "see `openledger keys list`"
         )
     raise UsageError(f"{text!r} is neither hex digits of the right number nor @FILE")
 
@@ -184,12 +196,20 @@ def _read_integer(value: Any, info: Any, field: str) -> int:
         return parse_amount(text)
     if field.endswith(("_ppb", "share")):
         return parse_share(text)
-    if field in MESSAGE_TYPE_FIELDS and text in MESSAGE_NAMES:
-        return MESSAGE_NAMES[text]
+    if field in MESSAGE_TYPE_FIELDS and not text.isdecimal():
+        return _message_type(text)
     try:
         return int(text.replace("_", ""))
     except ValueError:
         raise UsageError(f"{text!r} is not a whole number") from None
+
+
+def _message_type(text: str) -> int:
+    name = text.replace("-", "_").replace(" ", ".")
+    if name not in MESSAGE_NAMES:
+        near = get_close_matches(name, MESSAGE_NAMES, 3, 0.5)
+        raise UsageError(f"no message {text!r}; {'perhaps ' if near else ''}{', '.join(near or sorted(MESSAGE_NAMES))}")
+    return MESSAGE_NAMES[name]
 
 
 def _read_flag(value: Any) -> int:

@@ -122,6 +122,10 @@ class Wallet:
         """The public side of a key; raises `KeyFailure`."""
         return _info(self._read(name))
 
+    def has(self, name: str) -> bool:
+        """Whether there is a key of this name."""
+        return self._path(name).exists()
+
     def signer(self, name: str, passphrase: str = "") -> Signer:
         """The key, opened for signing; raises `WrongPassphrase` or `KeyFailure`."""
         return Signer.from_seed(self.export_seed(name, passphrase))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from abci_app.bech32 import encode_id
-from openledger.errors import TransactionFailed, UsageError
+from openledger.errors import UsageError
 from openledger_cli import signing
 from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.secrets import add_passphrase_option
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
     from openledger.data.reading import Known
     from openledger_cli.context import CommandContext
 
-# A block or two after the transaction's own; chains that make no empty blocks make one for its app hash.
-_PROVABLE_AFTER_HEIGHTS = 2
-_PROVABLE_WITHIN_SECONDS = 12.0
-_LOOK_EACH_SECONDS = 0.2
 _SHORT_ADDRESS = 12
 
 
@@ -66,28 +61,7 @@ def add_sending_options(parser: argparse.ArgumentParser, *, required: bool = Tru
 
 def send(arguments: argparse.Namespace, client: Client, messages: Sequence[Message]) -> Committed:
     """Try out, sign, send, and wait until the next question can have it proven; raises `TransactionFailed`."""
-    context: CommandContext = arguments.context
-    arguments.expiry, arguments.sequence, arguments.memo_digest = 0, None, None
-    options = signing.build_options(context, arguments)
-    party = signing.public_party(context, arguments.signer)
-    tried = client.simulate(party, *messages, **options)
-    if tried.code:
-        raise TransactionFailed(tried.code, tried.codespace, f"not sent, since the chain would refuse it: {tried.log}")
-    draft = client.prepare(party, *messages, **options)
-    names = [arguments.signer, *([arguments.sponsor] if arguments.sponsor else [])]
-    signers = [signing.open_signer(context, arguments, name, draft.body.chain_id) for name in names]
-    committed = client.broadcast(draft.sign(*signers).envelope(), mode="sync").wait(arguments.timeout)
-    wait_until_provable(client, committed.height)
-    return committed
-
-
-def wait_until_provable(client: Client, height: int) -> None:
-    """Wait for the block or two that let the next question have this height proven."""
-    ends = time.monotonic() + _PROVABLE_WITHIN_SECONDS
-    while time.monotonic() < ends:
-        if int(client.status().sync_info.latest_block_height) >= height + _PROVABLE_AFTER_HEIGHTS:
-            return
-        time.sleep(_LOOK_EACH_SECONDS)
+    return signing.send_and_settle(arguments.context, arguments, client, messages)
 
 
 def sender_address(arguments: argparse.Namespace) -> bytes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from openledger.errors import UsageError
 from openledger_cli.context import CommandContext
 from openledger_cli.proofs.verify import add_anchor_options, read_anchor, read_rules
+from openledger_cli.text import note
 
 if TYPE_CHECKING:
     from openledger.client.client import Client
@@ -40,12 +41,18 @@ def add_trust_options(parser: argparse.ArgumentParser, *, one_answer: bool = Tru
 
 def open_client(context: CommandContext, arguments: argparse.Namespace | None = None) -> "Client":
     """A client of the node; with trust options on the line, its queries are verified."""
+    from openledger import connection
     from openledger.client.client import Client
+    from openledger.keys.turns import KeyTurns
 
     light = None
     if arguments is not None and not getattr(arguments, "unverified", True):
         light = open_light_client(context, arguments)
-    return Client(context.node_url, chain_id=context.settings.chain_id, light=light)
+    client = Client(context.node_url, chain_id=context.settings.chain_id, light=light)
+    client.people = connection.known_people(context.settings)
+    client.try_first = not getattr(arguments, "send_anyway", False)
+    client.turns = KeyTurns(context.home, note)
+    return client
 
 
 def open_light_client(context: CommandContext, arguments: argparse.Namespace) -> "LightClient":

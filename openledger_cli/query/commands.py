@@ -6,7 +6,9 @@ Answers are verified against signed headers unless --unverified; either way the 
 import argparse
 from typing import Any
 
+from abci_app.bech32 import encode_id
 from openledger.amounts import show_amount
+from openledger.connection import known_people
 from openledger.errors import QueryFailed, UsageError
 from openledger_cli import signing
 from openledger_cli.context import CommandContext
@@ -182,10 +184,18 @@ def _history(arguments: argparse.Namespace) -> None:
         page = client.history(address, arguments.page, arguments.limit)
     if arguments.page > page.pages:
         raise QueryFailed(22, "openledger", f"there are {page.pages} pages, no page {arguments.page}")
+    people = known_people(context.settings)
     rows = [
-        (one.height, one.hash[:16], one.sequence, ", ".join(one.messages), "ok" if not one.code else one.log)
+        (
+            one.height,
+            one.hash[:16],
+            people.get(one.sender) or encode_id("open", one.sender),
+            one.sequence,
+            ", ".join(one.messages),
+            "ok" if not one.code else one.log,
+        )
         for one in page.transactions
     ]
-    context.output.rows("", ("height", "hash", "sequence", "messages", "outcome"), rows, page)
+    context.output.rows("", ("height", "hash", "sender", "sequence", "messages", "outcome"), rows, page)
     if not context.as_json:
         note(f"page {page.page} of {page.pages}, {page.total} transactions; the node's index, not verified")

@@ -1,5 +1,7 @@
 """Errors of the SDK: one line with what, why and what to do; hints belong to codes that exist."""
 
+from enum import IntEnum
+
 import pytest
 
 from abci_app.chain.registry import MODULES
@@ -8,8 +10,8 @@ from abci_app.modules.bank import BankCode
 from abci_app.modules.datanets.records import DatanetsCode
 from abci_app.modules.members import MembersCode
 from abci_app.modules.models.codes import ModelsCode
-from openledger.errors import HINTS, Denied, OpenLedgerError, QueryFailed, TransactionFailed
-from openledger.exit_codes import MEANINGS, ExitCode
+from openledger.errors import HINTS, Denied, OpenLedgerError, QueryFailed, TransactionFailed, WouldFail
+from openledger.exit_codes import MEANINGS, REFUSALS, ExitCode, exit_code_of_refusal
 
 OF_MODULES = (
     BankCode.SELF_TRANSFER,
@@ -60,6 +62,18 @@ def test_a_bare_refusal_never_reads_as_fact_and_a_proven_one_says_what_it_rests_
     assert Denied(Code.BAD_QUERY, "", "", "", None).exit_code == ExitCode.USAGE
 
 
+def test_one_kind_of_refusal_has_one_exit_code_in_whichever_way_it_comes() -> None:
+    codes: list[type[IntEnum]] = [Code, *[module.errors for module in MODULES]]
+    named = {int(code): code for kind in codes for code in kind if code.name.startswith(("UNKNOWN_", "NOT_FOUND"))}
+    missing = {code for code, kind in REFUSALS.items() if kind == ExitCode.NOT_FOUND}
+    assert missing == set(named) - {Code.UNKNOWN_QUERY}
+    for code in (*missing, ModelsCode.INPUT_REVOKED, ModelsCode.TERMS_CLASH, Code.INSUFFICIENT_FUNDS, Code.BAD_QUERY):
+        expected = exit_code_of_refusal(code)
+        ways = (TransactionFailed(code, "", ""), WouldFail(code, "", ""), Denied(code, "", "", "", None))
+        assert {way.exit_code for way in ways} == {expected}
+    assert exit_code_of_refusal(ModelsCode.INPUT_REVOKED) == ExitCode.REFUSED
+
+
 def _kinds(base: type[OpenLedgerError]) -> list[type[OpenLedgerError]]:
     return [base, *[kind for each in base.__subclasses__() for kind in _kinds(each)]]
 
@@ -85,5 +99,7 @@ def test_exit_codes_never_change() -> None:
         "UNPROVEN": 10,
         "STANDS_STILL": 11,
         "ALARM": 12,
+        "MAY_NOT": 14,
+        "ASK_FIRST": 15,
         "INTERRUPTED": 130,
     }

@@ -288,8 +288,71 @@ def test_a_node_that_is_down_is_one_line(run: Run, node: FakeNode) -> None:
     assert "start it with `openledger node start`" in error
 
 
-def test_a_failed_transaction_shows_its_block_and_exits_with_refused(run: Run, node: FakeNode) -> None:
-    code, out, error = run("tx", "bank", "transfer", "--from", "alice", "--recipient", "alice", "--amount", "1")
+def test_a_transaction_that_is_bound_to_fail_is_not_sent_unless_that_is_wanted(run: Run, node: FakeNode) -> None:
+    words = ("tx", "bank", "transfer", "--from", "alice", "--recipient", "alice", "--amount", "1")
+    before = _json(run("query", "account", "alice", "--unverified", "--output", "json"))
+    code, out, error = run(*words)
+    assert (code, out) == (ExitCode.REFUSED, "")
+    assert error == (
+        "error: sender and recipient are the same account (bank code 101); name another recipient; tried out and not "
+        "sent, so no fee is lost (--send-anyway sends it)\n"
+    )
+    assert _json(run("query", "account", "alice", "--unverified", "--output", "json"))["result"] == before["result"]
+    code, out, error = run(*words, "--send-anyway")
     assert code == ExitCode.REFUSED
     assert "outcome   failed: sender and recipient are the same account (bank 101)" in out
     assert "error: sender and recipient are the same account" in error
+
+
+# --- Habits: names of keys, amounts in words, files of people
+
+
+def test_keys_are_named_wherever_keys_go(run: Run, node: FakeNode, home: Path) -> None:
+    shown = {name: _json(run("keys", "show", name, "--output", "json")) for name in ("alice", "bob", "carol")}
+    words: tuple[str, ...] = ("tx", "accounts", "set-delegation", "--from", "alice", "--expiry-height", "900")
+    words += ("--message-types", "datanets.contribute,bank.transfer", "--spend-limit", "1.5OPEN")
+    assert run(*words, "--public-key", "bob")[0] == 0
+    answer = _json(run("query", "accounts", "delegations", "--address", "alice", "--unverified", "--output", "json"))
+    (found,) = [each["delegation"] for each in answer["result"]["delegations"]]
+    assert found["public_key"] == shown["bob"]["public_keys"][0]
+    assert found["message_types"] == ["bank.transfer", "datanets.contribute"]
+    _, out, _ = run("query", "accounts", "delegations", "--address", "alice", "--unverified")
+    assert "spend_limit_nopen  1.5 OPEN (1500000000 nopen)" in out
+    assert "message_types      bank.transfer, datanets.contribute" in out
+    code, _, error = run(*words, "--public-key", "nobody")
+    assert (code, "'nobody' is neither a key that is known here" in error) == (ExitCode.KEYS, True)
+    code, _, error = run(*words[:-4], "--message-types", "bank.transfers", "--spend-limit", "1", "--public-key", "bob")
+    assert (code, "no message 'bank.transfers'; perhaps bank.transfer" in error) == (ExitCode.USAGE, True)
+    assert run("keys", "add", "watched", "--policy", "carol")[0] == 0
+    assert _json(run("keys", "show", "watched", "--output", "json"))["policy"] == shown["carol"]["policy"]
+    assert run("tx", "accounts", "set-policy", "--from", "alice", "--policy", "carol", "--dry-run")[0] == 0
+    by_address = ("tx", "bank", "burn", "--from", shown["alice"]["address"], "--amount", "1")
+    assert run(*by_address)[0] == 0
+    assert run("query", "account", shown["bob"]["address"], "--unverified")[0] == 0
+
+
+def test_lists_of_transactions_say_who_sent_them(run: Run, node: FakeNode) -> None:
+    run("tx", "bank", "transfer", "--from", "alice", "--recipient", "bob", "--amount", "1OPEN")
+    run("tx", "bank", "transfer", "--from", "bob", "--recipient", "carol", "--amount", "0.1OPEN")
+    _, out, _ = run("query", "txs", "--account", "bob")
+    rows = [line.split() for line in out.splitlines() if "bank.transfer" in line]
+    assert [(row[2], row[3]) for row in rows] == [("bob", "0"), ("alice", "0")]
+    page = _json(run("query", "txs", "--account", "bob", "--output", "json"))
+    assert [one["sender"][:5] for one in page["transactions"]] == ["open1", "open1"]
+
+
+def test_a_file_is_never_written_over_unasked(run: Run, node: FakeNode, tmp_path: Path) -> None:
+    draft, messages = tmp_path / "draft.json", tmp_path / "messages.json"
+    draft.write_text("mine")
+    messages.write_text('[{"type": "bank.burn", "amount_nopen": 5}]')
+    build = ("tx", "build", "--from", "alice", "--messages", str(messages), "--draft", str(draft))
+    burn = ("tx", "bank", "burn", "--from", "alice", "--amount", "5", "--draft", str(draft))
+    for words in (build, burn):
+        code, out, error = run(*words)
+        assert (code, out, draft.read_text()) == (ExitCode.USAGE, "", "mine")
+        assert error == f"error: {draft} is there already: name another file, or pass --overwrite\n"
+    assert run(*burn, "--overwrite")[0] == 0
+    assert json.loads(draft.read_text())["kind"]
+    assert run("tx", "sign", str(draft), "--with", "alice", "--draft", str(draft))[0] == ExitCode.USAGE
+    assert run("tx", "sign", str(draft), "--with", "alice", "--draft", str(draft), "--overwrite")[0] == 0
+    assert _json(run("tx", "show", str(draft), "--output", "json"))["missing"] == []

@@ -72,13 +72,13 @@ def test_an_unknown_datanet(run: Run) -> None:
     words = ("tx", "datanets", "create-version", "--from", "alice", "--note", "")
     _refused(
         run(*words, "--datanet-id", "nothing"),
-        ExitCode.USAGE,
+        ExitCode.NOT_FOUND,
         "'nothing' is neither an id (oldata1...)",
         "see `openledger query datanets list`",
     )
     _refused(
         run(*words, "--datanet-id", encode_id("oldata", b"\x01" * 32)),
-        ExitCode.REFUSED,
+        ExitCode.NOT_FOUND,
         "there is no DataNet oldata1",
         "datanets code 501",
         "see `openledger query datanets list`",
@@ -87,7 +87,7 @@ def test_an_unknown_datanet(run: Run) -> None:
 
 def test_a_run_on_a_version_that_does_not_exist(run: Run, story: Story, tmp_path: Path) -> None:
     entry = drafts.entry("late", data=((story.datanets["reference"], 9),))
-    _refused(_record(run, entry, tmp_path), ExitCode.REFUSED, "has no version 9: see `openledger query datanets`")
+    _refused(_record(run, entry, tmp_path), ExitCode.NOT_FOUND, "has no version 9: see `openledger query datanets`")
 
 
 def test_terms_that_have_expired(run: Run, story: Story, tmp_path: Path) -> None:

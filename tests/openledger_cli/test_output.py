@@ -49,3 +49,15 @@ def test_json_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_empty_list_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     Printer().rows("", ("a",), [], [])
     assert capsys.readouterr().out == "none\n"
+
+
+def test_amounts_are_shown_in_open_and_shares_in_per_cent(capsys: pytest.CaptureFixture[str]) -> None:
+    document = {"spend_limit_nopen": 1_500_000_000, "share_ppb": 125_000_000, "inner": {"spent_nopen": "7"}, "rows": 3}
+    Printer().show(document)
+    assert capsys.readouterr().out.splitlines() == [
+        "spend_limit_nopen  1.5 OPEN (1500000000 nopen)",
+        "share_ppb          12.5%",
+        "inner",
+        "  spent_nopen  0.000000007 OPEN (7 nopen)",
+        "rows               3",
+    ]

@@ -1,6 +1,8 @@
 """Clients against the real application: building, pipelining, waiting, and every error a user makes."""
 
 import asyncio
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -9,10 +11,20 @@ from abci_app.modules.accounts import SetPolicy
 from abci_app.modules.bank import AccountQuery, AccountView, BankCode, Transfer
 from abci_app.policy import address_of, encode_policy
 from openledger.client import transactions
+from openledger.client.client import Client
 from openledger.client.flows import BatchFailed
 from openledger.client.results import Sent, object_id
-from openledger.errors import NodeFailure, NodeUnreachable, QueryFailed, TimedOut, TransactionFailed, UsageError
+from openledger.errors import (
+    NodeFailure,
+    NodeUnreachable,
+    QueryFailed,
+    TimedOut,
+    TransactionFailed,
+    UsageError,
+    WouldFail,
+)
 from openledger.keys.signer import Signer, shared_policy
+from openledger.keys.turns import KeyTurns
 from tests.kit.chain import Chain
 from tests.kit.openledger.fake_node import FakeNode
 
@@ -296,3 +308,52 @@ def _sent(raw: bytes) -> Sent:
     from openledger.client.flows import describe_sent
 
     return describe_sent(raw)
+
+
+# --- Tried out first, and in turns
+
+
+def test_what_is_bound_to_fail_is_not_sent_and_costs_nothing(node: FakeNode) -> None:
+    with node.client() as client:
+        client.try_first = True
+        before = client.account(ALICE.address, prove=False)
+        with pytest.raises(WouldFail) as caught:
+            client.send(ALICE, Transfer(ALICE.address, 1))
+        assert (caught.value.code, caught.value.exit_code) == (BankCode.SELF_TRANSFER, 4)
+        assert "tried out and not sent, so no fee is lost" in str(caught.value)
+        with pytest.raises(WouldFail):
+            client.send_many(ALICE, [[Transfer(ALICE.address, 1)], [Transfer(BOB.address, 1)]])
+        after = client.account(ALICE.address, prove=False)
+        assert (after.balance_nopen, after.sequence) == (before.balance_nopen, before.sequence)
+        client.try_first = False
+        assert client.send(ALICE, Transfer(ALICE.address, 1)).wait(check=False).code == BankCode.SELF_TRANSFER
+        assert client.account(ALICE.address, prove=False).balance_nopen < before.balance_nopen
+
+
+def test_what_builds_on_a_transaction_that_waits_for_its_block_is_tried_after_it(node: FakeNode) -> None:
+    """Carol has nothing until Alice's transfer is in a block; her own transfer is then tried again."""
+    with node.client() as client:
+        client.try_first = True
+        client.send(ALICE, Transfer(CAROL.address, OPEN)).wait()
+        client.send(CAROL, Transfer(BOB.address, OPEN // 2))
+        # The first half is still on its way: that the second one does not fit is told after its block.
+        with pytest.raises(WouldFail, match="fund the account first"):
+            client.send(CAROL, Transfer(BOB.address, OPEN))
+        client.send(CAROL, Transfer(BOB.address, OPEN // 4)).wait()
+
+
+def test_programs_of_one_key_take_turns_and_use_every_sequence_once(node: FakeNode, tmp_path: Path) -> None:
+    clients = [node.client() for _ in range(4)]
+    sent: list[int] = []
+
+    def work(client: Client) -> None:
+        client.turns = KeyTurns(tmp_path)
+        client.try_first = True
+        sent.extend([client.send(ALICE, Transfer(BOB.address, 1)).sent.sequence for _ in range(5)])
+
+    threads = [threading.Thread(target=work, args=(client,)) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(sent) == list(range(20))

@@ -13,7 +13,7 @@ from abci_app.modules.bank import Transfer
 from abci_app.parameters import Parameters
 from abci_app.policy import Policy, PolicyKey, address_of, check_indices, encode_policy
 from openledger.client import transactions
-from openledger.client.transactions import Draft, build, combine, read_draft, single_slot, with_fee, write_draft
+from openledger.client.transactions import Draft, build, combine, draft_text, read_draft, single_slot, with_fee
 from openledger.errors import UsageError
 from openledger.keys.signer import Signer, shared_policy
 
@@ -91,13 +91,13 @@ def test_the_fee_estimate_covers_every_choice_of_signers(threshold: int, stored:
 
 def test_a_file_comes_back_with_its_signatures(tmp_path: Path) -> None:
     draft = _shared(2, 1, 1, 1).sign(KEYS[1])
-    write_draft(tmp_path / "draft.json", draft)
+    (tmp_path / "draft.json").write_text(draft_text(draft))
     assert read_draft(tmp_path / "draft.json") == draft
 
 
 def test_a_file_that_shows_something_else_than_it_signs_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "draft.json"
-    write_draft(path, _shared(1, 1))
+    path.write_text(draft_text(_shared(1, 1)))
     document = json.loads(path.read_text())
     document["body"]["messages"][0]["amount_nopen"] = 1
     path.write_text(json.dumps(document))
