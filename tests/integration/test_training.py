@@ -65,7 +65,7 @@ def test_a_run_of_another_framework_is_recorded_with_what_it_was_made_from(offic
     (office.folder / "merged").mkdir()
     (office.folder / "merged" / "weights.npz").write_bytes(b"weights")
     recorded = office.document(
-        "record", "--model", "merged", "--kind", "merge", "--files", "merged", "--recipe", "first.yaml",
+        "record", "--model", "merged", "--kind", "merge", "merged", "--recipe", "first.yaml",
         "--framework", "mergekit 0.1", "--parent", "base:left:60%", "--parent", "tiny@1:right", "--input", "facts@1",
         "--step", "rows with numbers removed", "--from", "bob",
     )  # fmt: skip

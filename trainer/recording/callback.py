@@ -75,6 +75,8 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
         self._key = key
         self._framework = framework
         self._ledger = ledger
+        # Opened by the callback itself, and closed by it.
+        self._client: Any = None
         self._store = store
         self._say = say
         self._declared: Declared | None = None
@@ -139,6 +141,8 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
                 f"openledger record {folder} --model {self._model_name}{self._as_options()}"
             )
             return
+        finally:
+            self._close()
         self._say(f"openledger: recorded as {self.entry}; `openledger query lineage {self._model_name}` shows it")
         tag_active_run(self.entry)
 
@@ -184,9 +188,15 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
             from openledger.settings import load_settings
             from trainer.publish import ClientLedger
 
-            client = connect(load_settings())
-            self._ledger = ClientLedger(client, open_signer(self._key, chain_id=client.chain_id))
+            self._client = connect(load_settings())
+            self._ledger = ClientLedger(self._client, open_signer(self._key, chain_id=self._client.chain_id))
         return self._ledger
+
+    def _close(self) -> None:
+        """Close what the callback has opened; a second training opens it again."""
+        if self._client is not None:
+            self._client.close()
+            self._client = self._ledger = None
 
     def _content(self) -> ContentStore:
         if self._store is None:
