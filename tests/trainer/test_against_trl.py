@@ -68,7 +68,7 @@ def trl_losses(
 ) -> list[float]:
     """Train with TRL as its users do; the loss of every step."""
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]
+    from trl import SFTConfig, SFTTrainer
 
     arguments = SFTConfig(
         output_dir=str(folder), max_steps=STEPS, per_device_train_batch_size=2,
