@@ -12,7 +12,7 @@ protection against a liar; the signatures and hashes are.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -22,7 +22,7 @@ from abci_app.chain.names import MAX_NAMES, Name, ResolvedName
 from abci_app.hashing import sha256
 from openledger.exit_codes import ExitCode
 from openledger.light.anchors import BlockAnchor, GenesisAnchor, HashAnchor
-from openledger.light.attachments import Attachment, CheckedAttachment, examine_attachments
+from openledger.light.attachments import Attachment, CheckedAttachment, Kinds, examine_attachments
 from openledger.light.blocks import Header, LightBlock, ValidatorSet
 from openledger.light.errors import (
     FromTheFuture,
@@ -135,7 +135,7 @@ class _JsonQuestion(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 class _JsonAttachment(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
-    kind: Literal["document", "manifest"]
+    kind: Kinds
     data: bytes
 
 

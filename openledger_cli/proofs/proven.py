@@ -52,10 +52,43 @@ def _claimed(verdicts: Sequence[BundleVerdict]) -> Statement:
         return _of_pages(pages)
     if len(verdicts) > 1:
         return Statement(f"{len(verdicts)} answers, each for itself")
+    shown = proven_rows(first)
+    if shown:
+        return Statement("; ".join([each.sentence for each in shown]))
     if isinstance(first.question, QueryQuestion):
         return Statement(f"the answer to {_name(first.question)}: run again on proven state")
     keys, ranges = count(len(first.value.values), "key"), count(len(first.value.rows), "range")
     return Statement(f"{keys} of raw state, present or absent, and {ranges}, each complete")
+
+
+@dataclass(frozen=True, slots=True)
+class RowStatement:
+    """A row that a bundle proves to be in a version: the sentence, and the row as it was contributed."""
+
+    sentence: str
+    row: bytes
+
+
+def proven_rows(verdict: BundleVerdict) -> tuple[RowStatement, ...]:
+    """Rows that the bundle carries, of contributions that its answer lists as those of a version."""
+    from abci_app.modules.datanets.queries import FullVersionView
+
+    view = verdict.value
+    if not isinstance(view, FullVersionView):
+        return ()
+    held = {each.stored.contribution.rows_root: each.stored for each in view.contributions}
+    found = []
+    for attachment in verdict.attachments:
+        stored = held.get(attachment.digest)
+        if attachment.row is not None and stored is not None:
+            who = encode_id("open", stored.contribution.contributor)
+            place = f"row {attachment.row.index + 1} of the {attachment.row.count}"
+            sentence = (
+                f"{place} in {view.name}#{stored.submitted_number}, "
+                f"contributed by {who}, is in version {view.version} of {view.name}"
+            )
+            found.append(RowStatement(sentence, attachment.row.row))
+    return tuple(found)
 
 
 def _page(verdict: BundleVerdict) -> Page | None:

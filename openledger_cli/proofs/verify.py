@@ -123,7 +123,10 @@ def _print(
     """For people: what was verified, then the answer; a lineage as its tree, where the pages make one statement."""
     page = said.lineage
     for document in documents:
-        args.context.output.show({name: value for name, value in document.items() if page is None or name != "answer"})
+        told_otherwise = page is not None or "rows" in document
+        args.context.output.show(
+            {name: value for name, value in document.items() if not told_otherwise or name != "answer"}
+        )
     if page is None:
         return
     from openledger_cli.lines import print_lines
@@ -146,13 +149,16 @@ def _manifests(files: Sequence[bytes]) -> dict[bytes, Manifest | str]:
 def describe(verdict: BundleVerdict, sentence: str, complete: bool | None) -> dict[str, Any]:
     """The verdict as a document: exactly what was proven, for which height and chain, from which anchor."""
     from openledger.light.parse import format_time
+    from openledger_cli.proofs.proven import proven_rows
     from openledger_cli.proofs.questions import describe_names, describe_question
 
     header = verdict.header
+    rows = [each.row.decode() for each in proven_rows(verdict)]
     return {
         "outcome": verdict.outcome,
         "proven": sentence,
         **({} if complete is None else {"complete": complete}),
+        **({"rows": rows} if rows else {}),
         "chain": verdict.chain_id,
         "height": verdict.height,
         "header": f"{header.height}:{header.hash.hex().upper()}",

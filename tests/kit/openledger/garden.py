@@ -29,7 +29,7 @@ ROWS: tuple[list[dict[str, Any]], ...] = (
     [{"prompt": f"Which soil suits plant number {number} best of all?", "completion": "Sandy, with compost."}
      for number in range(2)],
     [{"text": LONG}, {"text": "Mulch keeps the soil of a bed wet for days in summer."}],
-    [{"text": f"{LONG}!"}, {"text": LONG.replace("never on the leaves of the plant", "not on its leaves at noon")}],
+    [{"text": LONG.upper()}, {"text": LONG.replace("never on the leaves of the plant", "not on its leaves at noon")}],
 )  # fmt: skip
 
 

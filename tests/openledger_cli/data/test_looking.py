@@ -1,0 +1,184 @@
+"""`openledger data show | list | diff | review | export | prove`: what people read, and what programs do."""
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from openledger.content.tombstone import Erased, Tombstone
+from openledger.data.written import read_written
+from openledger.exit_codes import ExitCode
+from openledger.light.attachments import Attachment
+from openledger.light.bundle import make_bundle, parse_bundle
+from tests.kit.openledger.garden import ROWS, Garden
+from tests.kit.openledger.local_node import Run
+
+
+def lines_with(text: str, word: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines() if word in line]
+
+
+def test_a_version_is_shown_with_who_brought_what_under_which_terms(run: Run) -> None:
+    code, out, err = run("data", "show", "garden@2")
+    assert code == ExitCode.OK
+    assert out.startswith("garden@2: 7 rows, 792 bytes, 3 contributions (second)\n")
+    assert len(lines_with(out, "accepted")) == 3
+    assert "terms joined: CC-BY-4.0" in out
+    assert "verified: state after block" in err
+    assert "next: openledger data export garden@2 --to FILE" in err
+
+
+def test_a_datanet_is_shown_with_what_waits_and_says_the_next_step(run: Run) -> None:
+    code, out, err = run("data", "show", "garden")
+    assert (code, lines_with(out, "version ")) == (
+        ExitCode.OK,
+        [line for line in lines_with(out, "version ") if line.startswith(("version 1: 5 rows", "version 2: 7 rows"))],
+    )
+    assert len(lines_with(out, "waits")) == 1
+    assert "next: openledger data review garden" in err
+    code, out, _ = run("data", "show", "garden#4", "--output", "json")
+    (only,) = json.loads(out)["submissions"]
+    assert (only["submission"], only["rows"], only["form"], only["status"]) == ("garden#4", 2, "text", "waits")
+
+
+def test_all_datanets_are_listed(run: Run) -> None:
+    code, out, _ = run("data", "list", "--output", "json")
+    document = json.loads(out)
+    assert (code, document["verified"]) == (ExitCode.OK, True)
+    assert [(each["datanet"], each["versions"], each["rows"]) for each in document["datanets"]] == [("garden", 2, 7)]
+
+
+def test_two_versions_are_compared_by_contributions(run: Run) -> None:
+    code, out, _ = run("data", "diff", "garden@1", "garden@2")
+    assert (code, out.splitlines()[0], out.splitlines()[-1]) == (
+        ExitCode.OK,
+        "garden@1 to garden@2: 5 to 7 rows (+2)",
+        "2 contributions in both",
+    )
+    assert [line[:24] for line in lines_with(out, "+ ")] == ["+ garden#3 2 rows, 165 b"]
+    code, out, _ = run("data", "diff", "garden@2", "garden@1", "--output", "json")
+    assert [each["submission"] for each in json.loads(out)["removed"]] == ["garden#3"]
+    code, _, err = run("data", "diff", "garden", "garden@2")
+    assert (code, "name two versions" in err) == (ExitCode.USAGE, True)
+
+
+def test_a_reviewer_sees_rows_copies_and_what_looks_like_personal_data(run: Run) -> None:
+    code, out, err = run("data", "review", "garden", "--show", "1")
+    assert code == ExitCode.OK
+    assert "exact copies 1: row 1 is garden#3 row 1" in out
+    assert "text: WATER THE ROSES IN THE MORNING" in out
+    assert "next: openledger data review garden --accept 4 --from KEY" in err
+    code, out, _ = run("data", "review", "garden", "--output", "json")
+    (waiting,) = json.loads(out)["waiting"]
+    assert waiting["exact_copies"] == [{"row": 1, "like": "garden#3 row 1"}]
+    assert [json.loads(row) for row in waiting["first_rows"]] == ROWS[3]
+    code, out, _ = run("data", "review", "garden", "--quick", "--output", "json")
+    assert json.loads(out)["waiting"][0]["not_compared"] == ["compared by sketches alone (--quick)"]
+
+
+def test_rows_that_cannot_be_seen_are_said_to_be_so(run: Run, garden: Garden) -> None:
+    Path(garden.store.path_of(garden.batches[3].commitment().content_digest)).unlink()
+    code, out, _ = run("data", "review", "garden")
+    assert (code, "its rows cannot be seen: content" in out) == (ExitCode.OK, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--accept", "4"), "who decides? add --from KEY"),
+        (("--reject", "4"), "--reject and --reason go together"),
+        (("--accept", "x", "--from", "me"), "give numbers of submissions such as 2 or 1-3,7"),
+        (("--accept", "3-1", "--from", "me"), "give numbers of submissions"),
+        (("--accept", "4", "--reject", "4", "--reason", "spam", "--from", "me"), "both name 4"),
+        (("--show", "-1"), "--show is 0 or more"),
+    ],
+)
+def test_mistakes_of_a_reviewer_are_said_before_anything_is_sent(run: Run, words: tuple[str, ...], said: str) -> None:
+    code, _, err = run("data", "review", "garden", *words)
+    assert (code, said in err, err.count("\n")) == (ExitCode.USAGE, True, 1)
+
+
+def test_an_export_is_noted_so_that_an_erasure_knows_of_it(run: Run, garden: Garden, tmp_path: Path) -> None:
+    code, out, err = run("data", "export", "garden@1", "--to", "out.jsonl")
+    assert (code, out) == (ExitCode.OK, "out.jsonl: 5 rows of garden@1, each checked against the chain\n")
+    assert "next: openledger data prove garden@1 --row 1" in err
+    (noted,) = read_written(tmp_path / "home")
+    assert (noted.path, noted.what, noted.holds) == (
+        str(tmp_path / "desk" / "out.jsonl"),
+        "export of garden@1",
+        tuple(garden.contributions[:2]),
+    )
+    code, _, err = run("data", "export", "garden@1", "--to", "out.jsonl")
+    assert (code, "is there already" in err) == (ExitCode.USAGE, True)
+    code, out, _ = run("data", "export", "garden@2", "--to", "out.csv", "--output", "json")
+    assert (json.loads(out)["rows"], len(json.loads(out)["changed_by_form"])) == (7, 5)
+
+
+def test_an_export_without_erased_rows_says_which_are_left_out(run: Run, garden: Garden) -> None:
+    digest = garden.batches[1].commitment().content_digest
+    garden.store.erase("sha256", digest, Tombstone(Erased.ROWS, "garden#2", b"\1" * 32, "other", 0))
+    code, _, err = run("data", "export", "garden@1", "--to", "out.jsonl")
+    assert (code, "the rows of garden#2 were erased from this content store on 1970-01-01" in err) == (
+        ExitCode.NOT_FOUND,
+        True,
+    )
+    assert not Path("out.jsonl").exists()
+    code, out, _ = run("data", "export", "garden@1", "--to", "out.jsonl", "--without-erased")
+    assert (code, out.splitlines()[0]) == (
+        ExitCode.OK,
+        "out.jsonl: 3 rows of garden@1, each checked against the chain",
+    )
+    assert "left out: garden#2, rows 4 to 5: the rows of garden#2 were erased" in out
+
+
+# --- Proofs of rows
+
+
+def test_a_row_is_proven_by_a_file_that_needs_no_network(run: Run, tmp_path: Path, garden: Garden) -> None:
+    code, out, err = run("data", "prove", "garden@1", "--row", "4")
+    assert (code, out[:45]) == (ExitCode.OK, "row 4 of garden@1: row 1 of garden#2 by open1")
+    assert "next: openledger verify garden-1-row-4.bundle.json" in err
+    garden.store.remove(garden.store.path_of(garden.batches[1].commitment().content_digest))
+    genesis = str(tmp_path / "genesis.json")
+    code, out, _ = run("verify", "garden-1-row-4.bundle.json", "--genesis", genesis, "--output", "json")
+    document = json.loads(out)
+    assert (code, [json.loads(row) for row in document["rows"]]) == (ExitCode.OK, [ROWS[1][0]])
+    assert document["proven"].startswith("row 1 of the 2 in garden#2, contributed by open1")
+    assert document["proven"].endswith(", is in version 1 of garden")
+    assert read_written(tmp_path / "home")[0].what == "proof of row 4 of garden@1"
+    code, _, err = run("data", "prove", "garden@1", "--row", "4")
+    assert (code, "is there already" in err) == (ExitCode.USAGE, True)
+
+
+@pytest.mark.parametrize("row", ["0", "6", "-1"])
+def test_a_row_that_a_version_has_not_is_not_found(run: Run, row: str) -> None:
+    code, _, err = run("data", "prove", "garden@1", "--row", row)
+    assert (code, f"garden@1 has rows 1 to 5, no row {row}" in err) == (ExitCode.NOT_FOUND, True)
+
+
+def test_a_changed_row_or_one_of_another_contribution_is_no_proof(run: Run, tmp_path: Path) -> None:
+    run("data", "prove", "garden@1", "--row", "4", "--bundle", "row.json")
+    run("data", "prove", "garden@1", "--row", "1", "--bundle", "other.json")
+    bundle, other = (parse_bundle(Path(name).read_bytes()) for name in ("row.json", "other.json"))
+    (attached,) = bundle.attachments
+    changed = attached.data.replace(b"Sandy", b"Loamy")
+    for data in (changed, other.attachments[0].data, attached.data[:-1], b""):
+        forged = replace(bundle, attachments=(Attachment("row 4 of garden@1", data, "row"),))
+        Path("forged.json").write_bytes(make_bundle(forged))
+        code, _, err = run("verify", "forged.json", "--genesis", str(tmp_path / "genesis.json"))
+        assert (code, "attachment 'row 4 of garden@1': the" in err) == (ExitCode.NOT_VERIFIED, True)
+    twice = replace(bundle, attachments=(attached, Attachment("again", attached.data, "row")))
+    Path("twice.json").write_bytes(make_bundle(twice))
+    code, _, err = run("verify", "twice.json", "--genesis", str(tmp_path / "genesis.json"))
+    assert (code, "twice" in err) == (ExitCode.NOT_VERIFIED, True)
+
+
+def test_a_bundle_of_a_row_tells_nothing_of_the_other_rows(run: Run, garden: Garden) -> None:
+    run("data", "prove", "garden@1", "--row", "1", "--bundle", "row.json")
+    raw = json.loads(Path("row.json").read_bytes())
+    (attached,) = raw["attachments"]
+    data = base64.b64decode(attached["data"])
+    for index, (row, salt) in enumerate(zip(garden.batches[0].rows, garden.batches[0].salts, strict=True)):
+        assert (row in data, salt in data) == (index == 0, index == 0)
