@@ -6,7 +6,7 @@ over their blocks, by which short texts could be guessed. What stays is the comm
 many tokens of which row of whose were indexed. A gradient index holds codes, from which shares are paid; it stays.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,10 +47,15 @@ def indexes_with(store: ContentStore, contribution_id: bytes) -> Iterator[Indexe
             yield IndexedText(root, text)
 
 
-def text_digests(store: ContentStore) -> frozenset[bytes]:
-    """Digests of the files with text of all span indexes."""
+def text_digests(store: ContentStore, without: Sequence[bytes] = ()) -> frozenset[bytes]:
+    """Digests of the files with text of all span indexes but those of these roots."""
     return frozenset(
-        [digest for _, files in _span_indexes(store) for name, digest in files.items() if name in TEXT_FILES]
+        [
+            digest
+            for root, files in _span_indexes(store)
+            for name, digest in files.items()
+            if name in TEXT_FILES and root not in without
+        ]
     )
 
 

@@ -198,6 +198,7 @@ class LayerPart(_Part, frozen=True):
     `by_owner` and `unexplained_ppb` split the layer's own data's part; they sum to 10**9. `own_ppb` is how much of the
     whole that part is. `attribution_used` 0: the scores said too little, the payout is flat. `undeclared_ppb`, in
     entries that declare less than all: how much of the whole goes to the pool for what they were made from besides.
+    `spans_erased` stands for `spans` where the text of the span index was erased; the shares must not need it.
     """
 
     entry_id: Hex
@@ -215,6 +216,7 @@ class LayerPart(_Part, frozen=True):
     unexplained_ppb: Part = PPB
     attribution_used: Flag = 0
     undeclared_ppb: Part | UnsetType = UNSET
+    spans_erased: Literal[1] | UnsetType = UNSET
 
 
 class Explanation(_Part, frozen=True):

@@ -50,7 +50,7 @@ from attribution.spans.proof import prove_spans
 from attribution.stored import fetch_index
 from attribution.text_tokens import open_tokenizer, prompt_ids, text_ids
 from openledger.content.files import cache_home
-from openledger.content.store import ContentMissing, ContentStore
+from openledger.content.store import ContentErased, ContentMissing, ContentStore
 from openledger.data.outputs import fetch_output
 from openledger.data.rows import load_batch
 from openledger.errors import NotVerified, UsageError
@@ -73,6 +73,8 @@ class LayerIndexes:
     commitment: EntryCommitment
     gradients: GradientIndex | None
     spans: SpanIndex | None
+    # Why there is no span index although the entry committed to one: its text was erased.
+    spans_erased: str = ""
 
 
 def stored_outputs(store: ContentStore) -> OutputSource:
@@ -173,6 +175,18 @@ class Explainer:
             self._evidence[entry_id] = IndexEvidence.of_index(index, with_codes=True, search_copies=False)
         return self._evidence.get(entry_id)
 
+    def indexed_contributions(self) -> frozenset[bytes]:
+        """Contributions whose rows the indexes of all layers have: an explanation may quote any of them."""
+        found: set[bytes] = set()
+        for entry_id in self._indexed_layers():
+            indexes = self.indexes(entry_id)
+            if indexes.gradients is not None:
+                found |= {leaf.contribution_id for leaf in indexes.gradients.leaves}
+            if indexes.spans is not None:
+                count = indexes.spans.commitment.parameters.document_count
+                found |= {indexes.spans.document(number).contribution_id for number in range(count)}
+        return frozenset(found)
+
     def _indexed_layers(self) -> list[bytes]:
         """Entries that get a part of the whole and committed to attribution."""
         facts = self.entries.facts
@@ -195,6 +209,7 @@ class Explainer:
             contributions=contributions,
             embed=embed and evidence is not None and embeddable(evidence, indexes.commitment.policy),
             span_proof=span_proof,
+            spans_erased=bool(indexes.spans_erased),
         )
 
     # --- Floats
@@ -274,14 +289,22 @@ class Explainer:
         if entry_id not in self._indexes:
             attribution = self._stored(entry_id).entry.attribution
             commitment = get_commitment(self._store, attribution.method, attribution.commitment_root)
-            gradients = spans = None
+            gradients, spans, spans_erased = None, None, ""
             if GRADIENTS in commitment.roots:
                 gradients = GradientIndex.open(self._fetch(commitment.roots[GRADIENTS]), commitment.roots[GRADIENTS])
             if SPANS in commitment.roots:
-                spans = SpanIndex.open(self._fetch(commitment.roots[SPANS]))
-                if spans.commitment.root != commitment.roots[SPANS]:
-                    raise AttributionError(SPANS, "the stored index has another root: fetch it from another store")
-            self._indexes[entry_id] = LayerIndexes(commitment, gradients, spans)
+                try:
+                    spans = SpanIndex.open(self._fetch(commitment.roots[SPANS]))
+                except ContentErased as error:
+                    if gradients is None:
+                        raise
+                    spans_erased = str(error)
+                    self._say(f"entry {_shown(entry_id)}: {spans_erased}")
+            if spans is not None and spans.commitment.root != commitment.roots[SPANS]:
+                raise AttributionError(SPANS, "the stored index has another root: fetch it from another store")
+            self._indexes[entry_id] = LayerIndexes(
+                commitment=commitment, gradients=gradients, spans=spans, spans_erased=spans_erased
+            )
         return self._indexes[entry_id]
 
     def _fetch(self, root: bytes) -> Path:

@@ -171,13 +171,17 @@ def _inputs_of(
         return Difference(f"{place}.commitment", f"one with root {known.commitment_root.hex()}", commitment.root.hex())
     if commitment.method != known.method:
         return Difference(f"{place}.method", str(known.method), str(commitment.method))
-    inputs = LayerInputs(commitment)
+    is_erased = not isinstance(part.spans_erased, UnsetType)
+    if is_erased and not {GRADIENTS, SPANS} <= commitment.roots.keys():
+        return Difference(f"{place}.spans_erased", "absent: the shares need the spans, or there are none", "present")
+    inputs = LayerInputs(commitment, spans_erased=is_erased)
     for name, section in ((GRADIENTS, "gradients"), (SPANS, "spans")):
         there = getattr(part, section)
-        if isinstance(there, UnsetType) == (name in commitment.roots):
-            expected, found = ("present", "absent") if name in commitment.roots else ("absent", "present")
+        wanted = name in commitment.roots and not (is_erased and name == SPANS)
+        if isinstance(there, UnsetType) == wanted:
+            expected, found = ("present", "absent") if wanted else ("absent", "present")
             return Difference(f"{place}.{section}", expected, found)
-        if name in commitment.roots and there.commitment_root != commitment.roots[name].hex():
+        if wanted and there.commitment_root != commitment.roots[name].hex():
             field = f"{place}.{section}.commitment_root"
             return Difference(field, commitment.roots[name].hex(), there.commitment_root)
     if not isinstance(part.gradients, UnsetType):

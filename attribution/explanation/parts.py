@@ -75,7 +75,8 @@ class LayerInputs:
     """Inputs of a layer's part: its commitment, and for each method the numbers that cannot be derived.
 
     `rows`: proofs of the rows to show; `contributions`: those to show, taken as they are where the evidence has no
-    codes. `embed` puts the evidence into the document, so that it can be verified without the index.
+    codes. `embed` puts the evidence into the document, so that it can be verified without the index. `spans_erased`:
+    the text of the span index was erased, so that its spans cannot be shown.
     """
 
     commitment: EntryCommitment
@@ -85,6 +86,7 @@ class LayerInputs:
     contributions: Sequence[ContributionLine] = ()
     embed: bool = False
     span_proof: bytes | None = None
+    spans_erased: bool = False
 
 
 def contributions_to_show(evidence: IndexEvidence, query: Codes, count: int) -> tuple[ContributionLine, ...]:
@@ -169,7 +171,9 @@ def _layer_part(
     gradients = spans = None
     roots, policy = given.commitment.roots, given.commitment.policy
     shares = Shares((), PPB, attribution_used=False)
-    if SPANS in roots:
+    if given.spans_erased and GRADIENTS not in roots:
+        raise AttributionError(f"{place}.spans", "are all that the shares come from, and were erased")
+    if SPANS in roots and not given.spans_erased:
         spans, shares = _span_part(f"{place}.spans", given, exchange)
     if GRADIENTS in roots:
         gradients, shares = _gradient_part(f"{place}.gradients", given, policy)
@@ -180,6 +184,7 @@ def _layer_part(
         policy=PolicyPart(**(asdict(policy) | {"pool": policy.pool.hex()})),
         gradients=gradients or UNSET,
         spans=spans or UNSET,
+        spans_erased=1 if given.spans_erased else UNSET,
         by_owner=_lines(shares.by_owner),
         unexplained_ppb=shares.unexplained_ppb,
         attribution_used=int(shares.attribution_used),

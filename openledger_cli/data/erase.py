@@ -144,7 +144,8 @@ def _tombstone(arguments: argparse.Namespace, submission: Submission) -> Tombsto
 
 
 def _document(holding: Holding) -> dict[str, Any]:
-    return {"what": holding.what, "place": holding.place, "bytes": holding.byte_count, "stays": holding.keep}
+    places = [holding.place, *holding.further]
+    return {"what": holding.what, "places": places, "bytes": holding.byte_count, "stays": holding.keep}
 
 
 def _say_found(

@@ -17,7 +17,7 @@ from attribution.erasure import folders_with, indexes_with, text_digests, token_
 from attribution.spans.blocks import DOCUMENTS, TOKENS
 from attribution.stored import listing_of
 from openledger.content.files import cache_home
-from openledger.content.store import OBJECTS, ContentError, ContentStore, file_digest
+from openledger.content.store import OBJECTS, ContentErased, ContentError, ContentStore, file_digest
 from openledger.content.tombstone import Erased, Tombstone
 from openledger.data.needles import Needles
 from openledger.data.rows import MAGIC, load_batch
@@ -41,6 +41,8 @@ class Holding:
     place: str
     byte_count: int
     keep: str = ""
+    # Places of its other files.
+    further: tuple[str, ...] = ()
     remove: Callable[[Tombstone], None] = field(repr=False, default=lambda _: None)
 
 
@@ -66,7 +68,7 @@ class Search:
             self._known_needles = self._needles()
         needles = self._known_needles
         found = [*self._caches(), *self._indexes()]
-        known = {holding.place for holding in found}
+        known = {place for holding in found for place in (holding.place, *holding.further)}
         batch_place = self.store.path_of(self.submission.commitment.content_digest)
         found += self._written(needles, known)
         known |= {holding.place for holding in found}
@@ -92,16 +94,21 @@ class Search:
         """Files with text of every span index that has rows of it; several indexes may share a file."""
         seen: set[bytes] = set()
         sizes = {file.name: file.byte_count for file in self.store.files() if file.kind == OBJECTS}
-        for index in indexes_with(self.store, self.submission.contribution_id):
-            for name, digest in index.digests:
-                if digest not in seen and digest.hex() in sizes:
-                    seen.add(digest)
-                    yield Holding(
-                        what=f"span index, {name}",
-                        place=self.store.path_of(digest),
-                        byte_count=sizes[digest.hex()],
-                        remove=self._eraser(digest, Erased.SPAN_TEXT),
-                    )
+        own = list(indexes_with(self.store, self.submission.contribution_id))
+        others = text_digests(self.store, [index.root for index in own])
+        for index in own:
+            there = [digest for _, digest in index.digests if digest.hex() in sizes and digest not in seen]
+            seen |= set(there)
+            shared = ", which an index over the same text of others shares" if others & set(there) else ""
+            if there:
+                places = [self.store.path_of(digest) for digest in there]
+                yield Holding(
+                    what=f"tokens, suffix array and counts of a span index ({len(there)} files){shared}",
+                    place=places[0],
+                    byte_count=sum(sizes[digest.hex()] for digest in there),
+                    remove=_all_of([self._eraser(digest, Erased.SPAN_TEXT) for digest in there]),
+                    further=tuple(places[1:]),
+                )
 
     def _eraser(self, digest: bytes, what: Erased, kind: str = OBJECTS) -> Callable[[Tombstone], None]:
         def erase(stone: Tombstone) -> None:
@@ -152,7 +159,8 @@ class Search:
         try:
             rows = load_batch(self.store, self.submission.contribution_id, self.submission.commitment).rows
         except (OpenLedgerError, OSError) as error:
-            self.limits.append(f"its rows are not at hand to be searched for: {' '.join(str(error).split())}")
+            if not isinstance(error, ContentErased):
+                self.limits.append(f"its rows are not at hand to be searched for: {' '.join(str(error).split())}")
         needles = Needles.of(rows, self._token_runs())
         if rows and not needles.pieces:
             self.limits.append("its rows are too short to be searched for in files of unknown kind")
@@ -227,6 +235,14 @@ class Search:
     def _starts_with(self, path: str, magic: bytes) -> bool:
         with self.store.open_file(path) as stream:
             return stream.read(len(magic)) == magic
+
+
+def _all_of(removals: Sequence[Callable[[Tombstone], None]]) -> Callable[[Tombstone], None]:
+    def remove(stone: Tombstone) -> None:
+        for each in removals:
+            each(stone)
+
+    return remove
 
 
 def _folder_remover(folder: Path) -> Callable[[Tombstone], None]:

@@ -113,7 +113,7 @@ def _explain(args: argparse.Namespace, store: ContentStore) -> int:
         document = explainer.explain(exchange, rows=args.rows)
         checked = _check(args, document, explainer, ledger, repeat=False)
         if args.write:
-            write_file(args.write, document.encode())
+            _write_noted(args, args.write, document.encode(), explainer)
         _show(args, document, explainer, ledger, store, checked)
     return ExitCode.OK
 
@@ -165,6 +165,7 @@ def _check(
         difference = verify_integers(document, facts, evidence)
         if difference is not None:
             raise NotVerified(f"the explanation is not what follows from the index: {difference}")
+    lines += _erased_lines(document, explainer if repeat else None)
     missing = unchecked(document, evidence)
     leaves = leaves_of(document, evidence)
     registered = compare_registration(ledger, document, explainer.entries.stored, leaves)
@@ -183,6 +184,23 @@ def _check(
             lines.append(f"not checked without the span index: {_SPAN_LISTS}")
         lines += [f"not checked without the codes of all rows: {name}" for name in missing]
         lines += [f"not checked without the model: {what}" for what in _BY_MODEL]
+    return lines
+
+
+def _erased_lines(document: Explanation, explainer: Explainer | None) -> list[str]:
+    """Say which layers show no spans since their text was erased; raises `NotVerified` where it is still there."""
+    from openledger.errors import NotVerified
+
+    lines = []
+    for number, layer in enumerate(document.layers, 1):
+        if not layer.spans_erased:
+            continue
+        if explainer is not None and explainer.indexes(bytes.fromhex(layer.entry_id)).spans is not None:
+            field = f"layers[{number - 1}].spans_erased"
+            raise NotVerified(
+                f"{field}: that span index has its text, so spans are held back: explain the answer again"
+            )
+        lines.append(f"not checked: spans of layer {number}, whose text was erased; no share of it depends on them")
     return lines
 
 
@@ -219,7 +237,7 @@ def _show(
     if args.html:
         from attribution.explanation.page import render
 
-        write_file(args.html, render(view.page(checked)).encode())
+        _write_noted(args, args.html, render(view.page(checked)).encode(), explainer)
     if args.context.as_json:
         import json
 
@@ -228,6 +246,19 @@ def _show(
         view.print(args.context.output)
         for line in checked:
             print(line if line.startswith(NOT_CHECKED) else f"verified: {line}")
+
+
+def _write_noted(args: argparse.Namespace, path: Path, data: bytes, explainer: Explainer) -> None:
+    """Write an explanation, which quotes rows and the text beside them, so that an erasure knows of it."""
+    from hashlib import sha256
+
+    from openledger.data.written import WrittenFile, note_written
+
+    held = sorted(explainer.indexed_contributions())
+    noted = WrittenFile(str(path.absolute()), f"explanation of {explainer.entries.facts.model}", tuple(held))
+    note_written(args.context.home, noted)
+    write_file(path, data)
+    note_written(args.context.home, noted.with_files(((str(path), sha256(data).digest()),)))
 
 
 def _known_names(args: argparse.Namespace) -> dict[bytes, str]:

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from openledger.content.store import file_digest
 from openledger.data.versions import VersionRecord
+from openledger.data.written import read_written
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
 from tests.kit.openledger.fake_ledger import use_recorded_runs
@@ -162,3 +164,28 @@ def test_an_explanation_of_an_index_too_large_to_embed_is_made_and_verified_from
     assert "every integer equal" in said.out
     assert "best rows and contributions: recomputed from the codes of all rows" in said.out
     assert "reading the indexes that the explanation was too small for" in said.err
+
+
+def test_written_explanations_are_noted_so_that_an_erasure_of_what_they_quote_knows_of_them(
+    world: World, tmp_path: Path
+) -> None:
+    words = [
+        "explain",
+        "--model",
+        "second",
+        "--prompt",
+        "",
+        "--answer",
+        prose(7),
+        "--html",
+        "e.html",
+        "--write",
+        "e.json",
+    ]
+    assert main(words) == ExitCode.OK
+    noted = read_written(tmp_path / "home")
+    assert [(item.path, item.what) for item in noted] == [
+        (str(tmp_path / name), "explanation of tiny") for name in ("e.json", "e.html")
+    ]
+    assert all(set(item.holds) == set(world.records.contributions) for item in noted)
+    assert dict(noted[0].files) == {str(tmp_path / "e.json"): file_digest(tmp_path / "e.json")}
