@@ -22,6 +22,9 @@ from openledger_cli.output import people_console, print_line
 from openledger_cli.proofs.trust import open_client
 
 if TYPE_CHECKING:
+    from openledger.client.client import Client
+    from openledger.data.reading import Submission, WholeVersion
+    from openledger.data.row_proof import RowProof
     from openledger_cli.context import CommandContext
 
 _EXAMPLES = """\
@@ -44,7 +47,6 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Fetch and check the contribution's rows, prove one, write the bundle."""
-    from abci_app.modules.datanets.queries import VersionQuery
     from openledger.content.files import write_whole
     from openledger.content.store import file_digest
     from openledger.data.loading import find_place
@@ -52,7 +54,6 @@ def run(arguments: argparse.Namespace) -> None:
     from openledger.data.row_proof import prove_row
     from openledger.data.rows import load_batch
     from openledger.data.written import WrittenFile, note_written
-    from openledger.light.attachments import Attachment
 
     context: CommandContext = arguments.context
     if arguments.unverified:
@@ -60,24 +61,12 @@ def run(arguments: argparse.Namespace) -> None:
     with open_client(context, arguments) as client:
         version = read_version(client, arguments.version)
         submission, index = find_place(version, arguments.row)
-        plain_name = version.name.replace("/", "-")
-        target = arguments.bundle or Path(f"{plain_name}-{version.version}-row-{arguments.row}.bundle.json")
+        target = arguments.bundle or _default_target(version, arguments.row)
         if target.exists():
             raise UsageError(f"{target} is there already: name another file with --bundle")
         proof = prove_row(load_batch(open_store(arguments), submission.contribution_id, submission.commitment), index)
-        question = VersionQuery(
-            datanet_id=b"",
-            name=version.name,
-            version=version.version,
-            after_number=submission.stored.accepted_number - 1,
-            limit=1,
-        )
-        answer = client.query("datanets", "version_contributions", question, height=version.known.height)
-        held = [each.stored.contribution.rows_root for each in answer.value.contributions]
-        if held != [proof.root] or client.light is None:
-            raise NotVerified(f"row {arguments.row} does not lead to the root on the chain: use none of these rows")
         label = f"row {arguments.row} of {version.reference}"
-        bundle = client.light.bundle(answer.evidence, (Attachment(label, proof.encode(), "row"),))
+        bundle = _bundle(client, version, submission, proof, label)
     noted = WrittenFile(str(target.absolute()), f"proof of {label}", (submission.contribution_id,))
     note_written(context.home, noted)
     write_whole(target, bundle)
@@ -104,3 +93,27 @@ def run(arguments: argparse.Namespace) -> None:
     print_line(console, f"wrote {target}; it shows this row and nothing of the others")
     say_known(context, version.known)
     say_next(context, f"openledger verify {target}     (anywhere, without a network)")
+
+
+def _default_target(version: WholeVersion, row: int) -> Path:
+    """A file here; names of DataNets may have strokes."""
+    return Path(f"{version.name.replace('/', '-')}-{version.version}-row-{row}.bundle.json")
+
+
+def _bundle(client: Client, version: WholeVersion, submission: Submission, proof: RowProof, label: str) -> bytes:
+    """The verified answer that has version and contribution, with the row; raises `NotVerified`."""
+    from abci_app.modules.datanets.queries import VersionQuery
+    from openledger.light.attachments import Attachment
+
+    question = VersionQuery(
+        datanet_id=b"",
+        name=version.name,
+        version=version.version,
+        after_number=submission.stored.accepted_number - 1,
+        limit=1,
+    )
+    answer = client.query("datanets", "version_contributions", question, height=version.known.height)
+    held = [each.stored.contribution.rows_root for each in answer.value.contributions]
+    if held != [proof.root] or client.light is None:
+        raise NotVerified(f"{label} does not lead to the root on the chain: use none of these rows")
+    return client.light.bundle(answer.evidence, (Attachment(label, proof.encode(), "row"),))
