@@ -169,6 +169,13 @@ def test_a_version_of_many_contributions_is_read_page_by_page(net: Net, monkeypa
     assert net.ledger().datanet_version("facts", 1) == whole
 
 
+def test_a_contribution_is_told_by_datanet_and_licence(net: Net) -> None:
+    ledger = net.ledger()
+    for name in ("facts", "questions"):
+        (first, *_) = ledger.datanet_version(name, 1).contributions
+        assert ledger.origin(first.contribution_id) == (name, FREE.spdx or FREE.name)
+
+
 def test_a_node_that_leaves_a_contribution_out_is_found_out(net: Net) -> None:
     class Liar:
         chain_id = "liars"
