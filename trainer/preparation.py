@@ -86,7 +86,7 @@ class Preparation:
     def problems(self) -> list[tuple[Row, str, int]]:
         """Rows without a field that others of their form have, or that none has: the first, why, how many there are."""
         found = []
-        for key, (row, reason) in sorted(self._first.items(), key=lambda item: item[0]):
+        for key, (row, reason) in self._first.items():
             at, _ = key
             nowhere = not any(step == at for step, _ in self._applied)
             if nowhere or self._applied[key]:

@@ -79,7 +79,9 @@ def places(conversation: Marked, turns: Sequence[Turn], with_marks: str, with_te
     shown = {int(match[1]) for match in matches}
     for number, segment in enumerate(conversation.segments):
         if number not in shown and not segment.is_reasoning:
-            raise ConversationFault(f"leaves out turn {segment.turn + 1} ({turns[segment.turn].role})")
+            raise ConversationFault(
+                f"leaves out turn {segment.turn + 1} ({turns[segment.turn].role}), or writes it in other letters"
+            )
     ends = [0, *[match.end() for match in matches]]
     starts = [*[match.start() for match in matches], len(with_marks)]
     literals = [with_marks[end:start] for end, start in zip(ends, starts, strict=True)]

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from attribution.text_tokens import begin_ids, end_id, text_ids
 from trainer.chat.alignment import ConversationFault, Marked, Place, marked, places, written_place
 from trainer.chat.encoding import Span, Token, encoded
-from trainer.chat.renderer import Message, Renderer, Written
+from trainer.chat.renderer import Message, Renderer, TemplateFault, Written
 from trainer.turns import Turn
 
 # Names of the speakers where no template says them.
@@ -104,9 +104,9 @@ class TemplateWriter:
         if not isinstance(whole, Written) or not isinstance(plain, Written):
             reason = plain if isinstance(plain, str) else str(whole)
             if "strftime_now" in reason:
-                raise ConversationFault(
-                    "inserts the date of today, so that nobody could repeat the run: write chat_date: 2026-11-28, or "
-                    "another date, into the recipe's train section"
+                raise TemplateFault(
+                    "the base's chat template inserts the date of today, so that nobody could repeat the run: write "
+                    "chat_date: 2026-11-28, or another date, into the recipe's train section"
                 )
             raise ConversationFault(f"refuses it: {reason}")
         found = places(conversation, turns, whole.text, plain.text)

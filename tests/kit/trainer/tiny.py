@@ -1,12 +1,13 @@
 """A random Llama of a few thousand numbers, two small DataNets and a chain in a dictionary: runs take a second."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from abci_app.modules.datanets import Form
 from attribution.numerics import prepare
 from openledger.content.artefact import describe_artefact, put_artefact
 from openledger.content.store import ContentStore
@@ -128,11 +129,14 @@ class TinyChain:
     ) -> LicenceVerdict:
         return LicenceVerdict(("terms: compatible",), conflict=False)
 
-    def add_version(self, name: str, objects: list[list[dict[str, str]]]) -> VersionRecord:
+    def add_version(
+        self, name: str, objects: Sequence[Sequence[Mapping[str, Any]]], forms: Sequence[Form] = ()
+    ) -> VersionRecord:
         records = []
         for number, rows in enumerate(objects):
             commitment = put_rows(self.store, number, rows)
-            records.append(ContributionRecord(commitment.content_digest, bytes([number]) * 32, commitment))
+            form = forms[number] if forms else Form.OTHER
+            records.append(ContributionRecord(commitment.content_digest, bytes([number]) * 32, commitment, form=form))
         version = VersionRecord.of(name.encode().ljust(32, b"."), 1, tuple(records))
         self.versions[name, 1] = self.versions[version.datanet_id.hex(), 1] = version
         return version
@@ -156,7 +160,7 @@ def fact_batches() -> list[list[dict[str, str]]]:
     return [[{"text": f" {sentence(batch * 20 + row)} "} for row in range(20)] for batch in range(2)]
 
 
-def put_rows(store: ContentStore, number: int, rows: list[dict[str, str]]) -> RowCommitment:
+def put_rows(store: ContentStore, number: int, rows: Sequence[Mapping[str, Any]]) -> RowCommitment:
     """Store a batch of rows under salts that depend on its number, so that roots are the same on every run."""
     salts = [(number * 100_000 + index).to_bytes(16, "big") for index in range(len(rows))]
     return put_batch(store, RowBatch.from_objects(rows, salts))

@@ -19,6 +19,7 @@ from tests.kit.trainer.chat_templates import (
 )
 from tests.kit.trainer.chats import chat_tokenizer, read_chat, shown, turns
 from trainer.chat.alignment import ConversationFault
+from trainer.chat.renderer import TemplateFault
 from trainer.turns import Turn
 
 pytestmark = pytest.mark.ml
@@ -66,7 +67,7 @@ def test_a_template_that_takes_white_space_off_and_writes_a_beginning_and_a_date
 
 def test_a_template_that_needs_the_clock_is_refused_until_the_recipe_says_the_date() -> None:
     tokenizer = chat_tokenizer(CLOCK, CHATML_TOKENS)
-    with pytest.raises(ConversationFault, match=r"inserts the date of today.*write chat_date"):
+    with pytest.raises(TemplateFault, match=r"inserts the date of today.*write chat_date"):
         read_chat(tokenizer, TWO_ROUNDS)
     assert shown(tokenizer, read_chat(tokenizer, TWO_ROUNDS, chat_date="2026-11-28")).startswith(
         "Today: 28 November 2026\n<|im_start|>system"
