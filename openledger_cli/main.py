@@ -28,6 +28,10 @@ GROUPS: dict[str, tuple[str, str]] = {
     "tx": ("openledger_cli.tx", "build, sign, combine, send and try out transactions"),
     "query": ("openledger_cli.query.commands", "ask the chain; answers are verified unless --unverified"),
     "trust": ("openledger_cli.proofs.trusted", "note what vouches for a chain, so that its answers are verified"),
+    "model": (
+        "openledger_cli.model.commands",
+        "models: add a base, list, show, fetch, compare, what may be done with them",
+    ),
     "terms": ("openledger_cli.terms.commands", "licences by name: list, show, add, check whether they may be mixed"),
     "status": ("openledger_cli.node.status", "what the node is and how far it is"),
     "verify": ("openledger_cli.proofs.verify", "check a proof bundle offline"),

@@ -8,7 +8,7 @@ repository that the adapter names, or the entry whose id it names, must be among
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,13 +40,13 @@ _OF_ADAPTER = re.compile(r"\.(lora_(A|B|embedding_A|embedding_B|magnitude_vector
 _WHOLE_MODELS = ("pretrain", "full")
 
 
-def describe_folder(folder: Path, kind: str = "") -> Artefact:
+def describe_folder(folder: Path, kind: str = "", leave_out: Collection[str] = ()) -> Artefact:
     """Digests of an output folder, its tensors and its adapter read whole; raises `UsageError` for what is damaged.
 
     A whole model is held against its own configuration, GGUF against its header. Without safetensors (GGUF, an index of
     texts) the artefact digest stands for both digests.
     """
-    files = tuple(artefact_files(folder))
+    files = tuple(artefact_files(folder, leave_out))
     names = [file.name for file in files if file.name.endswith(".safetensors")]
     is_adapter = (folder / CONFIG_FILE).is_file()
     if kind == "lora" and not is_adapter:
@@ -61,7 +61,7 @@ def describe_folder(folder: Path, kind: str = "") -> Artefact:
             files=files, artefact_digest=root, tensor_digest=root, byte_count=sum(file.byte_count for file in files)
         )
     prepare()
-    artefact = describe_artefact(folder)
+    artefact = describe_artefact(folder, leave_out)
     check_weights(folder, names)
     listed = {
         f"{file.name.rpartition('/')[0]}/{shard}"

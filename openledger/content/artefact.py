@@ -8,7 +8,7 @@ is decided in `openledger.content.folder`.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -39,9 +39,9 @@ class Artefact:
     byte_count: int
 
 
-def describe_artefact(folder: Path) -> Artefact:
+def describe_artefact(folder: Path, leave_out: Collection[str] = ()) -> Artefact:
     """Hash a folder of model files; its tensors are those of all `*.safetensors` files in it."""
-    files = tuple(artefact_files(folder))
+    files = tuple(artefact_files(folder, leave_out))
     tensors = [folder / file.name for file in files if file.name.endswith(".safetensors")]
     if not tensors:
         raise ArtefactError(f"{folder.name} holds no .safetensors file; save the model with safetensors first")

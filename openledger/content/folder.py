@@ -9,7 +9,7 @@ only to a regular file inside the folder, or inside the blobs of the cached repo
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -36,6 +36,8 @@ _PICKLE_STARTS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 _ZIP_START = b"PK\x03\x04"
 _ZIP_PICKLE = b"data.pkl"
 _HEAD_BYTES = 4_096
+# The same numbers for other programs, as hubs keep them beside each other.
+_OTHER_FORMS = (".ckpt", ".gguf", ".h5", ".mlmodel", ".msgpack", ".onnx", ".onnx_data", ".ot", ".pth", ".tflite")
 
 
 class ArtefactError(UsageError, ValueError):
@@ -51,15 +53,15 @@ class ArtefactFile:
     byte_count: int
 
 
-def artefact_files(folder: Path) -> Iterator[ArtefactFile]:
-    """Every file below `folder` (not `IGNORED_NAMES`), sorted by path components.
+def artefact_files(folder: Path, leave_out: Collection[str] = ()) -> Iterator[ArtefactFile]:
+    """Every file below `folder` (not `IGNORED_NAMES`, nor those left out by name), sorted by path components.
 
     Raises `ArtefactError` for what is no part of a finished model, by name.
     """
     folder = folder.resolve()
     _check_not_a_cache(folder)
     blobs = _blobs_of(folder)
-    found = _names(folder)
+    found = [path for path in _names(folder) if path.as_posix() not in leave_out]
     if not 0 < len(found) <= MAX_FILES:
         raise ArtefactError(f"{folder.name} holds {len(found)} files; an artefact has 1 to {MAX_FILES}")
     for path in sorted(found):
@@ -69,6 +71,17 @@ def artefact_files(folder: Path) -> Iterator[ArtefactFile]:
 def is_training_leftover(name: str, *, is_folder: bool) -> bool:
     """Whether a name in a run's output is that of something training goes on from, and no part of its result."""
     return (_LEFTOVER_FOLDERS if is_folder else _LEFTOVER_FILES).match(name) is not None
+
+
+def other_forms(folder: Path) -> tuple[str, ...]:
+    """Files that hold the numbers of a folder's safetensors once more in another form: pickles and other formats."""
+    folder = folder.resolve()
+    found = []
+    for path in sorted(_names(folder)):
+        file = folder / path
+        if path.name.lower().endswith(_OTHER_FORMS) or (file.is_file() and _is_pickle(file)):
+            found.append(path.as_posix())
+    return tuple(found)
 
 
 def _names(folder: Path) -> list[PurePosixPath]:
@@ -147,7 +160,16 @@ def _check_content(path: PurePosixPath, file: Path) -> None:
         head = source.read(_HEAD_BYTES)
     if head.startswith(_POINTERS):
         raise ArtefactError(f"{path} is a git-LFS pointer, not the file that it stands for: run `git lfs pull`")
-    if head.startswith(_PICKLE_STARTS) or (head.startswith(_ZIP_START) and _ZIP_PICKLE in head):
+    if _begins_pickle(head):
         raise ArtefactError(
             f"{path} is a pickle, which runs code when it is opened: save the model with safetensors and move it away"
         )
+
+
+def _begins_pickle(head: bytes) -> bool:
+    return head.startswith(_PICKLE_STARTS) or (head.startswith(_ZIP_START) and _ZIP_PICKLE in head)
+
+
+def _is_pickle(file: Path) -> bool:
+    with file.open("rb") as source:
+        return _begins_pickle(source.read(_HEAD_BYTES))

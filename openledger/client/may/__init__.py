@@ -8,7 +8,7 @@ are asked about, and below what came from outside nothing is known, which every 
 """
 
 from openledger.client.may.answer import May, MayAnswer, MayReason, ModelUse, RevenueClaim, SourceCredit, UnknownBelow
-from openledger.client.may.ask import may, may_async
+from openledger.client.may.ask import may
 from openledger.client.may.judge import may_of
 from openledger.client.may.sources import Origin, TermsSource, sources_of
 
@@ -23,7 +23,6 @@ __all__ = [
     "TermsSource",
     "UnknownBelow",
     "may",
-    "may_async",
     "may_of",
     "sources_of",
 ]

@@ -3,34 +3,12 @@
 from abci_app.modules.models.lineage import LineagePage
 from openledger.client.may.answer import May, ModelUse
 from openledger.client.may.judge import may_of
-from openledger.client.provenance import Asks, AsksAsync, Whole, lineage, lineage_async, lineage_question
+from openledger.client.provenance import Asks, Whole, lineage, lineage_question
 
 
 def may(
-    client: Asks,
-    reference: str,
-    use: ModelUse,
-    *,
-    at_seconds: int,
-    field: str = "",
-    height: int = 0,
-    prove: bool = True,
+    client: Asks, reference: str, use: ModelUse, *, at_seconds: int, field: str = "", prove: bool = True
 ) -> tuple[May, Whole[LineagePage]]:
     """Ask whether a model (`name`, `name@version`) or an entry may be put to a use; with the lineage that says so."""
-    found = lineage(client, lineage_question(reference), height=height, prove=prove)
-    return may_of(found.value, use, at_seconds=at_seconds, field=field, complete=found.complete), found
-
-
-async def may_async(
-    client: AsksAsync,
-    reference: str,
-    use: ModelUse,
-    *,
-    at_seconds: int,
-    field: str = "",
-    height: int = 0,
-    prove: bool = True,
-) -> tuple[May, Whole[LineagePage]]:
-    """Do the work of `may` for asyncio."""
-    found = await lineage_async(client, lineage_question(reference), height=height, prove=prove)
+    found = lineage(client, lineage_question(reference), prove=prove)
     return may_of(found.value, use, at_seconds=at_seconds, field=field, complete=found.complete), found

@@ -1,0 +1,1 @@
+"""`openledger model`: models by their names."""

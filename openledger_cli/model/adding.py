@@ -1,0 +1,126 @@
+"""`openledger model add`: a model from outside, out of its folder or a hub's cache, under a licence by name."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openledger_cli.lines import count, show_size
+from openledger_cli.progress import counting
+from openledger_cli.proofs.trust import open_client
+from openledger_cli.signing import open_signer, wait_until_provable
+from openledger_cli.tasks import add_reading_options, add_sending_options, add_task, say_next
+from openledger_cli.text import note
+
+if TYPE_CHECKING:
+    from openledger.content.hub_cache import ModelFolder
+    from openledger_cli.context import CommandContext
+    from trainer.importing import ImportedModel
+
+_EXAMPLES = """\
+  openledger model add tiny-llama ./tiny-llama --terms Apache-2.0 --from olga
+  openledger model add tiny-llama org/tiny-llama --from-cache --terms Apache-2.0 --from olga
+  openledger model add tiny-llama ~/.cache/huggingface/hub/models--org--tiny-llama --terms mit --from olga
+  openledger model add tiny-llama ./tiny-llama --terms Apache-2.0 --dry-run --from olga      only check the folder
+
+the folder is one in transformers' layout: config.json, safetensors, tokenizer; links of a hub's cache are followed
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the task."""
+    parser = add_task(commands, "add", add, "add a model from outside, such as a base to train on", _EXAMPLES)
+    parser.add_argument("name", metavar="NAME", help="its name here; of a model of yours it becomes the next version")
+    parser.add_argument(
+        "folder", metavar="FOLDER", help="folder with its files, or with --from-cache its name on the hub"
+    )
+    parser.add_argument(
+        "--terms", required=True, metavar="LICENCE", help="under which you received it, such as Apache-2.0"
+    )
+    parser.add_argument("--from-cache", action="store_true", help="take it out of the cache of a hub client")
+    parser.add_argument("--source", default="", metavar="TEXT", help="where it came from (default: as the cache says)")
+    parser.add_argument("--dry-run", action="store_true", help="only check folder and terms, store and record nothing")
+    add_sending_options(parser)
+    add_reading_options(parser, content=True)
+
+
+def add(arguments: argparse.Namespace) -> None:
+    """Check the folder, store its files, record the import as the model's next version."""
+    from openledger.content.store import ContentStore
+    from openledger.licences import known_licence
+    from trainer.importing import examine_model, record_model, store_model
+    from trainer.publish import ClientLedger
+
+    context: CommandContext = arguments.context
+    found = _found(arguments)
+    _say(context, f"reading {found.path}")
+    model = examine_model(found)
+    _say_found(context, model)
+    store = ContentStore.open(arguments.content)
+    with open_client(context, arguments) as client:
+        signer = open_signer(context, arguments, arguments.signer, client.chain_id)
+        ledger = ClientLedger(client, signer, prove=not arguments.unverified)
+        licence = known_licence(arguments.terms) or arguments.terms
+        ledger.check_model(arguments.name)
+        terms_id = ledger.terms(arguments.terms)
+        if arguments.dry_run:
+            context.output.show({"model": arguments.name, **_document(model), "outcome": "not added: --dry-run"})
+            return
+        store_model(model, store, counting("storing bytes", silent_seconds=2.0))
+        record = record_model(
+            arguments.name,
+            model,
+            terms_id=terms_id,
+            licence=licence,
+            source=arguments.source,
+            store=store,
+            now_seconds=int(time.time()),
+        )
+        published = ledger.publish(record)
+        wait_until_provable(client, published.height)
+    result = {"model": arguments.name, **_document(model), "terms": licence, "height": published.height}
+    if context.as_json:
+        context.output.show({**result, "entry": published.entry})
+        return
+    size = f"{count(len(model.artefact.files), 'file')}, {show_size(model.artefact.byte_count)}"
+    print(f"{arguments.name}: {size}, received under {licence}, recorded at height {published.height}")
+    print("what it was trained on is unknown here, and every lineage above it says so")
+    say_next(
+        context,
+        f"openledger model show {arguments.name}",
+        f"openledger train --init recipe.yaml --base {arguments.name} --data DATANET@VERSION",
+    )
+
+
+def _found(arguments: argparse.Namespace) -> ModelFolder:
+    from openledger.content.hub_cache import from_cache, model_folder
+
+    return from_cache(arguments.folder) if arguments.from_cache else model_folder(Path(arguments.folder))
+
+
+def _say(context: CommandContext, text: str) -> None:
+    if not context.as_json:
+        note(text)
+
+
+def _say_found(context: CommandContext, model: ImportedModel) -> None:
+    if model.source:
+        _say(context, f"it is {model.source}")
+    if model.left_out:
+        _say(context, f"left out, the same numbers in another form: {', '.join(model.left_out)}")
+    for text in model.notes:
+        _say(context, f"note: {text}")
+
+
+def _document(model: ImportedModel) -> dict[str, Any]:
+    return {
+        "files": len(model.artefact.files),
+        "bytes": model.artefact.byte_count,
+        "artefact_digest": model.artefact.artefact_digest.hex(),
+        "tensor_digest": model.artefact.tensor_digest.hex(),
+        "source": model.source,
+        "left_out": list(model.left_out),
+        "notes": list(model.notes),
+    }
