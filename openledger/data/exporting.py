@@ -6,8 +6,6 @@ what another form cannot hold is counted and said. Tables are read through twice
 
 import csv
 import io
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from openledger.content.files import replacing
+from openledger.content.new_files import check_new, check_new_folder, making_folder
 from openledger.content.store import ContentStore, file_digest
 from openledger.data.loading import ErasedPart, as_object, batches
 from openledger.data.reading import WholeVersion
@@ -90,14 +89,17 @@ def export_version(
     *,
     without_erased: bool = False,
     card: str = "",
+    overwrite: bool = False,
     progress: Progress = lambda _done, _total: None,
 ) -> Exported:
-    """Write all rows to `target`, which must not be there; `card` is the text of a folder's README.
+    """Write all rows to `target`, over a file that is there only when asked to; `card` is a folder's README.
 
     Raises `UsageError`, `ContentErased`, `ContentMissing`, `TamperedRows`; then nothing is left behind.
     """
-    if target.exists() or target.is_symlink():
-        raise UsageError(f"{target} is there already: name another place, or remove it first")
+    if form == "hf":
+        check_new_folder(target)
+    else:
+        check_new(target, overwrite=overwrite)
     source = _Source(
         store=store,
         version=version,
@@ -111,7 +113,7 @@ def export_version(
         files = tuple([(str(path), file_digest(path)) for path in sorted(target.rglob("*")) if path.is_file()])
     else:
         write = {"jsonl": _write_lines, "csv": _write_csv, "parquet": _write_parquet}[form]
-        with replacing(target) as sink:
+        with replacing(target.resolve() if target.is_symlink() else target) as sink:
             written = write(source, sink, remarks)
         files = ((str(target), file_digest(target)),)
     erased = tuple(source.erased.values())
@@ -228,17 +230,10 @@ def _type(pa: Any, kind: ColumnKind) -> Any:
 
 
 def _write_folder(source: _Source, target: Path, card: str, remarks: Remarks) -> int:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".incoming-"))
-    try:
+    with making_folder(target) as folder:
         (folder / "data").mkdir()
         with replacing(folder / "data" / "train-00000-of-00001.parquet") as sink:
             written = _write_parquet(source, sink, remarks)
         with replacing(folder / "README.md") as sink:
             sink.write(card.encode())
-        folder.chmod(0o755)
-        folder.rename(target)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return written

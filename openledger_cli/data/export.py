@@ -46,6 +46,7 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Export, note where the text now lies, and say what the form could not hold."""
+    from openledger.content.new_files import check_new_folder
     from openledger.data.exporting import export_version, form_of_target
     from openledger.data.reading import read_version
     from openledger.data.written import WrittenFile, note_written
@@ -54,6 +55,10 @@ def run(arguments: argparse.Namespace) -> None:
     context: CommandContext = arguments.context
     prove = not arguments.unverified
     form = form_of_target(arguments.to, arguments.form)
+    if form == "hf":
+        check_new_folder(arguments.to)
+    else:
+        context.check_new(arguments.to)
     with open_client(context, arguments) as client:
         version = read_version(client, arguments.version, prove=prove)
         ids = terms_ids(version.contributions)
@@ -61,9 +66,8 @@ def run(arguments: argparse.Namespace) -> None:
     text = _card(version, people(context), list(terms.values())) if form == "hf" else ""
     held = tuple([each.contribution_id for each in version.contributions])
     written = WrittenFile(path=str(arguments.to.absolute()), what=f"export of {version.reference}", holds=held)
-    if not arguments.to.exists():
-        # Before the first byte, so that also what a kill leaves behind is known of.
-        note_written(context.home, written)
+    # Before the first byte, so that also what a kill leaves behind is known of.
+    note_written(context.home, written)
     done = export_version(
         open_store(arguments),
         version,
@@ -71,6 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
         form,
         without_erased=arguments.without_erased,
         card=text,
+        overwrite=context.overwrite,
         progress=counting("rows", silent_seconds=1.0),
     )
     note_written(context.home, written.with_files(done.files))

@@ -47,7 +47,6 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Fetch and check the contribution's rows, prove one, write the bundle."""
-    from openledger.content.files import write_whole
     from openledger.content.store import file_digest
     from openledger.data.loading import find_place
     from openledger.data.reading import read_version
@@ -62,14 +61,13 @@ def run(arguments: argparse.Namespace) -> None:
         version = read_version(client, arguments.version)
         submission, index = find_place(version, arguments.row)
         target = arguments.bundle or _default_target(version, arguments.row)
-        if target.exists():
-            raise UsageError(f"{target} is there already: name another file with --bundle")
+        context.check_new(target)
         proof = prove_row(load_batch(open_store(arguments), submission.contribution_id, submission.commitment), index)
         label = f"row {arguments.row} of {version.reference}"
         bundle = _bundle(client, version, submission, proof, label)
     noted = WrittenFile(str(target.absolute()), f"proof of {label}", (submission.contribution_id,))
     note_written(context.home, noted)
-    write_whole(target, bundle)
+    context.write(target, bundle)
     note_written(context.home, noted.with_files(((str(target), file_digest(target)),)))
     by = who(submission.stored.contribution.contributor, people(context))
     if context.as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from openledger.errors import OpenLedgerError, UsageError
+from openledger.errors import OpenLedgerError, TransactionFailed, UsageError
 from openledger_cli.data.common import (
     add_reading_options,
     add_sending_options,
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _decide(arguments: argparse.Namespace, client: Any, datanet: WholeDatanet) -> None:
-    from abci_app.modules.datanets.records import Decision, Reason, ReviewContribution, Status
+    from abci_app.modules.datanets.records import DatanetsCode, Decision, Reason, ReviewContribution, Status
     from openledger.data.reading import read_datanet
     from openledger.words import number_of_word
 
@@ -102,7 +102,11 @@ def _decide(arguments: argparse.Namespace, client: Any, datanet: WholeDatanet) -
     chosen = {number: datanet.submission(number) for number in [*accepted, *rejected]}
     for each in chosen.values():
         if each.stored.status != Status.PENDING:
-            raise UsageError(f"{each.reference} does not wait any more, it is {status_word(each)}: leave it out")
+            raise TransactionFailed(
+                DatanetsCode.NOT_PENDING,
+                "datanets",
+                f"nothing was sent: {each.reference} does not wait any more, it is {status_word(each)}; leave it out",
+            )
     _require_reviewer(datanet, sender_address(arguments), arguments.signer)
     reason = number_of_word(Reason, arguments.reason) if arguments.reason else 0
     messages: list[Message] = [
@@ -141,12 +145,16 @@ def _parts(messages: Sequence[Message]) -> list[list[Message]]:
 
 
 def _require_reviewer(datanet: WholeDatanet, address: bytes, key: str) -> None:
-    """Raises `UsageError` for somebody who may not decide here, before anything is signed."""
+    """Raises `TransactionFailed` for somebody who may not decide here, before anything is signed."""
+    from abci_app.modules.datanets.records import DatanetsCode
+
     facts = datanet.datanet
     if address != facts.owner and address not in facts.reviewers:
-        raise UsageError(
-            f"{key} is neither the owner nor a reviewer of {datanet.name}; `openledger data show {datanet.name}` says "
-            "who is"
+        raise TransactionFailed(
+            DatanetsCode.NOT_REVIEWER,
+            "datanets",
+            f"nothing was sent: {key} is neither the owner nor a reviewer of {datanet.name}; see who is: "
+            f"`openledger data show {datanet.name}`",
         )
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from openledger.errors import UsageError
+from openledger.errors import TransactionFailed, UsageError
 from openledger_cli.data.common import (
     add_reading_options,
     add_sending_options,
@@ -121,12 +121,14 @@ def consequences(client: Client, datanet: WholeDatanet, submission: Submission, 
 
 
 def _check(submission: Submission) -> None:
-    """Raises `UsageError` for one that there is nothing to revoke of."""
-    from abci_app.modules.datanets.records import Status
+    """Raises `TransactionFailed` for one that there is nothing to revoke of."""
+    from abci_app.modules.datanets.records import DatanetsCode, Status
 
     if submission.stored.status in (Status.REJECTED, Status.REVOKED):
         word = Status(submission.stored.status).name.lower()
-        raise UsageError(f"{submission.reference} is {word} already: there is nothing to revoke")
+        raise TransactionFailed(
+            DatanetsCode.REVOKED, "datanets", f"nothing was sent: {submission.reference} is {word} already"
+        )
 
 
 def _say(context: CommandContext, submission: Submission, meaning: dict[str, Any]) -> None:
