@@ -31,6 +31,7 @@ BLOCKS = 4
 # Threads take turns a hundred times as often as they do in a node: more happens in between.
 SWITCH_SECONDS = 5e-5
 AGENT = Key.named("threads agent")
+CACHE_BYTES = 512 * 1024
 _KEPT = "threads"
 _TIMEOUT_SECONDS = 30.0
 
@@ -58,6 +59,8 @@ class Node:
         chain = Chain.start(
             accounts_with(FUNDS, signers), store=LevelDBStore.open(folder / "db", cache_bytes=4 * 2**20)
         )
+        # Small, so that it is full long before memory is compared: what grows from then on is a leak.
+        chain.application._cache._max_generation_bytes = CACHE_BYTES
         chain.block()
         halts: list[Halt] = []
         path = folder / "socket"
