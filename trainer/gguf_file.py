@@ -63,6 +63,14 @@ def check_gguf(folder: Path, names: Sequence[str]) -> None:
         _check_model(parts)
 
 
+def is_gguf(path: Path) -> bool:
+    """Whether a file is one by its name or by its first bytes: model stores keep such files under their digest."""
+    if path.name.lower().endswith(GGUF_SUFFIX):
+        return True
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
 def read_header(path: Path, name: str) -> GgufHeader:
     """The header of one file, whose tensors all lie in it; raises `GgufRefused`."""
     size = path.stat().st_size

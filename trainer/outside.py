@@ -25,7 +25,7 @@ from openledger.content.store import ContentStore
 from openledger.data.manifest import files_of, get_manifest
 from openledger.errors import UsageError
 from trainer.ancestry import ChainEntries, ancestors_of
-from trainer.gguf_file import GGUF_SUFFIX, check_gguf
+from trainer.gguf_file import check_gguf, is_gguf
 from trainer.run_records import EntryRecord, ParentRecord
 from trainer.whole_model import check_whole_model
 
@@ -54,7 +54,7 @@ def describe_folder(folder: Path, kind: str = "", leave_out: Collection[str] = (
     if kind in _WHOLE_MODELS and is_adapter:
         raise ArtefactError(f"{folder.name} holds an adapter ({CONFIG_FILE}), not a whole model: record it as lora")
     _check_one_thing(folder, [file.name for file in files], is_adapter)
-    check_gguf(folder, [file.name for file in files if file.name.lower().endswith(GGUF_SUFFIX)])
+    check_gguf(folder, [file.name for file in files if is_gguf(folder / file.name)])
     if not names and not is_adapter:
         root = model_signing_root(files)
         return Artefact(

@@ -20,6 +20,8 @@ _FINDINGS = {
     "mismatched_keys": "has another shape than it says",
 }
 _EMBEDDING = re.compile(r"(\A|\.)(embed_tokens|wte|word_embeddings|embed_in|tok_embeddings)\.weight\Z")
+# Constants that older versions of transformers saved with a model.
+_BUFFER = re.compile(r"\.(masked_bias|inv_freq|position_ids)\Z")
 _LAYER = re.compile(r"\.(?:layers|h|blocks|layer)\.([0-9]+)\.")
 
 
@@ -36,13 +38,19 @@ def check_whole_model(folder: Path, names: Sequence[str]) -> None:
     if not loaders:
         _check_by_numbers(folder, names, config)
         return
-    said = _loading(folder, loaders)
+    problems = [_problem(_loading(folder, loader)) for loader in loaders]
+    if all(problems):
+        raise ModelRefused(problems[0])
+
+
+def _problem(said: Mapping[str, Any]) -> str:
+    """The first thing that a loader found; empty where it found nothing."""
     for what, words in _FINDINGS.items():
-        found = sorted(said.get(what) or (), key=str)
+        found = sorted([each for each in said.get(what) or () if not _BUFFER.search(str(each))], key=str)
         if found:
-            raise ModelRefused(_text(found[0], words, len(found)))
-    if said.get("error_msgs"):
-        raise ModelRefused(f"the model cannot be loaded: {' '.join(str(said['error_msgs'][0]).split())}")
+            return _text(found[0], words, len(found))
+    errors = said.get("error_msgs")
+    return f"the model cannot be loaded: {' '.join(str(errors[0]).split())}" if errors else ""
 
 
 def _text(found: Any, words: str, count: int) -> str:
@@ -71,7 +79,7 @@ def _read_config(folder: Path) -> Mapping[str, Any]:
 
 
 def _loaders_of(folder: Path, config: Mapping[str, Any]) -> list[Any]:
-    """The class of transformers that the configuration names, or the one for models that continue texts."""
+    """The class of transformers that the configuration names; without a name those for texts and for states."""
     import transformers
 
     try:
@@ -84,16 +92,19 @@ def _loaders_of(folder: Path, config: Mapping[str, Any]) -> list[Any]:
     named = config.get("architectures")
     first = named[0] if isinstance(named, list) and named and isinstance(named[0], str) else ""
     found = getattr(transformers, first, None) if first.isidentifier() else None
-    return [each for each in (found, transformers.AutoModelForCausalLM) if hasattr(each, "from_pretrained")]
+    return [found] if hasattr(found, "from_pretrained") else [transformers.AutoModelForCausalLM, transformers.AutoModel]
 
 
-def _loading(folder: Path, loaders: Sequence[Any]) -> Mapping[str, Any]:
+def _loading(folder: Path, loader: Any) -> Mapping[str, Any]:
     from safetensors import SafetensorError
-    from transformers.utils.logging import disable_progress_bar
+    from transformers.utils import logging
 
-    disable_progress_bar()
+    logging.disable_progress_bar()
+    before = logging.get_verbosity()
+    # The loader's own report is for people who mean to train what is missing.
+    logging.set_verbosity_error()
     try:
-        _, said = loaders[0].from_pretrained(
+        _, said = loader.from_pretrained(
             str(folder),
             local_files_only=True,
             trust_remote_code=False,
@@ -103,7 +114,9 @@ def _loading(folder: Path, loaders: Sequence[Any]) -> Mapping[str, Any]:
             output_loading_info=True,
         )
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
-        raise ModelRefused(f"the model cannot be loaded: {' '.join(str(error).split())[:200]}") from error
+        return {"error_msgs": [str(error)[:200]]}
+    finally:
+        logging.set_verbosity(before)
     return dict(said)
 
 

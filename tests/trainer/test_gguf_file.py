@@ -90,3 +90,11 @@ def test_a_model_that_is_not_what_its_settings_say_is_refused(
         pytest.fail("the package refused to write it")
     with pytest.raises(UsageError, match=said):
         describe_folder(tmp_path, "import")
+
+
+def test_a_file_under_another_name_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    data = gguf_file(tmp_path / "model.gguf").read_bytes()
+    (tmp_path / "model.gguf").unlink()
+    (tmp_path / "sha256-00").write_bytes(data[:-100])
+    with pytest.raises(GgufRefused, match=r"sha256-00 has .* ends within tensor"):
+        describe_folder(tmp_path, "import")

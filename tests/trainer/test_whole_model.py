@@ -87,3 +87,20 @@ def test_a_model_of_code_of_its_own_is_compared_by_numbers_and_never_runs_it(mod
     (model / "modeling_own.py").write_text("raise SystemExit('run')\n")
     configured(model, model_type="of-its-own", auto_map={"AutoConfig": "modeling_own.Own"})
     assert describe_folder(model, "import").byte_count > 0
+
+
+def test_constants_that_older_versions_saved_and_a_missing_class_are_no_fault(
+    model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    name = "model.layers.0.self_attn.masked_bias"
+    tensors_changed(model, lambda tensors: tensors.update({name: torch.tensor(-1e4)}))
+    assert describe_folder(model, "import").byte_count > 0
+    configured(model, architectures=None)
+    assert describe_folder(model, "import").byte_count > 0
+    tensors_changed(model, lambda tensors: tensors.pop(UP))
+    capfd.readouterr()
+    with pytest.raises(UsageError, match=f"tensor {UP} is missing"):
+        describe_folder(model, "import")
+    assert capfd.readouterr().err == ""
