@@ -236,8 +236,13 @@ def read_declaration(path: Path) -> Declaration:
     return declaration
 
 
+def declaration_text(declaration: Declaration) -> bytes:
+    """The file of a declaration, as it is sent to the coordinator."""
+    return msgspec.json.format(msgspec.json.encode(declaration), indent=2) + b"\n"
+
+
 def write_declaration(path: Path, declaration: Declaration) -> None:
-    write_whole(path, msgspec.json.format(msgspec.json.encode(declaration), indent=2) + b"\n")
+    write_whole(path, declaration_text(declaration))
 
 
 def add_declarations(home: Home, declarations: Iterable[Declaration]) -> Document:

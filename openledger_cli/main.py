@@ -19,7 +19,7 @@ from openledger.errors import UsageError
 from openledger.exit_codes import MEANINGS, ExitCode
 from openledger.settings import OUTPUTS, SETTINGS, load_settings
 from openledger_cli.context import CommandContext
-from openledger_cli.parser import Parser
+from openledger_cli.parser import OutputFile, Parser
 from openledger_cli.text import printable
 
 # Group -> (file that registers it, help). Loaded only when asked for: `openledger --help` imports none of them.
@@ -135,6 +135,7 @@ def _run(words: list[str]) -> int:
             raise UsageError(f"{error}; an output to explain goes with --answer") from None
         raise
     parsed.context = CommandContext(settings, overwrite=overwrite)
+    parsed.context.check_new(*[value for value in vars(parsed).values() if isinstance(value, OutputFile)])
     with _content_store(settings.content):
         return int(parsed.run(parsed) or ExitCode.OK)
 

@@ -1,7 +1,16 @@
 """The parser of every command: options are written out, and examples keep their lines."""
 
 import argparse
+from pathlib import Path
 from typing import Any
+
+
+class OutputFile(type(Path())):  # type: ignore[misc]
+    """A file that a command is going to write, as the type of its option.
+
+    Before a command begins, `openledger_cli.main` looks at all of them: none is there already, unless --overwrite
+    permits it. So no work is done in vain, and no command forgets.
+    """
 
 
 class Parser(argparse.ArgumentParser):

@@ -11,6 +11,7 @@ from openledger.exit_codes import exit_code_of_refusal
 from openledger_cli import signing
 from openledger_cli.context import CommandContext
 from openledger_cli.main import GLOBAL_OPTIONS
+from openledger_cli.parser import OutputFile
 from openledger_cli.proofs.trust import open_client
 from openledger_cli.secrets import add_passphrase_option
 from openledger_cli.text import note
@@ -101,7 +102,12 @@ def _step(commands: Any, name: str, run: Any, help_text: str) -> argparse.Argume
 
 def _file_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--draft", "--file", dest="file", metavar="FILE", type=Path, help="where to write (default: standard output)"
+        "--draft",
+        "--file",
+        dest="file",
+        metavar="FILE",
+        type=OutputFile,
+        help="write it here (default: standard output)",
     )
 
 
@@ -129,7 +135,7 @@ def _register_message(messages: Any, module: str, message: "type[Message]") -> N
         "--file",
         dest="file",
         metavar="FILE",
-        type=Path,
+        type=OutputFile,
         help="write the unsigned transaction here instead of sending it",
     )
     signing.add_build_options(parser)
@@ -164,7 +170,6 @@ def _send(arguments: argparse.Namespace) -> int:
 
 def _send_documents(arguments: argparse.Namespace, documents: list[Any], file: Path | None) -> int:
     context: CommandContext = arguments.context
-    context.check_new(file)
     with open_client(context) as client:
         messages = _messages(context, documents, client)
         options = signing.build_options(context, arguments)
@@ -185,7 +190,6 @@ def _show_simulation(context: CommandContext, simulation: Any) -> int:
 
 def _build(arguments: argparse.Namespace) -> int:
     context: CommandContext = arguments.context
-    context.check_new(arguments.file)
     documents = _read_messages(arguments.messages)
     if arguments.offline:
         return _build_offline(context, arguments, documents)
@@ -237,7 +241,6 @@ def _stored_policy(context: CommandContext, text: str) -> bytes:
 def _sign(arguments: argparse.Namespace) -> int:
     from openledger.client.transactions import read_draft
 
-    arguments.context.check_new(arguments.file)
     draft = read_draft(arguments.draft)
     for name in arguments.signers:
         draft = draft.sign(signing.open_signer(arguments.context, arguments, name, draft.body.chain_id))
@@ -247,7 +250,6 @@ def _sign(arguments: argparse.Namespace) -> int:
 def _combine(arguments: argparse.Namespace) -> int:
     from openledger.client.transactions import combine, read_draft
 
-    arguments.context.check_new(arguments.file)
     return _write(arguments.context, combine([read_draft(path) for path in arguments.drafts]), arguments.file)
 
 

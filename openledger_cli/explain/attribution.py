@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abci_app.types import PPB
 from openledger.exit_codes import ExitCode
+from openledger_cli.parser import OutputFile
 from openledger_cli.progress import counting
 from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.secrets import add_passphrase_option
@@ -56,8 +56,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     measure.add_argument("--subsets", type=int, default=50, metavar="N", help="halves of the rows (50)")
     measure.add_argument("--contributor-subsets", type=int, default=30, metavar="N", help="halves of contributors (30)")
     measure.add_argument("--seeds", type=int, default=2, metavar="N", help="retrains of each half, 2 to 16 (2)")
-    measure.add_argument("--write", type=Path, metavar="FILE", help="write the certificate")
-    measure.add_argument("--plot", type=Path, metavar="FILE", help="write a chart (SVG)")
+    measure.add_argument("--write", type=OutputFile, metavar="FILE", help="write the certificate")
+    measure.add_argument("--plot", type=OutputFile, metavar="FILE", help="write a chart (SVG)")
     measure.add_argument("--from", dest="signer", metavar="KEY", help="key that records the result on the chain")
     add_passphrase_option(measure)
     measure.set_defaults(run=_measure)
@@ -137,9 +137,9 @@ def _measure(args: argparse.Namespace) -> int:
         truth = ground_truth(cache, run.owners, protocol, counting)
         certificate = certify(run.prepared.recipe.name, task, len(set(run.owners)), protocol, truth, scores)
         if args.write:
-            write_file(args.write, certificate.encode())
+            write_file(args, args.write, certificate.encode())
         if args.plot:
-            write_file(args.plot, chart(certificate).encode())
+            write_file(args, args.plot, chart(certificate).encode())
         height = publish_quality(ledger, explainer.entries, certificate, store) if args.signer else 0
     _show_certificate(args, certificate, height)
     return ExitCode.OK

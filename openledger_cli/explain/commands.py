@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from abci_app.bech32 import encode_id
 from openledger.exit_codes import ExitCode
+from openledger_cli.parser import OutputFile
 from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.text import note
 
@@ -66,8 +67,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     answer.add_argument("--answer-file", type=Path, metavar="FILE", help="the same, from a file")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="longest answer of the model (48)")
     parser.add_argument("--rows", type=int, metavar="N", help="supporting rows to show, 0 to 64 (5)")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the explanation for `explain --verify`")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write it as a page with coloured spans")
+    parser.add_argument("--write", type=OutputFile, metavar="FILE", help="write the explanation for `explain --verify`")
+    parser.add_argument("--html", type=OutputFile, metavar="FILE", help="write it as a page with coloured spans")
     parser.add_argument("--integers-only", action="store_true", help="with --verify: do not run the model")
     parser.add_argument("--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)")
     add_trust_options(parser, one_answer=False)
@@ -257,7 +258,7 @@ def _write_noted(args: argparse.Namespace, path: Path, data: bytes, explainer: E
     held = sorted(explainer.indexed_contributions())
     noted = WrittenFile(str(path.absolute()), f"explanation of {explainer.entries.facts.model}", tuple(held))
     note_written(args.context.home, noted)
-    write_file(path, data)
+    write_file(args, path, data)
     note_written(args.context.home, noted.with_files(((str(path), sha256(data).digest()),)))
 
 
@@ -294,13 +295,12 @@ def _read(path: Path, limit: int = _MAX_TEXT_BYTES) -> bytes:
     return data
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(args: argparse.Namespace, path: Path, data: bytes) -> None:
     """Write what the user asked for and say so; folders on the way are made. Raises `UsageError`."""
-    from openledger.content.files import write_whole
     from openledger.errors import UsageError
 
     try:
-        write_whole(path, data)
+        args.context.write(path, data)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}; name another file") from None
     note(f"wrote {path}")

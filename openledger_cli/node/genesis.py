@@ -10,6 +10,7 @@ from openledger.amounts import show_amount
 from openledger.errors import UsageError
 from openledger_cli.node.client_files import fund, funded_lines, is_address, read_accounts
 from openledger_cli.node.commands import add_account_option, add_command, home_of, report
+from openledger_cli.parser import OutputFile
 
 _EXAMPLES = """\
 alone:
@@ -82,7 +83,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     validator.add_argument("--name", required=True)
     validator.add_argument("--power", type=int, default=10, help="voting power (default: 10)")
     validator.add_argument("--peer-address", default="", help="HOST:PORT at which other nodes reach this one")
-    validator.add_argument("--file", type=Path, help="also write the declaration here, for the coordinator")
+    validator.add_argument(
+        "--file", metavar="FILE", type=OutputFile, help="also write the declaration for the coordinator"
+    )
 
     words = "add declared validators and their peer addresses"
     collect = add_command(commands, "collect", words, _COLLECT_EXAMPLES, _collect)
@@ -135,7 +138,7 @@ def _add_validator(args: argparse.Namespace) -> int:
     count = len(document["validators"])
     text = f"{args.name} is validator {declaration.node_id} with power {args.power}, 1 of {count}"
     if args.file is not None:
-        genesis.write_declaration(args.file, declaration)
+        args.context.write(args.file, genesis.declaration_text(declaration))
         text += f"\ndeclaration written to {args.file}; send it to the coordinator"
     return report(args, text, name=args.name, node_id=declaration.node_id, power=args.power, validators=count)
 

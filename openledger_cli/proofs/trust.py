@@ -2,11 +2,11 @@
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openledger.errors import UsageError
 from openledger_cli.context import CommandContext
+from openledger_cli.parser import OutputFile
 from openledger_cli.proofs.verify import add_anchor_options, read_anchor, read_rules
 from openledger_cli.text import note
 
@@ -36,7 +36,7 @@ def add_trust_options(parser: argparse.ArgumentParser, *, one_answer: bool = Tru
     if not one_answer:
         return
     group.add_argument("--height", type=int, default=0, help="height to ask about (default: the newest provable)")
-    group.add_argument("--bundle", type=Path, metavar="FILE", help="also write a proof bundle for `openledger verify`")
+    group.add_argument("--bundle", type=OutputFile, metavar="FILE", help="also write a bundle for `openledger verify`")
 
 
 def open_client(context: CommandContext, arguments: argparse.Namespace | None = None) -> "Client":

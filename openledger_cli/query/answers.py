@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from openledger.client.results import Answer
-from openledger.content.files import write_whole
 from openledger.errors import Denied, UsageError
 from openledger_cli.context import CommandContext
 from openledger_cli.output import people_console, print_line
@@ -38,7 +37,7 @@ def write_bundle(client: Any, arguments: argparse.Namespace, evidence: Any) -> N
     """The bundle of a verified answer, where --bundle asks for one; a proven no has one, too."""
     if not arguments.bundle:
         return
-    write_whole(arguments.bundle, client.light.bundle(evidence))
+    arguments.context.write(arguments.bundle, client.light.bundle(evidence))
     note(f"wrote {arguments.bundle}: check it anywhere with `openledger verify {arguments.bundle}`")
 
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openledger.content.files import write_whole
 from openledger.errors import UsageError
 from openledger_cli.context import CommandContext
 from openledger_cli.proofs.trust import add_trust_options, open_client
@@ -283,7 +282,7 @@ def _write_bundles(
         return
     paths = bundle_paths(arguments.bundle, len(whole.answers))
     for path, answer in zip(paths, whole.answers, strict=True):
-        write_whole(path, client.light.bundle(answer.evidence, _attachments(answer.value, manifests)))
+        arguments.context.write(path, client.light.bundle(answer.evidence, _attachments(answer.value, manifests)))
     names = " ".join([str(path) for path in paths])
     note(f"wrote {names}: check it anywhere with `openledger verify {names}`")
 
