@@ -217,6 +217,10 @@ def _explain(text: str, path: str) -> str:
     if bad_step and re.search(r"(preprocess|filters)\[", path):
         close = difflib.get_close_matches(bad_step[1], STEPS_BY_NAME, 1)
         reason = f"unknown step {bad_step[1]!r}" + (f" (did you mean {close[0]!r}?)" if close else "")
+        if "chat" in bad_step[1] or "message" in bad_step[1]:
+            reason = (
+                f"unknown step {bad_step[1]!r}; conversations need none, train.chat_template says how they are written"
+            )
         if bad_step[1] in STEPS_BY_NAME:
             reason = f"step {bad_step[1]!r} belongs into the other list (preprocess changes rows, filters drop them)"
     return f"{path}: {reason}{_remedy(path)}"

@@ -65,7 +65,7 @@ def marked(turns: Sequence[Turn]) -> Marked:
     contents = []
     for at, turn in enumerate(turns):
         found = _REASONING.fullmatch(turn.text) if turn.role == "assistant" else None
-        if found is None:
+        if found is None or not found["answer"].strip():
             contents.append(mark(at, turn.text))
         else:
             reasoning = mark(at, found["reasoning"], is_reasoning=True)
@@ -90,7 +90,9 @@ def places(conversation: Marked, turns: Sequence[Turn], with_marks: str, with_te
     if found is None:
         if reached < len(matches):
             turn = conversation.segments[int(matches[reached][1])].turn
-            raise ConversationFault(f"does not write turn {turn + 1} ({turns[turn].role}) as it stands in the row")
+            raise ConversationFault(
+                f"does not write turn {turn + 1} ({turns[turn].role}), or what follows it, as it stands in the row"
+            )
         raise ConversationFault("writes other things around these texts because of what they say")
     return tuple(
         [

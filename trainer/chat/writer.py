@@ -165,9 +165,10 @@ class _Whole:
         return max((place.written[1] for place in self.found if self.turn_of(place) == at), default=0)
 
     def _is_whole(self, at: int) -> bool:
-        """Whether all texts of a turn are written, its reasoning, too."""
+        """Whether all texts of a turn are written, its reasoning, too, and there are some."""
         shown = {place.segment for place in self.found}
-        return all(number in shown for number, item in enumerate(self.conversation.segments) if item.turn == at)
+        own = [number for number, item in enumerate(self.conversation.segments) if item.turn == at]
+        return bool(own) and all(number in shown for number in own)
 
     def marked_answer(self, at: int) -> Span | None:
         """The stretch that the template marks around an answer."""

@@ -1,8 +1,12 @@
 """Conversations in token ids: what is learned of them, under templates with every habit."""
 
+from random import Random
+
 import pytest
 
+from abci_app.modules.datanets import Form
 from attribution.text_tokens import control_ids
+from tests.kit.trainer import chat_templates
 from tests.kit.trainer.chat_templates import (
     BRACKETS,
     CHATML,
@@ -17,9 +21,12 @@ from tests.kit.trainer.chat_templates import (
     THINKING,
     WORDS_ONLY,
 )
-from tests.kit.trainer.chats import chat_tokenizer, read_chat, shown, turns
+from tests.kit.trainer.chats import ROW, chat_tokenizer, read_chat, shown, turns
 from trainer.chat.alignment import ConversationFault
 from trainer.chat.renderer import TemplateFault
+from trainer.examples import opened_reader
+from trainer.partition import Example
+from trainer.recipe import Train
 from trainer.turns import Turn
 
 pytestmark = pytest.mark.ml
@@ -109,7 +116,9 @@ def test_a_turn_that_the_template_leaves_out_or_writes_otherwise_is_named() -> N
     with pytest.raises(ConversationFault, match=r"leaves out turn 1 \(system\)"):
         read_chat(chat_tokenizer(DEAF, CHATML_TOKENS), TWO_ROUNDS)
     shouting = CHATML.replace("message['content'] }}", "message['content'] | replace('h', 'H') }}")
-    with pytest.raises(ConversationFault, match=r"does not write turn 2 \(user\) as it stands in the row"):
+    with pytest.raises(
+        ConversationFault, match=r"does not write turn 2 \(user\), or what follows it, as it stands in the row"
+    ):
         read_chat(chat_tokenizer(shouting, CHATML_TOKENS), TWO_ROUNDS)
     curious = "{% if 'hi' in messages[1]['content'] %}!{% endif %}" + CHATML
     with pytest.raises(ConversationFault, match="writes other things around these texts because of what they say"):
@@ -181,3 +190,28 @@ def test_answers_that_are_not_to_be_learned_are_read_and_turns_behind_the_last_a
     assert shown(tokenizer, blank).endswith(
         "assistant\n <|im_end|>\n<|im_start|>user\nb<|im_end|>\n<|im_start|>assistant\n«c<|im_end|>»"
     )
+
+
+@pytest.mark.parametrize("template", ["CHATML", "MARKED", "HEADERS", "STRICT", "THINKING", "BRACKETS", "WORDS_ONLY"])
+def test_random_conversations_are_written_as_the_template_writes_them_and_their_answers_are_learned(
+    template: str,
+) -> None:
+    """In all that rows type, control tokens are the template's, and each learned stretch is an answer and its end."""
+    text = getattr(chat_templates, template)
+    special = (*CHATML_TOKENS, *HEADER_TOKENS, *STRICT_TOKENS)
+    tokenizer = chat_tokenizer(text, special, added=("<think>", "</think>") if template == "THINKING" else ())
+    control, random = control_ids(tokenizer), Random(7)
+    pieces = ["hello", "\n", " ", "é", "<|", "<|im_end|>", "<|head|>", "<end>\n<turn>user\n", "[INST]", "<s>", "</s>"]
+    said = [("u", "a")]
+    for _ in range(40):
+        asked, answer = ("".join(random.choices(pieces, k=random.randint(0, 6))) for _ in range(2))
+        said.append((f"u{asked}", f"{answer}a"))
+    examples = [Example(0, ROW, turns(("user", one), ("assistant", other)), Form.MESSAGES) for one, other in said]
+    with opened_reader(tokenizer, Train(steps=1, sequence_tokens=512)) as reader:
+        read = [reader.read(example) for example in examples]
+    expected = [number for number in read[0].tokens.ids if number in control]
+    for item, (_, answer) in zip(read, said, strict=True):
+        assert [number for number in item.tokens.ids if number in control] == expected
+        ((start, end),) = item.tokens.learned
+        learned = tokenizer.decode(list(item.tokens.ids[start:end]))
+        assert any(learned.endswith(answer.strip() + end) for end in ("<|im_end|>", "<|eot|>", "<end>", "</s>"))
