@@ -170,7 +170,13 @@ def _named_base(folder: Path, ancestors: Mapping[bytes, EntryRecord], base_folde
         )
     for place in (Path(name), *cached_snapshots(name, config.revision)) if name else ():
         if place.is_dir():
-            digest = describe_folder(place).tensor_digest
+            try:
+                digest = describe_folder(place).tensor_digest
+            except UsageError:
+                if place == Path(name):
+                    raise
+                # A snapshot that was fetched in part is no base; another one may be.
+                continue
             if digest in {record.tensor_digest for record in ancestors.values()} or place == Path(name):
                 return digest
     shown = repr(name) if name else "nothing"

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from abci_app.modules.models.kinds import BASE
-from openledger.content.folder import ArtefactError
 from openledger.errors import UsageError
 from trainer.ancestry import ChainEntries
 from trainer.outside import cached_snapshots, describe_folder
@@ -44,6 +43,6 @@ def _digests(name: str) -> Iterator[tuple[Path, bytes]]:
         if place.is_dir():
             try:
                 yield place, describe_folder(place).tensor_digest
-            except ArtefactError:
+            except UsageError:
                 # Some other thing lies there, so nothing is known about the model.
                 continue
