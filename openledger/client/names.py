@@ -9,17 +9,18 @@ from typing import Any
 
 from abci_app.chain.names import Name, Named
 from abci_app.chain.registry import NAME_KINDS
-from abci_app.modules.datanets.queries import DatanetQuery
+from abci_app.modules.datanets.queries import ContributionQuery, DatanetQuery
 from abci_app.modules.licences.queries import TermsQuery
 from abci_app.modules.models.queries import EntryQuery, ModelQuery
 from abci_app.types import MAX_TEXT_LENGTH
 from openledger.client.provenance import Asks
 from openledger.errors import QueryFailed, UsageError
 from openledger.licences import known_licence
-from openledger.references import split_version
+from openledger.references import split_number, split_version
 
 # Id prefix -> (module, query, its arguments for an id).
 _SHOWN_BY: dict[str, tuple[str, str, Any]] = {
+    "olcontrib": ("datanets", "contribution", ContributionQuery),
     "oldata": ("datanets", "datanet", lambda held: DatanetQuery(held, "")),
     "olmodel": ("models", "model", lambda held: ModelQuery(held, "")),
     "olrun": ("models", "entry", EntryQuery),
@@ -34,13 +35,15 @@ class QuestionNames:
         self._names: dict[tuple[str, str], Name] = {}
 
     def stand_in(self, kind: str, text: str) -> bytes | None:
-        """For the name of a DataNet, model, entry or terms; None for ids that nobody names. Raises `UsageError`."""
+        """For the name of something; None for ids of what has no names. Raises `UsageError`."""
         if kind not in NAME_KINDS:
             return None
         if not 0 < len(text) <= MAX_TEXT_LENGTH or not (text.isascii() and text.isprintable()):
             raise UsageError(f"{text[:80]!r} cannot be a name: names are at most {MAX_TEXT_LENGTH} printable ASCII")
         if kind == "olrun":
             split_version(text)
+        if kind == "olcontrib":
+            split_number(text)
         if kind == "olterms":
             text = known_licence(text) or text
         return self._names.setdefault((kind, text), Name(kind, text)).stand_in()

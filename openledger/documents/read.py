@@ -16,6 +16,7 @@ from abci_app.state.codec import CodecError, decode, encode
 from openledger.amounts import parse_amount, parse_share
 from openledger.documents.describe import describe_type
 from openledger.documents.fields import ID_BYTES, KEY_FIELDS, MESSAGE_TYPE_FIELDS, id_prefix, type_info
+from openledger.documents.versioned import with_versions
 from openledger.errors import KeyFailure, NotKnown, UsageError
 from openledger.licences import completed, normal_form
 from openledger.words import is_flag, number_of_word, words, words_of_type
@@ -81,6 +82,7 @@ def _read_struct(info: Any, document: Any, resolve: Resolver | None, place: str)
     if info.cls is Terms and "spdx" in document:
         document = completed(document)
     names = [field.name for field in info.fields]
+    document = with_versions(document, names)
     unknown = [name for name in document if name not in names]
     if unknown:
         raise UsageError(f"{place}: no field {unknown[0]!r}; fields: {', '.join(names) or 'none'}")

@@ -105,7 +105,7 @@ def _default(field: Any) -> str | None:
         return str(DEFAULT_LIMIT)
     bare = field.type.type if isinstance(field.type, inspect.Metadata) else field.type
     if isinstance(bare, inspect.IntType):
-        return "0" if field.name.startswith(_CURSORS) or field.name == "version" else None
+        return "0" if field.name.startswith(_CURSORS) or field.name.endswith("version") else None
     return None if getattr(field.type, "min_length", None) else ""
 
 

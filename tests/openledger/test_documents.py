@@ -25,6 +25,7 @@ from openledger.documents import (
     to_document,
     type_info,
 )
+from openledger.documents.versioned import with_versions
 from openledger.errors import KeyFailure, UsageError
 from openledger.keys.signer import Signer
 from openledger.words import fields_below
@@ -190,3 +191,36 @@ def test_every_account_and_entry_is_shown_as_a_typed_id_in_whatever_it_stands() 
     }
     # The object of a deadline is what its kind says; a frontier goes from page to page word by word.
     assert found - other == {"object", "frontier"}
+
+
+# --- NAME@VERSION
+
+
+@pytest.mark.parametrize(
+    ("document", "fields", "read"),
+    [
+        ({"datanet_id": "garden@2"}, ("datanet_id", "version"), {"datanet_id": "garden", "version": 2}),
+        ({"name": "garden@2", "version": "0"}, ("datanet_id", "name", "version"), {"name": "garden", "version": 2}),
+        (
+            {"model_name": "a@3", "datanet_name": "b@4"},
+            ("entry_id", "model_name", "model_version", "datanet_id", "datanet_name", "datanet_version"),
+            {"model_name": "a", "model_version": 3, "datanet_name": "b", "datanet_version": 4},
+        ),
+        (
+            {"benchmark_datanet_id": "exam@1"},
+            ("entry_id", "benchmark_datanet_id", "benchmark_version"),
+            {"benchmark_datanet_id": "exam", "benchmark_version": 1},
+        ),
+        ({"entry_id": "tutor@2"}, ("entry_id", "version"), {"entry_id": "tutor@2"}),
+        ({"name": "odd@2"}, ("name", "description"), {"name": "odd@2"}),
+    ],
+)
+def test_a_version_behind_a_name_goes_to_its_own_field(
+    document: dict[str, Any], fields: tuple[str, ...], read: dict[str, Any]
+) -> None:
+    assert with_versions(document, fields) == read
+
+
+def test_a_version_that_is_given_twice_must_not_contradict() -> None:
+    with pytest.raises(UsageError, match="contradict each other"):
+        with_versions({"datanet_id": "garden@2", "version": "3"}, ("datanet_id", "version"))

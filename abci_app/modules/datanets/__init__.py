@@ -34,6 +34,7 @@ from abci_app.modules.datanets.invariants import INVARIANTS
 from abci_app.modules.datanets.queries import (
     QUERIES,
     NumberedContribution,
+    contribution_of_name,
     contributions_of_version,
     datanet_of_name,
     require_datanet_version,
@@ -121,6 +122,6 @@ MODULE = Module(
     },
     events=(DatanetCreated, ContributionRegistered, ContributionReviewed, VersionCreated, ContributionRevoked),
     queries=QUERIES,
-    names={"oldata": datanet_of_name},
+    names={"oldata": datanet_of_name, "olcontrib": contribution_of_name},
     invariants=INVARIANTS,
 )

@@ -3,6 +3,7 @@
 A DataNet is named by its id or by its name: give one and leave the other empty.
 """
 
+import re
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -33,6 +34,8 @@ from abci_app.types import U32, Bytes32, Flag, OptionalBytes32, OptionalName
 
 # One page of a listing.
 MAX_PAGE = 200
+# A number behind a name: at most nine digits, so that it fits into the key, and in one spelling only.
+NUMBER_PATTERN = re.compile(r"\A[1-9][0-9]{0,8}\Z")
 # Full contributions of a version carry sketches: some 600 bytes each.
 MAX_FULL_PAGE = 512
 
@@ -192,6 +195,17 @@ def datanet_of_name(view: StateView, name: str) -> bytes:
     if owner is None:
         raise Rejected(Code.NOT_FOUND, f"there is no DataNet named {name!r}: see `openledger query datanets`")
     return owner.object_id
+
+
+def contribution_of_name(view: StateView, text: str) -> bytes:
+    """Id of a submission to a DataNet: `garden#2` is the second; raises `Rejected`."""
+    name, sign, number = text.rpartition("#")
+    if not sign or not name or not NUMBER_PATTERN.match(number):
+        raise Rejected(Code.BAD_QUERY, f"{text!r}: write DATANET#NUMBER, for example my-datanet#2")
+    submitted = SUBMITTED.get(view, datanet_of_name(view, name), int(number))
+    if submitted is None:
+        raise Rejected(Code.NOT_FOUND, f"DataNet {name!r} has no submission {number}")
+    return submitted.contribution_id
 
 
 def contributions_of_version(

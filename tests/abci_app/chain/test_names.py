@@ -9,7 +9,8 @@ from abci_app.chain import queries
 from abci_app.chain.names import Name, NamedArguments, ResolvedName, run_query
 from abci_app.chain.registry import query_named
 from abci_app.errors import Code, Rejected
-from abci_app.modules.datanets.queries import DatanetQuery
+from abci_app.modules.datanets.queries import ContributionQuery, DatanetQuery
+from abci_app.modules.datanets.records import SUBMITTED
 from abci_app.modules.licences import terms_id_of
 from abci_app.modules.licences.queries import TermsQuery
 from abci_app.modules.models.queries import EntryQuery, ModelQuery
@@ -34,6 +35,12 @@ def _run(story: Story, module: str, query: str, args: Any, *names: Name) -> Any:
     return run_query(story.ledger.store, query_named(module, query), encode(args), names)
 
 
+def _submission(story: Story, datanet: str, number: int) -> bytes:
+    submitted = SUBMITTED.get(story.ledger.store, story.datanets[datanet], number)
+    assert submitted is not None
+    return submitted.contribution_id
+
+
 def test_each_kind_of_name_leads_to_its_object(story: Story) -> None:
     cases: tuple[tuple[Name, str, str, Any, bytes], ...] = (
         (REFERENCE, "datanets", "datanet", DatanetQuery(REFERENCE.stand_in(), ""), story.datanets["reference"]),
@@ -41,8 +48,14 @@ def test_each_kind_of_name_leads_to_its_object(story: Story) -> None:
         (Name("olrun", "tutor@1"), "models", "entry", None, story.entries["first"]),
         (Name("olmodel", "tutor"), "models", "model", None, story.models["tutor"]),
         (Name("olterms", FREE.name), "licences", "terms", None, terms_id_of(FREE)),
+        (Name("olcontrib", "questions#2"), "datanets", "contribution", None, _submission(story, "questions", 2)),
     )
-    makers = {"entry": EntryQuery, "model": lambda held: ModelQuery(held, ""), "terms": TermsQuery}
+    makers = {
+        "contribution": ContributionQuery,
+        "entry": EntryQuery,
+        "model": lambda held: ModelQuery(held, ""),
+        "terms": TermsQuery,
+    }
     for name, module, query, args, found in cases:
         args = args or makers[query](name.stand_in())
         _, names = _run(story, module, query, args, name)
@@ -60,7 +73,11 @@ def test_the_result_is_that_of_the_id(story: Story) -> None:
         (Name("olrun", "nobody"), Code.NOT_FOUND, "there is no model named 'nobody': see `openledger query models"),
         (Name("olrun", "tutor@9"), Code.NOT_FOUND, "model 'tutor' has no version 9; its latest is 2"),
         (Name("olrun", "tutor@01"), Code.BAD_QUERY, "'tutor@01': write MODEL or MODEL@VERSION, for example my-model@3"),
-        (Name("open", "alice"), Code.BAD_QUERY, "there are no names of kind 'open'; kinds: olterms, oldata, olm"),
+        (Name("open", "alice"), Code.BAD_QUERY, "there are no names of kind 'open'; kinds: olterms, oldata, olcontrib"),
+        (Name("olcontrib", "questions#9"), Code.NOT_FOUND, "DataNet 'questions' has no submission 9"),
+        (Name("olcontrib", "nothing#1"), Code.NOT_FOUND, "there is no DataNet named 'nothing'"),
+        (Name("olcontrib", "questions#02"), Code.BAD_QUERY, "'questions#02': write DATANET#NUMBER, for example"),
+        (Name("olcontrib", "questions"), Code.BAD_QUERY, "'questions': write DATANET#NUMBER, for example"),
     ],
 )  # fmt: skip
 def test_a_name_that_stands_for_nothing_is_refused_with_a_code(story: Story, name: Name, code: Code, text: str) -> None:

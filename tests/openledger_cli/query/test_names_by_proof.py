@@ -24,7 +24,7 @@ from tests.kit.openledger.local_node import LocalNode, Run
 from tests.kit.openledger.story import CLASHING, FREE, Story
 from tests.kit.simulated_chain import SimulatedChain, SimulatedNode
 
-NAMES = {"oldata": "exam", "olmodel": "tutor", "olrun": "tutor@1", "olterms": CLASHING.name}
+NAMES = {"oldata": "exam", "olcontrib": "exam#1", "olmodel": "tutor", "olrun": "tutor@1", "olterms": CLASHING.name}
 # What else these queries need.
 MORE: dict[tuple[str, str], tuple[str, ...]] = {
     ("models", "clean"): ("--model-version", "0", "--datanet-version", "0"),
@@ -207,3 +207,26 @@ def test_only_transactions_take_a_nodes_word_for_a_name() -> None:
     # Docstrings of the clients explain the argument; `ClientLedger` shows it in an example.
     unproven = {name for name, text in sources.items() if re.search(r"query\(.*prove=False", text)}
     assert unproven == {"openledger/client/names.py"}
+
+
+def test_versions_and_numbers_stand_behind_names_in_every_query(run: Run, unproven: list[str], story: Story) -> None:
+    """`garden@2` wherever a DataNet and its version are wanted, `garden#2` for a submission, by proof."""
+    for words, said in (
+        (("datanets", "version", "--name", "questions@1"), "2"),
+        (("datanets", "version", "--datanet-id", "questions@1"), "2"),
+        (
+            ("datanets", "contribution", "--contribution-id", "questions#2"),
+            "the name questions#2 stands for olcontrib1",
+        ),
+        (("models", "clean", "--model-name", "tutor@2", "--datanet-name", "reference@1"), "present"),
+        (("models", "impact", "--name", "reference@1", "--direct-only", "yes"), "tutor"),
+        (("models", "lineage", "--model-name", "tutor@1", "--contributions-each", "5"), "tutor"),
+        (("models", "entry", "--entry-id", "tutor@1"), "the name tutor@1 stands for olrun1"),
+    ):
+        code, out, error = run("query", *words)
+        assert (code, said in out) == (0, True), error
+    assert unproven == []
+    code, _, error = run("query", "datanets", "version", "--name", "questions@1", "--version", "2")
+    assert (code, "contradict each other" in error) == (ExitCode.USAGE, True)
+    code, _, error = run("query", "datanets", "contribution", "--contribution-id", "questions")
+    assert (code, "write DATANET#NUMBER" in error) == (ExitCode.USAGE, True)
