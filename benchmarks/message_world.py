@@ -22,6 +22,7 @@ from abci_app.modules.licences import join as licence_join
 from abci_app.modules.members import Role
 from abci_app.parameters import Parameters
 from abci_app.pb import abci_pb2 as pb
+from abci_app.state.memory_store import MemoryStore
 from abci_app.state.overlay import Overlay
 from abci_app.state.table import hash_key_part
 from abci_app.types import Address
@@ -100,7 +101,7 @@ class Measured:
 class World:
     """The chain over a LevelDB store."""
 
-    store: LevelDBStore
+    store: LevelDBStore | MemoryStore
     senders: list[LoadAccount] = field(default_factory=lambda: accounts(SENDERS))
 
     @property
@@ -123,9 +124,10 @@ class World:
         for sender in self.senders:
             ACCOUNTS.set(state, sender.address, Account(0, BALANCE_NOPEN, sender.policy))
             sender.policy_is_stored = True
-        self._write(state)
+        self.write(state)
 
-    def _write(self, state: Overlay) -> None:
+    def write(self, state: Overlay) -> None:
+        """Commit what a case needs, without a block."""
         height = self.store.height + 1
         self.store.commit(self.store.stage(height, state.changes()))
 
@@ -135,12 +137,7 @@ class World:
         weight = 0
         while len(raws) < SENDERS - 1:
             sender = self.registrar if case.from_registrar else self.senders[len(raws) + 1]
-            messages = case.make(sender.address, len(raws))
-            if case.delegated:
-                raw = sender.sign_delegated(CHAIN_ID, messages, delegated_key(len(raws)), sponsor(len(raws)))
-            else:
-                raw = sender.sign(CHAIN_ID, messages, FEE_LIMIT_NOPEN)
-            each = decode_transaction(raw).weight
+            raw, each = transaction_of(case, sender, len(raws))
             if weight + each > limit:
                 sender.sequence -= 1
                 break
@@ -148,7 +145,7 @@ class World:
             weight += each
         state = Overlay(self.store)
         case.prepare(state, self.senders[1:], len(raws))
-        self._write(state)
+        self.write(state)
         return self._measure(case, raws, weight)
 
     def _measure(self, case: Case, raws: list[bytes], weight: int) -> Measured:
@@ -179,12 +176,22 @@ class World:
         )
 
 
+def transaction_of(case: Case, sender: LoadAccount, place: int) -> tuple[bytes, int]:
+    """One signed transaction of a case, and its weight."""
+    messages = case.make(sender.address, place)
+    if case.delegated:
+        raw = sender.sign_delegated(CHAIN_ID, messages, delegated_key(place), sponsor(place))
+    else:
+        raw = sender.sign(CHAIN_ID, messages, FEE_LIMIT_NOPEN)
+    return raw, decode_transaction(raw).weight
+
+
 def _execute(
-    store: LevelDBStore, proposal: pb.RequestProcessProposal, decided: pb.RequestFinalizeBlock
+    store: LevelDBStore | MemoryStore, proposal: pb.RequestProcessProposal, decided: pb.RequestFinalizeBlock
 ) -> tuple[float, Application, bool, pb.ResponseFinalizeBlock]:
     """Processor time of a block on a node that has seen nothing of it, the node, and what it answered."""
     application = Application(store)
-    _forget_what_was_seen()
+    forget_what_was_seen()
     began = time.process_time()
     accepted = application.process_proposal(proposal).status == pb.ResponseProcessProposal.ACCEPT
     application.work_ahead()
@@ -192,7 +199,7 @@ def _execute(
     return time.process_time() - began, application, accepted, response
 
 
-def _forget_what_was_seen() -> None:
+def forget_what_was_seen() -> None:
     """Empty what the process remembers across blocks, beside what the application does."""
     licences = (view._decode_joined, licence_join.lift, expression.parse, facts.answers_of, judgement.common_outbound)
     for remembered in (*licences, hash_key_part):
@@ -204,7 +211,7 @@ def _changes(application: Application) -> list[tuple[bytes, bytes | None]]:
     return application._candidates[-1][1].changes
 
 
-def _held(store: LevelDBStore, key: bytes) -> int:
+def _held(store: LevelDBStore | MemoryStore, key: bytes) -> int:
     """Bytes that a key takes before the block."""
     value = store.get(key)
     return len(key) + len(value) if value is not None else 0

@@ -52,6 +52,20 @@ def test_twenty_thousand_malformed_inputs_do_no_harm(corpus: Corpus) -> None:
     assert len(refused) > 40, "well signed transactions must reach the rules"
 
 
+def test_the_command_takes_some_targets_and_names_all_when_it_does_not_know_one() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "fuzz"), "--count", "60", "--only"]
+    run = subprocess.run([*command, "pages, bundle"], capture_output=True, text=True, check=False, timeout=100)
+    names = {
+        line.split()[0]
+        for line in run.stdout.splitlines()[1:]
+        if line and not line.startswith((" ", "60", "mem", "seed"))
+    }
+    assert (run.returncode, names) == (0, {"pages", "bundle"})
+    wrong = subprocess.run([*command, "bundles"], capture_output=True, text=True, check=False, timeout=100)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("scripts/fuzz: no target bundles: --only takes damaged-transaction, ")
+
+
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_the_same_seed_makes_the_same_inputs(corpus: Corpus, target: Target) -> None:
     first, second = ([target.make(random.Random(seed), corpus) for seed in range(50)] for _ in range(2))
