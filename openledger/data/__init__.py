@@ -8,6 +8,7 @@ openledger.data.loaded()                        # what this process has loaded, 
 openledger.data.add(client, signer, "garden", ["chat.jsonl", "notes/"])      # rows of files as contributions
 """
 
+import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,9 @@ def load(
         with openledger.connect() as own:
             version = read_version(own, reference)
     found = LoadedVersion(version, ContentStore.open(content), without_erased)
+    if found.revoked():
+        said = ", ".join([each.reference for each in found.revoked()])
+        warnings.warn(f"{found.reference} holds what was revoked since, not to be trained on: {said}", stacklevel=2)
     memory.remember(found)
     return found
 

@@ -113,11 +113,22 @@ def export_version(
         files = tuple([(str(path), file_digest(path)) for path in sorted(target.rglob("*")) if path.is_file()])
     else:
         write = {"jsonl": _write_lines, "csv": _write_csv, "parquet": _write_parquet}[form]
-        with replacing(target.resolve() if target.is_symlink() else target) as sink:
+        with _sink(target) as sink:
             written = write(source, sink, remarks)
-        files = ((str(target), file_digest(target)),)
+        files = ((str(target), file_digest(target)),) if target.is_file() else ()
     erased = tuple(source.erased.values())
     return Exported(form=form, rows=written, remarks=tuple(remarks.sentences()), erased=erased, files=files)
+
+
+@contextmanager
+def _sink(target: Path) -> Iterator[IO[bytes]]:
+    """A file that is there whole or not at all; what is no file (a pipe, /dev/stdout) is written to, never replaced."""
+    if target.exists() and not target.is_file():
+        with target.open("wb") as sink:
+            yield sink
+        return
+    with replacing(target.resolve() if target.is_symlink() else target) as sink:
+        yield sink
 
 
 def _write_lines(source: _Source, sink: IO[bytes], _remarks: Remarks) -> int:

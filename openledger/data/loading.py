@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from abci_app.modules.datanets.records import Status
 from openledger.content.store import ContentErased, ContentStore
 from openledger.content.tombstone import Tombstone
 from openledger.data.reading import Nothing, Submission, WholeVersion
@@ -46,6 +47,12 @@ def first_numbers(version: WholeVersion) -> list[int]:
         numbers.append(number)
         number += each.stored.contribution.row_count
     return numbers
+
+
+def revoked_parts(version: WholeVersion) -> list[tuple[int, Submission]]:
+    """Contributions of a version that were revoked since, with the number of their first row: not to be trained on."""
+    numbered = zip(first_numbers(version), version.contributions, strict=True)
+    return [(first, each) for first, each in numbered if each.stored.status == Status.REVOKED]
 
 
 def batches(
@@ -120,6 +127,10 @@ class LoadedVersion:
         found = batches(self.store, self.version, without_erased=True)
         return tuple([batch for _, _, batch in found if isinstance(batch, ErasedPart)])
 
+    def revoked(self) -> tuple[Submission, ...]:
+        """Contributions that were revoked since: no new training with them."""
+        return tuple([each for _, each in revoked_parts(self.version)])
+
     def __len__(self) -> int:
         """Rows of the version by the chain's record, erased ones among them."""
         return self.version.record.row_count
@@ -132,6 +143,8 @@ class LoadedVersion:
     def to_dataset(self) -> Any:
         """A `datasets.Dataset` of all rows, in memory; needs the library `datasets`.
 
+        A column whose values are of several kinds holds them as JSON text; an integer column in some rows of which a
+        field is missing has null there.
         Nothing of it lies in that library's cache, so that an erasure need not look there. Raises `UsageError`.
         """
         try:

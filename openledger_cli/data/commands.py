@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 _EXAMPLES = """\
@@ -32,6 +31,4 @@ def register(subparsers: Any) -> None:
     )
     commands = parser.add_subparsers(title="tasks", metavar="TASK", required=True)
     for task in _TASKS:
-        module = f"openledger_cli.data.{task}"
-        if find_spec(module) is not None:
-            import_module(module).register(commands)
+        import_module(f"openledger_cli.data.{task}").register(commands)

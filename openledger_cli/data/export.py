@@ -15,7 +15,7 @@ from openledger_cli.data.common import (
     say_known,
     say_next,
 )
-from openledger_cli.data.words import names_of_terms, shares_by_person, terms_ids
+from openledger_cli.data.words import names_of_terms, shares_by_person, show_rows, status_word, terms_ids
 from openledger_cli.lines import count
 from openledger_cli.proofs.trust import open_client
 
@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Export, note where the text now lies, and say what the form could not hold."""
     from openledger.content.new_files import check_new_folder
     from openledger.data.exporting import export_version, form_of_target
+    from openledger.data.loading import revoked_parts
     from openledger.data.reading import read_version
     from openledger.data.written import WrittenFile, note_written
     from openledger_cli.progress import counting
@@ -80,6 +81,9 @@ def run(arguments: argparse.Namespace) -> None:
     )
     note_written(context.home, written.with_files(done.files))
     left_out = [f"{part.submission.reference}, rows {part.first} to {part.last}: {part.why}" for part in done.erased]
+    revoked = [
+        f"{each.reference}, {show_rows(first, each)}: {status_word(each)}" for first, each in revoked_parts(version)
+    ]
     if context.as_json:
         context.output.json(
             {
@@ -91,10 +95,14 @@ def run(arguments: argparse.Namespace) -> None:
                 "rows": done.rows,
                 "changed_by_form": list(done.remarks),
                 "left_out": left_out,
+                "revoked": revoked,
             }
         )
         return
-    print(f"{arguments.to}: {count(done.rows, 'row')} of {version.reference}, each checked against the chain")
+    against = "the chain" if version.known.verified else "what the node says"
+    print(f"{arguments.to}: {count(done.rows, 'row')} of {version.reference}, each checked against {against}")
+    for line in revoked:
+        print(f"  not to be trained on: {line}")
     for line in done.remarks:
         print(f"  not held as it was: {line}")
     for line in left_out:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Of a home: keys, verified blocks, and a node's own files, which no command writes rows into.
 _NOT_LOOKED_INTO = frozenset({"keys", "light", "trust", "config", "data", "devnet"})
+# Of a home: the folder in which `data add` keeps what is not sent yet. Other files there may be the user's own.
+_OWN_FOLDER = "contributions"
 _INCOMING = ".incoming-"
 
 
@@ -188,10 +190,14 @@ class Search:
         if not needles.pieces:
             return
         stored = [file for file in self.store.files() if file.path not in known]
+        looked_at = {file.path for file in self.store.files()}
+        found = dict.fromkeys([*_below(cache_home()), *_below(self.home, _NOT_LOOKED_INTO)])
         local = [
             path
-            for path in (*_below(cache_home()), *_below(self.home, _NOT_LOOKED_INTO))
-            if not any(str(path) == place or str(path).startswith(f"{place}/") for place in known)
+            for path in found
+            # The content store may lie below the home: its files are looked at as what they are.
+            if str(path.resolve()) not in looked_at
+            and not any(str(path) == place or str(path).startswith(f"{place}/") for place in known)
         ]
         total, done = len(stored) + len(local), 0
         for file in stored:
@@ -205,15 +211,20 @@ class Search:
             done += 1
             self.progress(done, total)
             if _holds(path, needles):
+                own = path.is_relative_to(cache_home()) or path.is_relative_to(self.home / _OWN_FOLDER)
                 yield Holding(
-                    what="file that a command left here",
+                    what="file that a command left here" if own else "file in the home",
                     place=str(path),
                     byte_count=path.stat().st_size,
+                    keep="" if own else "no command wrote it there that is known of, it may be your own: look",
                     remove=_file_remover(path),
                 )
 
     def _stored_file(self, kind: str, name: str, path: str, byte_count: int) -> Holding:
         """A file of the store with its text: of another contribution, of nobody, or a document that quotes it."""
+        if not kind and _INCOMING not in path:
+            keep = "it is no object of the store, it may be your own: look"
+            return Holding(what="file in the store's folder", place=path, byte_count=byte_count, keep=keep)
         if not kind:
             what = "rest of a put that was interrupted"
             return Holding(what=what, place=path, byte_count=byte_count, remove=lambda _: self.store.remove(path))

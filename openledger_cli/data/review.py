@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from openledger.errors import OpenLedgerError, TransactionFailed, UsageError
+from openledger.references import split_number
 from openledger_cli.data.common import (
     add_reading_options,
     add_sending_options,
@@ -36,13 +37,15 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
   openledger data review garden                              what waits: rows, copies, what looks like personal data
-  openledger data review garden --show 20                    more rows of each
+  openledger data review garden#4 --show 20                  one submission, more of its rows
   openledger data review garden --accept 1-3 --from remy
   openledger data review garden --accept 1,3 --reject 2 --reason plagiarism --from remy
 """
 _SHOWN_ROWS = 3
 _SHOWN_CHARACTERS = 600
 _SHOWN_COPIES = 5
+# Each is compared with all that is there, which takes its time.
+_SHOWN_SUBMISSIONS = 20
 
 
 def register(commands: Any) -> None:
@@ -51,7 +54,7 @@ def register(commands: Any) -> None:
     from openledger.words import words
 
     parser = add_task(commands, "review", run, "look at submissions that wait, and accept or reject them", _EXAMPLES)
-    parser.add_argument("datanet", metavar="DATANET", help="name of the DataNet")
+    parser.add_argument("datanet", metavar="DATANET[#NUMBER]", help="name of the DataNet, or one submission to look at")
     parser.add_argument("--show", type=int, default=_SHOWN_ROWS, metavar="N", help="rows to show of each (3)")
     parser.add_argument("--accept", metavar="NUMBERS", help="submissions to accept, such as 1-3,7")
     parser.add_argument("--reject", metavar="NUMBERS", help="submissions to reject; needs --reason")
@@ -72,12 +75,15 @@ def run(arguments: argparse.Namespace) -> None:
         raise UsageError("--show is 0 or more")
     if bool(arguments.reject) != bool(arguments.reason):
         raise UsageError("--reject and --reason go together: say why, such as --reject 2 --reason plagiarism")
+    name, number = split_number(arguments.datanet) if "#" in arguments.datanet else (arguments.datanet, 0)
     with open_client(context, arguments) as client:
-        datanet = read_datanet(client, arguments.datanet, prove=not arguments.unverified)
+        datanet = read_datanet(client, name, prove=not arguments.unverified)
         if arguments.accept or arguments.reject:
             _decide(arguments, client, datanet)
             return
         waiting = [each for each in datanet.submissions if each.stored.status == Status.PENDING]
+        if number:
+            waiting = [datanet.submission(number)]
         terms = names_of_terms(client, terms_ids(waiting), height=datanet.known.height, prove=not arguments.unverified)
     _look(arguments, datanet, waiting, terms)
 
@@ -168,7 +174,8 @@ def _look(
     store, names = open_store(arguments), people(context)
     documents = []
     console = people_console()
-    for each in waiting:
+    further = waiting[_SHOWN_SUBMISSIONS:]
+    for each in waiting[:_SHOWN_SUBMISSIONS]:
         seen = _examine(arguments, store, datanet, each)
         documents.append({**submission_document(each, names, terms), **seen})
         if not context.as_json:
@@ -179,8 +186,15 @@ def _look(
             )
             _say_seen(console, seen)
     if context.as_json:
-        context.output.json({**known_document(datanet.known), "datanet": datanet.name, "waiting": documents})
+        later = [each.reference for each in further]
+        context.output.json(
+            {**known_document(datanet.known), "datanet": datanet.name, "waiting": documents, "not_looked_at": later}
+        )
         return
+    if further:
+        print_line(
+            console, f"{count(len(further), 'more submission')} from {further[0].reference} on: name one to see it"
+        )
     if not waiting:
         print_line(console, f"nothing waits for review in {datanet.name}")
     say_known(context, datanet.known)

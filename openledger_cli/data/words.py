@@ -107,6 +107,12 @@ def shares_by_person(version: WholeVersion, names: Mapping[bytes, str]) -> list[
     return [(who(address, names), number, rows) for address, (number, rows) in ordered]
 
 
+def show_rows(first: int, submission: Submission) -> str:
+    """`rows 4 to 5`, the numbers that a submission's rows have in a version."""
+    last = first + submission.stored.contribution.row_count - 1
+    return f"row {first}" if first == last else f"rows {first} to {last}"
+
+
 def span_of(versions: list[int]) -> str:
     """`version 2`, `versions 1 to 3`."""
     if len(versions) == 1:

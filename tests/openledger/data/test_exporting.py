@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,3 +135,14 @@ def test_progress_counts_every_pass(garden: Garden, tmp_path: Path) -> None:
     report: Callable[[int, int], None] = lambda done, total: told.append((done, total))  # noqa: E731
     export_version(garden.store, read_version(garden, "garden@1"), tmp_path / "out.csv", "csv", progress=report)
     assert told == [(3, 10), (5, 10), (8, 10), (10, 10)]
+
+
+def test_what_is_no_file_is_written_to_and_stays_what_it_is(garden: Garden, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    found: list[bytes] = []
+    reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
+    reader.start()
+    done = export_version(garden.store, read_version(garden, "garden@1"), pipe, "jsonl")
+    reader.join(10)
+    assert (done.files, pipe.is_fifo(), found[0].count(b"\n")) == ((), True, 5)

@@ -8,6 +8,7 @@ import pytest
 
 import openledger.data
 from abci_app.modules.datanets import Form
+from abci_app.modules.datanets.records import Reason, RevokeContribution
 from openledger.content.store import ContentErased, ContentStore
 from openledger.content.tombstone import Erased, Tombstone
 from openledger.data import memory
@@ -121,3 +122,11 @@ def test_erased_rows_keep_their_numbers_and_are_left_out_only_when_asked(garden:
     assert list(loaded) == [*ROWS[0], *ROWS[2]]
     with pytest.raises(ContentErased):
         list(openledger.data.load("garden@2", client=garden, content=garden.store._root))
+
+
+def test_what_was_revoked_since_is_said_when_it_is_loaded(garden: Garden) -> None:
+    garden.ledger.accept(CARL, RevokeContribution(garden.contributions[1], Reason.LICENCE))
+    with pytest.warns(UserWarning, match="garden@1 holds what was revoked since, not to be trained on: garden#2"):
+        loaded = openledger.data.load("garden@1", client=garden, content=garden.store._root)
+    assert [each.reference for each in loaded.revoked()] == ["garden#2"]
+    assert len(list(loaded)) == 5

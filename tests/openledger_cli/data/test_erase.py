@@ -9,8 +9,8 @@ import pytest
 from attribution.spans.build import SpanDocument, build_span_index
 from attribution.spans.commitment import SpanSettings
 from attribution.stored import put_index
-from openledger.content.store import ContentErased
-from openledger.content.tombstone import Erased
+from openledger.content.store import ContentErased, ContentStore
+from openledger.content.tombstone import Erased, Tombstone
 from openledger.data.row_json import read_row, texts_of
 from openledger.exit_codes import ExitCode
 from tests.kit.openledger.garden import Garden
@@ -75,8 +75,8 @@ def test_nothing_of_the_text_is_left_anywhere_and_everybody_elses_is(run: Run, g
     salted_again = garden.store.put(batch.replace(garden.batches[0].salts[0].hex().encode(), b"ab" * 16))
     (cache / "left.part").write_bytes(batch)
     (tmp_path / "home").mkdir(exist_ok=True)
-    (tmp_path / "home" / "imports").mkdir()
-    (tmp_path / "home" / "imports" / "state").write_bytes(garden.batches[0].rows[1])
+    (tmp_path / "home" / "contributions").mkdir()
+    (tmp_path / "home" / "contributions" / "x.rows").write_bytes(garden.batches[0].rows[0])
     kept = files_with(tmp_path, *in_every_form(garden, 2)) | files_with(tmp_path, *in_every_form(garden, 3))
 
     code, out, _ = run("data", "erase", "garden#1", "--dry-run")
@@ -163,3 +163,46 @@ def test_what_needs_erased_rows_says_so(run: Run, garden: Garden) -> None:
 def test_only_a_submission_can_be_erased(run: Run) -> None:
     for what, expected in (("garden", ExitCode.USAGE), ("garden@1", ExitCode.USAGE), ("garden#9", ExitCode.NOT_FOUND)):
         assert run("data", "erase", what, "--yes")[0] == expected
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_an_erasure_that_was_killed_is_ended_by_the_next_one(
+    run: Run, garden: Garden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    index_rows(garden, tmp_path / "cache" / "openledger" / "indexes" / "1", 1, 2)
+    run("data", "export", "garden@1", "--to", "out.jsonl")
+    needles = in_every_form(garden, 1)
+    erase = ContentStore.erase
+    done: list[bytes] = []
+
+    def killed(store: ContentStore, kind: str, name: bytes, stone: Tombstone) -> None:
+        if len(done) == step:
+            raise KeyboardInterrupt
+        done.append(name)
+        erase(store, kind, name, stone)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ContentStore, "erase", killed)
+        assert run("data", "erase", "garden#1", "--yes")[0] == ExitCode.INTERRUPTED
+    assert files_with(tmp_path, *needles) != set()
+    assert run("data", "erase", "garden#1", "--yes")[0] == ExitCode.OK
+    assert files_with(tmp_path, *needles) == set()
+
+
+def test_files_of_the_users_own_in_home_or_store_are_named_and_left(
+    run: Run, garden: Garden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The content store may lie below the home: what it has of others is still theirs."""
+    home = tmp_path / "desk" / "home"
+    (tmp_path / "content").rename(tmp_path / "moved")
+    home.mkdir()
+    (tmp_path / "moved").rename(home / "content")
+    monkeypatch.setenv("OPENLEDGER_HOME", str(home))
+    monkeypatch.setenv("OPENLEDGER_CONTENT", str(home / "content"))
+    mine = [home / "notes.txt", home / "content" / "notes.txt"]
+    for path in mine:
+        path.write_bytes(garden.batches[0].rows[0])
+    code, out, _ = run("data", "erase", "garden#1", "--yes")
+    assert (code, [path.exists() for path in mine]) == (ExitCode.OK, [True, True])
+    assert out.count("it may be your own: look") == 2
+    assert len(list((home / "content" / "sha256").iterdir())) == len(garden.batches) - 1
