@@ -18,8 +18,10 @@ from openledger_cli.data.common import (
 from openledger_cli.data.words import names_of_terms, shares_by_person, show_rows, status_word, terms_ids
 from openledger_cli.lines import count
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.text import note
 
 if TYPE_CHECKING:
+    from openledger.data.exporting import Exported
     from openledger.data.reading import WholeVersion
     from openledger_cli.context import CommandContext
 
@@ -48,7 +50,6 @@ def run(arguments: argparse.Namespace) -> None:
     """Export, note where the text now lies, and say what the form could not hold."""
     from openledger.content.new_files import check_new_folder
     from openledger.data.exporting import export_version, form_of_target
-    from openledger.data.loading import revoked_parts
     from openledger.data.reading import read_version
     from openledger.data.written import WrittenFile, note_written
     from openledger_cli.progress import counting
@@ -80,6 +81,13 @@ def run(arguments: argparse.Namespace) -> None:
         progress=counting("rows", silent_seconds=1.0),
     )
     note_written(context.home, written.with_files(done.files))
+    _say(arguments, version, done)
+
+
+def _say(arguments: argparse.Namespace, version: WholeVersion, done: Exported) -> None:
+    from openledger.data.loading import revoked_parts
+
+    context: CommandContext = arguments.context
     left_out = [f"{part.submission.reference}, rows {part.first} to {part.last}: {part.why}" for part in done.erased]
     revoked = [
         f"{each.reference}, {show_rows(first, each)}: {status_word(each)}" for first, each in revoked_parts(version)
@@ -90,7 +98,7 @@ def run(arguments: argparse.Namespace) -> None:
                 **known_document(version.known),
                 "datanet": version.name,
                 "version": version.version,
-                "form": form,
+                "form": done.form,
                 "to": str(arguments.to),
                 "rows": done.rows,
                 "changed_by_form": list(done.remarks),
@@ -99,14 +107,16 @@ def run(arguments: argparse.Namespace) -> None:
             }
         )
         return
+    # Rows that were written to standard output stay alone there.
+    say = print if done.files else note
     against = "the chain" if version.known.verified else "what the node says"
-    print(f"{arguments.to}: {count(done.rows, 'row')} of {version.reference}, each checked against {against}")
+    say(f"{arguments.to}: {count(done.rows, 'row')} of {version.reference}, each checked against {against}")
     for line in revoked:
-        print(f"  not to be trained on: {line}")
+        say(f"  not to be trained on: {line}")
     for line in done.remarks:
-        print(f"  not held as it was: {line}")
+        say(f"  not held as it was: {line}")
     for line in left_out:
-        print(f"  left out: {line}")
+        say(f"  left out: {line}")
     say_known(context, version.known)
     say_next(context, f"openledger data prove {version.reference} --row 1")
 
