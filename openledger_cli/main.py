@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[str, str]] = {
         "openledger_cli.model.commands",
         "models: add a base, list, show, fetch, compare, what may be done with them",
     ),
+    "runs": ("openledger_cli.query.runs", "recorded runs, newest first; --follow prints new ones as they come"),
     "terms": ("openledger_cli.terms.commands", "licences by name: list, show, add, check whether they may be mixed"),
     "status": ("openledger_cli.node.status", "what the node is and how far it is"),
     "verify": ("openledger_cli.proofs.verify", "check a proof bundle offline"),
