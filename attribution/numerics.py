@@ -8,6 +8,7 @@ import sys
 from importlib import metadata
 
 from openledger.errors import UsageError
+from openledger.packages import advice
 
 # Same sums in the same order on every run; no look-ups on the network; no thread pools of the tokenizer.
 _VARIABLES = {
@@ -24,7 +25,7 @@ LIBRARIES = ("torch", "transformers", "peft", "safetensors", "tokenizers", "nump
 
 
 class MissingLibraries(UsageError):
-    """The machine-learning extra is not installed."""
+    """A library that training needs is not installed."""
 
 
 def prepare() -> None:
@@ -33,7 +34,7 @@ def prepare() -> None:
         try:
             metadata.version(name)
         except metadata.PackageNotFoundError:
-            raise MissingLibraries(f"training needs {name}; install it with: pip install 'openledger[ml]'") from None
+            raise MissingLibraries(advice(name, "training")) from None
     if "torch" not in sys.modules:
         # A user's own value of the first wins only if it is deterministic as well, so all are set outright.
         os.environ.update(_VARIABLES)

@@ -64,6 +64,25 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 
+# Variables that are no settings of a client: name -> (whom they are for, text). docs/settings.md has them, too.
+VARIABLES: dict[str, tuple[str, str]] = {
+    PASSPHRASE_VARIABLE: (
+        "keys",
+        "passphrase of the key that signs, where nobody sits at a terminal; --passphrase-file is read first",
+    ),
+    "OPENLEDGER_COMETBFT": ("nodes", "path of the CometBFT binary (default: the one that scripts/build-cometbft made)"),
+    "OPENLEDGER_FAULT": (
+        "tests of nodes",
+        "POINT:HEIGHT[:WHO] or file:PATH kills a node there, on chains named dev...",
+    ),
+    "OPENLEDGER_PYTHON": ("set-up", "the Python that scripts/setup makes .venv with"),
+    "OPENLEDGER_TORCH_INDEX": ("set-up", "a package index or folder to take the locked version of torch from"),
+    "OPENLEDGER_GO_FROM_WHEEL": ("set-up", "1: build CometBFT with the Go of the lock, even where one is installed"),
+    "XDG_CACHE_HOME": ("everybody", "what can be made again goes to openledger below it (default: ~/.cache)"),
+    "XDG_DATA_HOME": ("everybody", "the content store is openledger/content below it (default: ~/.local/share)"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
     """The values of `SETTINGS`; an empty chain id means: ask the node."""

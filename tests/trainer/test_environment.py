@@ -19,7 +19,9 @@ def test_missing_libraries_are_named_with_what_to_install(monkeypatch: pytest.Mo
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr("attribution.numerics.metadata.version", absent)
-    with pytest.raises(MissingLibraries, match=r"training needs torch; install it .*: pip install 'openledger\[ml\]'"):
+    with pytest.raises(
+        MissingLibraries, match=r"training needs torch, which is not installed here: run `scripts/setup demo`"
+    ):
         prepare()
     assert library_versions() == dict.fromkeys(LIBRARIES, "absent")
 

@@ -133,5 +133,5 @@ def require_readers(found: FoundFiles) -> None:
             if file.kind == FileKind.PARQUET:
                 raise FileRefused(
                     f"{file.name}: reading Parquet needs pyarrow, which is not installed here: run "
-                    "`scripts/setup demo`, or save the table as CSV or JSON Lines"
+                    "`scripts/setup data`, or save the table as CSV or JSON Lines"
                 )
