@@ -49,13 +49,20 @@ _TERMINAL_SECONDS, _LOG_SECONDS = 0.2, 10.0
 
 def register(commands: Any) -> None:
     """Add the task."""
-    from abci_app.modules.datanets import Form
-    from openledger.words import words
-
     parser = add_task(commands, "add", run, "contribute rows of files", _EXAMPLES)
     parser.add_argument("datanet", metavar="DATANET", help="name of the DataNet")
     parser.add_argument("paths", nargs="+", type=Path, metavar="FILE|FOLDER", help="what to contribute")
     parser.add_argument("--dry-run", action="store_true", help="read and check everything, send and write nothing")
+    add_row_options(parser)
+    add_sending_options(parser)
+    add_reading_options(parser, content=True)
+
+
+def add_row_options(parser: argparse.ArgumentParser) -> None:
+    """Options on how files are read and what is contributed of them."""
+    from abci_app.modules.datanets import Form
+    from openledger.words import words
+
     rows = parser.add_argument_group("rows")
     rows.add_argument(
         "--form", choices=words(Form), help="form that every row must have (default: that of a file's first row)"
@@ -82,8 +89,6 @@ def register(commands: Any) -> None:
     what.add_argument(
         "--processes", type=int, metavar="N", help="processes that work on rows (default: one for each processor)"
     )
-    add_sending_options(parser)
-    add_reading_options(parser, content=True)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -91,7 +96,7 @@ def run(arguments: argparse.Namespace) -> None:
     from openledger.data.contribute.add import add
 
     context: CommandContext = arguments.context
-    options = _options(context, arguments)
+    options = options_of(context, arguments)
     with open_client(context, arguments) as client:
         if options.dry_run:
             signer = signing.public_party(context, arguments.signer)
@@ -118,7 +123,7 @@ def run(arguments: argparse.Namespace) -> None:
     if context.as_json:
         context.output.json(_document(added))
         return
-    _print(added)
+    print_added(added)
     if added.dry_run:
         note("\ndry run: nothing was sent")
         say_next(context, "the same command without --dry-run")
@@ -129,7 +134,8 @@ def run(arguments: argparse.Namespace) -> None:
         say_next(context, f"openledger data show {added.datanet}")
 
 
-def _options(context: CommandContext, arguments: argparse.Namespace) -> AddOptions:
+def options_of(context: CommandContext, arguments: argparse.Namespace) -> AddOptions:
+    """The options of a call as the library takes them; raises `UsageError`."""
     from abci_app.modules.datanets import Form
     from openledger.data.contribute.add import AddOptions
     from openledger.data.intake.plain_text import TextRule
@@ -166,7 +172,8 @@ def _send_options(context: CommandContext, arguments: argparse.Namespace) -> Sen
     return signing.build_options(context, arguments)
 
 
-def _print(added: Added) -> None:
+def print_added(added: Added) -> None:
+    """A line for each contribution, and what to look at."""
     parted = {item.source for item in added.items if sum(one.source == item.source for one in added.items) > 1}
     rows = [
         (

@@ -7,7 +7,10 @@ from importlib import import_module
 from typing import Any
 
 _EXAMPLES = """\
-from files of your own to a version that anybody can train on:
+files of your own, a DataNet of your own, in one go:
+  openledger data publish garden chat.jsonl faq.csv --terms CC-BY-4.0 --from olga
+
+with others who contribute and review:
   openledger data new garden --terms CC-BY-4.0 --reviewers remy --from olga
   openledger data add garden chat.jsonl faq.csv ... --from dana
   openledger data review garden                                  (remy looks at what waits)
@@ -18,7 +21,7 @@ from files of your own to a version that anybody can train on:
 garden is a DataNet, garden@1 its first version, garden#2 the second submission to it.
 """
 # In the order of a DataNet's life.
-_TASKS = ("new", "add", "review", "freeze", "show", "diff", "export", "prove", "revoke", "erase")
+_TASKS = ("publish", "new", "add", "review", "freeze", "show", "diff", "export", "prove", "revoke", "erase")
 
 
 def register(subparsers: Any) -> None:
