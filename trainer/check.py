@@ -22,7 +22,7 @@ from trainer.examples import Cuts, read_run
 from trainer.indexes import policy_of
 from trainer.partition import Partition, PartitionError, rows_used
 from trainer.recipe import AttributionSection, Dataset, Recipe
-from trainer.shown import example_lines
+from trainer.shown import ending_notes, example_lines
 from trainer.steps import Truncate
 from trainer.train import PreparedRun, check_vocabulary, prepare_run
 from trainer.workflow import ChainReader, LicenceVerdict, artefact_folder, parents_of
@@ -139,7 +139,7 @@ def _input_lines(prepared: PreparedRun, tokenizer: Any, model: Any) -> tuple[lis
         used = len(rows_used(prepared.order, index))
         lines.append(_input_line(dataset, partition, copies, used, len(prepared.held_out)))
         lines += _cut_lines(cuts, index)
-    lines += describe_writing(cuts.writing)
+    lines += [*describe_writing(cuts.writing), *ending_notes(tokenizer, prepared.order, ordered)]
     return lines, example_lines(tokenizer, prepared.order, ordered)
 
 

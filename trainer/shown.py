@@ -11,7 +11,9 @@ stretches the beginning and the end are shown.
 from collections.abc import Sequence
 from typing import Any
 
+from abci_app.modules.datanets import Form
 from attribution.loss import Tokens
+from attribution.text_tokens import control_ids
 from trainer.partition import Example
 
 SHOWN_EXAMPLES = 2
@@ -36,6 +38,23 @@ def example_lines(tokenizer: Any, order: Sequence[Example], ordered: Sequence[To
             last = end
         lines += _stretch(tokenizer, "read", tokens.ids[last:])
     return lines
+
+
+def ending_notes(tokenizer: Any, order: Sequence[Example], ordered: Sequence[Tokens]) -> list[str]:
+    """Say so where conversations end with another token than the tokenizer's end of text, or with none."""
+    ends = {
+        tokens.ids[-1]
+        for example, tokens in zip(order, ordered, strict=True)
+        if example.form in (Form.MESSAGES, Form.SHAREGPT) and tokens.targets
+    }
+    named = {number for number in ends if number in control_ids(tokenizer)}
+    others = sorted(named - {tokenizer.eos_token_id})
+    if not others:
+        return []
+    shown = ", ".join(repr(tokenizer.convert_ids_to_tokens(number)) for number in others)
+    end = f"is {tokenizer.eos_token!r}" if tokenizer.eos_token else "has no name"
+    line = f"end: answers of conversations end with {shown}, the tokenizer's end of text {end}: "
+    return [f"{line}who serves the model must stop at both"]
 
 
 def _chosen(order: Sequence[Example]) -> list[int]:

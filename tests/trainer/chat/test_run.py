@@ -173,6 +173,10 @@ def test_an_audit_computes_the_codes_of_such_rows_again(run: Run) -> None:
 def test_a_check_shows_forms_and_two_examples(run: Run) -> None:
     lines, _ = examine_recipe(parse_recipe(RECIPE), run.chain, run.chain.store, show_examples=True)
     assert "forms: 6 instruction, 12 messages, 6 sharegpt, 6 text" in lines[0]
+    assert (
+        "end: answers of conversations end with '<|im_end|>', the tokenizer's end of text is '</s>': who serves the "
+        "model must stop at both"
+    ) in lines
     heads = [line for line in lines if line.startswith("example ")]
     assert len(heads) == 2
     assert len({head.split(",")[0].split(": ")[1] for head in heads}) == 2

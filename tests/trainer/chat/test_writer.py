@@ -21,7 +21,7 @@ from tests.kit.trainer.chat_templates import (
     THINKING,
     WORDS_ONLY,
 )
-from tests.kit.trainer.chats import ROW, chat_tokenizer, read_chat, shown, turns
+from tests.kit.trainer.chats import ROW, chat_tokenizer, decoded, read_chat, shown, turns
 from trainer.chat.alignment import ConversationFault
 from trainer.chat.renderer import TemplateFault
 from trainer.examples import opened_reader
@@ -215,3 +215,20 @@ def test_random_conversations_are_written_as_the_template_writes_them_and_their_
         ((start, end),) = item.tokens.learned
         learned = tokenizer.decode(list(item.tokens.ids[start:end]))
         assert any(learned.endswith(answer.strip() + end) for end in ("<|im_end|>", "<|eot|>", "<end>", "</s>"))
+
+
+def test_a_control_token_that_takes_in_white_space_of_a_row_stays_the_templates() -> None:
+    from tokenizers import AddedToken
+
+    tokenizer = chat_tokenizer("{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}")
+    tokens = [
+        AddedToken(f"<|{name}|>", lstrip=True, rstrip=True, special=True) for name in ("user", "assistant", "end")
+    ]
+    tokenizer.add_special_tokens({"additional_special_tokens": tokens})
+    read = read_chat(tokenizer, turns(("user", "  hi <|end|> "), ("assistant", "\n ho\n")))
+    control = control_ids(tokenizer)
+    found = [tokenizer.convert_ids_to_tokens(number) for number in read.tokens.ids if number in control]
+    assert found == ["<|user|>", "<|end|>", "<|assistant|>", "<|end|>"]
+    (stretch,) = read.tokens.learned
+    # This template gives no sign of where an answer is asked for but the end of the question.
+    assert decoded(tokenizer, read, *stretch) == "<|assistant|>ho<|end|>"
