@@ -56,7 +56,19 @@ def add_sending_options(parser: argparse.ArgumentParser, *, required: bool = Tru
     group.add_argument("--sponsor", metavar="KEY", help="key of the account that pays the fee instead")
     group.add_argument("--fee-limit", metavar="AMOUNT", help="most that the fee may be (default: the estimate)")
     group.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default 30)")
+    group.add_argument(
+        "--send-anyway", action="store_true", help="send it without trying it out, even if it is bound to fail"
+    )
     add_passphrase_option(parser)
+
+
+def decide_words(quorum: int, names: Sequence[str], owner: str = "the owner") -> str:
+    """Say who decides: `remy or the owner decides`, `2 equal verdicts of remy, rosa and the owner decide`."""
+    if not names:
+        return f"{owner} decides"
+    if quorum == 1:
+        return f"{', '.join(names)} or {owner} decides"
+    return f"{quorum} equal verdicts of {', '.join(names)} and {owner} decide"
 
 
 def send(arguments: argparse.Namespace, client: Client, messages: Sequence[Message]) -> Committed:

@@ -68,8 +68,10 @@ def run(arguments: argparse.Namespace) -> None:
     text = _card(version, people(context), list(terms.values())) if form == "hf" else ""
     held = tuple([each.contribution_id for each in version.contributions])
     written = WrittenFile(path=str(arguments.to.absolute()), what=f"export of {version.reference}", holds=held)
-    # Before the first byte, so that also what a kill leaves behind is known of.
-    note_written(context.home, written)
+    # What is no file (a pipe, /dev/stdout) keeps nothing; else before the first byte, so that a kill hides nothing.
+    keeps = not arguments.to.exists() or arguments.to.is_file() or arguments.to.is_dir()
+    if keeps:
+        note_written(context.home, written)
     done = export_version(
         open_store(arguments),
         version,
@@ -80,7 +82,8 @@ def run(arguments: argparse.Namespace) -> None:
         overwrite=context.overwrite,
         progress=counting("rows", silent_seconds=1.0),
     )
-    note_written(context.home, written.with_files(done.files))
+    if keeps:
+        note_written(context.home, written.with_files(done.files))
     _say(arguments, version, done)
 
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
 from openledger_cli import signing
-from openledger_cli.data.common import add_reading_options, add_sending_options, add_task, say_next, send
+from openledger_cli.data.common import (
+    add_reading_options,
+    add_sending_options,
+    add_task,
+    decide_words,
+    say_next,
+    send,
+)
 from openledger_cli.proofs.trust import open_client
 
 if TYPE_CHECKING:
@@ -65,9 +72,10 @@ def run(arguments: argparse.Namespace) -> None:
             {"datanet": arguments.name, "terms": arguments.terms, "height": committed.height, "hash": committed.hash}
         )
         return
-    decide = "its owner decides" if not reviewers else f"{arguments.quorum} equal verdict(s) decide"
-    registered = f"; {arguments.terms} was registered with it" if registration else ""
-    print(f"{arguments.name}: contributions come under {arguments.terms}; {decide} what is accepted{registered}")
+    terms = registration.terms.spdx if registration else arguments.terms
+    registered = f"; {terms} was registered with it" if registration else ""
+    decide = decide_words(arguments.quorum, _listed(arguments.reviewers), arguments.signer)
+    print(f"{arguments.name}: contributions come under {terms}; {decide} what is accepted{registered}")
     say_next(context, f"openledger data add {arguments.name} FILE ... --from KEY")
 
 

@@ -6,7 +6,16 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from openledger.references import split_number
-from openledger_cli.data.common import add_reading_options, add_task, known_document, people, say_known, say_next, who
+from openledger_cli.data.common import (
+    add_reading_options,
+    add_task,
+    decide_words,
+    known_document,
+    people,
+    say_known,
+    say_next,
+    who,
+)
 from openledger_cli.data.words import (
     SUBMISSION_COLUMNS,
     names_of_terms,
@@ -116,8 +125,8 @@ def _show_datanet(context: CommandContext, client: Client, datanet: WholeDatanet
     console = people_console()
     if not number:
         print_line(console, f"{datanet.name}: {facts.description or 'no description'}")
-        decide = ", ".join(document["reviewers"]) or "nobody else"
-        print_line(console, f"owner {document['owner']}; {decide} reviews, {facts.quorum} equal verdict(s) decide")
+        decide = decide_words(facts.quorum, [who(each, names) for each in facts.reviewers], document["owner"])
+        print_line(console, f"owner {document['owner']}; {decide} what is accepted")
         print_line(console, f"contributions come under {document['terms']} unless they say otherwise")
         for at, each in enumerate(datanet.versions, 1):
             usable = "" if at >= datanet.counts.usable_from_version else "; revoked since, not to be trained on"
