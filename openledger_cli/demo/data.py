@@ -10,8 +10,8 @@ from openledger_cli.demo.stage import Stage
 
 if TYPE_CHECKING:
     from abci_app.modules.datanets.queries import VersionView
-    from abci_app.modules.datanets.records import Contribution
 
+_CONTRIBUTORS_AT_ONCE = 4
 # Copied rows that the copyist sends.
 _COPIED_ROWS = 200
 
@@ -112,52 +112,40 @@ def add_later_rows(stage: Stage) -> None:
     check_version(stage, cast.QUESTIONS, 2, [*cast.QUESTION_CONTRIBUTORS, cast.LATER_CONTRIBUTOR])
 
 
-def contribute(stage: Stage, shares: list[tuple[str, str, list[dict[str, str]]]]) -> None:
-    """Store everybody's rows and register what they commit to; ids are worked out here as the chain does."""
-    from abci_app.modules.datanets.records import Contribute, contribution_id_of
+def contribute(
+    stage: Stage, shares: list[tuple[str, str, list[dict[str, str]]]], *, allow_copies: bool = False
+) -> None:
+    """Everybody contributes a file of their own by the function behind `openledger data add`, side by side."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_CONTRIBUTORS_AT_ONCE) as pool:
+        tasks = [pool.submit(_contribute, stage, *share, allow_copies) for share in shares]
+        for task, (name, _, _) in zip(tasks, shares, strict=True):
+            stage.contributions[name] = task.result()
+    stage.settle(int(stage.client.status().sync_info.latest_block_height))
+
+
+def _contribute(stage: Stage, name: str, datanet: str, rows: list[dict[str, str]], allow_copies: bool) -> bytes:
+    """One person's file becomes one contribution; its id. Notes of what is sent go to a home of their own."""
+    import json
+
+    from abci_app.bech32 import encode_id
     from abci_app.modules.licences import terms_id_of
-    from openledger.data.forms import common_form
-    from openledger.data.rows import RowBatch, put_batch
+    from openledger.data.contribute.add import AddOptions, add
 
-    batch = []
-    for name, datanet, rows in shares:
-        commitment = put_batch(stage.store, RowBatch.from_objects(rows))
-        own_terms = cast.OWN_TERMS.get(name)
-        message = Contribute(
-            datanet_id=stage.datanets[datanet],
-            rows_root=commitment.rows_root,
-            row_count=commitment.row_count,
-            byte_count=commitment.byte_count,
-            content_digest=commitment.content_digest,
-            sketch=commitment.sketch,
-            terms_id=terms_id_of(own_terms) if own_terms else b"",
-            payee=b"",
-            form=common_form(rows),
-        )
-        stage.contributions[name] = contribution_id_of(_record(stage, name, datanet, message))
-        batch.append((name, [message]))
-    stage.send(batch)
-
-
-def _record(stage: Stage, name: str, datanet: str, message: object) -> Contribution:
-    """The record that the chain makes of a message."""
-    from abci_app.modules.datanets.records import Contribute, Contribution
-    from abci_app.modules.licences import terms_id_of
-
-    assert isinstance(message, Contribute)
-    default = next(plan.default_terms for plan in cast.DATANETS if plan.name == datanet)
-    return Contribution(
-        datanet_id=message.datanet_id,
-        contributor=stage.address(name),
-        payee=stage.address(name),
-        rows_root=message.rows_root,
-        row_count=message.row_count,
-        byte_count=message.byte_count,
-        content_digest=message.content_digest,
-        sketch=message.sketch,
-        terms_id=message.terms_id or terms_id_of(default),
-        form=message.form,
+    home = stage.folder / "people" / name
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / f"{datanet}.jsonl"
+    file.write_text("".join([json.dumps(row, ensure_ascii=False) + "\n" for row in rows]), encoding="utf-8")
+    own_terms = cast.OWN_TERMS.get(name)
+    options = AddOptions(
+        terms=encode_id("olterms", terms_id_of(own_terms)) if own_terms else "",
+        allow_copies=allow_copies,
+        processes=0,
     )
+    added = add(stage.client, stage.signer(name), datanet, [file], options, store=stage.store, home=home)
+    (item,) = added.items
+    return item.contribution_id
 
 
 def review(stage: Stage, names: list[str], *, accept: bool = True) -> None:
@@ -177,7 +165,7 @@ def refuse_copy(stage: Stage, rows: list[dict[str, str]]) -> None:
     from abci_app.modules.datanets.records import Status
     from openledger.data.sketch import sketch_similarity_ppb
 
-    contribute(stage, [(cast.COPYIST, cast.REFERENCE, rows)])
+    contribute(stage, [(cast.COPYIST, cast.REFERENCE, rows)], allow_copies=True)
     page = stage.query(
         "datanets", "contributions", ContributionsQuery(datanet_id=b"", name=cast.REFERENCE, after_number=0, limit=50)
     )
