@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from openledger.errors import KeyFailure, UsageError
+from openledger_cli import examples
 from openledger_cli.context import CommandContext
 from openledger_cli.secrets import add_passphrase_option, ask_passphrase, ask_phrase, ask_secret
 from openledger_cli.text import note
@@ -35,7 +36,7 @@ def register(subparsers: Any) -> None:
         "--policy", metavar="KEY|HEX", help="keep somebody else's account by its policy, to look at or build for"
     )
     _passphrase(add)
-    listing = commands.add_parser("list", help="all keys of this home")
+    listing = commands.add_parser("list", help="all keys of this home", epilog=examples.written("keys list"))
     listing.set_defaults(run=_list)
     _command(commands, "show", _show, "address, policy and public keys")
     recover = _command(commands, "recover", _recover, "bring a key back from its 24 words (read from standard input)")
@@ -51,7 +52,9 @@ def register(subparsers: Any) -> None:
 
 
 def _command(commands: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text)
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=help_text, description=help_text, epilog=examples.written(f"keys {name}")
+    )
     parser.add_argument("name", help="name of the key")
     parser.set_defaults(run=run)
     return parser

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.errors import KeyFailure, UsageError
 from openledger.exit_codes import exit_code_of_refusal
-from openledger_cli import signing
+from openledger_cli import examples, signing
 from openledger_cli.context import CommandContext
 from openledger_cli.main import GLOBAL_OPTIONS
 from openledger_cli.parser import OutputFile
@@ -95,7 +95,9 @@ def _register_steps(commands: Any) -> None:
 
 
 def _step(commands: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text)
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=help_text, description=help_text, epilog=examples.written(f"tx {name}")
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -117,16 +119,22 @@ def _register_message(messages: Any, module: str, message: "type[Message]") -> N
 
     name = snake_case(message.__name__)
     text = " ".join((message.__doc__ or "").split())
+    fields = type_info(message).fields
+    needed = [field for field in fields if field.required and not _may_be_empty(field.type)]
     parser = messages.add_parser(
-        name.replace("_", "-"), aliases=[name] if "_" in name else [], help=text, description=text
+        name.replace("_", "-"),
+        aliases=[name] if "_" in name else [],
+        help=text,
+        description=text,
+        epilog=examples.of_message(module, message, name, lambda field: options_of_field(field)[0], needed),
     )
     group = parser.add_argument_group("message")
-    for field in type_info(message).fields:
+    for field in fields:
         group.add_argument(
             *options_of_field(field.name),
             dest=f"field_{field.name}",
             metavar="VALUE",
-            required=field.required and not _may_be_empty(field.type),
+            required=field in needed,
             help=describe_type(field.type, field.name),
         )
     parser.add_argument("--dry-run", action="store_true", help="only say what would happen")

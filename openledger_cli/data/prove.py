@@ -19,6 +19,7 @@ from openledger_cli.data.common import (
 )
 from openledger_cli.data.review import row_lines
 from openledger_cli.output import people_console, print_line
+from openledger_cli.parser import OutputFile
 from openledger_cli.proofs.trust import open_client
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def register(commands: Any) -> None:
     parser.add_argument("version", metavar="DATANET@VERSION", help="such as garden@1; garden is the latest")
     parser.add_argument("--row", type=int, required=True, metavar="N", help="number of the row, from 1")
     parser.add_argument(
-        "--bundle", type=Path, metavar="FILE", help="where to write (default: NAME-VERSION-row-N.bundle.json)"
+        "--bundle", type=OutputFile, metavar="FILE", help="where to write (default: NAME-VERSION-row-N.bundle.json)"
     )
     add_reading_options(parser, content=True)
 

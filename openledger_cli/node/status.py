@@ -3,12 +3,15 @@
 import argparse
 from typing import Any
 
+from openledger_cli import examples
 from openledger_cli.proofs.trust import open_client
 
 
 def register(subparsers: Any) -> None:
     """Add `status`."""
-    parser = subparsers.add_parser("status", help="what the node is and how far it is")
+    parser = subparsers.add_parser(
+        "status", help="what the node is and how far it is", epilog=examples.written("status")
+    )
     parser.set_defaults(run=_status)
 
 

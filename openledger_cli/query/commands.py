@@ -10,7 +10,7 @@ from abci_app.bech32 import encode_id
 from openledger.amounts import show_amount
 from openledger.connection import known_people
 from openledger.errors import QueryFailed, UsageError
-from openledger_cli import signing
+from openledger_cli import examples, signing
 from openledger_cli.context import CommandContext
 from openledger_cli.output import print_line
 from openledger_cli.proofs.trust import add_trust_options, open_client
@@ -54,14 +54,17 @@ def register(subparsers: Any) -> None:
 
 
 def _register_short_forms(commands: Any) -> None:
-    account = commands.add_parser("account", help="balance, sequence and policy")
+    text = "balance, sequence and policy"
+    account = commands.add_parser("account", help=text, epilog=examples.written("query account"))
     account.add_argument("account", metavar="KEY|ADDRESS", help="name of a key or open1...")
     add_trust_options(account)
     account.set_defaults(run=_account)
-    transaction = commands.add_parser("tx", help="a committed transaction by its hash (the node's word)")
+    text = "a committed transaction by its hash (the node's word)"
+    transaction = commands.add_parser("tx", help=text, epilog=examples.written("query tx"))
     transaction.add_argument("hash", help="CometBFT's hash, 64 hex digits")
     transaction.set_defaults(run=_transaction)
-    history = commands.add_parser("txs", help="an account's transactions, newest first, paged (the node's index)")
+    text = "an account's transactions, newest first, paged (the node's index)"
+    history = commands.add_parser("txs", help=text, epilog=examples.written("query txs"))
     history.add_argument("--account", required=True, metavar="KEY|ADDRESS", help="name of a key or open1...")
     history.add_argument("--page", type=int, default=1)
     history.add_argument("--limit", type=int, default=30, help="transactions a page, at most 100")
@@ -75,17 +78,24 @@ def _register_query(queries: Any, module: str, name: str, query: Any) -> None:
     from openledger.documents import describe_type, type_info
 
     text = query.help or " ".join((query.function.__doc__ or "").split())
+    fields = type_info(query.args_type).fields
+    needed = [field for field in fields if field.required and _default(field) is None]
+    shown = needed or [field for field in fields if _default(field) == ""][:1]
     parser = queries.add_parser(
-        name.replace("_", "-"), aliases=[name] if "_" in name else [], help=text, description=text
+        name.replace("_", "-"),
+        aliases=[name] if "_" in name else [],
+        help=text,
+        description=text,
+        epilog=examples.of_query(module, query, name, option_of_argument, shown),
     )
     group = parser.add_argument_group("arguments")
-    for field in type_info(query.args_type).fields:
+    for field in fields:
         group.add_argument(
             option_of_argument(field.name),
             dest=f"argument_{field.name}",
             metavar="VALUE",
             default=_default(field),
-            required=field.required and _default(field) is None,
+            required=field in needed,
             help=describe_type(field.type, field.name),
         )
     add_trust_options(parser)

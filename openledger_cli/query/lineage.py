@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
+from openledger_cli import examples
 from openledger_cli.context import CommandContext
 from openledger_cli.proofs.trust import add_trust_options, open_client
 from openledger_cli.text import note
@@ -59,7 +60,13 @@ def register(commands: Any) -> None:
     impact.add_argument("name", metavar="DATANET", help="DataNet name, name@version, or oldata1...")
     impact.add_argument("--version", type=int, default=0, metavar="N", help="version of the DataNet (default: any)")
     impact.add_argument("--direct", action="store_true", help="leave out what stands on it through a parent only")
-    clean = _command(commands, "clean", _clean, "whether a DataNet is among what a model was made from", "")
+    clean = _command(
+        commands,
+        "clean",
+        _clean,
+        "whether a DataNet is among what a model was made from",
+        examples.written("query clean"),
+    )
     clean.add_argument("name", metavar="MODEL|ENTRY", help="model name, name@version, or olrun1...")
     clean.add_argument("datanet", metavar="DATANET", help="DataNet name, name@version (else any), or oldata1...")
     verdict.register(commands)

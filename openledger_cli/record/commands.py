@@ -12,7 +12,7 @@ from openledger_cli.secrets import add_passphrase_option
 _EXAMPLES = """\
 examples:
   openledger record out/ --model gardener --base tiny-llama --data garden@2 --from dana     a Trainer's output folder
-  openledger record sft.yaml --model gardener --base tiny-llama --data garden@2 --from dana axolotl or LLaMA-Factory
+  openledger record sft.yaml --model gardener --base tiny-llama --data garden@2 --from dana
   openledger record --mlflow 6878c17a... --model gardener --base tiny-llama --data garden@2 --from dana
   openledger record --mlflow-experiment garden --model gardener --base tiny-llama --from dana   its whole history
   openledger record out/ --model gardener --from dana            base and data are asked for, or stay undeclared

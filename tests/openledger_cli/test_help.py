@@ -3,6 +3,7 @@
 import argparse
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,31 @@ def test_examples_in_help_texts_exist(group: str) -> None:
 def test_remarks_beside_a_command_are_not_part_of_it() -> None:
     text = "  openledger keys add alice     a key\n$ openledger status # how far\nopenledger verify B.json > out"
     assert command_lines(text) == ["openledger keys add alice", "openledger status", "openledger verify B.json"]
+
+
+def _leaves(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Every command below a parser that does something, by its whole name; aliases once."""
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not below:
+        yield name, parser
+    for action in below:
+        named = {id(each): word for word, each in reversed(action.choices.items())}
+        for word, each in action.choices.items():
+            if named[id(each)] == word:
+                yield from _leaves(f"{name} {word}", each)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_command_has_examples_of_itself_that_its_parser_takes(group: str) -> None:
+    (subparsers,) = [
+        action for action in build_parser(group)._actions if isinstance(action, argparse._SubParsersAction)
+    ]
+    leaves = list(_leaves(f"openledger {group}", subparsers.choices[group]))
+    without = []
+    for name, parser in leaves:
+        lines = command_lines(parser.epilog or "")
+        if not any(line == name or line.startswith(f"{name} ") for line in lines):
+            without.append(name)
+        for line in lines:
+            check(line)
+    assert without == []
