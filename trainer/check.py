@@ -16,10 +16,13 @@ from openledger.content.files import cache_home
 from openledger.content.store import ContentStore
 from openledger.errors import OpenLedgerError, UsageError
 from openledger.exit_codes import ExitCode
+from trainer.ancestry import check_adapter_stands_on
 from trainer.base_check import examine_base, needs_of, needs_problems, open_skeleton
 from trainer.describe import describe_cuts, describe_forms, describe_writing, share
+from trainer.devices import device_of
 from trainer.examples import Cuts, read_run
 from trainer.indexes import policy_of
+from trainer.pace import length_line
 from trainer.partition import Partition, PartitionError, rows_used
 from trainer.recipe import AttributionSection, Dataset, Recipe
 from trainer.shown import ending_notes, example_lines
@@ -85,7 +88,7 @@ class _Findings:
         rows = sum(len(rows_used(prepared.order, index)) for index in range(len(recipe.datasets)))
         problems, line = needs_problems(needs_of(recipe, model, rows), cache_home(), output_folder)
         self.errors += [UsageError(problem) for problem in problems]
-        self.notes.append(line)
+        self.notes += [length_line(prepared), line]
 
 
 def examine_recipe(
@@ -95,10 +98,12 @@ def examine_recipe(
     *,
     output_folder: Path = Path(),
     show_examples: bool = False,
+    measure: Callable[[PreparedRun, Path], str] | None = None,
 ) -> tuple[tuple[str, ...], LicenceVerdict]:
     """Say what a recipe would do, and the verdict on its terms; raises `CheckFailed` or the only error.
 
-    `show_examples` adds two examples, token by token, at the end.
+    `show_examples` adds two examples, token by token, at the end; `measure` a line, from the prepared run and the
+    base's folder, where nothing is wrong.
     """
     found = _Findings()
     tried = found.tried
@@ -113,6 +118,9 @@ def examine_recipe(
     folder = tried(lambda: artefact_folder(base, store)[0]) if base is not None else None
     if adapter is not None:
         tried(lambda: artefact_folder(adapter, store)[0])
+    if adapter is not None and base is not None:
+        tried(lambda: check_adapter_stands_on(chain, adapter, base))
+    tried(lambda: device_of(recipe.train.device))
     if folder is not None:
         found.hold_against(folder, recipe, prepared, output_folder)
     attribution = tried(lambda: _described_attribution(recipe.attribution))
@@ -124,6 +132,8 @@ def examine_recipe(
         raise found.errors[0]
     if found.errors or verdict is None or attribution is None:
         raise CheckFailed(found.errors)
+    if measure and prepared is not None and folder is not None:
+        found.notes.append(measure(prepared, folder))
     return (*found.lines, *found.notes, attribution, *(found.examples if show_examples else ())), verdict
 
 

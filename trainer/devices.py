@@ -137,7 +137,13 @@ def open_devices(settings: Train) -> Iterator[Devices]:
 
     if name != "cpu":
         torch.cuda.set_device(name)
-    distributed.init_process_group("gloo" if name == "cpu" else "nccl", timeout=_WAIT)
+    try:
+        distributed.init_process_group("gloo" if name == "cpu" else "nccl", timeout=_WAIT)
+    except (ValueError, RuntimeError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise UsageError(
+            f"the processes of this run do not find each other ({text}): start them by torchrun"
+        ) from error
     try:
         yield Devices(name, rank, processes)
         # All end together: who leaves first takes connections away that others still listen to.

@@ -16,6 +16,7 @@ from trainer.evaluate import to_micronats
 from trainer.recipe import Recipe, Train
 from trainer.schedule import learning_rate
 from trainer.step_loss import check_packing, step_weights, weighed_loss
+from trainer.watch import StepFacts, Watch
 
 # step (1-based), steps, loss in nats
 Progress = Callable[[int, int, float], None]
@@ -53,6 +54,7 @@ def optimise(
     checkpoint: Checkpoint | None = None,
     adapters: KeptAdapters | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Optimised:
     """Run all steps on `ordered`, `batch_size` x `accumulation` rows each; one step at least."""
     import torch
@@ -65,7 +67,9 @@ def optimise(
         check_packing(model, ordered, padding_id, torch.device(devices.name))
     model.train()
     trace = checkpoint.restore(model, optimizer) if checkpoint else []
-    first = devices.rank == 0
+    first, watch = devices.rank == 0, watch or Watch()
+    if trace:
+        watch.saved(len(trace))
     if adapters and first:
         adapters.check(len(trace))
     for step in range(len(trace), steps):
@@ -82,6 +86,15 @@ def optimise(
         trace.append(to_micronats(value))
         if not first:
             continue
+        watch.step(
+            StepFacts(
+                step=step + 1,
+                steps=steps,
+                loss_nats=value,
+                learning_rate=learning_rate(settings, step, steps),
+                tokens=sum(len(row.ids) for row in rows),
+            )
+        )
         if progress:
             progress(step + 1, steps, value)
         if adapters:
@@ -89,6 +102,7 @@ def optimise(
         every = settings.checkpoint_steps
         if checkpoint and ((every and (step + 1) % every == 0) or step + 1 == steps):
             checkpoint.save(model, optimizer, trace)
+            watch.saved(step + 1)
     return Optimised(trace, optimizer)
 
 

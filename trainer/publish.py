@@ -319,11 +319,20 @@ class ClientLedger:
 
     def _version_of_entry(self, model_id: bytes, entry_id: bytes) -> int:
         """The latest version of a model that an entry is; 0 for none."""
-        found, after = 0, 0
+        return max([version for version, found in self._versions(model_id) if found == entry_id], default=0)
+
+    def model_versions(self, name: str) -> list[tuple[int, bytes]]:
+        """Versions of a model with the ids of their entries, oldest first; none where there is no such model."""
+        model = self._find_model(name)
+        return self._versions(model.model_id) if model else []
+
+    def _versions(self, model_id: bytes) -> list[tuple[int, bytes]]:
+        found: list[tuple[int, bytes]] = []
+        after = 0
         while True:
             query = ModelVersionsQuery(model_id=model_id, name="", after_version=after, limit=MAX_PAGE)
             page: ModelVersionsPage = self._query("models", "versions", query).value
-            found = max([found, *[item.version for item in page.versions if item.entry_id == entry_id]])
+            found += [(item.version, item.entry_id) for item in page.versions]
             after = page.next_version
             if not after:
                 return found

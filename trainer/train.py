@@ -43,8 +43,10 @@ from trainer.partition import (
     make_partition,
 )
 from trainer.recipe import Recipe
+from trainer.run_folder import making_output
 from trainer.schedule import fault_of_steps, indexed_steps, steps_of
 from trainer.trainee import make_trainee, write_adapter, write_output
+from trainer.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,24 +135,23 @@ def train(
     keep_checkpoint: bool = False,
     devices: Devices | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
     now: Callable[[], float] = time.time,
 ) -> TrainedRun:
     """Fine-tune and write adapter or model into `output_folder` (files of the same names are replaced).
 
-    `base_label` goes into an adapter's configuration as its base's name; `adapter_folder` continues an adapter.
-    `work_folder` keeps a checkpoint from which the same call resumes, removed at the end unless `keep_checkpoint`: a
-    run whose recording failed need not be trained again. Adapters of steps that attribution indexes go there, too, and
-    stay (without one: beside `output_folder`). This is process 0 of `devices`; the others are in `assist`.
+    `base_label` is what an adapter calls its base; `adapter_folder` continues an adapter. `work_folder` keeps a
+    checkpoint from which the same call resumes, removed at the end unless `keep_checkpoint`, and adapters of the steps
+    that attribution indexes (without it: beside `output_folder`). The other processes of `devices` are in `assist`.
     """
-    prepare()
-    recipe, devices = prepared.recipe, devices or Devices()
+    recipe, devices, watch = prepared.recipe, devices or Devices(), watch or Watch()
+    watch.stage("load", f"on {devices.words}")
     started = int(now())
-    tokenizer = open_tokenizer(base_folder)
-    padding = padding_id(tokenizer)
+    padding = padding_id(tokenizer := open_tokenizer(base_folder))
     model = _open_model(recipe, base_folder, adapter_folder, devices)
-    inputs = len(recipe.datasets)
     ordered, held_out, cuts = _read_rows(prepared, tokenizer, model)
-    before = evaluate(model, held_out, inputs, padding) if held_out else None
+    measured = _Measured(model=model, rows=held_out, inputs=len(recipe.datasets), padding_id=padding, watch=watch)
+    before = measured.take("before")
     checkpoint = Checkpoint.of(work_folder, _run_identity(prepared, base_label, adapter_folder, devices), started)
     adapters = _Adapters.of(prepared, work_folder or output_folder.with_name(f"{output_folder.name}-work"), base_label)
     job = Job(
@@ -161,10 +162,11 @@ def train(
         padding_id=padding,
         checkpoint=checkpoint,
     )
-    devices.tell(job)
-    done = job.run(model, devices, adapters, progress)
-    after = evaluate(model, held_out, inputs, padding) if held_out else None
-    write_output(model, recipe, base_folder, output_folder, base_label)
+    watch.stage("train", f"{prepared.steps} steps of {recipe.train.step_rows} rows")
+    done = job.run(model, devices, adapters, progress, watch)
+    after = measured.take("after")
+    with making_output(output_folder, work_folder) as made:
+        write_output(model, recipe, base_folder, made, base_label)
     if checkpoint and not keep_checkpoint:
         checkpoint.path.unlink(missing_ok=True)
     return TrainedRun(
@@ -201,8 +203,11 @@ class Job:
         devices: Devices,
         adapters: "_Adapters | None" = None,
         progress: Progress | None = None,
+        watch: Watch | None = None,
     ) -> Optimised:
-        """All steps, from the same random numbers in every process."""
+        """All steps, from the same random numbers in every process; the first process tells the others of them."""
+        if devices.rank == 0:
+            devices.tell(self)
         make_deterministic(self.recipe.train.seed, self.recipe.train.threads)
         return optimise(
             model,
@@ -213,13 +218,36 @@ class Job:
             checkpoint=self.checkpoint,
             adapters=adapters,
             progress=progress,
+            watch=watch,
         )
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """Takes the loss on held-out rows."""
+
+    model: Any
+    rows: Sequence[tuple[int, Tokens]]
+    inputs: int
+    padding_id: int
+    watch: Watch
+
+    def take(self, when: str) -> HeldOutLoss | None:
+        """None where nothing is held out."""
+        if not self.rows:
+            return None
+        self.watch.stage("measure", f"{len(self.rows)} held-out rows {when} training")
+        found = evaluate(self.model, self.rows, self.inputs, self.padding_id)
+        self.watch.evaluation(when, found)
+        return found
+
+
 def assist(devices: Devices) -> None:
-    """Compute the share of a process that is not the first one, until the run is over."""
+    """Compute the share of a process that is not the first one, until the run is over; nothing when there is none."""
     prepare()
-    job: Job = devices.tell()
+    job: Job | None = devices.tell()
+    if job is None:
+        return
     job.run(_open_model(job.recipe, job.base_folder, job.adapter_folder, devices), devices)
 
 

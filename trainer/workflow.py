@@ -23,6 +23,7 @@ from openledger.data.versions import VersionRecord
 from openledger.errors import NotVerified, UsageError
 from trainer.ancestry import KnownEntry, check_adapter_stands_on
 from trainer.base_model import SOURCE_SHA256, BaseModelError, import_base_model
+from trainer.devices import Devices
 from trainer.evaluate import METRIC
 from trainer.indexes import FOLDER_PREFIX, build_indexes
 from trainer.indexes import Progress as IndexProgress
@@ -35,13 +36,16 @@ from trainer.measurements import (
 )
 from trainer.optimise import Progress
 from trainer.partition import held_out_rows
+from trainer.pinned import pinned
 from trainer.recipe import Recipe
 from trainer.record import record_training
+from trainer.run_folder import check_output_folder, forget_output, runs_home
 from trainer.run_records import EntryRecord, ParentRecord, RunRecord
 from trainer.train import PreparedRun, TrainedRun, prepare_run, train
 from trainer.verify import AttributionGrade, RunGrade, RunVerdict, grade, read_plan, retrain
 from trainer.verify.indexes import check_methods, with_indexes
 from trainer.verify.parts import with_parts
+from trainer.watch import Watch
 
 Say = Callable[[str], None]
 
@@ -81,26 +85,28 @@ def train_recipe(
     keep_checkpoint: bool = False,
     progress: Progress | None = None,
     index_progress: IndexProgress | None = None,
+    devices: Devices | None = None,
+    watch: Watch | None = None,
     say: Say = lambda _: None,
     owner: bytes = b"",
 ) -> tuple[TrainedRun, RunRecord]:
     """Fetch, check, train and record (not yet publish); everything is named by digests that the chain knows.
 
     An interrupted run goes on from its last checkpoint when the same recipe is given again. With `keep_checkpoint`
-    a finished one does too, until `discard_checkpoint`: use it where publishing may fail.
-    The manifest names `owner`, the account that will record the run, where it is given.
+    a finished one does too, until `discard_checkpoint`: use it where publishing may fail. What is recorded is the
+    recipe with ids for names. The manifest names `owner`, the account that will record the run, where it is given.
     """
-    versions = [chain.datanet_version(dataset.datanet, dataset.version) for dataset in recipe.datasets]
+    written, (recipe, versions, base, adapter) = recipe, resolve(recipe, chain)
+    work_folder = run_folder(recipe, base)
+    check_output_folder(output_folder, work_folder)
+    watch = watch or Watch()
+    watch.stage("fetch")
     say(f"fetching and checking {len(versions)} DataNet versions")
-    prepared = prepare_run(recipe, versions, store)
-    base = chain.entry(recipe.model.base)
-    adapter = chain.entry(recipe.model.adapter) if recipe.model.adapter else None
-    if adapter:
-        check_adapter_stands_on(chain, adapter, base)
+    # With the names that people know in what it says.
+    prepared = replace(prepare_run(written, versions, store), recipe=recipe)
     base_folder, base_artefact = artefact_folder(base, store)
     adapter_folder = artefact_folder(adapter, store)[0] if adapter else None
     say(f"training {prepared.steps} steps on {len({example.row.leaf for example in prepared.order})} rows")
-    work_folder = cache_home() / "runs" / f"{recipe.digest().hex()[:32]}-{base_artefact.tensor_digest.hex()[:16]}"
     run = train(
         prepared,
         base_folder,
@@ -109,11 +115,16 @@ def train_recipe(
         adapter_folder=adapter_folder,
         work_folder=work_folder,
         keep_checkpoint=keep_checkpoint,
+        devices=devices,
         progress=progress,
+        watch=watch,
     )
+    if recipe.attribution:
+        watch.stage("index", ", ".join(recipe.attribution.methods))
     indexes = build_indexes(run, base_folder, work_folder, progress=index_progress, say=say)
     if indexes:
         indexes.put(store)
+    watch.stage("record")
     record = record_training(
         run,
         base_artefact,
@@ -126,10 +137,26 @@ def train_recipe(
     return run, record
 
 
+def resolve(recipe: Recipe, chain: ChainReader) -> tuple[Recipe, list[VersionRecord], KnownEntry, KnownEntry | None]:
+    """The recipe with ids for names, and what they stand for: versions of DataNets, base, adapter."""
+    versions = [chain.datanet_version(dataset.datanet, dataset.version) for dataset in recipe.datasets]
+    base = chain.entry(recipe.model.base)
+    adapter = chain.entry(recipe.model.adapter) if recipe.model.adapter else None
+    if adapter:
+        check_adapter_stands_on(chain, adapter, base)
+    return pinned(recipe, versions, base, adapter), versions, base, adapter
+
+
+def run_folder(recipe: Recipe, base: KnownEntry) -> Path:
+    """Where the run of a pinned recipe keeps what it can go on from."""
+    return runs_home() / f"{recipe.digest().hex()[:32]}-{base.record.tensor_digest.hex()[:16]}"
+
+
 def discard_checkpoint(run: TrainedRun) -> None:
     """Forget what a run that is recorded could be resumed from; its indexes lie in the content store."""
     if run.checkpoint is not None:
         run.checkpoint.unlink(missing_ok=True)
+        forget_output(run.checkpoint.parent)
         for folder in run.checkpoint.parent.glob(f"{FOLDER_PREFIX}*"):
             shutil.rmtree(folder)
 
@@ -153,6 +180,7 @@ def verify_entry(
     output_folder: Path | None = None,
     with_attribution: bool = True,
     progress: Progress | None = None,
+    watch: Watch | None = None,
     index_progress: IndexProgress | None = None,
     say: Say = lambda _: None,
 ) -> tuple[RunVerdict, TrainedRun]:
@@ -181,6 +209,7 @@ def verify_entry(
             adapter_folder=adapter_folder,
             work_folder=work,
             progress=progress,
+            watch=watch,
         )
         verdict = grade(record, plan, run, lambda: artefact_folder(known, store)[0], base_folder)
         # A run that differs already can be trusted as little as its indexes: nothing to compare.

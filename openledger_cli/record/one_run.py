@@ -43,7 +43,7 @@ def require_model_name(args: argparse.Namespace) -> None:
 
 def record_run(args: argparse.Namespace, gathered: Gathered, ledger: ClientLedger, store: ContentStore) -> RecordedRun:
     """Describe, declare, store, publish."""
-    from openledger_cli.train.commands import claimed_lines
+    from openledger_cli.train.run import claimed_lines
     from trainer.outside import check_base_of_adapter, describe_folder
     from trainer.recording.external import record_external
 

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openledger.exit_codes import ExitCode
-from openledger_cli.lines import count
-from openledger_cli.progress import Stages
 from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.secrets import add_passphrase_option
-from openledger_cli.text import note
 
 if TYPE_CHECKING:
-    from trainer.evaluate import Measurement
-    from trainer.publish import ClientLedger, Published
-    from trainer.train import TrainedRun
+    from trainer.publish import ClientLedger
 
 _EXAMPLES = """\
 examples:
-  openledger train recipe.yaml --from alice            train, store, record
-  openledger train recipe.yaml --check                 check recipe, base, data, terms and needs, train nothing
-  openledger train recipe.yaml --local                 train and write the manifest, record nothing on the chain
+  openledger train --init sft.yaml --base tiny-llama --data garden@2
+                                                       write a recipe with comments, made for this base and these data
+  openledger train sft.yaml --check                    check recipe, base, data, terms and needs, train nothing
+  openledger train sft.yaml --from alice               train, store, record
+  openledger train sft.yaml --local                    train and write the manifest, record nothing on the chain
+  openledger train sft.yaml --from alice --events run.jsonl
+                                                       write the progress as JSON lines (docs/recipes.md), too
+  torchrun --nproc-per-node 4 -m openledger_cli.main train sft.yaml --from alice
+                                                       on four GPUs of this machine; recorded once
   openledger train --verify olrun1...                  train it again: bit-exact, trace match or differs
   openledger train --verify my-model --from bob        the same for its latest version, and record the repetition
 
-a run that was interrupted, or could not be recorded, goes on when the same command is given again, to the same bytes
+docs/recipes.md says what every field of a recipe does
+
+a run that was interrupted, or could not be recorded, goes on when the same command is given again, to the same bytes; a
+recipe that has run already says which version it made (--again trains it once more)
 
 --verify builds the attribution indexes again, too (some 1.2 passes over the rows for every indexed checkpoint): after a
 bit-exact run the commitment root must be equal; after a trace match what does not come from floats must be, and the
@@ -54,9 +55,27 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("recipe", nargs="?", type=Path, metavar="RECIPE", help="recipe file (YAML)")
     what.add_argument("--verify", metavar="ENTRY", help="retrain this entry and compare")
+    what.add_argument("--init", type=Path, metavar="FILE", help="write a recipe for --base and --data into a new file")
+    parser.add_argument(
+        "--base", metavar="MODEL", help="with --init: the model to train from: NAME, NAME@VERSION or id"
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        default=[],
+        metavar="DATANET@VERSION",
+        help="with --init: what to train on; several are mixed",
+    )
+    parser.add_argument(
+        "--model", metavar="NAME", help="with --init: the model that runs make (default: the file's name)"
+    )
+    parser.add_argument("--full", action="store_true", help="with --init: full fine-tuning, not a LoRA adapter")
     parser.add_argument("--from", dest="signer", metavar="KEY", help="key that records the run or the repetition")
     parser.add_argument(
-        "--folder", type=Path, metavar="DIR", help="where the adapter goes (default: <recipe name>-adapter, or nowhere)"
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="where the output goes: a new folder (default: <recipe name>-adapter or -model)",
     )
     parser.add_argument(
         "--without-attribution",
@@ -67,6 +86,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--check", action="store_true", help="check recipe, base, data, terms and needs; train nothing")
     how.add_argument("--local", action="store_true", help="train but record nothing on the chain")
+    parser.add_argument("--again", action="store_true", help="train a recipe once more that has made a version already")
+    parser.add_argument("--events", type=Path, metavar="FILE", help="write the progress into FILE as JSON lines")
     add_trust_options(parser, one_answer=False)
     add_passphrase_option(parser)
     parser.set_defaults(run=run)
@@ -74,106 +95,37 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Dispatch."""
+    _check_options(args)
+    if args.verify:
+        from openledger_cli.train.verify import verify
+
+        return verify(args, open_ledger)
+    from openledger_cli.train.run import train, write_draft
+
+    return write_draft(args, open_ledger) if args.init else train(args, open_ledger)
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """Options that go with another way of calling the command are refused, not passed over."""
     from openledger.errors import UsageError
 
     if args.verify and (args.check or args.local):
         raise UsageError("--check and --local go with a recipe: leave them out with --verify")
     if args.without_attribution and not args.verify:
         raise UsageError("--without-attribution goes with --verify: a recipe without an 'attribution' section has none")
-    return _verify(args) if args.verify else _train(args)
-
-
-def _train(args: argparse.Namespace) -> int:
-    from openledger.content.store import ContentStore
-    from openledger.errors import UsageError
-    from trainer.check import examine_recipe
-    from trainer.recipe import load_recipe
-    from trainer.workflow import discard_checkpoint, train_recipe
-
-    recipe = load_recipe(args.recipe)
-    if not (args.check or args.local or args.signer):
-        raise UsageError("which key records the run? pass --from KEY, or --local to record nothing")
-    store = ContentStore.open(args.content)
-    with open_ledger(args) as ledger:
-        if args.signer:
-            ledger.check_model(recipe.output.model)
-        folder = args.folder or Path(f"{recipe.name.replace('/', '-')}-adapter")
-        summary, verdict = examine_recipe(recipe, ledger, store, output_folder=folder, show_examples=args.check)
-        for line in (*summary, *verdict.lines):
-            note(line)
-        if verdict.conflict:
-            return ExitCode.REFUSED
-        if args.check:
-            return ExitCode.OK
-        try:
-            trained, record = train_recipe(
-                recipe,
-                ledger,
-                store,
-                folder,
-                keep_checkpoint=True,
-                progress=Bar(),
-                index_progress=Stages(),
-                say=note,
-                owner=ledger.signer_address,
-            )
-        except KeyboardInterrupt:
-            note("\nnothing was recorded; the same command goes on from the last checkpoint")
-            raise
-        result: dict[str, str | int] = {
-            "adapter": str(folder),
-            "tensors": trained.artefact.tensor_digest.hex(),
-            **_losses(trained),
-            "manifest_root": record.entry.manifest_root.hex(),
-        }
-        if not args.local:
-            published = ledger.publish(record)
-            result |= {"entry": published.entry, "model": record.model_name, "height": published.height}
-            result |= claimed_lines(published)
-        discard_checkpoint(trained)
-        args.context.output.show(result)
-    return ExitCode.OK
-
-
-def claimed_lines(published: Published) -> dict[str, int]:
-    """Say that somebody else had recorded the run first, where that is so, and that it was taken back."""
-    return {"claimed_height": published.claimed_height} if published.claimed_height else {}
-
-
-def _verify(args: argparse.Namespace) -> int:
-    from openledger.content.store import ContentStore
-    from trainer.verify import AttributionGrade
-    from trainer.workflow import verify_entry
-
-    with open_ledger(args) as ledger:
-        known = ledger.entry(args.verify)
-        store = ContentStore.open(args.content)
-        verdict, repeated = verify_entry(
-            known,
-            ledger,
-            store,
-            output_folder=args.folder,
-            with_attribution=not args.without_attribution,
-            progress=Bar(),
-            index_progress=Stages(),
-            say=note,
-        )
-        result: dict[str, str | int | list[str]] = {
-            "grade": str(verdict.grade),
-            "attribution": str(verdict.attribution),
-            "findings": list(verdict.findings),
-            "contradictions": list(verdict.contradictions),
-            "not_checked": list(verdict.unchecked),
-        }
-        if args.signer and verdict.contradictions:
-            note("nothing is recorded, because the record contradicts itself: a grade would speak for all of it")
-        elif args.signer and verdict.attribution == AttributionGrade.DIFFERS:
-            # The chain's grades speak of the adapter alone: "bit-exact" would sound as if all had been found right.
-            note("nothing is recorded, because the attribution differs; --without-attribution grades the adapter alone")
-        elif args.signer:
-            result["height"] = ledger.publish_verification(known, verdict, repeated)
-    args.context.output.show(result)
-    return ExitCode.NOT_VERIFIED if verdict.failed else ExitCode.OK
+    training = args.recipe is not None and not args.check
+    for name, value, fits, where in (
+        ("--again", args.again, args.recipe is not None, "a recipe"),
+        ("--events", args.events, training, "a recipe that is trained"),
+        ("--base", args.base, args.init, "--init"),
+        ("--data", args.data, args.init, "--init"),
+        ("--model", args.model, args.init, "--init"),
+        ("--full", args.full, args.init, "--init"),
+    ):
+        if value and not fits:
+            raise UsageError(f"{name} goes with {where}: leave it out")
+    if args.init and not (args.base and args.data):
+        raise UsageError("--init needs --base MODEL and --data DATANET@VERSION")
 
 
 @contextmanager
@@ -186,47 +138,3 @@ def open_ledger(args: argparse.Namespace) -> Iterator[ClientLedger]:
     with open_client(args.context, args) as client:
         signer = open_signer(args.context, args, args.signer, client.chain_id) if args.signer else None
         yield ClientLedger(client, signer, prove=not args.unverified)
-
-
-def _losses(trained: TrainedRun) -> dict[str, str]:
-    """Losses of the summary, in nats."""
-    from trainer.describe import loss
-
-    losses = {"training_loss": f"{loss(trained.loss_trace_micronats[0])} to {loss(trained.loss_trace_micronats[-1])}"}
-    if trained.before and trained.after:
-        before, after = trained.before.overall, trained.after.overall
-        losses["held_out_loss"] = (
-            f"{loss(before.loss_micronats)} to {loss(after.loss_micronats)} "
-            f"({_interval(after)}, {count(after.sample_size, 'row')})"
-        )
-    return losses
-
-
-def _interval(measured: Measurement) -> str:
-    """Half the width of the 95 % interval; of one row there is none, and 0 would claim that nothing is in doubt."""
-    from trainer.describe import loss
-
-    return f"± {loss(measured.interval_micronats)}" if measured.sample_size > 1 else "interval unknown"
-
-
-class Bar:
-    """Progress on standard error: one line that is rewritten on a terminal, every fifth step elsewhere."""
-
-    def __init__(self) -> None:
-        self._started = 0.0
-
-    def __call__(self, step: int, steps: int, loss_nats: float) -> None:
-        """Show a finished step."""
-        now = time.monotonic()
-        self._started = self._started or now
-        seconds = (now - self._started) / max(1, step - 1) * (steps - step)
-        left = f", {seconds:.0f} s left" if 1 < step < steps else ""
-        filled = 24 * step // steps
-        text = (
-            f"step {step:>{len(str(steps))}}/{steps} [{'#' * filled}{'.' * (24 - filled)}] loss {loss_nats:.4f}{left}"
-        )
-        if sys.stderr.isatty():
-            end = "\n" if step == steps else ""
-            print(f"\r{text:<78}", end=end, file=sys.stderr, flush=True)
-        elif step in (1, steps) or step % 5 == 0:
-            print(text, file=sys.stderr, flush=True)

@@ -268,11 +268,11 @@ def test_the_record_holds_every_part_provable_alone_and_reads_in_words(chain: Ti
     assert stored == record.manifest
     assert list(stored.parts) == [
         "about", "base", "code", "data-order", "devices", "input/0000", "input/0001", "loss-trace", "output", "recipe",
-        "seed", "tokenizer",
+        "seed", "tokenizer", "writing",
     ]  # fmt: skip
     for name in stored.parts:
         verify_part(stored.prove(name), record.entry.manifest_root)
-    assert parse_recipe(stored.parts["recipe"]) == tiny_recipe()
+    assert parse_recipe(stored.parts["recipe"]) == trained.prepared.recipe
     assert files_of(stored) == trained.artefact.files
     assert stored.json("data-order") == {
         "examples": 12, "root": data_order_root(trained.prepared.order).hex(), "steps": 6,

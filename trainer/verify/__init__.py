@@ -22,6 +22,7 @@ from trainer.recipe import Recipe, parse_recipe
 from trainer.record import input_records
 from trainer.run_records import EntryRecord
 from trainer.train import TrainedRun, prepare_run, train
+from trainer.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,7 @@ def retrain(
     adapter_folder: Path | None = None,
     work_folder: Path | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> TrainedRun:
     """Run the recipe again on the same inputs; adapters of the steps that attribution indexes go into `work_folder`.
 
@@ -175,6 +177,7 @@ def retrain(
         work_folder=work_folder,
         devices=Devices(device_of("auto") if plan.device == "cuda" else "cpu"),
         progress=progress,
+        watch=watch,
     )
 
 

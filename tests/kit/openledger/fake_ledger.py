@@ -35,6 +35,8 @@ class FakeLedger:
         self.chain = chain
         self.records: list[RunRecord] = []
         self.refusal = ""
+        # Whether it tells what it has recorded.
+        self.remembers = False
         # Height of the claim that the next publication needed; 0 for none.
         self.claimed_height = 0
         self.repetitions: list[tuple[bytes, RunGrade, bytes]] = []
@@ -52,6 +54,13 @@ class FakeLedger:
     def publish_verification(self, known: KnownEntry, verdict: RunVerdict, run: TrainedRun) -> int:
         self.repetitions.append((known.entry_id, verdict.grade, run.artefact.tensor_digest))
         return 9
+
+    def model_versions(self, name: str) -> list[tuple[int, bytes]]:
+        """Versions of the one model that runs are recorded as."""
+        ids = [
+            self.chain.add_entry(f"{name}@{number}", each.entry).entry_id for number, each in enumerate(self.records)
+        ]
+        return list(enumerate(ids, start=1)) if self.remembers else []
 
     def check_model(self, name: str) -> None:
         if name == "taken":

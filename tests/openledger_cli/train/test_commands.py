@@ -11,10 +11,11 @@ from openledger.data.manifest import Manifest, get_manifest, put_manifest, to_js
 from openledger.data.ownership import find_owner
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
-from openledger_cli.train.commands import Bar
+from openledger_cli.train.progress import RunWatch
 from tests.kit.openledger.fake_ledger import FakeLedger, use_fake_ledger
 from tests.kit.trainer.tiny import RECIPE
 from trainer.verify import RunGrade
+from trainer.watch import StepFacts
 from trainer.workflow import LicenceVerdict
 
 pytestmark = pytest.mark.ml
@@ -64,7 +65,10 @@ def test_who_interrupts_a_run_hears_how_to_go_on(
     monkeypatch.setattr("trainer.workflow.build_indexes", interrupt)
     words = ["train", "recipe.yaml", "--from", "alice", "--content", "content"]
     assert main(words) == ExitCode.INTERRUPTED
-    assert "the same command goes on from the last checkpoint\nstopped" in capsys.readouterr().err
+    assert (
+        "the same command goes on from step 6: openledger train recipe.yaml --from alice --content content\nstopped"
+        in capsys.readouterr().err
+    )
     assert ledger.records == []
 
 
@@ -106,8 +110,11 @@ def test_a_run_that_could_not_be_recorded_is_not_trained_again(
     assert "step" not in capsys.readouterr().err.replace("steps", "")
     (record,) = ledger.records
     assert record.entry.tensor_digest == describe_artefact(Path("tiny-run-adapter")).tensor_digest
-    assert main(words) == ExitCode.OK
-    assert "step 6/6" in capsys.readouterr().err  # recorded, so forgotten
+    # Recorded, so forgotten: its folder is somebody's, and only another one can be trained into.
+    assert main(words) == ExitCode.USAGE
+    assert "tiny-run-adapter is not empty: delete it, or name another folder" in capsys.readouterr().err
+    assert main([*words, "--folder", "again"]) == ExitCode.OK
+    assert "step 6/6" in capsys.readouterr().err
     assert ledger.records[1].entry == record.entry
 
 
@@ -199,12 +206,12 @@ def test_an_interrupted_run_goes_on_with_the_same_command(
     words = ["train", "recipe.yaml", "--from", "alice", "--content", "content"]
     assert main([*words, "--folder", "whole"]) == ExitCode.OK
 
-    def stop(self: Bar, step: int, steps: int, loss_nats: float) -> None:
-        if step == 5:
+    def stop(self: RunWatch, facts: StepFacts) -> None:
+        if facts.step == 5:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Bar, "__call__", stop)
+        patch.setattr(RunWatch, "step", stop)
         assert main([*words, "--folder", "part"]) == ExitCode.INTERRUPTED
     assert len(ledger.records) == 1
     capsys.readouterr()

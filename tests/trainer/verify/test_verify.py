@@ -125,7 +125,9 @@ def test_other_code_libraries_and_examples_are_named(recorded: tuple[TrainedRun,
 def test_a_plan_is_what_the_manifest_says(recorded: tuple[TrainedRun, RunRecord]) -> None:
     trained, record = recorded
     plan = read_plan(record.manifest)
-    assert (plan.recipe, plan.losses_micronats) == (tiny_recipe(), trained.loss_trace_micronats)
+    assert (plan.recipe, plan.losses_micronats) == (
+        trained.prepared.recipe, trained.loss_trace_micronats
+    )  # fmt: skip
     assert plan.data_order_root == data_order_root(trained.prepared.order)
 
 

@@ -1,0 +1,237 @@
+"""`openledger train RECIPE`: check, train and record; and `--init`, which writes a recipe to begin with."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openledger.exit_codes import ExitCode
+from openledger_cli.lines import count
+from openledger_cli.progress import Stages
+from openledger_cli.text import note
+from openledger_cli.train.progress import RunWatch, reporting
+
+if TYPE_CHECKING:
+    from openledger.content.store import ContentStore
+    from trainer.evaluate import Measurement
+    from trainer.publish import ClientLedger, Published
+    from trainer.recipe import Recipe
+    from trainer.train import TrainedRun
+
+    # Opens the chain as trainer and recorder see it (openledger_cli.train.commands.open_ledger).
+    OpenLedger = Callable[[argparse.Namespace], AbstractContextManager[ClientLedger]]
+
+
+def write_draft(args: argparse.Namespace, opened: OpenLedger) -> int:
+    from openledger.content.new_files import check_new, write_new
+    from openledger.content.store import ContentStore
+    from trainer.draft import draft_recipe
+
+    check_new(args.init)
+    with opened(args) as ledger:
+        text = draft_recipe(
+            args.init.stem,
+            args.base,
+            args.data,
+            ledger,
+            ContentStore.open(args.content),
+            model=args.model or "",
+            full=args.full,
+        )
+    write_new(args.init, text)
+    note(f"wrote {args.init}; look through it, then: openledger train {args.init} --check")
+    return ExitCode.OK
+
+
+def train(args: argparse.Namespace, opened: OpenLedger) -> int:
+    from openledger.errors import UsageError
+    from openledger_cli.train.events import EventFile
+    from trainer.devices import rank_and_processes
+    from trainer.recipe import load_recipe
+
+    recipe = load_recipe(args.recipe)
+    if not (args.check or args.local or args.signer):
+        raise UsageError("which key records the run? pass --from KEY, or --local to record nothing")
+    rank, processes = rank_and_processes()
+    if rank:
+        return _assist(args, recipe)
+    if args.check:
+        return _check(args, recipe, opened, processes)
+    events = EventFile(args.events, recipe.digest().hex()[:16]) if args.events else None
+    watch = RunWatch(events)
+    try:
+        with reporting(watch, _same_command(args)):
+            return _run(args, recipe, opened, watch, processes)
+    finally:
+        if events:
+            events.close()
+
+
+def _assist(args: argparse.Namespace, recipe: Recipe) -> int:
+    """The work of a process that is not the first one; the first one alone speaks, reads the chain and records."""
+    from trainer.devices import open_devices
+    from trainer.train import assist
+
+    if not args.check:
+        with open_devices(recipe.train) as devices:
+            assist(devices)
+    return ExitCode.OK
+
+
+def _check(args: argparse.Namespace, recipe: Recipe, opened: OpenLedger, processes: int) -> int:
+    from openledger.content.store import ContentStore
+    from trainer.check import examine_recipe
+    from trainer.devices import Devices, device_of
+    from trainer.pace import time_line
+
+    store = ContentStore.open(args.content)
+    with opened(args) as ledger:
+        if args.signer:
+            ledger.check_model(recipe.output.model)
+        devices = Devices(device_of(recipe.train.device))
+        summary, verdict = examine_recipe(
+            recipe,
+            ledger,
+            store,
+            output_folder=_folder(args, recipe),
+            show_examples=True,
+            measure=lambda prepared, folder: time_line(prepared, folder, devices, processes),
+        )
+        for line in (*summary, *verdict.lines):
+            note(line)
+        if verdict.conflict:
+            return ExitCode.REFUSED
+        earlier = _find_earlier(recipe, ledger, store)
+    if earlier:
+        note(f"this recipe has run already: it made {earlier[0]}, {earlier[1]}")
+    note(f"next: openledger train {args.recipe} --from {args.signer or 'KEY'}")
+    return ExitCode.OK
+
+
+def _run(args: argparse.Namespace, recipe: Recipe, opened: OpenLedger, watch: RunWatch, processes: int) -> int:
+    from openledger.content.store import ContentStore
+    from trainer.check import examine_recipe
+    from trainer.devices import open_devices
+    from trainer.run_folder import check_output_folder
+    from trainer.workflow import discard_checkpoint, train_recipe
+
+    store, folder = ContentStore.open(args.content), _folder(args, recipe)
+    with opened(args) as ledger:
+        if args.signer:
+            ledger.check_model(recipe.output.model)
+        watch.stage("check")
+        earlier = None if args.again else _find_earlier(recipe, ledger, store)
+        if earlier:
+            return _say_earlier(args, recipe, watch, earlier, processes)
+        check_output_folder(folder)
+        summary, verdict = examine_recipe(recipe, ledger, store, output_folder=folder)
+        for line in (*summary, *verdict.lines):
+            note(line)
+        if verdict.conflict:
+            watch.write("failed", {"error": " ".join(verdict.lines), "exit_code": int(ExitCode.REFUSED)})
+            return ExitCode.REFUSED
+        with open_devices(recipe.train) as devices:
+            trained, record = train_recipe(
+                recipe,
+                ledger,
+                store,
+                folder,
+                keep_checkpoint=True,
+                devices=devices,
+                index_progress=Stages(),
+                watch=watch,
+                say=note,
+                owner=ledger.signer_address,
+            )
+        result: dict[str, str | int] = {
+            "adapter" if recipe.method.kind == "lora" else "folder": str(folder),
+            "tensors": trained.artefact.tensor_digest.hex(),
+            **_losses(trained),
+            "manifest_root": record.entry.manifest_root.hex(),
+        }
+        if not args.local:
+            published = ledger.publish(record)
+            result |= {"entry": published.entry, "model": record.model_name, "height": published.height}
+            result |= claimed_lines(published)
+            watch.write("recorded", {"entry": published.entry, "model": record.model_name, "height": published.height})
+        discard_checkpoint(trained)
+        watch.write("done", {"folder": str(folder), "tensors": trained.artefact.tensor_digest.hex()})
+        args.context.output.show(result)
+        if not args.local:
+            note(f"what it was trained on: openledger query lineage {record.model_name}")
+    return ExitCode.OK
+
+
+def claimed_lines(published: Published) -> dict[str, int]:
+    """Say that somebody else had recorded the run first, where that is so, and that it was taken back."""
+    return {"claimed_height": published.claimed_height} if published.claimed_height else {}
+
+
+def _folder(args: argparse.Namespace, recipe: Recipe) -> Path:
+    kind = "adapter" if recipe.method.kind == "lora" else "model"
+    return args.folder or Path(f"{recipe.name.replace('/', '-')}-{kind}")
+
+
+def _find_earlier(recipe: Recipe, ledger: ClientLedger, store: ContentStore) -> tuple[str, str] | None:
+    """NAME@VERSION and entry that this very recipe has made; None where it has not run, or cannot be read yet."""
+    from openledger.errors import OpenLedgerError
+    from trainer.pinned import find_earlier_run
+    from trainer.publish import entry_text
+    from trainer.workflow import resolve
+
+    try:
+        pinned, *_ = resolve(recipe, ledger)
+    except (OpenLedgerError, ValueError):
+        return None  # the check says what is wrong, with all else that is
+    found = find_earlier_run(pinned, ledger, store)
+    return (f"{recipe.output.model}@{found[0]}", entry_text(found[1])) if found else None
+
+
+def _say_earlier(
+    args: argparse.Namespace, recipe: Recipe, watch: RunWatch, earlier: tuple[str, str], processes: int
+) -> int:
+    """The recipe has run: say what it made, and let other processes go."""
+    from trainer.devices import open_devices
+
+    if processes > 1:
+        with open_devices(recipe.train) as devices:
+            devices.tell(None)
+    version, entry = earlier
+    note(f"this recipe has run already: it made {version}; nothing was trained (--again trains it once more)")
+    watch.write("done", {"folder": "", "tensors": ""})
+    args.context.output.show({"model": version, "entry": entry, "trained": "no"})
+    return ExitCode.OK
+
+
+def _same_command(args: argparse.Namespace) -> list[str]:
+    """The words with which a run goes on."""
+    words = ["openledger", "train", str(args.recipe)]
+    words += ["--local"] if args.local else ["--from", args.signer]
+    for name in ("folder", "content", "events"):
+        value = getattr(args, name)
+        words += [f"--{name}", str(value)] if value else []
+    return words
+
+
+def _losses(trained: TrainedRun) -> dict[str, str]:
+    """Losses of the summary, in nats."""
+    from trainer.describe import loss
+
+    losses = {"training_loss": f"{loss(trained.loss_trace_micronats[0])} to {loss(trained.loss_trace_micronats[-1])}"}
+    if trained.before and trained.after:
+        before, after = trained.before.overall, trained.after.overall
+        losses["held_out_loss"] = (
+            f"{loss(before.loss_micronats)} to {loss(after.loss_micronats)} "
+            f"({_interval(after)}, {count(after.sample_size, 'row')})"
+        )
+    return losses
+
+
+def _interval(measured: Measurement) -> str:
+    """Half the width of the 95 % interval; of one row there is none, and 0 would claim that nothing is in doubt."""
+    from trainer.describe import loss
+
+    return f"± {loss(measured.interval_micronats)}" if measured.sample_size > 1 else "interval unknown"
