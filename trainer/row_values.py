@@ -55,13 +55,14 @@ class Conversation:
     @property
     def problem(self) -> str:
         """Say why this is no text."""
-        return "field 'turns' is a conversation, no text; name prompt or completion"
+        return f"field {TURNS!r} is a conversation, no text; name prompt or completion"
 
 
 # A row's fields by name while steps run over it; `prompt` and `completion` are what filters see in the end.
 Value = str | NotText | Unreadable | Conversation
 Fields = dict[str, Value]
-TURNS = "turns"
+# No name that a row of somebody's has.
+TURNS = "(turns)"
 
 
 def value_of(field: str, value: object) -> Value:
