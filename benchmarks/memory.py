@@ -31,7 +31,8 @@ from abci_app.state.memory_store import MemoryStore
 from abci_app.state.overlay import Overlay
 from benchmarks.load import LoadAccount
 from benchmarks.report import anonymous_mib, print_table
-from node.leveldb.open import OPEN_FILES, open_database
+from node.leveldb.memory import DEFAULT_MEMORY
+from node.leveldb.open import open_database
 
 CHAIN_ID = "openledger-dev-benchmark"
 GENESIS_TIME_SECONDS = 1_790_000_000
@@ -85,7 +86,7 @@ def leveldb_mib(mebibytes: int) -> tuple[int, float]:
     with tempfile.TemporaryDirectory() as folder:
         gc.collect()
         before = anonymous_mib(os.getpid())
-        database = open_database(Path(folder) / "db", lambda _: None)
+        database = open_database(Path(folder) / "db", lambda _: None, DEFAULT_MEMORY)
         most = 0.0
         for begin in range(0, count, BATCH):
             with database.write_batch() as batch:
@@ -132,7 +133,10 @@ def main() -> None:
     for what, measure in (
         ("mempool, 512 of an account", lambda: mempool_mib(arguments.pending, alone=False)),
         ("mempool, one of an account, with its first policy", lambda: mempool_mib(arguments.pending, alone=True)),
-        (f"LevelDB, {arguments.mebibytes} MiB, {OPEN_FILES} files open", lambda: leveldb_mib(arguments.mebibytes)),
+        (
+            f"LevelDB, {arguments.mebibytes} MiB, {DEFAULT_MEMORY.open_files} files open",
+            lambda: leveldb_mib(arguments.mebibytes),
+        ),
     ):
         began = time.monotonic()
         number, mebibytes = alone_in_a_process(measure)

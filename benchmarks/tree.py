@@ -22,6 +22,7 @@ from abci_app.hashing import sha256
 from abci_app.state.proof import verify, verify_simple
 from abci_app.state.store import Change
 from benchmarks.report import anonymous_mib, print_table, resident_mib, spread
+from node.leveldb.memory import StoreMemory
 from node.leveldb.store import LevelDBStore
 from node.run import calm_collector
 
@@ -189,7 +190,7 @@ def _measure(options: argparse.Namespace, folder: Path, built_seconds: float, di
     workload = Workload(options.keys, options.batch)
     calm_collector()  # as a node does
     base_mib = anonymous_mib(os.getpid())
-    with LevelDBStore.open(folder, cache_bytes=options.cache_mib * 2**20) as store:
+    with LevelDBStore.open(folder, memory=StoreMemory(pages_bytes=options.cache_mib * 2**20)) as store:
         first = _blocks(store, WARM_UP_BLOCKS, workload.updates)
         updates = _blocks(store, options.blocks, workload.updates)
         mixed = _blocks(store, options.blocks, workload.mixed)

@@ -36,6 +36,7 @@ from node.child_log import is_disk_full
 from node.errors import NodeError
 from node.faults import VARIABLE, Fault, FaultyApplication, parse_source
 from node.home import Home, NodeSettings
+from node.leveldb.memory import StoreMemory
 from node.leveldb.store import LevelDBStore
 from node.ports import require_free
 from node.progress import NEXT_SECONDS, BlockWatch, every
@@ -213,7 +214,7 @@ def open_store(home: Home, settings: NodeSettings) -> Iterator[LevelDBStore]:
     store = LevelDBStore.open(
         home.store_folder,
         history_heights=settings.history_heights,
-        cache_bytes=settings.cache_mebibytes * 1024 * 1024,
+        memory=StoreMemory(pages_bytes=settings.cache_mebibytes * 2**20),
     )
     try:
         yield store

@@ -18,15 +18,11 @@ import plyvel
 
 from abci_app.state.tree.pages import CorruptPage
 from node.child_log import is_disk_full
+from node.leveldb.memory import StoreMemory
 from node.leveldb.records import StoreDamaged, StoreError
 
 _LOG = logging.getLogger("openledger.node")
 
-# LevelDB's own memory beside its block cache: two write buffers at worst, and indexes of open files.
-BLOCK_CACHE_BYTES: Final = 32 * 2**20
-WRITE_BUFFER_BYTES: Final = 32 * 2**20
-# Files of 2 MiB, each with about 60 KiB of index and filter in memory while it is open: 30 MiB at worst.
-OPEN_FILES: Final = 512
 UNCHECKED: Final = "UNCHECKED"
 
 
@@ -44,18 +40,18 @@ def damage_is_refused(folder: Path) -> Iterator[None]:
         raise StoreError(str(error)) from error
 
 
-def open_database(folder: Path, check: Callable[[Any], object]) -> Any:
+def open_database(folder: Path, check: Callable[[Any], object], memory: StoreMemory) -> Any:
     """The database, checked by `check` first where its log was not whole. Raises `StoreError`."""
     with damage_is_refused(folder):
         try:
-            database = _open(folder, strict=True)
+            database = _open(folder, memory, strict=True)
         except plyvel.CorruptionError as error:
             _LOG.warning(
                 "the state store's log is not whole (%s); all of the state is checked before it is used", error
             )
             (folder / UNCHECKED).touch()
-            _open(folder, strict=False).close()
-            database = _open(folder, strict=True)
+            _open(folder, memory, strict=False).close()
+            database = _open(folder, memory, strict=True)
     if (folder / UNCHECKED).exists():
         try:
             with damage_is_refused(folder):
@@ -67,13 +63,13 @@ def open_database(folder: Path, check: Callable[[Any], object]) -> Any:
     return database
 
 
-def _open(folder: Path, *, strict: bool) -> Any:
+def _open(folder: Path, memory: StoreMemory, *, strict: bool) -> Any:
     return plyvel.DB(
         str(folder),
         create_if_missing=True,
         paranoid_checks=strict,
-        max_open_files=OPEN_FILES,
-        lru_cache_size=BLOCK_CACHE_BYTES,
-        write_buffer_size=WRITE_BUFFER_BYTES,
+        max_open_files=memory.open_files,
+        lru_cache_size=memory.block_cache_bytes,
+        write_buffer_size=memory.write_buffer_bytes,
         bloom_filter_bits=10,
     )

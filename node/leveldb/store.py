@@ -18,6 +18,7 @@ from abci_app.state.tree.pages import MAX_KEY_BYTES, CorruptPage, leaf_hash
 from abci_app.state.tree.read import walk
 from abci_app.state.tree.trie import EMPTY_ROOT, TreeUpdate, app_hash_of, build, root_of
 from abci_app.state.work import Spend, free
+from node.leveldb.memory import DEFAULT_MEMORY, StoreMemory
 from node.leveldb.open import damage_is_refused, open_database
 from node.leveldb.records import (
     COMMIT_KEY,
@@ -38,9 +39,6 @@ from node.leveldb.records import (
 from node.leveldb.version import Head, LevelDBVersion, PageCache, Undo, page_reader
 from node.value_cache import ValueCache
 
-DEFAULT_CACHE_BYTES: Final = 192 * 2**20
-# Latest values: about 100,000 accounts.
-_VALUE_CACHE_BYTES: Final = 32 * 2**20
 # Heights of any size that a commit prunes (one for the new block, one so that a surplus shrinks), and pages and
 # old values that it removes beyond those: about 30 ms.
 _PRUNED_HEIGHTS: Final = 2
@@ -57,18 +55,18 @@ _NOTHING: Final = StoredCommit(
 class LevelDBStore:
     """See `store.Store`. One thread stages and commits; all reads may be called from any."""
 
-    def __init__(self, database: Any, history_heights: int, cache_bytes: int, commit: StoredCommit) -> None:
+    def __init__(self, database: Any, history_heights: int, memory: StoreMemory, commit: StoredCommit) -> None:
         self.history_heights = history_heights
         self._database = database
-        self._cache_bytes = cache_bytes
-        self._cache = PageCache(cache_bytes)
-        self._values = ValueCache(_VALUE_CACHE_BYTES, self._read_value)
+        self._memory = memory
+        self._cache = self._new_page_cache()
+        self._values = ValueCache(memory.values_bytes, self._read_value)
         self._genesis = _NOTHING
         self._head = self._new_head(commit, 0, ())
 
     @classmethod
     def open(
-        cls, folder: Path, *, history_heights: int = HISTORY_HEIGHTS, cache_bytes: int = DEFAULT_CACHE_BYTES
+        cls, folder: Path, *, history_heights: int = HISTORY_HEIGHTS, memory: StoreMemory = DEFAULT_MEMORY
     ) -> Self:
         """Open or create the store in `folder`; raises `StoreError`."""
         if history_heights < 2:
@@ -77,18 +75,18 @@ class LevelDBStore:
             )
 
         def check(unchecked: Any) -> None:
-            cls._opened(unchecked, folder, history_heights, cache_bytes).check()
+            cls._opened(unchecked, folder, history_heights, memory).check()
 
-        database = open_database(folder, check)
+        database = open_database(folder, check, memory)
         try:
             with damage_is_refused(folder):
-                return cls._opened(database, folder, history_heights, cache_bytes)
+                return cls._opened(database, folder, history_heights, memory)
         except BaseException:
             database.close()
             raise
 
     @classmethod
-    def _opened(cls, database: Any, folder: Path, history_heights: int, cache_bytes: int) -> Self:
+    def _opened(cls, database: Any, folder: Path, history_heights: int, memory: StoreMemory) -> Self:
         found = read(database, FORMAT_KEY)
         if found is None:
             with database.iterator(include_value=False) as rows:
@@ -103,12 +101,15 @@ class LevelDBStore:
                 f"{FORMAT.decode()}: use the program that wrote it, or start from a snapshot"
             )
         stored = read(database, COMMIT_KEY)
-        store = cls(database, history_heights, cache_bytes, _NOTHING if stored is None else StoredCommit.decode(stored))
+        store = cls(database, history_heights, memory, _NOTHING if stored is None else StoredCommit.decode(stored))
         if stored is None:
             store._wipe()
         else:
             store._head = store._new_head(store._head.commit, store._earliest_kept(), ())
         return store
+
+    def _new_page_cache(self) -> PageCache:
+        return PageCache(self._memory.pages_bytes, self._memory.query_pages_bytes)
 
     def _new_head(self, commit: StoredCommit, earliest_height: int, recent: tuple[Undo, ...]) -> Head:
         """Everything as it is now."""
@@ -219,7 +220,7 @@ class LevelDBStore:
     def _wipe(self) -> None:
         """Remove everything but the format: nothing is committed."""
         self._genesis = _NOTHING
-        self._cache = PageCache(self._cache_bytes)
+        self._cache = self._new_page_cache()
         self._values.clear()
         while True:
             with self._database.iterator(include_value=False, start=FORMAT_KEY + b"\x00") as rows:
@@ -341,7 +342,7 @@ class LevelDBStore:
             batch.delete(height_key(b"h", height))
             batch.put(COMMIT_KEY, before.encode())
         # Page numbers are used again: a version from before the rollback keeps the old cache to itself.
-        self._cache = PageCache(self._cache_bytes)
+        self._cache = self._new_page_cache()
         self._values.clear()
         self._head = self._new_head(before, head.earliest_height, head.recent[:-1])
 

@@ -15,6 +15,7 @@ from abci_app.state.tree.pages import LeafPage, Page
 from abci_app.state.tree.read import path
 from abci_app.state.tree.trie import ReadPage, app_hash_of
 from abci_app.state.work import HISTORY_GET_UNITS, HISTORY_ROW_UNITS, PAGE_READ_UNITS, Spend, free
+from node.leveldb.memory import DEFAULT_MEMORY
 from node.leveldb.records import (
     StoredCommit,
     decode_stored_page,
@@ -35,8 +36,7 @@ def _size_of(page: Page) -> int:
     return 700 + 350 * len(page.keys)
 
 
-# Pages of all heights that queries read; the top of the tree is in memory for consensus anyway.
-_QUERIES_BYTES: Final = 16 * 2**20
+_QUERIES_BYTES: Final = DEFAULT_MEMORY.query_pages_bytes
 
 
 class PageCache:

@@ -25,7 +25,8 @@ TARGETS: tuple[Target, ...] = (
 TARGETS_BY_NAME = {target.name: target for target in TARGETS}
 
 CHECK_HASH_EVERY = 500
-# After this part of the run all bounded caches have been filled; what grows from then on is a leak.
+# After this part of the run all bounded caches have been filled, those of the threaded node by a hundred bursts
+# (`SMALL_MEMORY`); what grows from then on is a leak.
 WARM_PART = 0.2
 MAX_GROWTH_BYTES = 48 * 1024 * 1024
 # CPU time of one input: everything is bounded far below that.

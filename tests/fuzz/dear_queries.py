@@ -13,7 +13,7 @@ from abci_app.state import proof
 from abci_app.state.codec import encode
 from node.leveldb.store import LevelDBStore
 from tests.fuzz.corpus import Corpus
-from tests.fuzz.target import Target, Violation, code_name, own_folder
+from tests.fuzz.target import SMALL_MEMORY, Target, Violation, code_name, own_folder
 from tests.kit.chain import Chain
 from tests.kit.signing import Signer
 
@@ -23,8 +23,6 @@ GONE = 10_000
 MAX_SECONDS = 0.6
 # Verifying costs more than proving: one answer in so many.
 VERIFIED_ONE_IN = 16
-# Caches are bounded by design; here lower, so that a leak shows.
-CACHE_BYTES = 4 * 2**20
 NET = hashlib.sha256(b"net").digest()
 _KEPT = "dear queries"
 
@@ -33,7 +31,7 @@ class Ledger:
     """Many accounts, rows that came and went in heights that are kept, and some heights after them."""
 
     def __init__(self) -> None:
-        store = LevelDBStore.open(own_folder() / "db", cache_bytes=CACHE_BYTES)
+        store = LevelDBStore.open(own_folder() / "db", memory=SMALL_MEMORY)
         self.addresses = [hashlib.sha256(b"%d" % number).digest() for number in range(ACCOUNTS_COUNT)]
         self.chain = Chain.start(dict.fromkeys(self.addresses, 10), store=store)
         self.chain.block()

@@ -11,10 +11,21 @@ from pathlib import Path
 
 from abci_app.chain.registry import MODULES
 from abci_app.errors import Code
+from node.leveldb.memory import StoreMemory
 from tests.fuzz.corpus import Corpus
 
 # A rejection is one line for people.
 MAX_LOG_CHARACTERS = 2_000
+# Every cache of a node is bounded, at 150 MiB together: a campaign would measure how they fill up. Here each is full
+# after some hundred blocks, long before memory is compared, so that what grows from then on is a leak.
+SMALL_MEMORY = StoreMemory(
+    pages_bytes=4 * 2**20,
+    query_pages_bytes=2**18,
+    values_bytes=2**18,
+    block_cache_bytes=2**20,
+    write_buffer_bytes=2**18,
+    open_files=64,
+)
 
 KNOWN_CODES: dict[int, str] = {
     **{int(code): code.name for code in Code},

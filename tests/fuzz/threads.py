@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from abci_app.accounts import ACCOUNTS
 from abci_app.chain.mempool import Mempool
@@ -17,9 +18,9 @@ from abci_app.state import proof
 from abci_app.state.codec import encode
 from node.abci_server import AbciServer, Address, Halt
 from node.leveldb.store import LevelDBStore
-from tests.fuzz.corpus import Corpus
+from tests.fuzz.corpus import CACHE_BYTES, Corpus
 from tests.fuzz.mutation import damage_bytes
-from tests.fuzz.target import Target, Violation, code_name, own_folder
+from tests.fuzz.target import SMALL_MEMORY, Target, Violation, code_name, own_folder
 from tests.kit.chain import GENESIS_SECONDS, Chain, accounts_with
 from tests.kit.node.fake_comet import FakeConnection, request
 from tests.kit.signing import Key, Signer
@@ -31,7 +32,6 @@ BLOCKS = 4
 # Threads take turns a hundred times as often as they do in a node: more happens in between.
 SWITCH_SECONDS = 5e-5
 AGENT = Key.named("threads agent")
-CACHE_BYTES = 512 * 1024
 _KEPT = "threads"
 _TIMEOUT_SECONDS = 30.0
 
@@ -40,6 +40,7 @@ _TIMEOUT_SECONDS = 30.0
 class Node:
     """A served chain of its own, since its blocks go on; what was sent and may still be held by CometBFT."""
 
+    folder: Path
     chain: Chain
     server: AbciServer
     halts: list[Halt]
@@ -56,10 +57,7 @@ class Node:
         """Genesis, one block, and CometBFT's connections in its order."""
         folder = own_folder()
         signers = [Signer.named(f"threads {number}") for number in range(SIGNERS)]
-        chain = Chain.start(
-            accounts_with(FUNDS, signers), store=LevelDBStore.open(folder / "db", cache_bytes=4 * 2**20)
-        )
-        # Small, so that it is full long before memory is compared: what grows from then on is a leak.
+        chain = Chain.start(accounts_with(FUNDS, signers), store=LevelDBStore.open(folder / "db", memory=SMALL_MEMORY))
         chain.application._cache._max_generation_bytes = CACHE_BYTES
         chain.block()
         halts: list[Halt] = []
@@ -71,6 +69,7 @@ class Node:
             connection.call(request("echo", message="here"))
         query, snapshot, mempool, consensus = opened
         return cls(
+            folder=folder,
             chain=chain,
             server=server,
             halts=halts,

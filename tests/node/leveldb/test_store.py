@@ -21,6 +21,7 @@ from abci_app.state.memory_store import MemoryStore
 from abci_app.state.store import UnknownHeight
 from abci_app.state.tree.trie import app_hash_of
 from node.leveldb import store as leveldb_store
+from node.leveldb.memory import StoreMemory
 from node.leveldb.records import StoreError
 from node.leveldb.store import LevelDBStore
 from tests.kit.node.stored import check_records, commit, make_blocks, records_of
@@ -59,7 +60,9 @@ def test_any_blocks_rollbacks_and_restarts_leave_what_they_should(
             elif happening == "reopen":
                 store.close()
                 check_records(folder, ledger)
-                store = LevelDBStore.open(folder, history_heights=history_heights, cache_bytes=1_000)
+                store = LevelDBStore.open(
+                    folder, history_heights=history_heights, memory=StoreMemory(pages_bytes=1_000)
+                )
             elif ledger.rollback():
                 store.rollback()
                 memory.rollback()
@@ -189,7 +192,7 @@ def test_a_staged_block_leaves_no_trace_without_its_commit(tmp_path: Path) -> No
 def test_a_version_stays_readable_after_its_height_is_pruned_or_rolled_back(tmp_path: Path) -> None:
     blocks = make_blocks(9)
     ledger = LedgerOfStates(2)
-    with LevelDBStore.open(tmp_path / "state", history_heights=2, cache_bytes=2_000) as store:
+    with LevelDBStore.open(tmp_path / "state", history_heights=2, memory=StoreMemory(pages_bytes=2_000)) as store:
         held = []
         for block in blocks[:6]:
             commit(store, block)
@@ -224,7 +227,7 @@ def test_other_threads_read_versions_while_blocks_go_on(tmp_path: Path) -> None:
     ledger = LedgerOfStates(128)
     failures: list[BaseException] = []
     rounds = [0, 0]
-    with LevelDBStore.open(tmp_path / "state", cache_bytes=20_000) as store:
+    with LevelDBStore.open(tmp_path / "state", memory=StoreMemory(pages_bytes=20_000)) as store:
         for block in blocks[:20]:
             commit(store, block)
             ledger.commit(block)
