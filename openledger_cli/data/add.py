@@ -181,7 +181,7 @@ def print_added(added: Added) -> None:
             _name(item, whole=item.source not in parted),
             count(item.row_count, "row"),
             item.form,
-            show_size(item.byte_count).replace(".0 ", " "),
+            _size(item.byte_count),
             _overlap(item) if item.is_new else f"contributed before, {item.status}",
         )
         for item in added.items
@@ -207,10 +207,16 @@ def _name(item: AddedItem, *, whole: bool) -> str:
     return f"{item.source} from {item.first.rpartition(': ')[0].removeprefix(item.source)} {first}"
 
 
+def _size(byte_count: int) -> str:
+    """A size in whole units."""
+    number, unit = show_size(byte_count).split(" ")
+    return f"{round(float(number))} {unit}"
+
+
 def _overlap(item: AddedItem) -> str:
     near = item.nearest
     if near is None:
-        return "nothing to compare with"
+        return "overlap with others 0 %"
     return f"overlap with others {round(near.overlap_ppb / _PPB_OF_PER_CENT)} %"
 
 

@@ -180,18 +180,22 @@ def _prepare(
     workers = Workers(options.processes) if options.processes is not None else Workers.for_bytes(found.size)
     prepared: list[Prepared] = []
     with workers:
-        preparer = Preparer(about, journal, workers, writes=not options.dry_run, again=again)
+        preparer = Preparer(
+            about,
+            journal,
+            workers,
+            writes=not options.dry_run,
+            again=again,
+            told=lambda position, rows: progress("read", position, found.size, rows),
+        )
         cutter = Cutter(sources, options.read, preparer.problems.append)
         before: Begun | None = None
-        rows = 0
         for part in cutter.parts():
             # The processes work on the part before while the next one is read.
             begun = preparer.begin(part)
             if before is not None:
                 prepared += preparer.finish(before)
             before = begun
-            rows += part.row_count
-            progress("read", cutter.position, found.size, rows)
             if preparer.has_seen_enough:
                 break
         if before is not None:
@@ -203,7 +207,6 @@ def _prepare(
         raise FilesRefused(preparer.problems, "nothing was contributed: mend this, and give the same command again")
     if not prepared:
         raise FilesRefused(cutter.notes, "nothing was contributed: there are no rows")
-    progress("read", found.size, found.size, rows)
     notes = [*found.notes, *cutter.notes, *preparer.notes]
     if missing_libraries():
         notes.append(

@@ -47,6 +47,13 @@ class Part:
     chunks: list[Rows] = field(default_factory=list)
     row_count: int = 0
     byte_count: int = 0
+    # How far the files were read when it began and when it ended, in bytes of all files.
+    begins_at: int = 0
+    ends_at: int = 0
+
+    def position(self, row: int) -> int:
+        """About how far the files are read at one of its rows."""
+        return self.begins_at + (self.ends_at - self.begins_at) * row // max(self.row_count, 1)
 
     def digest(self) -> bytes:
         """SHA-256 of the rows in their order: by this the journal knows them again."""
@@ -121,9 +128,13 @@ class Cutter:
 
     def parts(self) -> Iterator[Part]:
         """Every part; a file that is refused is told, and ends its source."""
+        begins_at = 0
         for source in self._sources:
             try:
-                yield from self._of_source(source)
+                for part in self._of_source(source):
+                    part.begins_at, part.ends_at = begins_at, self.position
+                    begins_at = part.ends_at
+                    yield part
             except FileRefused as refusal:
                 self._refuse(str(refusal))
 

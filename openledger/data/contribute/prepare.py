@@ -1,6 +1,6 @@
 """Parts as row batch files: every row worked on, the file written beside the journal, its commitment noted."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from hashlib import sha256
@@ -50,11 +50,15 @@ class About:
     form_is_given: bool
 
 
+# Called with bytes of files and rows that are done.
+Told = Callable[[int, int], None]
+
+
 class Preparer:
     """Has parts worked on, one behind the other: `begin` the next before you `finish` the one before."""
 
     def __init__(
-        self, about: About, journal: Journal, workers: Workers, *, writes: bool, again: frozenset[str]
+        self, about: About, journal: Journal, workers: Workers, *, writes: bool, again: frozenset[str], told: Told
     ) -> None:
         self.problems: list[str] = []
         self.notes: list[str] = []
@@ -67,7 +71,9 @@ class Preparer:
         self._writes = writes
         # Keys of parts that are contributed although the journal has them.
         self._again = again
+        self._told = told
         self._looks = not missing_libraries()
+        self._rows_done = 0
 
     def begin(self, part: Part) -> Begun | None:
         """Hand a part's rows out, unless the journal has the part; None for rows that this run has already."""
@@ -96,6 +102,12 @@ class Preparer:
 
     def finish(self, begun: Begun) -> list[Prepared]:
         """Wait for a part; nothing where rows of it were refused, which `problems` then names."""
+        prepared = self._finish(begun)
+        self._rows_done += begun.part.row_count
+        self._told(begun.part.ends_at, self._rows_done)
+        return prepared
+
+    def _finish(self, begun: Begun) -> list[Prepared]:
         if begun.known is not None:
             return [Prepared(begun.known, Findings(), is_known=True)]
         if not self._writes:
@@ -119,9 +131,11 @@ class Preparer:
         hasher = sha256(header)
         if sink is not None:
             sink.write(header)
-        refused = False
+        refused, rows_of_part = False, 0
         for rows, future in zip(part.chunks, begun.results, strict=True):
             result = future.result()
+            rows_of_part += len(rows.lines)
+            self._told(part.position(rows_of_part), self._rows_done + rows_of_part)
             self._refuse([f"{rows.place(row)} {problem}" for row, problem in result.problems])
             refused = refused or bool(result.problems)
             if refused:

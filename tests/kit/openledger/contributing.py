@@ -15,11 +15,13 @@ from openledger.content.store import ContentStore
 from openledger.data.contribute.add import Added, AddOptions, add
 from openledger.data.rows import RowBatch
 from openledger.keys.signer import Signer
+from openledger.keys.wallet import Wallet
 from tests.kit.chain import Chain
 from tests.kit.modules.drafts import FREE
 from tests.kit.openledger.fake_node import FakeNode
 
-OLGA, DANA, REMY = [Signer.from_seed(bytes([number]) * 32) for number in (1, 2, 3)]
+DANA_SEED = b"\2" * 32
+OLGA, DANA, REMY = [Signer.from_seed(seed) for seed in (b"\1" * 32, DANA_SEED, b"\3" * 32)]
 FUNDS = 10**15
 
 
@@ -32,12 +34,17 @@ class Garden:
     client: Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.node = FakeNode(Chain.start({one.address: FUNDS for one in (OLGA, DANA, REMY)}), make_blocks_after=1)
+        balances: dict[bytes, int] = {one.address: FUNDS for one in (OLGA, DANA, REMY)}
+        self.node = FakeNode(Chain.start(balances, chain_id="dev-garden"), make_blocks_after=1)
         self.client = self.node.client()
         terms_id = terms_id_of(FREE)
         self.client.send(
             OLGA, RegisterTerms(FREE), CreateDatanet("garden", "", terms_id, tuple(sorted([REMY.address])), 1)
         ).wait()
+
+    def keep_key(self) -> None:
+        """Put Dana's key into her home, for commands."""
+        Wallet.open(self.home, "test", "dev-garden").import_seed("dana", DANA_SEED)
 
     @property
     def home(self) -> Path:
