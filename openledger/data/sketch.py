@@ -30,17 +30,15 @@ class Sketch:
     def add_texts(self, texts: Iterable[str]) -> None:
         """Add one row by its texts."""
         tokens = words_of(normalised_text(" ".join(texts)))
-        if len(tokens) > SHINGLE_TOKENS:
-            shifted = [tokens[place:] for place in range(SHINGLE_TOKENS)]
-            shingles = [" ".join(five) for five in zip(*shifted, strict=False)]
-        elif tokens:
-            shingles = [" ".join(tokens)]
-        else:
+        if not tokens:
             return
+        if len(tokens) > SHINGLE_TOKENS:
+            shingles = map(" ".join, zip(*[tokens[place:] for place in range(SHINGLE_TOKENS)], strict=False))
+        else:
+            shingles = map(" ".join, [tokens])
         highest = self._highest
-        low = [
-            digest for digest in [sha256(shingle.encode()).digest() for shingle in shingles] if digest[1:5] < highest
-        ]
+        digests = [sha256(shingle).digest() for shingle in map(str.encode, shingles)]
+        low = [digest for digest in digests if digest[1:5] < highest]
         self._keep([(digest[0] % SKETCH_BUCKETS, digest[1:5]) for digest in low])
 
     def add(self, sketch: bytes) -> None:
