@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import IO
 
 READABLE, PRIVATE = 0o644, 0o600
+# How the names of files begin that are not written to their end.
+UNFINISHED = ".incoming-"
 
 
 @contextmanager
@@ -20,7 +22,7 @@ def replacing(target: Path, mode: int = READABLE) -> Iterator[IO[bytes]]:
     temporary = ""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")  # created with mode 0600
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=UNFINISHED)  # created with mode 0600
         with os.fdopen(descriptor, "wb") as sink:
             yield sink
             sink.flush()
@@ -29,7 +31,7 @@ def replacing(target: Path, mode: int = READABLE) -> Iterator[IO[bytes]]:
         Path(temporary).replace(target)
     except OSError as error:
         _remove(temporary)
-        beside = str(error.filename or "").startswith(str(target.parent / ".incoming-"))
+        beside = str(error.filename or "").startswith(str(target.parent / UNFINISHED))
         if error.errno is not None and (error.filename is None or beside):
             raise OSError(error.errno, error.strerror, str(target)) from error
         raise

@@ -177,7 +177,7 @@ def _prepare(
     progress: Progress,
 ) -> tuple[list[Prepared], list[str]]:
     """Read everything and have it worked on; raises `FilesRefused`, and keeps nothing of what was prepared then."""
-    workers = Workers(options.processes) if options.processes is not None else Workers.for_bytes(found.size)
+    workers = Workers(options.processes) if options.processes is not None else Workers.for_bytes(found.likely_row_bytes)
     prepared: list[Prepared] = []
     with workers:
         preparer = Preparer(
@@ -200,6 +200,9 @@ def _prepare(
                 break
         if before is not None:
             prepared += preparer.finish(before)
+    if not preparer.problems:
+        named = [*options.read.rename, *sorted(options.read.without)]
+        preparer.problems += [f"no row has a field {name!a}" for name in named if name not in cutter.named_fields]
     if preparer.problems:
         for item in prepared:
             if not item.is_known and not options.dry_run:

@@ -115,6 +115,8 @@ class Cutter:
 
     def __init__(self, sources: list[RowSource], options: ReadOptions, refuse: Callable[[str], None]) -> None:
         self.notes: list[str] = []
+        # Which of the fields that are renamed or left out some row has.
+        self.named_fields: set[str] = set()
         self._sources = sources
         self._options = options
         self._refuse = refuse
@@ -155,6 +157,7 @@ class Cutter:
                     builder = _Builder(Part(source, builder.part.number + 1, builder.part.form), reader)
                 builder.add(line, row)
             self.notes += reader.notes
+            self.named_fields |= reader.named_fields
             self._behind += file.size
             self._reader = None
         if builder is None:

@@ -22,7 +22,7 @@ from msgspec import MsgspecError, Struct, json
 
 from abci_app.modules.datanets import Form
 from abci_app.modules.datanets.records import Contribute, Contribution, contribution_id_of
-from openledger.content.files import replacing, write_whole
+from openledger.content.files import UNFINISHED, replacing, write_whole
 from openledger.data.rows import RowCommitment
 from openledger.errors import OpenLedgerError, UsageError
 from openledger.settings import file_name_of
@@ -128,6 +128,9 @@ class Journal:
                 raise OpenLedgerError(
                     f"{self.folder} cannot be locked ({error.strerror}): use a home on a local disk (--home)"
                 ) from None
+            for left in self.folder.glob(f"{UNFINISHED}*"):
+                # A command that was killed left it, and nobody else writes here now.
+                left.unlink(missing_ok=True)
             yield
 
     def find(self, key: str) -> Note | None:

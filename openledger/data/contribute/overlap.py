@@ -86,7 +86,8 @@ def fetch_others(
             stored, rows = item.stored, item.stored.contribution
             if stored.status in (Status.PENDING, Status.ACCEPTED) and stored.submitted_number not in left_out:
                 others.add(stored.submitted_number, rows.sketch, rows.row_count, rows.byte_count)
-        if not page.next_number:
+        if page.next_number <= after:
+            # The last page; or a node that would have us ask for ever.
             break
         after = page.next_number
     return others

@@ -25,10 +25,16 @@ _LOOK_AHEAD = MAX_ROW_BYTES + 1
 
 def json_lines(source: ByteSource) -> Iterator[tuple[int, bytes]]:
     """Line number and row."""
+    is_first = True
     for number, line in enumerate(lines_of(source, MAX_ROW_BYTES, "row"), 1):
         row = line.strip(b" \t\r")
-        if row:
-            yield number, row
+        if not row:
+            continue
+        if is_first and (row in (b"{", b"[") or row.startswith(b"[{")):
+            what = "a JSON list" if row.startswith(b"[") else "an object that takes several lines"
+            raise FileRefused(f"{source.name}: line {number} begins {what}: give the file the end .json")
+        is_first = False
+        yield number, row
 
 
 def json_rows(source: ByteSource, *, form_is_given: bool = False) -> Iterator[tuple[int, bytes]]:

@@ -41,8 +41,10 @@ class ParquetSource:
         self.position = 0
 
 
-def parquet_rows(path: Path, source: ParquetSource, without: frozenset[str]) -> Iterator[tuple[int, bytes]]:
-    """Row number from 1, and the row. Raises `FileRefused`."""
+def parquet_rows(
+    path: Path, source: ParquetSource, without: frozenset[str], left_out: set[str]
+) -> Iterator[tuple[int, bytes]]:
+    """Row number from 1, and the row; `left_out` gets the columns that were left out. Raises `FileRefused`."""
     import os
 
     import pyarrow as pa
@@ -52,6 +54,7 @@ def parquet_rows(path: Path, source: ParquetSource, without: frozenset[str]) -> 
         before = os.fstat(raw.fileno())
         try:
             with pq.ParquetFile(raw) as file:
+                left_out |= without & set(file.schema_arrow.names)
                 yield from _rows(file, source, without)
         except pa.ArrowException as error:
             reason = " ".join(str(error).split())[:160]

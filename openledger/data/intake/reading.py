@@ -37,6 +37,8 @@ class FileReader:
         self.file = file
         # What people should know about how the file was read.
         self.notes: list[str] = []
+        # Which of the fields that are renamed or left out its rows have.
+        self.named_fields: set[str] = set()
         self._options = options
         self._progress: object = None
 
@@ -66,7 +68,7 @@ class FileReader:
 
             parquet = ParquetSource(file.name, file.size)
             self._progress = parquet
-            yield from parquet_rows(file.path, parquet, options.without)
+            yield from parquet_rows(file.path, parquet, options.without, self.named_fields)
             return
         with open_source(file.path, file.name) as source:
             self._progress = source
@@ -91,7 +93,10 @@ class FileReader:
         made: dict[str, object] = {}
         for name, value in found.items():
             if name in options.without:
+                self.named_fields.add(name)
                 continue
+            if name in options.rename:
+                self.named_fields.add(name)
             new_name = options.rename.get(name, name)
             if new_name in made:
                 raise FileRefused(f"{self.place(line)} would have the field {new_name[:40]!a} twice: rename another")
@@ -115,12 +120,13 @@ def by_form(found: FoundFiles, options: ReadOptions) -> list[RowSource]:
 
 def first_form(file: SourceFile, options: ReadOptions) -> Form:
     """The form of a file's first row; a file without rows has none of the known ones."""
-    with closing(FileReader(file, options).rows()) as rows:
-        for _, row in rows:
-            try:
+    try:
+        with closing(FileReader(file, options).rows()) as rows:
+            for _, row in rows:
                 return form_of(read_row(row))
-            except RowError:
-                return Form.OTHER
+    except RowError:
+        # The file is refused with its line when it is read for good.
+        return Form.OTHER
     return Form.OTHER
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from openledger.data.intake.kinds import KNOWN, FileKind, kind_of, require_kind
+from openledger.data.intake.kinds import GZIP_SUFFIX, KNOWN, FileKind, kind_of, require_kind
 from openledger.data.intake.problems import FileRefused, FilesRefused
 
 # Files of one folder; more are a data base that somebody exported, and belong into one file.
@@ -23,6 +23,8 @@ _PAPERS = (
     "dataset_info", "dataset_infos", "dataset_dict", "state",
 )  # fmt: skip
 _SHOWN_LEFT_OUT = 3
+# Compressed files hold several times their own size.
+_PACKED_TIMES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,12 @@ class SourceFile:
     name: str
     kind: FileKind
     size: int
+
+    @property
+    def likely_row_bytes(self) -> int:
+        """About how many bytes of rows it holds."""
+        is_packed = self.kind == FileKind.PARQUET or self.name.lower().endswith(GZIP_SUFFIX)
+        return self.size * (_PACKED_TIMES if is_packed else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,11 @@ class FoundFiles:
         """Bytes of all files."""
         return sum([file.size for source in self.sources for file in source.files])
 
+    @property
+    def likely_row_bytes(self) -> int:
+        """About how many bytes of rows they hold."""
+        return sum([file.likely_row_bytes for source in self.sources for file in source.files])
+
 
 def sources_at(paths: Iterable[Path]) -> FoundFiles:
     """The files at these paths; raises `FilesRefused` naming each path that is none of a known kind."""
@@ -72,8 +85,14 @@ def sources_at(paths: Iterable[Path]) -> FoundFiles:
     return found
 
 
+def shown(path: Path) -> str:
+    """A path as people can read it, also where its bytes are no text or would command a terminal."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return "".join([character if character.isprintable() else "\ufffd" for character in text])
+
+
 def _file(path: Path, seen: set[str], notes: list[str]) -> RowSource:
-    name = str(path)
+    name = shown(path)
     if not path.exists():
         raise FileRefused(f"{name}: there is no such file")
     if not path.is_file():
@@ -86,11 +105,11 @@ def _file(path: Path, seen: set[str], notes: list[str]) -> RowSource:
 
 
 def _folder(path: Path, seen: set[str], notes: list[str]) -> RowSource:
-    shown = f"{str(path).rstrip(os.sep)}{os.sep}"
+    folder = f"{shown(path).rstrip(os.sep)}{os.sep}"
     files: list[SourceFile] = []
     left_out: dict[str, list[str]] = {}
-    for file in sorted(_walk(path, shown, left_out), key=lambda one: one.relative_to(path).as_posix().encode()):
-        name = f"{shown}{file.relative_to(path)}"
+    for file in sorted(_walk(path, folder, left_out), key=lambda one: one.relative_to(path).as_posix().encode()):
+        name = f"{folder}{shown(file.relative_to(path))}"
         kind = kind_of(file.name)
         if PurePath(file.name.lower()).name.split(".", 1)[0] in _PAPERS:
             left_out.setdefault("about the data", []).append(name)
@@ -99,33 +118,33 @@ def _folder(path: Path, seen: set[str], notes: list[str]) -> RowSource:
         elif not _is_known(file, seen):
             files.append(SourceFile(path=file, name=name, kind=kind, size=file.stat().st_size))
         if len(files) > MAX_FILES:
-            raise FileRefused(f"{shown}: has more than {MAX_FILES} files: put their rows into fewer files")
+            raise FileRefused(f"{folder}: has more than {MAX_FILES} files: put their rows into fewer files")
     for reason, names in left_out.items():
         more = f" and {len(names) - _SHOWN_LEFT_OUT} more" if len(names) > _SHOWN_LEFT_OUT else ""
-        notes.append(f"{shown}: left out, {reason}: {', '.join(names[:_SHOWN_LEFT_OUT])}{more}")
+        notes.append(f"{folder}: left out, {reason}: {', '.join(names[:_SHOWN_LEFT_OUT])}{more}")
     if not files:
         ends = Counter([PurePath(name).suffix for names in left_out.values() for name in names])
         there = f" (there are {', '.join(sorted(ends)[:5])})" if ends else ""
-        raise FileRefused(f"{shown}: has no file that ends with {KNOWN}{there}")
-    return RowSource(shown, tuple(files))
+        raise FileRefused(f"{folder}: has no file that ends with {KNOWN}{there}")
+    return RowSource(folder, tuple(files))
 
 
-def _walk(path: Path, shown: str, left_out: dict[str, list[str]]) -> Iterable[Path]:
+def _walk(path: Path, folder: str, left_out: dict[str, list[str]]) -> Iterable[Path]:
     def refuse(error: OSError) -> None:
-        raise FileRefused(f"{error.filename or shown}: cannot be read: {error.strerror}")
+        raise FileRefused(f"{error.filename or folder}: cannot be read: {error.strerror}")
 
     for place, folders, names in os.walk(path, onerror=refuse):
         here = Path(place)
         for name in list(folders):
             if name.startswith("."):
                 folders.remove(name)
-                left_out.setdefault("hidden", []).append(f"{shown}{(here / name).relative_to(path)}")
+                left_out.setdefault("hidden", []).append(f"{folder}{shown((here / name).relative_to(path))}")
             elif (here / name).is_symlink():
                 folders.remove(name)
-                left_out.setdefault("a link", []).append(f"{shown}{(here / name).relative_to(path)}")
+                left_out.setdefault("a link", []).append(f"{folder}{shown((here / name).relative_to(path))}")
         for name in names:
             file = here / name
-            relative = f"{shown}{file.relative_to(path)}"
+            relative = f"{folder}{shown(file.relative_to(path))}"
             if name.startswith("."):
                 left_out.setdefault("hidden", []).append(relative)
             elif file.is_symlink():

@@ -1,18 +1,22 @@
 """`add`: files become contributions, once, whatever happens in between."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from abci_app.modules.datanets.queries import ContributionsPage, ContributionsQuery
 from abci_app.modules.datanets.records import Decision, Form, Reason, ReviewContribution, RevokeContribution, Status
 from abci_app.modules.licences import terms_id_of
 from openledger.data.contribute import cut, send
 from openledger.data.contribute.add import AddOptions
 from openledger.data.contribute.journal import Journal
-from openledger.data.contribute.overlap import EqualRows
+from openledger.data.contribute.overlap import EqualRows, fetch_others
 from openledger.data.intake.problems import FilesRefused
 from openledger.data.intake.reading import ReadOptions
 from openledger.data.row_json import RowError
@@ -287,6 +291,49 @@ def test_terms_by_licence_name_are_registered_with_the_first_contribution(garden
     assert stored.contribution.terms_id != terms_id_of(FREE)
 
 
+def test_a_field_that_no_row_has_is_told_instead_of_left_in(garden: Garden) -> None:
+    """A slip in the name of a field that was to be left out would put what it holds on view."""
+    path = garden.write("a.csv", "mail,text\ndana@uni-bonn.de,hello\n")
+    for read in (ReadOptions(without=frozenset({"mial"})), ReadOptions(rename={"Text": "prompt"})):
+        with pytest.raises(FilesRefused, match=r"no row has a field '(mial|Text)'"):
+            garden.add(path, options=AddOptions(read))
+    assert garden.submissions() == []
+    table = garden.folder / "b.parquet"
+    pq.write_table(pa.table({"mail": ["dana@uni-bonn.de"], "text": ["good evening"]}), table)
+    garden.add(path, table, options=AddOptions(ReadOptions(without=frozenset({"mail"}))))
+    assert garden.rows() == [b'{"text":"hello"}', b'{"text":"good evening"}']
+
+
+def test_what_a_kill_left_half_written_is_removed(garden: Garden) -> None:
+    path = garden.write("a.jsonl", chats(1))
+    garden.add(path)
+    (folder,) = [one.parent for one in garden.home.rglob("lock")]
+    (folder / ".incoming-left").write_text("rows of somebody")
+    garden.add(path)
+    assert not list(folder.glob(".incoming-*"))
+
+
+def test_a_node_that_pages_in_circles_is_not_asked_for_ever() -> None:
+    asked: list[int] = []
+
+    def ask(question: ContributionsQuery) -> ContributionsPage:
+        asked.append(question.after_number)
+        return ContributionsPage(question.datanet_id, (), 1)
+
+    fetch_others(ask, bytes(32), 1_000, ())
+    assert asked == [0, 1]
+
+
+def test_names_of_files_cannot_command_the_terminal(garden: Garden) -> None:
+    path = garden.folder / os.fsdecode(b"a\xff\x1b[31m.jsonl")
+    path.write_text("nope")
+    with pytest.raises(FilesRefused) as caught:
+        garden.add(path)
+    assert caught.value.problems[0].startswith(f"{garden.folder}/a\ufffd\ufffd[31m.jsonl: line 1 is not JSON")
+    path.write_text('{"text":"a"}')
+    assert garden.add(path).items[0].source == f"{garden.folder}/a\ufffd\ufffd[31m.jsonl"
+
+
 def test_equal_rows_are_counted_and_estimated_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = EqualRows()
     digests = b"".join([number.to_bytes(8, "big") for number in (1, 2, 1, 1)])
@@ -303,4 +350,4 @@ def test_equal_rows_are_counted_and_estimated_in_little_memory(monkeypatch: pyte
 def test_files_refused_are_row_errors(garden: Garden) -> None:
     """Programs that catch the errors of rows catch those of their files."""
     with pytest.raises(RowError):
-        garden.add(garden.write("a.jsonl", "[]"))
+        garden.add(garden.write("a.jsonl", "[1]"))

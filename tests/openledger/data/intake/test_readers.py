@@ -122,6 +122,8 @@ REFUSED: list[tuple[str, bytes | str, str]] = [
     ("a.jsonl.gz", gzip.compress(b'{"text":"a"}\n' * 999)[:-9], "the gzip file is cut short or damaged"),
     ("a.jsonl.gz", gzip.compress(b'{"text":"a"}\n' * 999)[:30] + b"xxxxxxxxxxxx",
      "the gzip file is cut short or damaged"),
+    ("a.jsonl", '\n{\n  "text": "a"\n}\n', "line 2 begins an object that takes several lines: give the file the end"),
+    ("a.jsonl", f"[{ONE}]", "line 1 begins a JSON list: give the file the end .json"),
     ("a.json", "[" + ONE + "," + "]", "line 1: ']' follows a comma"),
     ("a.json", f"[{ONE}\n{TWO}]", "line 2: '{\"text\":\"two\"}]' follows an object without a comma"),
     ("a.json", f"[{ONE},", "its list has no end: the file is cut short"),
