@@ -8,7 +8,7 @@ from importlib.util import find_spec
 # Module -> the smallest level that has it.
 LEVEL_WITH: dict[str, str] = {
     "plyvel": "node",
-    "pyarrow": "data",
+    **dict.fromkeys(("detect_secrets", "phonenumbers", "pyarrow", "stdnum"), "data"),
     **dict.fromkeys(
         ("gguf", "jinja2", "numpy", "peft", "regex", "safetensors", "tokenizers", "torch", "transformers"), "demo"
     ),

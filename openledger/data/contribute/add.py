@@ -214,7 +214,7 @@ def _prepare(
     if missing_libraries():
         notes.append(
             f"nothing was looked at for personal data and secrets: {', '.join(missing_libraries())} not installed; run "
-            "`scripts/setup demo`"
+            "`scripts/setup data`"
         )
     return prepared, notes
 

@@ -3,7 +3,6 @@
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 from abci_app.modules.datanets import Form
 from openledger.data.forms import form_of
@@ -15,6 +14,7 @@ from openledger.data.intake.sources import FoundFiles, RowSource, SourceFile
 from openledger.data.intake.streams import open_source
 from openledger.data.intake.tables import table_rows
 from openledger.data.row_json import RowError, read_row, write_row
+from openledger.packages import advice, is_installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +132,10 @@ def first_form(file: SourceFile, options: ReadOptions) -> Form:
 
 def require_readers(found: FoundFiles) -> None:
     """Refuse Parquet files where the library that reads them is not installed."""
-    if find_spec("pyarrow") is not None:
+    if is_installed("pyarrow"):
         return
     for source in found.sources:
         for file in source.files:
             if file.kind == FileKind.PARQUET:
-                raise FileRefused(
-                    f"{file.name}: reading Parquet needs pyarrow, which is not installed here: run "
-                    "`scripts/setup data`, or save the table as CSV or JSON Lines"
-                )
+                needs = advice("pyarrow", "reading Parquet")
+                raise FileRefused(f"{file.name}: {needs}, or save the table as CSV or JSON Lines")

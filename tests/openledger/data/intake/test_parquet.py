@@ -113,7 +113,7 @@ def test_a_file_that_is_none_or_whose_row_groups_are_too_large_is_refused(
 def test_where_the_library_is_missing_the_set_up_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     (tmp_path / "b.jsonl").write_text("")
-    monkeypatch.setattr(reading, "find_spec", lambda name: None)
+    monkeypatch.setattr(reading, "is_installed", lambda name: False)
     require_readers(sources_at([tmp_path / "b.jsonl"]))
-    with pytest.raises(FileRefused, match=r"a.parquet: reading Parquet needs pyarrow, .* run `scripts/setup demo`"):
+    with pytest.raises(FileRefused, match=r"a.parquet: reading Parquet needs pyarrow, .* run `scripts/setup data`"):
         require_readers(sources_at([tmp_path]))
