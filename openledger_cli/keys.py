@@ -7,6 +7,7 @@ from typing import Any
 from openledger.errors import KeyFailure, UsageError
 from openledger_cli import examples
 from openledger_cli.context import CommandContext
+from openledger_cli.pulse import waiting_for_people
 from openledger_cli.secrets import add_passphrase_option, ask_passphrase, ask_phrase, ask_secret
 from openledger_cli.text import note
 
@@ -173,5 +174,7 @@ def _confirm(arguments: argparse.Namespace, action: str) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"pass --yes to {action} without being asked")
-    if input(f"Really {action}? Type yes: ").strip() != "yes":
+    with waiting_for_people():
+        answer = input(f"Really {action}? Type yes: ")
+    if answer.strip() != "yes":
         raise UsageError("nothing was done")

@@ -10,8 +10,9 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
+from itertools import takewhile
 from typing import Any
 
 from openledger.errors import UsageError
@@ -20,6 +21,7 @@ from openledger.packages import LEVEL_WITH, advice, is_installed
 from openledger.settings import OUTPUTS, SETTINGS, load_settings
 from openledger_cli.context import CommandContext
 from openledger_cli.parser import OutputFile, Parser
+from openledger_cli.pulse import pulse
 from openledger_cli.text import printable
 
 # Group -> (file that registers it, help). Loaded only when asked for: `openledger --help` imports none of them.
@@ -137,8 +139,22 @@ def _run(words: list[str]) -> int:
         raise
     parsed.context = CommandContext(settings, overwrite=overwrite)
     parsed.context.check_new(*[value for value in vars(parsed).values() if isinstance(value, OutputFile)])
-    with _content_store(settings.content):
+    with ExitStack() as stack:
+        stack.enter_context(_content_store(settings.content))
+        if not _goes_on(rest, parsed):
+            stack.enter_context(pulse(parsed_name(rest)))
         return int(parsed.run(parsed) or ExitCode.OK)
+
+
+def _goes_on(words: list[str], parsed: argparse.Namespace) -> bool:
+    """Whether a command runs until it is stopped, or tells its own story: silence is no work then."""
+    return words[0] in ("devnet", "demo") or words[:2] == ["node", "start"] or getattr(parsed, "follow", False)
+
+
+def parsed_name(words: list[str]) -> str:
+    """`openledger query lineage`: the words of a line that name the command."""
+    named = list(takewhile(lambda word: not word.startswith("-"), words))
+    return " ".join(["openledger", *named[:2]])
 
 
 @contextmanager

@@ -4,10 +4,12 @@ import argparse
 import getpass
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from openledger.errors import UsageError
 from openledger.settings import PASSPHRASE_VARIABLE
+from openledger_cli.pulse import waiting_for_people
 
 
 def add_passphrase_option(parser: argparse.ArgumentParser) -> None:
@@ -31,15 +33,15 @@ def ask_passphrase(arguments: argparse.Namespace, name: str, *, twice: bool = Fa
         return os.environ[PASSPHRASE_VARIABLE]
     if not sys.stdin.isatty():
         raise UsageError(f"key {name!r} needs a passphrase: set {PASSPHRASE_VARIABLE} or pass --passphrase-file FILE")
-    passphrase = getpass.getpass(f"Passphrase of {name}: ")
-    if twice and getpass.getpass("The same again: ") != passphrase:
+    passphrase = _ask(f"Passphrase of {name}: ")
+    if twice and _ask("The same again: ") != passphrase:
         raise UsageError("the two passphrases differ: try again")
     return passphrase
 
 
 def ask_secret(prompt: str) -> str:
     """A secret key from the terminal (not echoed) or standard input."""
-    text = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline()
+    text = _ask(prompt) if sys.stdin.isatty() else _read(sys.stdin.readline)
     if not text.strip():
         raise UsageError("nothing was given on standard input")
     return text.strip()
@@ -50,14 +52,24 @@ def ask_phrase() -> str:
     from openledger.keys.phrase import PHRASE_WORDS, words_of
 
     if not sys.stdin.isatty():
-        text = sys.stdin.read()
+        text = _read(sys.stdin.read)
     else:
-        text = getpass.getpass(f"The {PHRASE_WORDS} words: ")
+        text = _ask(f"The {PHRASE_WORDS} words: ")
         while text.strip() and len(words_of(text)) < PHRASE_WORDS:
-            line = getpass.getpass(f"{len(words_of(text))} words so far; the next line, or nothing if that is all: ")
+            line = _ask(f"{len(words_of(text))} words so far; the next line, or nothing if that is all: ")
             if not line.strip():
                 break
             text += f"\n{line}"
     if not text.strip():
         raise UsageError("nothing was given on standard input")
     return text
+
+
+def _ask(prompt: str) -> str:
+    with waiting_for_people():
+        return getpass.getpass(prompt)
+
+
+def _read(read: Callable[[], str]) -> str:
+    with waiting_for_people():
+        return read()

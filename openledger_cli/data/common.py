@@ -11,6 +11,7 @@ from abci_app.bech32 import encode_id
 from openledger.errors import UsageError
 from openledger_cli import signing
 from openledger_cli.proofs.trust import add_trust_options
+from openledger_cli.pulse import waiting_for_people
 from openledger_cli.secrets import add_passphrase_option
 from openledger_cli.text import note
 
@@ -150,4 +151,5 @@ def agreed(question: str, *, yes: bool) -> bool:
     if not sys.stdin.isatty():
         raise UsageError(f"{question} Nobody is here to answer: add --yes to do it")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    with waiting_for_people():
+        return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -94,7 +94,10 @@ def ask(question: str) -> str:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return ""
     print(f"{question}: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip()
+    from openledger_cli.pulse import waiting_for_people
+
+    with waiting_for_people():
+        return sys.stdin.readline().strip()
 
 
 def _declared(args: argparse.Namespace, facts: RunFacts, ledger: ClientLedger) -> Declared:
