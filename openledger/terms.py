@@ -70,6 +70,11 @@ def is_registered(client: Asks, terms_id: bytes) -> bool:
     return _refusal(client, question, getattr(client, "light", None) is not None)[1] is None
 
 
+def is_name_taken(client: Asks, name: str) -> bool:
+    """Whether registered terms are called so: proven where the client can, and never relied on."""
+    return _refusal(client, query_of_name("olterms", name), getattr(client, "light", None) is not None)[1] is None
+
+
 def _refusal(client: Asks, question: tuple[str, str, Any], proven: bool) -> tuple[Any, QueryFailed | None]:
     """The answer, or the refusal that says there is nothing; every other refusal is raised."""
     try:

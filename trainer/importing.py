@@ -4,16 +4,19 @@ Nothing is said of what it was trained on, since nobody here knows: its manifest
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from abci_app.types import MAX_NAME_LENGTH, NAME_PATTERN
 from openledger.content.artefact import Artefact
 from openledger.content.folder import ArtefactError, other_forms
 from openledger.content.hub_cache import ModelFolder
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest, put_manifest, to_json
+from openledger.errors import UsageError
 from trainer.outside import BASE_CONFIG_FILE, describe_folder
 from trainer.record import MANIFEST_FORMAT, TOKENIZER_FILES, files_part
 from trainer.run_records import EntryRecord, RunEventRecord, RunRecord
@@ -33,6 +36,20 @@ class ImportedModel:
     artefact: Artefact
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
+
+
+def check_model_name(name: str) -> None:
+    """Refuse a name that the chain would refuse, before anything is read; raises `UsageError`."""
+    if len(name) > MAX_NAME_LENGTH or re.fullmatch(NAME_PATTERN, name) is None:
+        raise UsageError(
+            f"model name {name[:MAX_NAME_LENGTH]!r}: write lower-case letters, digits, '.', '_', '-', '/', at most "
+            f"{MAX_NAME_LENGTH}, such as {_like(name)}"
+        )
+
+
+def _like(name: str) -> str:
+    made = re.sub(r"[^a-z0-9._/-]+", "-", name.lower()).strip("-._/")
+    return made[:MAX_NAME_LENGTH].rstrip("-._/") or "tiny-llama"
 
 
 def examine_model(found: ModelFolder) -> ImportedModel:
@@ -117,9 +134,9 @@ def record_model(
         "output": files_part(model.artefact.files),
         "source": to_json(
             {
-                "source": source or model.source or "files as they were received",
+                "source": source or model.source or "a folder of files",
                 "licence": licence,
-                "conversion": "none, the files as they were received",
+                "conversion": "the files as they were received",
                 "left_out": list(model.left_out),
                 "training_data": "unknown: not declared on this chain",
             }

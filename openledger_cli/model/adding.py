@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openledger_cli.lines import count, show_size
-from openledger_cli.progress import counting
+from openledger_cli.progress import counting, working
 from openledger_cli.proofs.trust import open_client
 from openledger_cli.signing import open_signer, wait_until_provable
 from openledger_cli.tasks import add_reading_options, add_sending_options, add_task, say_next
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from openledger.content.hub_cache import ModelFolder
     from openledger_cli.context import CommandContext
     from trainer.importing import ImportedModel
+    from trainer.publish import ClientLedger
+    from trainer.run_records import RunRecord
 
 _EXAMPLES = """\
   openledger model add tiny-llama ./tiny-llama --terms Apache-2.0 --from olga
@@ -50,14 +52,12 @@ def add(arguments: argparse.Namespace) -> None:
     """Check the folder, store its files, record the import as the model's next version."""
     from openledger.content.store import ContentStore
     from openledger.licences import known_licence
-    from trainer.importing import examine_model, record_model, store_model
+    from trainer.importing import check_model_name, examine_model, record_model, store_model
     from trainer.publish import ClientLedger
 
     context: CommandContext = arguments.context
+    check_model_name(arguments.name)
     found = _found(arguments)
-    _say(context, f"reading {found.path}")
-    model = examine_model(found)
-    _say_found(context, model)
     store = ContentStore.open(arguments.content)
     with open_client(context, arguments) as client:
         signer = open_signer(context, arguments, arguments.signer, client.chain_id)
@@ -65,10 +65,14 @@ def add(arguments: argparse.Namespace) -> None:
         licence = known_licence(arguments.terms) or arguments.terms
         ledger.check_model(arguments.name)
         terms_id = ledger.terms(arguments.terms)
+        _say(context, f"reading {found.path}")
+        with working("reading"):
+            model = examine_model(found)
+        _say_found(context, model)
         if arguments.dry_run:
-            context.output.show({"model": arguments.name, **_document(model), "outcome": "not added: --dry-run"})
+            outcome = "the folder is whole, the name and the terms can be used; nothing was added: --dry-run"
+            context.output.show({"model": arguments.name, **_document(model), "outcome": outcome})
             return
-        store_model(model, store, counting("storing bytes", silent_seconds=2.0))
         record = record_model(
             arguments.name,
             model,
@@ -78,6 +82,11 @@ def add(arguments: argparse.Namespace) -> None:
             store=store,
             now_seconds=int(time.time()),
         )
+        version = _version_there(ledger, record)
+        if version:
+            _say_there(context, arguments.name, version)
+            return
+        store_model(model, store, counting("storing bytes", silent_seconds=2.0))
         published = ledger.publish(record)
         wait_until_provable(client, published.height)
     result = {"model": arguments.name, **_document(model), "terms": licence, "height": published.height}
@@ -92,6 +101,32 @@ def add(arguments: argparse.Namespace) -> None:
         f"openledger model show {arguments.name}",
         f"openledger train --init recipe.yaml --base {arguments.name} --data DATANET@VERSION",
     )
+
+
+def _version_there(ledger: ClientLedger, record: RunRecord) -> str:
+    """The version of this very model that has these files from this source under these terms already, or empty."""
+    from abci_app.modules.models.records import entry_id_of
+    from openledger.errors import QueryFailed
+    from openledger.exit_codes import ExitCode
+    from trainer.chain_records import to_entry
+
+    try:
+        stored = ledger.stored_entry(entry_id_of(to_entry(record.entry)))
+    except QueryFailed as failure:
+        if failure.exit_code not in (ExitCode.NOT_FOUND, ExitCode.UNPROVEN):
+            raise
+        return ""
+    is_same = bool(stored.model_id) and ledger.model_name(stored.model_id) == record.model_name
+    return f"{record.model_name}@{stored.model_version}" if is_same else ""
+
+
+def _say_there(context: CommandContext, name: str, version: str) -> None:
+    outcome = f"{version} is this very model, with these files, from there and under these terms: nothing to add"
+    if context.as_json:
+        context.output.show({"model": name, "version": version, "outcome": outcome})
+        return
+    print(outcome)
+    say_next(context, f"openledger model show {version}")
 
 
 def _found(arguments: argparse.Namespace) -> ModelFolder:

@@ -114,5 +114,5 @@ def comparison_lines(found: VersionComparison, first: str, second: str) -> list[
         top.below.append(Line("measured", [Line(each.text) for each in found.measured]))
         top.add("intervals speak of the rows that were measured on, not of another seed")
     if found.not_compared:
-        top.below.append(Line("not compared", [Line(text) for text in found.not_compared]))
+        top.below.append(Line("to be known", [Line(text) for text in found.not_compared]))
     return [top]

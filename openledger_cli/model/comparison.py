@@ -76,7 +76,7 @@ class VersionComparison:
 def compare(first: ModelSide, second: ModelSide) -> VersionComparison:
     """Compare two entries; nothing is guessed about what a store does not show."""
     changes = [
-        *[VersionChange("made from", text) for text in _differences(_parents(first), _parents(second))],
+        *[VersionChange("made from", text) for text in _differences(_origin(first), _origin(second))],
         *[VersionChange("data", text) for text in _differences(_inputs(first), _inputs(second))],
         *_of_manifests(first, second),
         *[VersionChange("terms", text) for text in _differences(_terms(first), _terms(second))],
@@ -116,6 +116,19 @@ def _parents(side: ModelSide) -> dict[str, str]:
     undeclared = side.stored.entry.undeclared
     lines = {role: ", ".join(names) for role, names in found.items()}
     return lines | ({"undeclared": word_of("undeclared", undeclared).replace("-", " ")} if undeclared else {})
+
+
+def _origin(side: ModelSide) -> dict[str, str]:
+    """Parents, and of a model from outside where it came from."""
+    found = _parents(side)
+    if isinstance(side.manifest, Manifest) and "source" in side.manifest.parts:
+        found["outside"] = _short(side.manifest.parts["source"].decode("utf-8", "replace"))
+        try:
+            source = side.manifest.json("source")
+            found["outside"] = _short(source["source"])
+        except (ManifestError, KeyError, TypeError):
+            pass
+    return found
 
 
 def _inputs(side: ModelSide) -> dict[str, str]:
@@ -295,6 +308,8 @@ def _conclusion(
     hidden: bool,
 ) -> str:
     """Say in a sentence or two what the measurements support."""
+    if first.stored.entry.output.tensor_digest == second.stored.entry.output.tensor_digest:
+        return "Both have the very same numbers in their tensors, so neither is better."
     if not measured:
         return "No evaluation of both on the same rows is recorded, so nothing says which is better."
     winners = [each.better for each in measured if each.better]

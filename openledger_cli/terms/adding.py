@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from openledger_cli.tasks import add_sending_options, add_task, say_next, send
 
 if TYPE_CHECKING:
     from abci_app.modules.licences import Terms
+    from openledger.client.client import Client
     from openledger_cli.context import CommandContext
 
 _EXAMPLES = """\
@@ -89,8 +91,21 @@ def add(arguments: argparse.Namespace) -> None:
         with open_client(context) as client:
             outcome = "was registered already"
             if not is_registered(client, terms_id_of(terms)):
+                _check_name_is_free(client, terms.name)
                 outcome = f"registered at height {send(arguments, client, [message]).height}"
     _show(context, terms, outcome)
+
+
+def _check_name_is_free(client: Client, name: str) -> None:
+    """Refuse a name that stands for other terms: it would go on standing for them, and for nothing of ours."""
+    from openledger.licences import known_licence
+    from openledger.terms import is_name_taken
+
+    if not known_licence(name) and is_name_taken(client, name):
+        raise UsageError(
+            f"{name!r} is what other terms are called, which were registered first: choose another name, or look at "
+            f"them with `openledger terms show {shlex.quote(name)}`"
+        )
 
 
 def _show(context: CommandContext, terms: Terms, outcome: str) -> None:

@@ -113,8 +113,8 @@ def show(arguments: argparse.Namespace) -> None:
     if answer is None or answer.value.terms != (plain := _plain(licence) if licence else answer.value.terms):
         _show(arguments, _plain(licence), answer, "not registered yet: the first who names it registers it")
         return
-    where = "as the table of licences has it" if licence else "its own words, as registered"
-    _show(arguments, plain, answer, f"registered, {where}")
+    where = "registered, as the table of licences has it" if licence else "registered; these are its own words"
+    _show(arguments, plain, answer, where)
 
 
 def find_terms(client: Client, name: str, arguments: argparse.Namespace) -> Answer[Any] | None:

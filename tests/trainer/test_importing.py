@@ -13,7 +13,7 @@ from openledger.data.manifest import files_of, get_manifest
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import tiny_model
 from trainer.describe import describe_run
-from trainer.importing import examine_model, record_model, store_model
+from trainer.importing import check_model_name, examine_model, record_model, store_model
 from trainer.run_records import RunRecord
 
 
@@ -41,7 +41,7 @@ def test_a_folder_is_stored_whole_and_its_record_says_that_what_is_below_is_unkn
     assert (record.entry.kind, record.entry.terms_id, record.entry.undeclared) == ("import", b"\1" * 32, "nothing")
     assert describe_run(manifest)[:3] == [
         "import by openledger model add",
-        "imported from files as they were received (Apache-2.0); none, the files as they were received",
+        "imported from a folder of files (Apache-2.0); the files as they were received",
         "training data: unknown: not declared on this chain",
     ]
 
@@ -115,6 +115,16 @@ def test_what_does_not_stop_an_import_is_said(folder: Path) -> None:
     notes = " / ".join(examine_model(ModelFolder(folder, "")).notes)
     for text in ("names no causal language model", "needs code of its own", "no tokenizer file"):
         assert text in notes
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [("Tiny Llama", "tiny-llama"), ("-x", "x"), ("x" * 300, "x"), ("☃", "tiny-llama"), ("", "tiny-llama")],
+)
+def test_a_name_that_no_model_can_have_is_refused_with_one_that_it_can(name: str, like: str) -> None:
+    with pytest.raises(UsageError, match=f"such as {like}"):
+        check_model_name(name)
+    check_model_name("org/tiny-llama_2.0")
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

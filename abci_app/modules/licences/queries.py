@@ -97,6 +97,8 @@ def terms_of_name(view: StateView, name: str) -> bytes:
     if licence and TERMS.has(view, plain_id := terms_id_of(plain_terms(licence))):
         return plain_id
     owner = NAMES.get(view, licence or name)
+    if owner is None and licence:
+        raise Rejected(Code.NOT_FOUND, f"{licence} is not registered yet: `openledger terms add {licence}`")
     if owner is None:
         raise Rejected(Code.NOT_FOUND, f"there are no terms named {name!r}: see `openledger terms list`")
     return owner.object_id

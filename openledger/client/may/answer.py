@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from abci_app.modules.models.kinds import EntryKind, Undeclared
 from openledger.amounts import show_share
 from openledger.client.may.sources import TermsSource, joined_names
 from openledger.exit_codes import ExitCode
@@ -87,8 +88,8 @@ class UnknownBelow:
 
     entry_id: bytes
     name: str
-    kind: int
-    undeclared: int
+    kind: EntryKind
+    undeclared: Undeclared
     text: str
 
 

@@ -14,7 +14,7 @@ from abci_app.modules.licences import JoinedTerms, Outcome, Profile, Terms, firs
 from abci_app.modules.licences.join import NOTHING_JOINED, TooManySources, join_all, lift
 from abci_app.modules.licences.judgement import admitted_outbound, combinations_of
 from abci_app.modules.licences.records import Alternative, Choice, Point, UseClass
-from abci_app.modules.models.kinds import EntryKind, is_unknown_below
+from abci_app.modules.models.kinds import EntryKind, Undeclared, is_unknown_below
 from abci_app.modules.models.lineage import LineagePage
 from abci_app.utc import utc_text
 from openledger.client.may.answer import May, MayAnswer, MayReason, ModelUse, RevenueClaim, SourceCredit, UnknownBelow
@@ -279,7 +279,13 @@ def unknown_below(page: LineagePage) -> tuple[UnknownBelow, ...]:
         if entry.kind == EntryKind.IMPORT:
             text = f"below the imported {'model' if item.entry_id == page.entry_id else 'base'} {name}"
         found.append(
-            UnknownBelow(entry_id=item.entry_id, name=name, kind=entry.kind, undeclared=entry.undeclared, text=text)
+            UnknownBelow(
+                entry_id=item.entry_id,
+                name=name,
+                kind=EntryKind(entry.kind),
+                undeclared=Undeclared(entry.undeclared),
+                text=text,
+            )
         )
     return tuple(found)
 
@@ -347,8 +353,14 @@ def _conditions(demands: list[_Demands], combined: JoinedTerms, asked: _Asked) -
 
 def _remarks(demands: list[_Demands]) -> list[str]:
     """Facts worth knowing that decide nothing today."""
-    return [
+    texts = [
         f"what is under {item.source.title} can be taken back"
         for item in demands
         if item.joined.demanded & Point.REVOCABLE
+    ]
+    return texts + [
+        f"that {origin.name} is under {item.source.title} is the word of the one who added it"
+        for item in demands
+        for origin in item.source.origins
+        if origin.is_import
     ]

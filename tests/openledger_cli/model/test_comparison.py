@@ -35,7 +35,15 @@ def evaluation(page: LineagePage, value: int, interval: int = 10, **changes: Any
 def side(page: LineagePage, name: str, *evaluations: Evaluation, **parts: Any) -> ModelSide:
     recipe = {"train": {"learning_rate": "0.1", "steps": 3, **parts.pop("train", {})}, "name": name}
     manifest = Manifest({"recipe": to_json(recipe), **{key: to_json(value) for key, value in parts.items()}})
-    return ModelSide(name, page, manifest, evaluations)
+    return ModelSide(name, with_tensors(page, name), manifest, evaluations)
+
+
+def with_tensors(page: LineagePage, name: str) -> LineagePage:
+    """The lineage of an entry that gave other numbers."""
+    root = page.entries[0]
+    output = structs.replace(root.stored.entry.output, tensor_digest=name.encode().ljust(32, b"."))
+    stored = structs.replace(root.stored, entry=structs.replace(root.stored.entry, output=output))
+    return structs.replace(page, entries=(structs.replace(root, stored=stored), *page.entries[1:]))
 
 
 def judged(page: LineagePage, before: int, after: int, **options: Any) -> VersionComparison:
@@ -49,6 +57,16 @@ def test_one_change_and_intervals_apart_say_that_it_helped(page: LineagePage) ->
     assert found.measured[0].text.endswith("a@1 0.0009 ± 0.0000, a@2 0.0008 ± 0.0000 (40 rows): a@2 is better")
     assert found.conclusion == "a@2 is better, and only one thing changed: the change of hyperparameters helped."
     assert judged(page, 800, 900, train={"steps": 6}).conclusion.endswith("the change of hyperparameters harmed.")
+
+
+def test_the_same_numbers_are_neither_better_nor_worse(page: LineagePage) -> None:
+    first, second = side(page, "a@1", evaluation(page, 900)), side(page, "a@1", evaluation(page, 100))
+    assert compare(first, second).conclusion.startswith("Both have the very same numbers in their tensors")
+
+
+def test_models_from_outside_differ_in_where_they_came_from(page: LineagePage) -> None:
+    first, second = (side(page, name, source={"source": f"org/{name}"}) for name in ("a@1", "a@2"))
+    assert [each.text for each in compare(first, second).changes] == ["outside: org/a@1 before, org/a@2 now"]
 
 
 def test_overlapping_intervals_tell_nothing_apart(page: LineagePage) -> None:

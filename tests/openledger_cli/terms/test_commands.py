@@ -36,9 +36,7 @@ def test_a_licence_is_shown_in_words_with_whether_it_is_registered(run: Run) -> 
     for said in ("for non-commercial use only", "its authors must be named", "models may be trained on it"):
         assert said in out
     assert "not registered yet" in out
-    assert (
-        "registered, its own words, as registered" in run("terms", "show", encode_id("olterms", terms_id_of(FREE)))[1]
-    )
+    assert "registered; these are its own words" in run("terms", "show", encode_id("olterms", terms_id_of(FREE)))[1]
 
 
 def test_what_the_table_says_needs_no_node(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

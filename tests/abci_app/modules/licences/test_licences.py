@@ -1,5 +1,6 @@
 """licences: registering terms, content addresses, queries, invariants."""
 
+import re
 from typing import Any
 
 import pytest
@@ -61,8 +62,12 @@ def test_terms_are_found_by_name_or_spdx_name_and_later_ones_of_that_name_change
     ledger.accept(ALICE, RegisterTerms(BY_SA))
     for name, wanted in ((FREE.name, FREE), (FREE.spdx, FREE), (BY_SA.spdx, BY_SA)):
         assert terms_of_name(ledger.store, name) == terms_id_of(wanted)
-    with pytest.raises(Rejected, match=r"there are no terms named 'CC BY 3\.0'"):
-        terms_of_name(ledger.store, "CC BY 3.0")
+    for name, said in (
+        ("CC BY 3.0", "CC-BY-3.0 is not registered yet: `openledger terms add CC-BY-3.0`"),
+        ("garden", "there are no terms named 'garden': see `openledger terms list`"),
+    ):
+        with pytest.raises(Rejected, match=re.escape(said)):
+            terms_of_name(ledger.store, name)
     for later in (
         terms(jurisdiction="DE"),
         terms(name="mine", jurisdiction="DE"),
