@@ -149,8 +149,9 @@ def _input_lines(prepared: PreparedRun, tokenizer: Any, model: Any) -> tuple[lis
         used = len(rows_used(prepared.order, index))
         lines.append(_input_line(dataset, partition, copies, used, len(prepared.held_out)))
         lines += _cut_lines(cuts, index)
+    names = [dataset.datanet.partition("@")[0] for dataset in recipe.datasets]
     lines += [*describe_writing(cuts.writing), *ending_notes(tokenizer, prepared.order, ordered)]
-    return lines, example_lines(tokenizer, prepared.order, ordered)
+    return lines, example_lines(tokenizer, prepared.order, ordered, names)
 
 
 def _input_line(dataset: Dataset, partition: Partition, copies: int, used: int, measured: int) -> str:

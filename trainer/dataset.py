@@ -17,13 +17,17 @@ MAX_ROWS_PER_VERSION = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a version: where it comes from, its bytes and its salted leaf, and its contribution's form."""
+    """One row of a version: where it comes from, its bytes and its salted leaf, and its contribution's form.
+
+    `submission` is the contribution's number among the DataNet's submissions, 0 where it is not known.
+    """
 
     contribution_id: bytes
     index: int
     data: bytes
     leaf: bytes = field(repr=False)
     form: Form = Form.OTHER
+    submission: int = 0
 
     def fields(self) -> Fields:
         """The row's JSON object, read by the rule of contribution; what is no text stays apart from texts."""
@@ -47,4 +51,11 @@ def load_rows(store: ContentStore, version: VersionRecord) -> Iterator[Row]:
     for record in version.contributions:
         batch = load_batch(store, record.contribution_id, record.commitment)
         for index, (data, leaf) in enumerate(zip(batch.rows, batch.leaves, strict=True)):
-            yield Row(contribution_id=record.contribution_id, index=index, data=data, leaf=leaf, form=Form(record.form))
+            yield Row(
+                contribution_id=record.contribution_id,
+                index=index,
+                data=data,
+                leaf=leaf,
+                form=Form(record.form),
+                submission=record.registered_number,
+            )

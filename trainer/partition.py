@@ -156,7 +156,8 @@ def limited(dataset: Dataset, partition: Partition) -> Partition:
 
 def place_of(row: Row) -> str:
     """Where a row stands, for people; line 1 of a batch file is its header."""
-    return f"contribution {row.contribution_id.hex()[:16]}… line {row.index + 2} of its file, row {row.index}"
+    name = f"submission #{row.submission}" if row.submission else f"contribution {row.contribution_id.hex()[:16]}…"
+    return f"{name} line {row.index + 2} of its file, row {row.index}"
 
 
 def is_held_out(split: Split, text: str) -> bool:

@@ -1,6 +1,6 @@
 """Examples as the model will see them, in lines for people: every token, and whether it is learned.
 
-    example 1: messages, row 0 of contribution 1f0a…, 31 tokens, 8 learned
+    example 1: messages, row 0 of garden#1, 31 tokens, 8 learned
       read     <|im_start|>·user·↵·What· is· it·?·<|im_end|>·↵·<|im_start|>·assistant·↵
       learned  A· chain·.·<|im_end|>
 
@@ -22,14 +22,16 @@ _BETWEEN = "·"
 _PART_OF_A_CHARACTER = "\ufffd"
 
 
-def example_lines(tokenizer: Any, order: Sequence[Example], ordered: Sequence[Tokens]) -> list[str]:
-    """Two examples of a run: the first, and the next one of another form, or the second."""
+def example_lines(
+    tokenizer: Any, order: Sequence[Example], ordered: Sequence[Tokens], names: Sequence[str]
+) -> list[str]:
+    """Two examples of a run, the first and the next one of another form, or the second; `names` are its DataNets'."""
     lines: list[str] = []
     for number, at in enumerate(_chosen(order), 1):
         example, tokens = order[at], ordered[at]
         lines.append(
-            f"example {number}: {example.form.name.lower()}, row {example.row.index} of contribution "
-            f"{example.row.contribution_id.hex()[:16]}…, {len(tokens.ids)} tokens, {tokens.targets} learned"
+            f"example {number}: {example.form.name.lower()}, row {example.row.index} of "
+            f"{names[example.input_index]}#{example.row.submission}, {len(tokens.ids)} tokens, {tokens.targets} learned"
         )
         last = 0
         for start, end in tokens.learned:

@@ -1,6 +1,7 @@
 """Several forms in one DataNet: every row is read by its own form, and steps concern the rows that have their field."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,3 +128,11 @@ def test_conversations_in_which_nobody_takes_turns_are_left_out_on_request() -> 
     made = make_partition(dataset("    filters: [takes_turns]"), 0, rows([(Form.MESSAGES, monologue), *ALL]))
     assert made.kept_by_filter == (5,)
     assert len(made.training) == 5
+
+
+def test_a_row_is_named_by_the_number_of_its_submission_where_it_is_known() -> None:
+    numbered = [replace(row, submission=4) for row in rows([(Form.TEXT, {"body": "x"})])]
+    with pytest.raises(
+        PartitionError, match="submission #4 line 2 of its file, row 0: completion: the row has no text"
+    ):
+        make_partition(dataset(), 0, numbered)
