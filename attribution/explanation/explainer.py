@@ -341,6 +341,12 @@ class Explainer:
         return self.entries.stored[entry_id]
 
 
+def why_no_text(source: ContributionSource, store: ContentStore, contribution_id: bytes) -> str:
+    """Why the store has no text of a contribution's rows: erased, and when, or not stored."""
+    stone = store.find_tombstone(source.contribution(contribution_id).commitment.content_digest)
+    return f"erased on {stone.day}" if stone is not None else "not stored here"
+
+
 def row_text(source: ContributionSource, store: ContentStore, contribution_id: bytes, row_leaf: bytes) -> str | None:
     """Text of a row, checked against the chain; None where the store has not got it."""
     record = source.contribution(contribution_id)

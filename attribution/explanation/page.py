@@ -101,6 +101,8 @@ class PageRow:
     contributor: str
     strength: str
     text: str | None
+    # Why there is no text.
+    missing: str = "not stored here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,7 @@ def _rows(lines: Sequence[PageRow]) -> list[str]:
             str(line.layer),
             escape(line.contributor),
             escape(line.strength),
-            "not stored here" if line.text is None else escape(line.text),
+            escape(line.missing if line.text is None else line.text),
         )
         for line in lines
     ]

@@ -213,14 +213,17 @@ def _span_index_lines(document: Explanation, explainer: Explainer) -> list[str]:
 
     lines = []
     for number, layer in enumerate(document.layers):
-        spans = explainer.indexes(bytes.fromhex(layer.entry_id)).spans if layer.spans else None
+        indexes = explainer.indexes(bytes.fromhex(layer.entry_id)) if layer.spans else None
+        spans = indexes.spans if indexes is not None else None
+        if indexes is not None and indexes.spans_erased:
+            lines.append(f"not checked without the span index, which was erased: {_SPAN_LISTS}")
         if spans is not None:
             try:
                 check_span_index(spans)
             except NumbersRefused as error:
                 raise NotVerified(f"layers[{number}].spans: the committed index does not hold: {error}") from error
-            lines = [f"{_SPAN_LISTS}: made again"]
-    return lines
+            lines.append(f"{_SPAN_LISTS}: made again")
+    return list(dict.fromkeys(lines))
 
 
 def _show(

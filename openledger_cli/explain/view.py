@@ -40,6 +40,8 @@ class RowView:
     owner: str
     share_ppb: int
     text: str | None
+    # Why there is no text.
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class View:
     ) -> View:
         """Fetch the texts of the rows that are shown; what the store lacks is shown as such."""
         from attribution.explanation.contributions import positive_of_all
-        from attribution.explanation.explainer import row_text
+        from attribution.explanation.explainer import row_text, why_no_text
 
         view = cls(document, names, (), ())
         rows = []
@@ -77,9 +79,13 @@ class View:
                 continue
             positive = positive_of_all(gradients)
             for row in gradients.rows:
-                text = row_text(ledger, store, bytes.fromhex(row.contribution_id), bytes.fromhex(row.row_leaf))
+                contribution_id = bytes.fromhex(row.contribution_id)
+                text = row_text(ledger, store, contribution_id, bytes.fromhex(row.row_leaf))
+                missing = why_no_text(ledger, store, contribution_id) if text is None else ""
                 share_ppb = max(0, int(row.score)) * PPB // positive
-                rows.append(RowView(layer=number, owner=view.name(row.owner), share_ppb=share_ppb, text=text))
+                rows.append(
+                    RowView(layer=number, owner=view.name(row.owner), share_ppb=share_ppb, text=text, missing=missing)
+                )
         try:
             pieces, is_cut = tuple(view._pieces(explainer.decode)), True
         except ModuleNotFoundError:
@@ -218,7 +224,7 @@ class View:
                     row.layer,
                     _short(row.owner),
                     show_share(row.share_ppb),
-                    _one_line(row.text) if row.text is not None else "not stored here",
+                    _one_line(row.text) if row.text is not None else row.missing,
                 )
                 for row in self.rows
             ]
@@ -241,7 +247,13 @@ class View:
             layers=self._layers(),
             contributions=self._contributions(),
             rows=[
-                PageRow(layer=row.layer, contributor=row.owner, strength=show_share(row.share_ppb), text=row.text)
+                PageRow(
+                    layer=row.layer,
+                    contributor=row.owner,
+                    strength=show_share(row.share_ppb),
+                    text=row.text,
+                    missing=row.missing,
+                )
                 for row in self.rows
             ],
             verified=[line for line in checked if not line.startswith(NOT_CHECKED)],

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from attribution.erasure import TEXT_FILES, folders_with, has_rows_of, indexes_with, text_digests, token_runs
 from attribution.explanation.document import Explanation, decode
-from attribution.explanation.explainer import Explainer
+from attribution.explanation.explainer import Explainer, why_no_text
 from attribution.explanation.explanation import verify_integers
 from attribution.stored import listing_of
 from openledger.content.files import cache_home
@@ -81,6 +81,10 @@ def test_text_of_a_model_can_be_erased_and_its_shares_still_verify(world: World)
     # One that was made before the erasure verifies by what it carries.
     assert verify_integers(decode(before.encode()), facts) is None
     _refuses_what_holds_spans_back(before, after, facts)
+    digest = world.records.contributions[contribution_id].commitment.content_digest
+    assert why_no_text(world.records, world.store, contribution_id) == "not stored here"
+    world.store.erase("sha256", digest, Tombstone(Erased.ROWS, "facts#1", contribution_id, "personal-data", 0))
+    assert why_no_text(world.records, world.store, contribution_id) == "erased on 1970-01-01"
 
 
 def _refuses_what_holds_spans_back(before: Explanation, after: Explanation, facts: Any) -> None:
