@@ -14,7 +14,7 @@ from typing import IO
 
 from openledger.data.row_json import read_row, texts_of
 
-SAMPLED_ROWS = 48
+SAMPLED_ROWS = 32
 SAMPLED_TOKEN_RUNS = 16
 # Shorter pieces stand in texts of other people, too.
 _LEAST_CHARACTERS, _MOST_CHARACTERS = 16, 200
@@ -25,6 +25,8 @@ _CHUNK_BYTES = 8 * 2**20
 # Ids as programs store them: 32 and 64 bits of either order, 16 bits, and those of a span index, one more.
 _TOKEN_FORMS = (("<i", 0), (">i", 0), ("<q", 0), ("<H", 0), (">H", 0), (">I", 1))
 _WEIGHTS_HEADER_BYTES = 100 * 2**20
+# Array files of a gradient index (attribution.lga.index.files): codes, bases, scales.
+_ARRAYS = b"openledger-arrays/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,9 @@ def evenly(items: Sequence[bytes], count: int) -> Iterator[bytes]:
 
 
 def is_weights(start: bytes) -> bool:
-    """Whether a file that starts so is a tensor file: safetensors, GGUF, or an archive as torch writes it."""
+    """Whether a file that starts so holds numbers alone: safetensors, GGUF, an archive of torch, arrays of an index."""
+    if start.startswith(_ARRAYS):
+        return True
     header = int.from_bytes(start[:8], "little") if len(start) > 8 else 0
     return (0 < header <= _WEIGHTS_HEADER_BYTES and start[8:9] == b"{") or start[:4] in (b"GGUF", b"PK\x03\x04")
 

@@ -33,15 +33,13 @@ _ID_CHARACTERS = 20
 
 @dataclass(frozen=True, slots=True)
 class RowView:
-    """A supporting row: its layer's number, owner, part of the positive scores of its layer, text if the store has
-    it."""
+    """A supporting row: its layer's number, owner, part of its layer's positive scores, text if the store has it."""
 
     layer: int
     owner: str
     share_ppb: int
     text: str | None
-    # Why there is no text.
-    missing: str = ""
+    missing: str = ""  # why there is no text
 
 
 @dataclass(frozen=True)
