@@ -3,7 +3,8 @@
 Unicode NFKC (wide, composed and compatibility forms become one), case folded, letters that look like Latin ones read
 as these (openledger.data.look_alikes), digits of all scripts as 0 to 9, characters that nobody sees left out (format
 and control characters, variation selectors, fillers), and marks that make no letter with the one before. Every run of
-white space is one space, none at the ends. It is not reversible and never trained on.
+white space is one space, none at the ends. It is not reversible and never trained on. Of more than `MOST_MARKS` marks
+on one letter, the first ones count: putting them in their order takes the square of their number.
 
 Characters that a version of Unicode does not know yet are left as they are; of those that it knows, later versions
 change neither decomposition nor case folding. Two machines so agree on a text when both know its characters.
@@ -11,6 +12,7 @@ change neither decomposition nor case folding. Two machines so agree on a text w
 
 import re
 import unicodedata
+from functools import cache
 
 from openledger.data.look_alikes import BY_LOOK, COARSE, WITHOUT_STROKE, capitals_by_look
 
@@ -28,6 +30,12 @@ _OTHER_DIGIT = re.compile(r"[^\D0-9]")
 # Scripts that write no space between words: each of their characters counts as one word.
 _SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # noqa: E501
 _WORD = re.compile(rf"[{_SPACELESS}]|[^\W_{_SPACELESS}]+")
+
+
+# No writing has more; Unicode's own format for streams stops there, too (UAX 15).
+MOST_MARKS = 30
+# Marks that are put into an order lie in the first two planes.
+_MARKS_FROM, _MARKS_TO = 0x300, 0x20000
 
 
 def normalised_text(text: str) -> str:
@@ -58,9 +66,24 @@ def letters_of(normal: str) -> str:
 
 def _folded(text: str) -> str:
     # Unseen characters go first: between a letter and its accent they would keep the two from becoming one.
-    apart = capitals_by_look(unicodedata.normalize("NFKD", _without_unseen(text)))
+    apart = capitals_by_look(unicodedata.normalize("NFKD", _few_marks(_without_unseen(text))))
     latin = _OTHER_DIGIT.sub(_ascii_digit, apart.casefold()).translate(BY_LOOK)
     return _MARK.sub("", unicodedata.normalize("NFKC", latin))
+
+
+def _few_marks(text: str) -> str:
+    return _many_marks().sub(lambda run: run[0][:MOST_MARKS], text)
+
+
+@cache
+def _many_marks() -> re.Pattern[str]:
+    """Runs of more characters than `MOST_MARKS` that begin, taken apart, with a mark that has a place in an order."""
+    marks = [
+        chr(number)
+        for number in range(_MARKS_FROM, _MARKS_TO)
+        if unicodedata.combining(unicodedata.normalize("NFKD", chr(number))[0])
+    ]
+    return re.compile(f"[{''.join(marks)}]{{{MOST_MARKS + 1},}}")
 
 
 def _ascii_digit(match: re.Match[str]) -> str:

@@ -1,10 +1,11 @@
 """`add`: files of rows become contributions to a DataNet, in one call that can be given again after any stop.
 
 import openledger
+from openledger.connection import open_signer
 from openledger.data import add
 
 with openledger.connect() as client:
-    added = add(client, openledger.open_signer("dana"), "garden", ["chat.jsonl", "faq.csv", "notes/"])
+    added = add(client, open_signer("dana"), "garden", ["chat.jsonl", "faq.csv", "notes/"])
 for item in added.items:
     print(f"garden#{item.number}", item.source, item.row_count, item.form)
 """

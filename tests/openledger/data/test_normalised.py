@@ -1,5 +1,8 @@
 """Texts that look the same are the same in normal form, with any characters in them that nobody sees."""
 
+import unicodedata
+from time import process_time
+
 import pytest
 
 from openledger.data.normalised import normalised_text
@@ -30,3 +33,29 @@ def test_the_form_of_a_form_is_itself_for_every_character() -> None:
     forms = [normalised_text(f"a{character}\u0301b") for character in characters]
     assert [normalised_text(form) for form in forms] == forms
     assert normalised_text("\u0130\u0345\u03b1\u0345") == normalised_text(normalised_text("\u0130\u0345\u03b1\u0345"))
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        "\u0301\u0327",
+        "\uff9e\u0327",
+        "\u0301" * 20 + "\u200b" + "\u0327" * 20,
+        "\u0f73\u0301",
+        "\U0001d165\u0301",
+        "\u064b\u0651\u0301",
+    ],
+)
+def test_a_row_of_marks_takes_no_longer_than_another_row(marks: str) -> None:
+    """Marks that must change places with all others: of a mebibyte of them, sorting alone took minutes."""
+    text = "a" + marks * (2**20 // len(marks.encode()))
+    started = process_time()
+    normal = normalised_text(text)
+    assert process_time() - started < 5
+    assert normalised_text(normal) == normal
+
+
+def test_marks_that_a_writing_has_all_count() -> None:
+    vowels = "\u05d1\u05bc\u05b7\u0591"
+    assert normalised_text(vowels) == unicodedata.normalize("NFKC", vowels)
+    assert normalised_text("\u0628" + "\u064b" * 40) == normalised_text("\u0628" + "\u064b" * 30)
