@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 # A terminal can be told often; a log only now and then.
 _TERMINAL_SECONDS, _LOG_SECONDS = 0.2, 10.0
@@ -33,28 +31,6 @@ def counting(what: str, *, started: float | None = None, silent_seconds: float =
         print(f"{what}: {done} of {total}, {left:.0f} s left   ", end=ending, file=sys.stderr, flush=True)
 
     return report
-
-
-@contextmanager
-def working(what: str) -> Iterator[None]:
-    """Say now and then that work goes on whose end nobody can foretell, and for how long it has."""
-    done = threading.Event()
-    on_terminal = sys.stderr.isatty()
-    pause_seconds = _TERMINAL_SECONDS * 5 if on_terminal else _LOG_SECONDS
-    began = time.monotonic()
-
-    def tell() -> None:
-        while not done.wait(pause_seconds):
-            text = f"{what}: {time.monotonic() - began:.0f} s so far   "
-            print(text, end="\r" if on_terminal else "\n", file=sys.stderr, flush=True)
-
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
-    try:
-        yield
-    finally:
-        done.set()
-        teller.join()
 
 
 class Stages:

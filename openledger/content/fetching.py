@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from openledger.content.folder import IGNORED_NAMES, ArtefactError, ArtefactFile
+from openledger.content.folder import IGNORED_NAMES, ArtefactFile
 from openledger.content.store import ContentStore, file_digest
-from openledger.errors import UsageError
+from openledger.errors import NotVerified, UsageError
 
 # Of bytes done and bytes in all.
 Progress = Callable[[int, int], None]
@@ -29,7 +29,7 @@ def fetch_files(
     """Bring the files into the folder; returns how many were there already. Raises `UsageError`, `ContentError`."""
     targets = {file.name: checked_target(folder, file.name) for file in files}
     if len(set(targets.values())) != len(files):
-        raise ArtefactError("the manifest lists a file twice: do not use it")
+        raise NotVerified("the manifest lists a file twice: do not use it")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: name a folder for the model")
     wanted = [file for file in files if not _is_there(targets[file.name], file, overwrite=overwrite)]
@@ -45,18 +45,18 @@ def fetch_files(
 
 
 def checked_target(folder: Path, name: str) -> Path:
-    """Where a file of the manifest goes; raises `ArtefactError` for a name that leads anywhere else."""
+    """Where a file of the manifest goes; raises `NotVerified` for a name that leads anywhere else."""
     path = PurePosixPath(name)
     parts = path.parts
     harmless = bool(parts) and not path.is_absolute() and ".." not in parts and name.isprintable()
     if not harmless or "\\" in name or parts[0] in IGNORED_NAMES or path.as_posix() != name:
-        raise ArtefactError(f"file name {name[:80]!r} is none that a model's folder holds: the manifest is not honest")
+        raise NotVerified(f"file name {name[:80]!r} is none that a model's folder holds: the manifest is not honest")
     target = folder / path
     for parent in target.parents:
         if parent == folder:
             break
         if parent.is_symlink():
-            raise ArtefactError(f"{parent} is a symbolic link: name a folder without links, so that nothing leaves it")
+            raise UsageError(f"{parent} is a symbolic link: name a folder without links, so that nothing leaves it")
     return target
 
 

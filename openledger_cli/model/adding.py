@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openledger_cli.lines import count, show_size
-from openledger_cli.progress import counting, working
+from openledger_cli.progress import counting
 from openledger_cli.proofs.trust import open_client
 from openledger_cli.signing import open_signer, wait_until_provable
 from openledger_cli.tasks import add_reading_options, add_sending_options, add_task, say_next
@@ -66,8 +66,7 @@ def add(arguments: argparse.Namespace) -> None:
         ledger.check_model(arguments.name)
         terms_id = ledger.terms(arguments.terms)
         _say(context, f"reading {found.path}")
-        with working("reading"):
-            model = examine_model(found)
+        model = examine_model(found)
         _say_found(context, model)
         if arguments.dry_run:
             outcome = "the folder is whole, the name and the terms can be used; nothing was added: --dry-run"

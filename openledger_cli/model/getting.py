@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openledger.errors import UsageError
+from openledger.errors import NotVerified
 from openledger_cli.lines import count, show_size
 from openledger_cli.progress import counting
 from openledger_cli.proofs.trust import open_client
@@ -39,6 +39,7 @@ def register(commands: Any) -> None:
 
 def get(arguments: argparse.Namespace) -> None:
     """Ask which files the proven entry names, and bring them."""
+    from abci_app.modules.models.kinds import EntryKind
     from openledger.content.fetching import fetch_files
     from openledger.content.store import ContentStore
 
@@ -63,6 +64,8 @@ def get(arguments: argparse.Namespace) -> None:
     print(
         f"{folder} holds {count(len(files), 'file')} of {arguments.name}{there}: each has the digest that is recorded"
     )
+    if stored.entry.kind == EntryKind.LORA:
+        note("it is an adapter: which base it stands on says `openledger model show`")
     if stored.superseded_by_entry_id:
         note("note: this record was superseded, see `openledger model show`")
     say_how(context, answer)
@@ -81,12 +84,12 @@ def entry_of(client: Client, reference: str, *, prove: bool) -> Answer[Any]:
 
 
 def recorded_files(store: ContentStore, stored: StoredEntry) -> tuple[ArtefactFile, ...]:
-    """Files that an entry's manifest lists; raises `UsageError` where they are not those that the entry names."""
+    """Files that an entry's manifest lists; raises `NotVerified` where they are not those that the entry names."""
     from openledger.content.artefact import model_signing_root
     from openledger.data.manifest import files_of, get_manifest
 
     entry = stored.entry
     files = files_of(get_manifest(store, entry.manifest_root))
     if model_signing_root(files) != entry.output.artefact_digest:
-        raise UsageError("the manifest of this entry lists other files than the entry says it gave: take none of them")
+        raise NotVerified("the manifest of this entry lists other files than the entry says it gave: take none of them")
     return files

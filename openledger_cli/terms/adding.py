@@ -79,20 +79,29 @@ def register(commands: Any) -> None:
 
 def add(arguments: argparse.Namespace) -> None:
     """Register, and show what was registered in words."""
+    from abci_app.bech32 import encode_id
     from abci_app.modules.licences import RegisterTerms, terms_id_of
-    from openledger.terms import is_registered
+    from openledger.terms import is_registered, terms_of_name
 
     context: CommandContext = arguments.context
     terms = terms_of_words(arguments.name, _given(arguments))
     message = RegisterTerms(terms)
     message.validate()
-    outcome = "not registered: --dry-run"
-    if not arguments.dry_run:
-        with open_client(context) as client:
-            outcome = "was registered already"
-            if not is_registered(client, terms_id_of(terms)):
-                _check_name_is_free(client, terms.name)
-                outcome = f"registered at height {send(arguments, client, [message]).height}"
+    if arguments.dry_run:
+        _show(context, terms, "not registered: --dry-run")
+        return
+    terms_id = terms_id_of(terms)
+    with open_client(context) as client:
+        outcome = "was registered already"
+        if not is_registered(client, terms_id):
+            _check_name_is_free(client, terms.name)
+            outcome = f"registered at height {send(arguments, client, [message]).height}"
+        found, _ = terms_of_name(client, terms.name)
+    if found != terms_id:
+        raise UsageError(
+            f"{terms.name}: {outcome}, but that name stands for other terms, which had it first: yours go by their id, "
+            f"{encode_id('olterms', terms_id)}, or add them again under another name"
+        )
     _show(context, terms, outcome)
 
 

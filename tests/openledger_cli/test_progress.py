@@ -1,10 +1,7 @@
 """Lines about long work: not too many of them, and none about what is done at once."""
 
-import time
-
 import pytest
 
-from openledger_cli import progress
 from openledger_cli.progress import Stages, counting
 
 
@@ -52,15 +49,3 @@ def test_stages_count_from_the_end_of_the_one_before_and_short_ones_pass_in_sile
     clock[0] += 20
     report("long", 2, 2)
     assert capsys.readouterr().err.splitlines() == ["long: 1 of 2, 20 s left   ", "long: 2 of 2, 0 s left   "]
-
-
-def test_work_without_a_foreseeable_end_is_told_of_until_it_ends(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(progress, "_LOG_SECONDS", 0.02)
-    with progress.working("reading"):
-        time.sleep(0.2)
-    said = capsys.readouterr().err
-    assert said.startswith("reading: 0 s so far")
-    time.sleep(0.1)
-    assert capsys.readouterr().err == ""

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from openledger.content.fetching import fetch_files
-from openledger.content.folder import ArtefactError, ArtefactFile
+from openledger.content.folder import ArtefactFile
 from openledger.content.store import ContentCorrupt, ContentMissing, ContentStore
-from openledger.errors import UsageError
+from openledger.errors import NotVerified, UsageError
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_link_in_the_folder_is_neither_followed_nor_replaced(store: ContentSto
     folder.mkdir()
     elsewhere.mkdir()
     (folder / "sub").symlink_to(elsewhere)
-    with pytest.raises(ArtefactError, match="is a symbolic link"):
+    with pytest.raises(UsageError, match="is a symbolic link"):
         fetch_files(store, files, folder, overwrite=True)
     (folder / "a").symlink_to(elsewhere / "a")
     with pytest.raises(UsageError, match="is there already with other content"):
@@ -65,9 +65,9 @@ def test_a_link_in_the_folder_is_neither_followed_nor_replaced(store: ContentSto
 )
 def test_names_that_no_model_has_are_refused(store: ContentStore, tmp_path: Path, name: str) -> None:
     file = ArtefactFile(name, store.put(b"x"), 1)
-    with pytest.raises(ArtefactError, match="is none that a model's folder holds"):
+    with pytest.raises(NotVerified, match="is none that a model's folder holds"):
         fetch_files(store, [file], tmp_path / "out")
-    with pytest.raises(ArtefactError, match="lists a file twice"):
+    with pytest.raises(NotVerified, match="lists a file twice"):
         fetch_files(store, put(store, a=b"1") * 2, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
