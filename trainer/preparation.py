@@ -40,7 +40,7 @@ class PreparedRow:
         for name in ("prompt", "completion"):
             value = self.fields[name]
             if not isinstance(value, str):
-                raise StepError(f"{name}: {value.problem}")
+                raise StepError(value.problem if isinstance(value, Unreadable) else f"{name}: {value.problem}")
             texts[name] = value
         if self.form == Form.TEXT:
             return plain_turns(Form.TEXT, {"text": texts["completion"]})
