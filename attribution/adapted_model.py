@@ -56,11 +56,14 @@ def open_base(base_folder: Path) -> Any:
 
 @dataclass
 class AdaptedModel:
-    """peft's model in float32 with eager attention, dropout off, and the base's tokenizer; the form of its adapters."""
+    """peft's model in float32 with eager attention, dropout off, and the base's tokenizer; the form of its adapters.
+
+    A whole model, of a full fine-tune, has no adapter and no such form.
+    """
 
     model: Any
     tokenizer: Any
-    config: AdapterConfig
+    config: AdapterConfig | None
 
     @classmethod
     def open(cls, base_folder: Path, adapter_folder: Path) -> "AdaptedModel":
@@ -83,13 +86,21 @@ class AdaptedModel:
         model.eval()
         return cls(model, tokenizer, config)
 
+    @classmethod
+    def whole(cls, folder: Path) -> "AdaptedModel":
+        """A model without adapters, from its own folder; raises `UsageError` for one that cannot be opened."""
+        model = open_base(folder)
+        model.eval()
+        return cls(model, open_tokenizer(folder), None)
+
     def load(self, adapter_folder: Path) -> Any:
         """Put another adapter's numbers in; returns the model. Raises `UsageError` for one of another form."""
         config, tensors = read_adapter(adapter_folder)
-        if config.form != self.config.form:
+        form = self.config.form if self.config else "no adapter"
+        if config.form != form:
             raise AdapterRefused(
                 f"the adapter in {adapter_folder} has rank, scaling and modules {config.form}, the model is made for "
-                f"{self.config.form}"
+                f"{form}"
             )
         check_fits(self.model, tensors)
         try:

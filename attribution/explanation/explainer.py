@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from abci_app.bech32 import encode_id
+from abci_app.modules.models.kinds import EntryKind
 from abci_app.modules.models.records import Entry, StoredEntry
 from attribution.adapted_model import AdaptedModel
 from attribution.adapter_config import CONFIG_FILE
@@ -311,8 +312,15 @@ class Explainer:
         return fetch_index(self._store, root, cache_home() / "indexes" / root.hex())
 
     def _final_model(self) -> AdaptedModel:
-        """The explained model itself, with its recorded adapter."""
+        """The explained model itself: with its recorded adapter, or whole as a full fine-tune leaves it."""
         entry_id = self.entries.facts.entry_id
+        if self._stored(entry_id).entry.kind == EntryKind.FULL:
+            key = entry_id, b""
+            if key not in self._models:
+                self._models.clear()  # one model in memory at a time
+                self._say("loading the model")
+                self._models[key] = AdaptedModel.whole(self._artefact(entry_id))
+            return self._models[key]
         adapted = self._model(entry_id)
         adapted.load(self._artefact(entry_id))
         return adapted
@@ -331,7 +339,7 @@ class Explainer:
         parents = self._stored(entry_id).entry.parents
         base = next((parent.entry_id for parent in parents if parent.role == "base"), None)
         if base is None:
-            raise UsageError(f"entry {_shown(entry_id)} names no base model; only LoRA runs can be explained")
+            raise UsageError(f"entry {_shown(entry_id)} names no base model; only fine-tunes can be explained")
         return base
 
     def _artefact(self, entry_id: bytes) -> Path:
