@@ -66,8 +66,7 @@ FIELD_HELP = {
     "always (prompts with completions, too) or never (in plain words)",
     "train.chat_date": "the date, as 2026-11-28, for chat templates that insert one; leave it out otherwise",
     "train.system_turns": "keep, or merge into the user's first turn, for chat templates without a system role",
-    "train.loss": "tokens (every learned token of a step counts alike, as in other trainers) or rows (every row alike, "
-    "as the index lga-1 compares them)",
+    "train.loss": "tokens (every learned token of a step counts alike, as in other trainers) or rows (every row alike)",
     "train.packing": "true (short rows of a step share a sequence, each seeing itself alone) or false",
     "evaluate.rows": "held-out rows measured before and after, 0 (none) to 100000",
     "output.model": "name of the model on the chain that this run makes a version of",
