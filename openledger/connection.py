@@ -51,6 +51,7 @@ def connect_async(settings: ClientSettings | None = None, *, verified: bool = Tr
     client = AsyncClient(settings.node, chain_id=settings.chain_id, light=light)
     client.people = known_people(settings)
     client.try_first = True
+    client.turns = KeyTurns(settings.home_folder)
     return client
 
 

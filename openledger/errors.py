@@ -96,10 +96,16 @@ class TransactionFailed(Refused):
 
 
 class WouldFail(TransactionFailed):
-    """A transaction that was tried out and is bound to fail: nothing was sent, no fee is lost."""
+    """A transaction that was tried out and is bound to fail: nothing was sent, no fee is lost.
+
+    `way_out` says how to send it all the same, where there is a way.
+    """
+
+    way_out = ""
 
     def __str__(self) -> str:
-        return f"{super().__str__()}; tried out and not sent, so no fee is lost (--send-anyway sends it)"
+        way_out = f" ({self.way_out})" if self.way_out else ""
+        return f"{super().__str__()}; tried out and not sent, so no fee is lost{way_out}"
 
 
 class QueryFailed(Refused):

@@ -77,6 +77,7 @@ def print_fields(console: "Console", document: Any, indent: int = 0) -> None:
                 print_fields(console, item, indent + 2)
         else:
             shown = ", ".join([str(item) for item in value]) if isinstance(value, list) else show_value(name, value)
+            shown = "none" if value == [] else shown
             print_line(console, f"{space}{str(name).ljust(width)}  {shown}")
 
 

@@ -2,7 +2,8 @@
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from abci_app.bech32 import encode_id
@@ -59,12 +60,17 @@ def add_send_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--mode", choices=("sync", "async"), default="sync", help="async: do not wait for the node's check"
     )
-    group.add_argument(
-        "--send-anyway", action="store_true", help="send it without trying it out, even if it is bound to fail"
-    )
+    add_send_anyway(group)
     group.add_argument("--no-wait", action="store_true", help="do not wait for the block")
     group.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default 30)")
     add_passphrase_option(parser)
+
+
+def add_send_anyway(parser: argparse._ActionsContainer) -> None:
+    """Add the way to send what is bound to fail."""
+    parser.add_argument(
+        "--send-anyway", action="store_true", help="send it without trying it out, even if it is bound to fail"
+    )
 
 
 def build_options(context: CommandContext, arguments: argparse.Namespace) -> SendOptions:
@@ -212,8 +218,31 @@ def submit(
     """Try out, sign and hand over, in the key's turn; raises `WouldFail` before anything is sent."""
     options = build_options(context, arguments)
     names = [arguments.signer, *([arguments.sponsor] if getattr(arguments, "sponsor", "") else [])]
-    chain_id = client.chain_id
     client.try_first = not getattr(arguments, "send_anyway", False)
+    with _naming_the_way_out(arguments):
+        return _submit(context, arguments, client, messages, names, options)
+
+
+@contextmanager
+def _naming_the_way_out(arguments: argparse.Namespace) -> Iterator[None]:
+    """Add to what was not sent how this command sends it all the same, where it has the option."""
+    try:
+        yield
+    except WouldFail as failure:
+        if hasattr(arguments, "send_anyway"):
+            failure.way_out = "--send-anyway sends it"
+        raise
+
+
+def _submit(
+    context: CommandContext,
+    arguments: argparse.Namespace,
+    client: "Client",
+    messages: "Sequence[Message]",
+    names: Sequence[str],
+    options: SendOptions,
+) -> "PendingTransaction":
+    chain_id = client.chain_id
     if client.try_first and context.wallet(chain_id).needs_passphrase(key_named(context, names[0], chain_id).name):
         # Nobody should type a passphrase for what is bound to fail.
         client.try_out(public_party(context, arguments.signer), *messages, **options)
@@ -262,7 +291,8 @@ def send_draft(context: CommandContext, arguments: argparse.Namespace, client: "
         found = client.simulate_draft(draft)
         # A sequence that was used already may be that of this very transaction: sending it again finds it.
         if found.code not in (0, Code.WRONG_SEQUENCE):
-            raise WouldFail(found.code, found.codespace, found.log)
+            with _naming_the_way_out(arguments):
+                raise WouldFail(found.code, found.codespace, found.log)
     return finish(context, arguments, client, client.broadcast(draft.envelope(), mode=arguments.mode))
 
 

@@ -47,6 +47,7 @@ def add_sending_options(parser: argparse.ArgumentParser) -> None:
     """Options of tasks that send a transaction."""
     group = parser.add_argument_group("transaction")
     group.add_argument("--from", dest="signer", metavar="KEY", required=True, help="name of the key that signs")
+    signing.add_send_anyway(group)
     group.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default 30)")
     add_passphrase_option(parser)
 

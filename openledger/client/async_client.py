@@ -9,7 +9,8 @@ Sends of one client take turns, so that sequences stay in order; everything else
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
@@ -29,6 +30,7 @@ from openledger.client.typed import questions
 from openledger.client.typed.make import People
 from openledger.client.typed.results import AccountFound, Clean, Impact, Lineage, MixVerdict, Permission
 from openledger.errors import UsageError
+from openledger.keys.turns import KeyTurns
 
 if TYPE_CHECKING:
     from openledger.client.light_client import AsyncLightClient
@@ -57,6 +59,7 @@ class AsyncClient:
         self.people: People = {}
         # Whether what is bound to fail is tried out and not sent, as `Client` does.
         self.try_first = False
+        self.turns: KeyTurns | None = None
         self._core = Core(chain_id, url)
         self._turn = asyncio.Lock()
 
@@ -74,7 +77,7 @@ class AsyncClient:
     ) -> Sent:
         """Build, sign and hand over; raises `TransactionFailed` when it is refused."""
         signers = list(signer) if isinstance(signer, Sequence) else [signer]
-        async with self._turn:
+        async with self._turn_of(options.get("account", signers[0]).address):
             if self.try_first:
                 await self.run(self._core.try_out(signers[0], messages, options))
             return await self.run(self._core.send(signers, messages, options, mode))
@@ -181,6 +184,19 @@ class AsyncClient:
     async def status(self) -> calls.RpcStatus:
         """Who the node is and how far it is."""
         return await self.run(flows.status())
+
+    @asynccontextmanager
+    async def _turn_of(self, address: bytes) -> AsyncIterator[None]:
+        """The turn to build and hand over a transaction, also among other programs of this key and home."""
+        async with self._turn:
+            if self.turns is None:
+                yield
+                return
+            chain_id = await self.run(self._core.ensure_chain())
+            with ExitStack() as stack:
+                await asyncio.to_thread(stack.enter_context, self.turns.of(address, chain_id))
+                await self.run(self._core.catch_up(address))
+                yield
 
     async def _ask(self, steps: Pages[T], prove: bool) -> T:
         return await drive_pages_async(self, steps, prove)

@@ -56,10 +56,8 @@ def add_sending_options(parser: argparse.ArgumentParser, *, required: bool = Tru
     group.add_argument("--delegated", action="store_true", help="the key is delegated by --account")
     group.add_argument("--sponsor", metavar="KEY", help="key of the account that pays the fee instead")
     group.add_argument("--fee-limit", metavar="AMOUNT", help="most that the fee may be (default: the estimate)")
+    signing.add_send_anyway(group)
     group.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default 30)")
-    group.add_argument(
-        "--send-anyway", action="store_true", help="send it without trying it out, even if it is bound to fail"
-    )
     add_passphrase_option(parser)
 
 

@@ -357,3 +357,19 @@ def test_programs_of_one_key_take_turns_and_use_every_sequence_once(node: FakeNo
     for thread in threads:
         thread.join()
     assert sorted(sent) == list(range(20))
+
+
+def test_asyncio_takes_turns_with_other_programs_and_tries_out_first(node: FakeNode, tmp_path: Path) -> None:
+    async def story() -> list[int]:
+        async with node.async_client() as client:
+            client.turns = KeyTurns(tmp_path)
+            client.try_first = True
+            with pytest.raises(WouldFail):
+                await client.send(ALICE, Transfer(ALICE.address, 1))
+            with node.client() as other:
+                other.turns = KeyTurns(tmp_path)
+                first = (await client.send(ALICE, Transfer(BOB.address, 1))).sequence
+                second = other.send(ALICE, Transfer(BOB.address, 1)).sent.sequence
+                return [first, second, (await client.send(ALICE, Transfer(BOB.address, 1))).sequence]
+
+    assert asyncio.run(story()) == [0, 1, 2]
