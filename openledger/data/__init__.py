@@ -52,6 +52,7 @@ def load(
     from openledger.data import memory
     from openledger.data.loading import LoadedVersion
     from openledger.data.reading import read_version
+    from openledger.settings import load_settings
 
     if client is not None:
         version = read_version(client, reference)
@@ -60,7 +61,8 @@ def load(
 
         with openledger.connect() as own:
             version = read_version(own, reference)
-    found = LoadedVersion(version, ContentStore.open(content), without_erased)
+    store = ContentStore.open(content or load_settings().content or None)
+    found = LoadedVersion(version, store, without_erased)
     if found.revoked():
         said = ", ".join([each.reference for each in found.revoked()])
         warnings.warn(f"{found.reference} holds what was revoked since, not to be trained on: {said}", stacklevel=2)

@@ -26,6 +26,8 @@ from openledger.errors import UsageError
 Progress = Callable[[int, int], None]
 FORMS = ("jsonl", "parquet", "csv", "hf")
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".csv": "csv"}
+# Signs with which a cell begins that spreadsheets take for a formula.
+_FORMULA_STARTS = ("=", "@")
 # Rows of one row group of a Parquet file, of at most a mebibyte each and mostly far less.
 _GROUP_ROWS = 4_096
 
@@ -173,6 +175,8 @@ def _cell(name: str, values: dict[str, Any], remarks: Remarks) -> str:
         remarks.add(f"'{name}' is a number, which stands as text")
         return str(value)
     if isinstance(value, str):
+        if value.startswith(_FORMULA_STARTS):
+            remarks.add(f"'{name}' begins with = or @, which a spreadsheet runs as a formula")
         return value
     remarks.add(f"'{name}' is a list or an object, which stands as JSON text")
     return _json_text(value)

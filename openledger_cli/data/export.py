@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,8 @@ def _say(arguments: argparse.Namespace, version: WholeVersion, done: Exported) -
 
 def _card(version: WholeVersion, names: dict[bytes, str], terms: list[str]) -> str:
     """README of the folder: metadata that hubs read, and where the rows are from."""
-    licence = terms[0].lower() if len(terms) == 1 else "other"
+    plain = len(terms) == 1 and re.fullmatch(r"[A-Za-z0-9.+-]+", terms[0])
+    licence = terms[0].lower() if plain else "other"
     people_lines = [f"- {name}: {rows:,} rows" for name, _, rows in shares_by_person(version, names)]
     return "\n".join(
         [

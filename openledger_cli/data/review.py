@@ -99,9 +99,7 @@ def _decide(arguments: argparse.Namespace, client: Any, datanet: WholeDatanet) -
     context: CommandContext = arguments.context
     if not arguments.signer:
         raise UsageError("who decides? add --from KEY")
-    accepted, rejected = numbers_of(arguments.accept or "0-0") if arguments.accept else [], []
-    if arguments.reject:
-        rejected = numbers_of(arguments.reject)
+    accepted, rejected = [numbers_of(each) if each else [] for each in (arguments.accept, arguments.reject)]
     both = sorted(set(accepted) & set(rejected))
     if both:
         raise UsageError(f"--accept and --reject both name {both[0]}: a submission is accepted or rejected")

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from abci_app.bech32 import encode_id
 from openledger.errors import TransactionFailed, UsageError
 from openledger_cli.data.common import (
     add_reading_options,
@@ -30,6 +31,9 @@ _EXAMPLES = """\
   openledger data revoke garden#2 --reason personal-data --from dana
   openledger data revoke garden#2 --reason licence --from olga --dry-run      only what it would mean
 """
+# Versions that models are asked for one by one.
+_ASKED_ONE_BY_ONE = 16
+_SHOWN_ID = 16
 
 
 def register(commands: Any) -> None:
@@ -88,36 +92,49 @@ def run(arguments: argparse.Namespace) -> None:
 
 def consequences(client: Client, datanet: WholeDatanet, submission: Submission, *, prove: bool) -> dict[str, Any]:
     """Versions that hold it, versions that nobody may train on any more, and models that were made from them."""
-    from abci_app.modules.datanets.queries import VersionQuery
     from openledger.client.provenance import impact, impact_question
 
-    versions: list[int] = []
-    for version in range(1, datanet.counts.versions + 1):
-        if not submission.stored.accepted_number:
-            break
-        question = VersionQuery(
-            datanet_id=datanet.datanet_id,
-            name="",
-            version=version,
-            after_number=submission.stored.accepted_number - 1,
-            limit=1,
-        )
-        answer = client.query("datanets", "version", question, height=datanet.known.height, prove=prove)
-        if any(item.accepted.contribution_id == submission.contribution_id for item in answer.value.contributions):
-            versions.append(version)
+    versions = _versions_with(client, datanet, submission, prove=prove)
     models: dict[str, str] = {}
     unknown = 0
-    for version in versions:
+    # Of many versions all are asked for at once: then models of versions without it are among the answer.
+    for version in versions if len(versions) <= _ASKED_ONE_BY_ONE else [0]:
         page = impact(client, impact_question(datanet.name, version), height=datanet.known.height, prove=prove).value
         unknown = max(unknown, page.undeclared_entries)
         for item in page.entries:
-            name = (
-                f"{item.model_name}@{item.model_version}" if item.model_name else "a run that became no model's version"
-            )
+            run = encode_id("olrun", item.entry_id)
+            name = f"{item.model_name}@{item.model_version}" if item.model_name else f"{run[:_SHOWN_ID]}…, of no model"
             models.setdefault(name, "trained on it" if item.direct else "through a parent")
     # One number instead of a search: all that was frozen up to now takes no new training.
     unusable = list(range(1, datanet.counts.versions + 1)) if versions else []
     return {"versions": versions, "unusable": unusable, "models": models, "undeclared_entries": unknown}
+
+
+def _versions_with(client: Client, datanet: WholeDatanet, submission: Submission, *, prove: bool) -> list[int]:
+    """The versions that hold it: those from its acceptance on, up to now or to its revocation."""
+    from abci_app.modules.datanets.queries import VersionQuery
+    from abci_app.modules.datanets.records import Status
+
+    stored = submission.stored
+    revoked = stored.status == Status.REVOKED
+    known = [at for at, each in enumerate(datanet.versions, 1) if not revoked or each.height <= stored.decided_height]
+    if not stored.accepted_number:
+        return []
+    # A version of the very block of the revocation may lack it; the one before has it, or none has.
+    for version in known[:-3:-1]:
+        question = VersionQuery(
+            datanet_id=datanet.datanet_id,
+            name="",
+            version=version,
+            after_number=stored.accepted_number - 1,
+            limit=1,
+        )
+        answer = client.query("datanets", "version", question, height=datanet.known.height, prove=prove)
+        for item in answer.value.contributions:
+            if item.accepted.contribution_id == submission.contribution_id:
+                last = item.accepted.absent_from_version - 1 if item.accepted.absent_from_version else version
+                return list(range(item.accepted.present_from_version, last + 1))
+    return []
 
 
 def _check(submission: Submission) -> None:

@@ -9,7 +9,7 @@ from openledger_cli.data.common import reason_word, who
 
 if TYPE_CHECKING:
     from openledger.client.provenance import Asks
-    from openledger.data.reading import Submission, WholeDatanet, WholeVersion
+    from openledger.data.reading import Submission, WholeVersion
 
 SUBMISSION_COLUMNS = ("#", "by", "rows", "size", "form", "terms", "status")
 
@@ -88,12 +88,6 @@ def submission_document(
         "terms": terms.get(record.terms_id, ""),
         "status": status_word(submission),
     }
-
-
-def versions_with(datanet: WholeDatanet, submission: Submission, first: int, absent: int) -> list[int]:
-    """The versions that hold a contribution which is present from `first` on and absent from `absent` (0 = never)."""
-    last = absent - 1 if absent else datanet.counts.versions
-    return list(range(first, min(last, datanet.counts.versions) + 1))
 
 
 def shares_by_person(version: WholeVersion, names: Mapping[bytes, str]) -> list[tuple[str, int, int]]:
