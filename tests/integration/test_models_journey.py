@@ -77,7 +77,7 @@ def test_a_base_of_ones_own_goes_all_the_way_by_names_alone(office: Office) -> N
     assert ask.startswith("Ask: clinic@1 from bob (clinic terms (own terms)): each use needs its owner's approval.")
 
     compared = type_in(office, "model compare gardener@1 gardener@2")
-    assert "No evaluation of both on the same rows is recorded" in compared
+    assert "Both have the very same numbers in their tensors" in compared
     assert "shop: new (version 1, 50% of the mix" in compared
     listed = type_in(office, "runs --model gardener")
     assert [name for name in ("gardener@3", "gardener@2", "gardener@1") if name in listed] == [
