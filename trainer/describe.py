@@ -80,16 +80,18 @@ def describe_forms(rows_by_form: Any) -> str:
 
 def describe_writing(writing: Any) -> list[str]:
     """Lines on how conversations are written and what of them is learned; none where there are none."""
-    if writing["conversations"] == "none":
-        return []
-    digest = f" (SHA-256 {writing['template_sha256'][:16]}…)" if "template_sha256" in writing else ""
-    date = f", its date {writing['date']}" if "date" in writing else ""
-    return [
-        f"conversations: written by {writing['conversations']}{digest}{date}"
-        if digest
-        else f"conversations: written in {writing['conversations']}",
-        f"learned of conversations: {writing['learned']}",
-    ]
+    lines = []
+    if "template_sha256" in writing:
+        date = f", its date {writing['date']}" if "date" in writing else ""
+        digest = f"(SHA-256 {writing['template_sha256'][:16]}…)"
+        lines.append(f"conversations: written by {writing['conversations']} {digest}{date}")
+    elif writing["conversations"] != "none":
+        lines.append(f"conversations: written in {writing['conversations']}")
+    if "learned" in writing:
+        lines.append(f"learned of conversations: {writing['learned']}")
+    if "instructions" in writing:
+        lines.append(f"instructions: written as {writing['instructions']!r}, and learned is what follows")
+    return lines
 
 
 def describe_cuts(counts: Any, what: str) -> str:

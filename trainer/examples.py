@@ -207,18 +207,26 @@ class ExampleReader:
         return example.form == Form.INSTRUCTION or self._settings.chat_template == "always"
 
     def writing(self, examples: Iterable[Example]) -> dict[str, str]:
-        """How the conversations among some examples are written: words for the record, by name."""
-        if not any(self.is_conversation(example) for example in examples):
-            return {"conversations": "none"}
+        """How conversations and instructions among some examples are written: words for the record, by name."""
+        turned, words = False, dict[str, str]()
+        for example in examples:
+            if self.is_conversation(example):
+                turned = True
+            elif example.form == Form.INSTRUCTION:
+                words = {"instructions": INSTRUCTION_WORDS}
+        if not turned:
+            return {"conversations": "none"} | words
         if self._template is None:
-            return {"conversations": "plain words", "learned": PLAIN_RULE}
-        marked = "{%" in self._template and _GENERATION.search(self._template) is not None
+            return {"conversations": "plain words", "learned": PLAIN_RULE} | words
+        marked = _GENERATION.search(self._template) is not None
         date = {"date": self._settings.chat_date} if self._settings.chat_date else {}
         return {
             "conversations": "the base's chat template",
             "template_sha256": template_digest(self._template),
             "learned": MARKED_RULE if marked else PREFIX_RULE,
-        } | date
+            **words,
+            **date,
+        }
 
     def _conversation(self, turns: Sequence[Turn], unanswered: int) -> ReadExample:
         limit = self._settings.sequence_tokens

@@ -18,6 +18,9 @@ from trainer.turns import Turn
 _REASONING = re.compile(r"(?P<open>\s*<think>\s*)(?P<reasoning>.*?)(?P<close>\s*</think>\s*)(?P<answer>.*)", re.DOTALL)
 
 
+_MARK = re.compile(r"(q[0-9a-f]{16}x)([0-9]+)q")
+
+
 class ConversationFault(ValueError):
     """A template does not write a conversation in a way that can be trained on; the text says why."""
 
@@ -42,11 +45,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A conversation with marks: content of every turn, the segments, and the pattern that finds marks."""
+    """A conversation with marks: content of every turn, the segments, and how its marks begin."""
 
     contents: tuple[str, ...]
     segments: tuple[Segment, ...]
-    pattern: "re.Pattern[str]"
+    beginning: str
 
 
 def marked(turns: Sequence[Turn]) -> Marked:
@@ -70,13 +73,13 @@ def marked(turns: Sequence[Turn]) -> Marked:
         else:
             reasoning = mark(at, found["reasoning"], is_reasoning=True)
             contents.append(f"{found['open']}{reasoning}{found['close']}{mark(at, found['answer'])}")
-    return Marked(tuple(contents), tuple(segments), re.compile(f"{name}([0-9]+)q"))
+    return Marked(tuple(contents), tuple(segments), name)
 
 
 def places(conversation: Marked, turns: Sequence[Turn], with_marks: str, with_texts: str) -> tuple[Place, ...]:
     """Find all segments in both writings; raises `ConversationFault` naming the turn that is not where its mark is."""
-    matches = list(conversation.pattern.finditer(with_marks))
-    shown = {int(match[1]) for match in matches}
+    matches = [match for match in _MARK.finditer(with_marks) if match[1] == conversation.beginning]
+    shown = {int(match[2]) for match in matches}
     for number, segment in enumerate(conversation.segments):
         if number not in shown and not segment.is_reasoning:
             raise ConversationFault(
@@ -85,18 +88,18 @@ def places(conversation: Marked, turns: Sequence[Turn], with_marks: str, with_te
     ends = [0, *[match.end() for match in matches]]
     starts = [*[match.start() for match in matches], len(with_marks)]
     literals = [with_marks[end:start] for end, start in zip(ends, starts, strict=True)]
-    texts = [conversation.segments[int(match[1])].text for match in matches]
+    texts = [conversation.segments[int(match[2])].text for match in matches]
     found, reached = _aligned(with_texts, literals, texts)
     if found is None:
         if reached < len(matches):
-            turn = conversation.segments[int(matches[reached][1])].turn
+            turn = conversation.segments[int(matches[reached][2])].turn
             raise ConversationFault(
                 f"does not write turn {turn + 1} ({turns[turn].role}), or what follows it, as it stands in the row"
             )
         raise ConversationFault("writes other things around these texts because of what they say")
     return tuple(
         [
-            Place(segment=int(match[1]), marked=match.span(), written=span)
+            Place(segment=int(match[2]), marked=match.span(), written=span)
             for match, span in zip(matches, found, strict=True)
         ]
     )

@@ -6,6 +6,7 @@ from abci_app.modules.datanets import Form
 from attribution.text_tokens import TokenizerError
 from tests.kit.trainer.chat_templates import CHATML, CHATML_TOKENS, STRICT, STRICT_TOKENS
 from tests.kit.trainer.chats import ROW, chat_tokenizer, read_chat, shown, turns
+from trainer.describe import describe_writing
 from trainer.examples import ExampleError, opened_reader
 from trainer.partition import Example
 from trainer.recipe import Train
@@ -43,6 +44,10 @@ def test_a_base_without_a_template_has_plain_words_unless_the_recipe_insists() -
         assert shown(tokenizer, reader.read(Example(0, ROW, ASKED, Form.INSTRUCTION))) == IN_WORDS
         assert reader.writing([Example(0, ROW, ASKED, Form.MESSAGES)])["conversations"] == "plain words"
         assert reader.writing([Example(0, ROW, ASKED, Form.COMPLETION)]) == {"conversations": "none"}
+        said = reader.writing([Example(0, ROW, ASKED, Form.INSTRUCTION)])
+        assert describe_writing(said) == [
+            "instructions: written as '### Instruction:\\n{}\\n\\n### Response:\\n', and learned is what follows"
+        ]
     with pytest.raises(TokenizerError, match="the base has no chat template, which `chat_template: always` needs"):
         read_chat(tokenizer, ASKED, chat_template="always")
 

@@ -232,3 +232,17 @@ def test_a_control_token_that_takes_in_white_space_of_a_row_stays_the_templates(
     (stretch,) = read.tokens.learned
     # This template gives no sign of where an answer is asked for but the end of the question.
     assert decoded(tokenizer, read, *stretch) == "<|assistant|>ho<|end|>"
+
+
+@pytest.mark.parametrize("template", [HEADERS, CHATML, None])
+def test_a_beginning_is_written_once_by_the_template_or_by_the_tokenizer(template: str | None) -> None:
+    """A tokenizer that puts a beginning before every text puts none before what a template wrote."""
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = chat_tokenizer(template, (*HEADER_TOKENS, *CHATML_TOKENS))
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 1)]
+    )
+    read = read_chat(tokenizer, turns(("user", "hi <s>"), ("assistant", "ho")))
+    assert list(read.tokens.ids).count(1) == (0 if template == CHATML else 1)
+    assert (read.tokens.ids[0] == 1) == (template != CHATML)
