@@ -306,6 +306,6 @@ class Progress:
                 f"read {count(rows, 'row')}, {show_size(done)} of {show_size(total)}, {rows / passed:,.0f} rows/s{left}"
             )
         else:
-            text = f"sent {done} of {count(total, 'contribution')}"
+            text = f"{'stored' if stage == 'store' else 'sent'} {done} of {count(total, 'contribution')}"
         end = "\n" if done == total or not terminal else ""
         print(f"\r{text:<78}" if terminal else text, end=end, file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ for item in added.items:
     print(f"garden#{item.number}", item.source, item.row_count, item.form)
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -243,6 +244,7 @@ class _Adding:
         else:
             sent = self._send(new)
         new_notes = {note.key: note for note in sent}
+        self._notes += _left_over(self._target.journal, {item.note.key for item in ready})
         items = []
         for item, near in zip(ready, nearest, strict=True):
             note = new_notes.get(item.note.key, item.note)
@@ -264,16 +266,18 @@ class _Adding:
         return settled(target, note, options.payee, target.datanet.terms_id)
 
     def _send(self, new: list[Note]) -> list[Note]:
+        stored: list[Note] = []
         sent: list[Note] = []
 
-        def told(note: Note) -> None:
+        def on_store(note: Note) -> None:
+            stored.append(note)
+            self._progress("store", len(stored), len(new), note.row_count)
+
+        def on_chain(note: Note) -> None:
             sent.append(note)
             self._progress("send", len(sent), len(new), note.row_count)
 
-        if new:
-            self._progress("send", 0, len(new), 0)
-        send_parts(self._target, new, told)
-        return sent
+        return send_parts(self._target, new, on_store, on_chain)
 
     def _compare(self, ready: list[Prepared]) -> list[Nearest | None]:
         """The nearest submission of each part that is new; raises `FilesRefused` for copies."""
@@ -328,3 +332,13 @@ class _Adding:
             is_new=is_new,
             contribution_id=bytes.fromhex(note.contribution_id),
         )
+
+
+def _left_over(journal: Journal, keys: set[str]) -> list[str]:
+    """A line for each source whose parts an earlier command prepared and did not send."""
+    waiting = Counter([note.source for note in journal.all() if note.state != "done" and note.key not in keys])
+    return [
+        f"{source}: {parts} prepared and not sent by an earlier command; give that command again, or remove what waits "
+        f"in {journal.folder}"
+        for source, parts in waiting.items()
+    ]

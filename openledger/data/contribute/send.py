@@ -60,15 +60,22 @@ def find_stored(target: Target, note: Note, *, proven: bool) -> StoredContributi
 
 
 def settled(target: Target, note: Note, payee: bytes, terms_id: bytes) -> Note:
-    """The note as it is to be sent: done where the chain has it, else with the payee and terms of this command."""
+    """The note as it is to be sent: done where the chain has it, else with the payee and terms of this command.
+
+    A chain that was started anew under its old name has nothing of what was done on the one before.
+    """
     if note.state == "sent" and find_stored(target, note, proven=False) is not None:
         return _finish(target, note)
     if note.state == "done":
-        return note
+        if find_stored(target, note, proven=target.client.light is not None) is not None:
+            return note
+        return structs.replace(note, state="sent", number=0, contribution_id="")
     return structs.replace(note, payee=payee.hex(), terms_id=terms_id.hex())
 
 
-def send_parts(target: Target, notes: Sequence[Note], told: Callable[[Note], None] = lambda note: None) -> list[Note]:
+def send_parts(
+    target: Target, notes: Sequence[Note], stored: Callable[[Note], None], sent: Callable[[Note], None]
+) -> list[Note]:
     """Have the chain register every part that it has not; returns the notes in their order, all done.
 
     Raises what sending raises; the notes say then what was done, and the same call goes on from there.
@@ -79,17 +86,18 @@ def send_parts(target: Target, notes: Sequence[Note], told: Callable[[Note], Non
     at_once = MAX_MESSAGES - 1
     while waiting:
         group, waiting = waiting[:at_once], waiting[at_once:]
+        for note in group:
+            _store(target, note)
+            stored(note)
         _send_group(target, group, is_first=not done)
         for note in group:
             done.append(_finish(target, note))
-            told(done[-1])
+            sent(done[-1])
     return done
 
 
 def _send_group(target: Target, group: list[Note], *, is_first: bool) -> None:
     """One transaction for these parts, or for those of them that the chain turns out to lack."""
-    for note in group:
-        _store(target, note)
     for attempt in range(_ATTEMPTS):
         for note in group:
             target.journal.put(structs.replace(note, state="sent"))

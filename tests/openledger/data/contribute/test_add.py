@@ -304,6 +304,27 @@ def test_a_field_that_no_row_has_is_told_instead_of_left_in(garden: Garden) -> N
     assert garden.rows() == [b'{"text":"hello"}', b'{"text":"good evening"}']
 
 
+def test_a_chain_that_was_started_anew_gets_what_the_one_before_had(garden: Garden, tmp_path: Path) -> None:
+    """A development chain under its old name, with the same accounts: its DataNet has the same id and nothing in it."""
+    path = garden.write("a.jsonl", chats(3))
+    garden.add(path)
+    anew = Garden(garden.folder)
+    assert [(one.number, one.is_new) for one in anew.add(path, options=AddOptions(dry_run=True)).items] == [(1, True)]
+    assert [(one.number, one.is_new) for one in anew.add(path).items] == [(1, True)]
+    assert [json.loads(row) for row in anew.rows()] == chats(3)
+
+
+def test_what_an_earlier_command_prepared_is_not_forgotten(garden: Garden, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, other = garden.write("a.jsonl", chats(3)), garden.write("b.jsonl", chats(3, first=10))
+    with monkeypatch.context() as patched:
+        patched.setattr(send, "_send_group", failing_once(send._send_group, KeyboardInterrupt(), after=False))
+        with pytest.raises(KeyboardInterrupt):
+            garden.add(first)
+    (note,) = garden.add(other).notes
+    assert note.startswith(f"{first}: 1 prepared and not sent by an earlier command; give that command again")
+    assert garden.add(first).notes == ()
+
+
 def test_what_a_kill_left_half_written_is_removed(garden: Garden) -> None:
     path = garden.write("a.jsonl", chats(1))
     garden.add(path)
