@@ -60,6 +60,11 @@ def read_row(data: bytes) -> dict[str, Any]:
         raise RowError(f"byte {error.start + 1} is not UTF-8; convert the file to UTF-8") from error
     except RecursionError as error:
         raise RowError(f"is nested more than {MAX_DEPTH} levels deep; flatten it") from error
+    except json.JSONDecodeError as error:
+        # Its own text names line 1, which a reader of a file would look up.
+        raise RowError(
+            f"is not JSON: {error.msg} at character {error.pos + 1}; write one JSON object a line"
+        ) from error
     except ValueError as error:
         raise RowError(f"is not JSON: {error}; write one JSON object a line") from error
     if not isinstance(value, dict):

@@ -122,7 +122,8 @@ def add(
     sources = by_form(found, options.read)
     place = open_datanet(client, datanet, options.terms)
     contributor = options.send.get("account", signer).address
-    require_would_pass(client, signer, place, options.payee, options.send)
+    if client.try_first:
+        require_would_pass(client, signer, place, options.payee, options.send)
     if home is None:
         from openledger.settings import load_settings
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openledger.data.intake.problems import FileRefused
-from openledger.data.intake.streams import open_regular, require_unchanged
+from openledger.data.intake.streams import check_is_what_it_seems, open_regular, require_unchanged
 from openledger.data.row_json import MAX_ROW_BYTES
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MAX_GROUP_BYTES = 2**30
 _BATCH_BYTES = 8 * 2**20
 _MOST_ROWS_OF_A_BATCH = 1_024
+_MAGIC = b"PAR1"
+_SNIFFED_BYTES = 64
 
 
 class ParquetSource:
@@ -52,6 +54,10 @@ def parquet_rows(
 
     with open_regular(path, source.name) as raw:
         before = os.fstat(raw.fileno())
+        beginning = raw.read(_SNIFFED_BYTES)
+        if not beginning.startswith(_MAGIC):
+            check_is_what_it_seems(source.name, beginning)
+        raw.seek(0)
         try:
             with pq.ParquetFile(raw) as file:
                 left_out |= without & set(file.schema_arrow.names)

@@ -20,4 +20,4 @@ class FilesRefused(RowError):
         shown = self.problems[:SHOWN_PROBLEMS]
         more = len(self.problems) - len(shown)
         lines = [*shown, *([f"and {more} more"] if more else []), *([end] if end else [])]
-        super().__init__("\n".join(lines))
+        super().__init__("; ".join(lines) if len(self.problems) == 1 else "\n".join(lines))

@@ -92,23 +92,8 @@ class ByteSource:
                     self.encoding = "UTF-16"
                 break
         else:
-            self._check_kind(first[:_SNIFFED_BYTES])
+            check_is_text(self.name, first[:_SNIFFED_BYTES])
         self._first = first
-
-    def _check_kind(self, beginning: bytes) -> None:
-        """Refuse what is plainly not text in UTF-8, by name."""
-        for magic, what, remedy in _OTHER_KINDS:
-            if beginning.startswith(magic):
-                raise FileRefused(f"{self.name}: is {what}: {remedy}")
-        if beginning.lstrip()[:32].lower().startswith(_HTML):
-            raise FileRefused(
-                f"{self.name}: is a page of HTML, perhaps an error page instead of a download: look at it"
-            )
-        evens, odds = beginning[0:64:2].count(0), beginning[1:64:2].count(0)
-        if max(evens, odds) > 8 and min(evens, odds) == 0:
-            raise FileRefused(f"{self.name}: looks like UTF-16 without a byte order mark: save it as UTF-8")
-        if b"\0" in beginning:
-            raise FileRefused(f"{self.name}: holds zero bytes, so it is no text: is its name right?")
 
     def _read_stream(self, size: int) -> bytes:
         try:
@@ -125,6 +110,25 @@ class ByteSource:
                 "times as many: if it is no bomb, decompress it yourself and name the result"
             )
         return part
+
+
+def check_is_what_it_seems(name: str, beginning: bytes) -> None:
+    """Refuse what is plainly another kind of file than its name says, by what it is."""
+    for magic, what, remedy in _OTHER_KINDS:
+        if beginning.startswith(magic):
+            raise FileRefused(f"{name}: is {what}: {remedy}")
+    if beginning.lstrip()[:32].lower().startswith(_HTML):
+        raise FileRefused(f"{name}: is a page of HTML, perhaps an error page instead of a download: look at it")
+
+
+def check_is_text(name: str, beginning: bytes) -> None:
+    """Refuse what is plainly not text in UTF-8, by name."""
+    check_is_what_it_seems(name, beginning)
+    evens, odds = beginning[0:64:2].count(0), beginning[1:64:2].count(0)
+    if max(evens, odds) > 8 and min(evens, odds) == 0:
+        raise FileRefused(f"{name}: looks like UTF-16 without a byte order mark: save it as UTF-8")
+    if b"\0" in beginning:
+        raise FileRefused(f"{name}: holds zero bytes, so it is no text: is its name right?")
 
 
 @contextmanager

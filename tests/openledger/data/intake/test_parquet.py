@@ -104,6 +104,13 @@ def test_a_file_that_is_none_or_whose_row_groups_are_too_large_is_refused(
         path.write_bytes(damaged)
         with pytest.raises(FileRefused, match=r"a.parquet: cannot be read as Parquet \(.*\): get it again"):
             list(FileReader(source.files[0], ReadOptions()).rows())
+    for other, reason in (
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+        (b"<html>", "HTML"),
+    ):
+        path.write_bytes(other)
+        with pytest.raises(FileRefused, match=reason):
+            list(FileReader(source.files[0], ReadOptions()).rows())
     path.write_bytes(whole)
     monkeypatch.setattr(parquet, "MAX_GROUP_BYTES", 100)
     with pytest.raises(FileRefused, match=r"its row group 1 has \d+ bytes, more than 100: write it with smaller row"):
