@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ _NOT_LOOKED_INTO = frozenset({"keys", "light", "trust", "config", "data", "devne
 # Of a home: the folder in which `data add` keeps what is not sent yet. Other files there may be the user's own.
 _OWN_FOLDER = "contributions"
 _INCOMING = ".incoming-"
+_PARQUET = b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,20 @@ class Search:
 
     def _written(self, needles: Needles, known: set[str]) -> Iterator[Holding]:
         """Files that commands of this home wrote with its rows, where they still are what was written."""
+        seen = set(known)
         for written in read_written(self.home):
-            if self.submission.contribution_id not in written.holds or not Path(written.path).exists():
+            if self.submission.contribution_id not in written.holds:
+                continue
+            for path in _rests_of(written, needles):
+                if str(path) not in seen:
+                    seen.add(str(path))
+                    yield Holding(
+                        what=f"rest of an interrupted {written.what}",
+                        place=str(path),
+                        byte_count=path.stat().st_size,
+                        remove=_file_remover(path),
+                    )
+            if not Path(written.path).exists():
                 continue
             for path in _files_of(written):
                 if str(path) in known:
@@ -268,6 +282,23 @@ def _files_of(written: WrittenFile) -> list[Path]:
     """The files of an export: itself, or those of its folder."""
     path = Path(written.path)
     return [each for each in sorted(path.rglob("*")) if each.is_file()] if path.is_dir() else [path]
+
+
+def _rests_of(written: WrittenFile, needles: Needles) -> Iterator[Path]:
+    """Unfinished files beside a file that a command was to write, with pieces of the rows or compressed.
+
+    They have names of their own (openledger.content.files, openledger.content.new_files).
+    """
+    target = Path(written.path)
+    for path in (*target.parent.glob(".incoming-*"), *target.parent.glob(f".{escape(target.name)}.*.unfinished")):
+        for file in [path] if path.is_file() else sorted(path.rglob("*")):
+            if file.is_file() and (_holds(file, needles) or (not written.files and _is_parquet(file))):
+                yield file
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(_PARQUET)) == _PARQUET
 
 
 def _holds(path: Path, needles: Needles) -> bool:

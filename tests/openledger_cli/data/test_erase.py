@@ -206,3 +206,37 @@ def test_files_of_the_users_own_in_home_or_store_are_named_and_left(
     assert (code, [path.exists() for path in mine]) == (ExitCode.OK, [True, True])
     assert out.count("it may be your own: look") == 2
     assert len(list((home / "content" / "sha256").iterdir())) == len(garden.batches) - 1
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "hf"])
+def test_the_rest_of_an_export_that_was_killed_is_found_beside_where_it_was_to_be(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """A kill leaves the unfinished file, which nothing in the process can remove."""
+    killed = _unfinished_of(run, tmp_path, monkeypatch, form)
+    assert killed
+    for path, data in killed.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (tmp_path / "desk" / ".incoming-mine").write_text("of another program")
+    code, out, _ = run("data", "erase", "garden#1", "--yes")
+    assert (code, out.count("rest of an interrupted export of garden@1")) == (ExitCode.OK, len(killed))
+    assert [path for path in killed if path.exists()] == []
+    assert (tmp_path / "desk" / ".incoming-mine").exists()
+
+
+def _unfinished_of(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> dict[Path, bytes]:
+    """Files of an export at the moment of its end, before they take their places."""
+    found: dict[Path, bytes] = {}
+    replace = Path.replace
+
+    def stop(path: Path, target: Path) -> Path:
+        if path.parent.is_relative_to(tmp_path / "desk") and path.is_file():
+            found[path] = path.read_bytes()
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stop)
+        assert run("data", "export", "garden@1", "--to", "out", "--form", form)[0] == ExitCode.INTERRUPTED
+    return found
