@@ -19,7 +19,7 @@ from openledger.data.loading import ErasedPart, as_object, batches
 from openledger.data.reading import WholeVersion
 from openledger.data.row_json import Number, read_row
 from openledger.data.rows import RowBatch
-from openledger.data.tables import JSON, ColumnKind, Remarks, as_columns, columns_of, remark_table
+from openledger.data.tables import JSON, ColumnKind, Remarks, as_columns, check_columns, columns_of, remark_table
 from openledger.errors import UsageError
 
 # Rows done, rows in all.
@@ -146,6 +146,7 @@ def _write_csv(source: _Source, sink: IO[bytes], remarks: Remarks) -> int:
     columns: dict[str, None] = {}
     for row in source.rows():
         columns |= dict.fromkeys(read_row(row))
+        check_columns(len(columns))
     if not columns:
         raise UsageError("no row has a field, so that a CSV file would have no column: take --form jsonl")
     text = io.TextIOWrapper(sink, encoding="utf-8", newline="")

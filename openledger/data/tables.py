@@ -9,7 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from openledger.errors import UsageError
+
 _LARGEST = 2**63
+# Anybody may contribute rows with fields of their own making: each is a column of every row.
+MAX_COLUMNS = 1_000
 # Whole numbers up to here are exact as 64-bit floats.
 _EXACT_AS_FLOAT = 2**53
 
@@ -48,7 +52,9 @@ def kind_of(value: Any) -> ColumnKind:
         for item in value:
             items = join(items, kind_of(item))
         return ColumnKind("list", of=items)
-    return ColumnKind("object", fields={name: kind_of(item) for name, item in value.items()}) if value else JSON
+    if not 0 < len(value) <= MAX_COLUMNS:
+        return JSON
+    return ColumnKind("object", fields={name: kind_of(item) for name, item in value.items()})
 
 
 def join(one: ColumnKind, other: ColumnKind) -> ColumnKind:
@@ -71,17 +77,27 @@ def join(one: ColumnKind, other: ColumnKind) -> ColumnKind:
         fields = dict(one.fields)
         for name, kind in other.fields.items():
             fields[name] = join(fields[name], kind) if name in fields else kind
-        return ColumnKind("object", fields=fields)
+        return ColumnKind("object", fields=fields) if len(fields) <= MAX_COLUMNS else JSON
     return JSON
 
 
 def columns_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, ColumnKind]:
-    """Columns in the order in which rows first have them, each with the kind that holds all its values."""
+    """Columns in the order in which rows first have them, each with the kind that holds all its values.
+
+    Raises `UsageError` for rows with too many different fields.
+    """
     columns: dict[str, ColumnKind] = {}
     for row in rows:
         for name, value in row.items():
             columns[name] = join(columns[name], kind_of(value)) if name in columns else kind_of(value)
+        check_columns(len(columns))
     return columns
+
+
+def check_columns(count: int) -> None:
+    """Raise `UsageError` where there are more columns than a table is made with."""
+    if count > MAX_COLUMNS:
+        raise UsageError(f"the rows have more than {MAX_COLUMNS} different fields, too many for a table: take jsonl")
 
 
 def as_columns(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, ColumnKind]) -> dict[str, list[Any]]:

@@ -44,6 +44,8 @@ _EXAMPLES = """\
 _SHOWN_ROWS = 3
 _SHOWN_CHARACTERS = 600
 _SHOWN_COPIES = 5
+# Of a row; anybody may contribute rows of thousands of fields.
+_SHOWN_FIELDS, _SHOWN_NAME = 24, 60
 # Each is compared with all that is there, which takes its time.
 _SHOWN_SUBMISSIONS = 20
 
@@ -288,13 +290,16 @@ def _findings(batch: RowBatch) -> list[str]:
     """Things that look like personal data or secrets, as sentences; advisory."""
     from openledger.data.findings import Findings, missing_libraries
     from openledger.data.row_json import read_row
+    from openledger_cli.progress import counting
 
     missing = missing_libraries()
     if missing:
         return [f"personal data and secrets were not looked for: {', '.join(missing)} not installed here"]
     findings = Findings()
+    report = counting("looking for personal data and secrets", silent_seconds=1.0)
     for number, row in enumerate(batch.rows, 1):
         findings.look_at(number, read_row(row))
+        report(number, len(batch.rows))
     return [
         f"{name} in {count(rows, 'row')}, the first is row {findings.first_row_by_name[name]}"
         for name, rows in findings.ranked()
@@ -327,9 +332,12 @@ def row_lines(row: str) -> list[str]:
     import json
 
     lines = []
-    for name, value in json.loads(row).items():
+    fields = json.loads(row)
+    for name, value in list(fields.items())[:_SHOWN_FIELDS]:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         shown = " ".join(text.split())
         more = f" … ({len(shown):,} characters)" if len(shown) > _SHOWN_CHARACTERS else ""
-        lines.append(f"{name}: {shown[:_SHOWN_CHARACTERS]}{more}")
+        lines.append(f"{name[:_SHOWN_NAME]}: {shown[:_SHOWN_CHARACTERS]}{more}")
+    if len(fields) > _SHOWN_FIELDS:
+        lines.append(f"… and {len(fields) - _SHOWN_FIELDS:,} more fields")
     return lines or ["(no field)"]

@@ -12,13 +12,15 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
+from abci_app.modules.datanets.records import CreateVersion
 from openledger.content.store import ContentErased, ContentMissing, ContentStore, file_digest
 from openledger.content.tombstone import Erased, Tombstone
 from openledger.data.exporting import export_version, form_of_target
 from openledger.data.reading import WholeVersion, read_version
 from openledger.data.rows import TamperedRows
+from openledger.data.tables import MAX_COLUMNS
 from openledger.errors import UsageError
-from tests.kit.modules.ledger import BOB
+from tests.kit.modules.ledger import ALICE, BOB
 from tests.kit.openledger.garden import ROWS, Garden
 
 ODD: list[dict[str, Any]] = [
@@ -36,9 +38,6 @@ def garden(tmp_path: Path) -> Garden:
 
 @pytest.fixture
 def odd(garden: Garden) -> WholeVersion:
-    from abci_app.modules.datanets.records import CreateVersion
-    from tests.kit.modules.ledger import ALICE
-
     garden.contribute(BOB, ODD)
     garden.ledger.accept(ALICE, CreateVersion(garden.datanet_id, "odd"))
     return read_version(garden, "garden@3")
@@ -146,3 +145,19 @@ def test_what_is_no_file_is_written_to_and_stays_what_it_is(garden: Garden, tmp_
     done = export_version(garden.store, read_version(garden, "garden@1"), pipe, "jsonl")
     reader.join(10)
     assert (done.files, pipe.is_fifo(), found[0].count(b"\n")) == ((), True, 5)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_rows_with_fields_of_somebodys_making_do_not_make_a_table_of_any_width(
+    garden: Garden, tmp_path: Path, form: str
+) -> None:
+    deep = {"text": "x", "deep": {f"inner {number}": 1 for number in range(MAX_COLUMNS + 1)}}
+    garden.contribute(BOB, [deep])
+    garden.ledger.accept(ALICE, CreateVersion(garden.datanet_id, "deep"))
+    export_version(garden.store, read_version(garden, "garden@3"), tmp_path / "deep", form)
+    garden.contribute(BOB, [{f"field {number}": "x" for number in range(MAX_COLUMNS)}])
+    garden.ledger.accept(ALICE, CreateVersion(garden.datanet_id, "wide"))
+    wide = read_version(garden, "garden@4")
+    with pytest.raises(UsageError, match="more than 1000 different fields"):
+        export_version(garden.store, wide, tmp_path / "wide", form)
+    assert export_version(garden.store, wide, tmp_path / "wide", "jsonl").rows == 9

@@ -12,6 +12,7 @@ from openledger.data.written import read_written
 from openledger.exit_codes import ExitCode
 from openledger.light.attachments import Attachment
 from openledger.light.bundle import make_bundle, parse_bundle
+from openledger_cli.data.review import row_lines
 from tests.kit.openledger.garden import ROWS, Garden
 from tests.kit.openledger.local_node import Run
 
@@ -182,3 +183,11 @@ def test_a_bundle_of_a_row_tells_nothing_of_the_other_rows(run: Run, garden: Gar
     data = base64.b64decode(attached["data"])
     for index, (row, salt) in enumerate(zip(garden.batches[0].rows, garden.batches[0].salts, strict=True)):
         assert (row in data, salt in data) == (index == 0, index == 0)
+
+
+def test_a_row_of_thousands_of_fields_is_shown_in_a_few_lines() -> None:
+    row = json.dumps({**{f"field {number}": number for number in range(5_000)}, "x" * 10_000: "y"})
+    lines = row_lines(row)
+    assert (len(lines), lines[0], lines[-1]) == (25, "field 0: 0", "… and 4,977 more fields")
+    (line,) = row_lines(json.dumps({"n" * 10_000: "v" * 10_000}))
+    assert len(line) < 800
