@@ -161,6 +161,7 @@ def options_of(context: CommandContext, arguments: argparse.Namespace) -> AddOpt
         dry_run=arguments.dry_run,
         again=arguments.again,
         allow_copies=arguments.allow_copies,
+        try_first=not arguments.send_anyway,
         processes=arguments.processes,
         send=_send_options(context, arguments),
         wait_seconds=arguments.timeout,

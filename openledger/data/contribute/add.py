@@ -54,6 +54,8 @@ class AddOptions:
     again: bool = False
     # Contribute what looks like a copy of another submission all the same.
     allow_copies: bool = False
+    # Try a contribution out before anything is read.
+    try_first: bool = True
     # Processes that work on rows; None: as many as there are processors, none for little files.
     processes: int | None = None
     # Who pays the fees instead; `send` names the same account.
@@ -122,7 +124,7 @@ def add(
     sources = by_form(found, options.read)
     place = open_datanet(client, datanet, options.terms)
     contributor = options.send.get("account", signer).address
-    if client.try_first:
+    if options.try_first:
         require_would_pass(client, signer, place, options.payee, options.send)
     if home is None:
         from openledger.settings import load_settings
