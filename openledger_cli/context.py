@@ -18,6 +18,8 @@ class CommandContext:
     settings: ClientSettings
     # Whether files that are there already may be written over.
     overwrite: bool = False
+    # Settings that stand on the command line itself.
+    named: frozenset[str] = frozenset()
 
     @property
     def home(self) -> Path:

@@ -137,7 +137,9 @@ def _run(words: list[str]) -> int:
         if rest[0] == "explain" and flags["output"] not in (None, *OUTPUTS):
             raise UsageError(f"{error}; an output to explain goes with --answer") from None
         raise
-    parsed.context = CommandContext(settings, overwrite=overwrite)
+    parsed.context = CommandContext(
+        settings, overwrite=overwrite, named=frozenset([name for name, value in flags.items() if value])
+    )
     parsed.context.check_new(*[value for value in vars(parsed).values() if isinstance(value, OutputFile)])
     with ExitStack() as stack:
         stack.enter_context(_content_store(settings.content))

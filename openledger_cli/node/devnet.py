@@ -100,7 +100,7 @@ def _new_network(args: argparse.Namespace, folder: Path) -> Iterator[Devnet]:
     from openledger.keys.wallet import is_development_chain
 
     pairs = read_accounts(args.account)
-    chain_id = args.context.settings.chain_id or DEFAULT_CHAIN_ID
+    chain_id = _asked_chain(args) or DEFAULT_CHAIN_ID
     genesis.skeleton(chain_id)
     if pairs and not is_development_chain(chain_id) and any(not is_address(name) for name, _ in pairs):
         raise UsageError(
@@ -163,13 +163,18 @@ def _tell(net: Devnet) -> None:
     print("running; Ctrl-C stops all nodes", flush=True)
 
 
+def _asked_chain(args: argparse.Namespace) -> str:
+    """The chain id on the line; the one that somebody asks otherwise says nothing of a network that is made here."""
+    return args.context.settings.chain_id if "chain_id" in args.context.named else ""
+
+
 def _require_same(args: argparse.Namespace, net: Devnet) -> None:
     """Raise `NodeError` for an option that would change how the network was made: that cannot be changed later."""
     from node import genesis
     from node.errors import NodeError
 
     chain_id = genesis.chain_id(net.nodes[0].home.genesis_file)
-    asked = args.context.settings.chain_id
+    asked = _asked_chain(args)
     refused = ""
     if args.account:
         refused = "--account counts for a new network only"

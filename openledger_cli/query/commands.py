@@ -9,7 +9,7 @@ from typing import Any
 from abci_app.bech32 import encode_id
 from openledger.amounts import show_amount
 from openledger.connection import known_people
-from openledger.errors import QueryFailed, UsageError
+from openledger.errors import KeyFailure, QueryFailed, UsageError
 from openledger_cli import examples, signing
 from openledger_cli.context import CommandContext
 from openledger_cli.output import print_line
@@ -149,10 +149,21 @@ def _account(arguments: argparse.Namespace) -> None:
     context: CommandContext = arguments.context
     address = account_address(context, arguments.account)
     with open_client(context, arguments) as client:
-        show_answer(context, ask(client, arguments, "bank", "account", AccountQuery(address)), _print_account)
+        answer = ask(client, arguments, "bank", "account", AccountQuery(address))
+    names = _key_names(context)
+    show_answer(context, answer, lambda console, document: _print_account(console, document, names))
 
 
-def _print_account(console: Any, document: dict[str, Any]) -> None:
+def _key_names(context: CommandContext) -> dict[bytes, str]:
+    """Names of the single keys of this home, by public key."""
+    try:
+        keys = context.wallet(context.settings.chain_id).all_keys()
+    except KeyFailure:
+        return {}
+    return {key.public_keys[0]: f"{key.name} ({key.public_keys[0].hex()})" for key in keys if key.kind == "local"}
+
+
+def _print_account(console: Any, document: dict[str, Any], names: dict[bytes, str]) -> None:
     from abci_app.errors import Rejected
     from abci_app.policy import Policy, decode_policy
 
@@ -172,7 +183,9 @@ def _print_account(console: Any, document: dict[str, Any]) -> None:
             policy = None
         if isinstance(policy, Policy):
             lines.append(("policy", f"weight {policy.threshold} of {len(policy.keys)} key(s)"))
-            lines += [("key", f"{key.public_key.hex()} weight {key.weight}") for key in policy.keys]
+            lines += [
+                ("key", f"{names.get(key.public_key, key.public_key.hex())} weight {key.weight}") for key in policy.keys
+            ]
     for name, value in lines:
         print_line(console, f"{name.ljust(9)} {value}")
 

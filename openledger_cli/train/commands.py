@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openledger_cli.parser import OutputFile
 from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.secrets import add_passphrase_option
 
@@ -55,7 +56,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("recipe", nargs="?", type=Path, metavar="RECIPE", help="recipe file (YAML)")
     what.add_argument("--verify", metavar="ENTRY", help="retrain this entry and compare")
-    what.add_argument("--init", type=Path, metavar="FILE", help="write a recipe for --base and --data into a new file")
+    what.add_argument(
+        "--init", type=OutputFile, metavar="FILE", help="write a recipe for --base and --data into a new file"
+    )
     parser.add_argument(
         "--base", metavar="MODEL", help="with --init: the model to train from: NAME, NAME@VERSION or id"
     )

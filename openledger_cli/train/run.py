@@ -26,11 +26,9 @@ if TYPE_CHECKING:
 
 
 def write_draft(args: argparse.Namespace, opened: OpenLedger) -> int:
-    from openledger.content.new_files import check_new, write_new
     from openledger.content.store import ContentStore
     from trainer.draft import draft_recipe
 
-    check_new(args.init)
     with opened(args) as ledger:
         text = draft_recipe(
             args.init.stem,
@@ -41,7 +39,7 @@ def write_draft(args: argparse.Namespace, opened: OpenLedger) -> int:
             model=args.model or "",
             full=args.full,
         )
-    write_new(args.init, text)
+    args.context.write(args.init, text)
     note(f"wrote {args.init}; look through it, then: openledger train {args.init} --check")
     return ExitCode.OK
 

@@ -118,6 +118,8 @@ def a_manifest(name: str, versions: list[tuple[bytes, int]]) -> Manifest:
                 "preprocess": [{"step": "strip"}],
                 "filters": [{"step": "min_chars", "characters": 40}],
                 "changed_by_step": [0],
+                "passed_by_step": [0],
+                "rows_by_form": {"completion": 21},
                 "kept_by_filter": [20],
                 "rows_empty": 0,
                 "held_out_copies": {"exact": 0, "near": 0, "inside": 0},

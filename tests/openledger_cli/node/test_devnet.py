@@ -126,3 +126,15 @@ def test_a_devnet_made_by_the_command_runs_until_asked_to_stop(tmp_path: Path) -
         "OPENLEDGER_GENESIS": str(net / "node0" / "config" / "genesis.json"),
         "OPENLEDGER_CONTENT": str(net / "content"),
     }
+
+
+def test_the_chain_that_somebody_asks_otherwise_says_nothing_of_a_network_that_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENLEDGER_CHAIN_ID", "ledger-1")
+    base = next(free_ports())
+    with socket.create_server(("127.0.0.1", base)):
+        words = ["devnet", "--folder", str(tmp_path / "net"), "--account", "olga=1OPEN", "--base-port", str(base)]
+        # It comes as far as the port: for ledger-1 no plain key would have been made.
+        assert main(words) == ExitCode.FAILURE
+    assert f"port {base} on 127.0.0.1 cannot be had" in capsys.readouterr().err
