@@ -172,7 +172,7 @@ def _points_needed(item: _Demands, use: ModelUse) -> list[Point]:
     # A model that came from outside as it is was made from nothing here; only what builds on it needs leave.
     if not item.received or use == ModelUse.BUILD:
         points += [Point.TRAINING_BANNED, Point.NO_DERIVATIVES]
-    return [*points, Point.OUTPUTS_RESTRICTED] if use == ModelUse.DISTIL else points
+    return [*points, Point.OUTPUTS_RESTRICTED] if use == ModelUse.DISTIL or item.source.taught else points
 
 
 def _asked_about(item: _Demands, use: ModelUse) -> int:
@@ -337,9 +337,11 @@ def _conditions(demands: list[_Demands], combined: JoinedTerms, asked: _Asked) -
         limited = titles(lambda item, wanted=use_class: item.joined.use_class == wanted)  # type: ignore[misc]
         if limited and asked.use not in _FOR_MONEY:
             lines.append(f"{words}: {limited}")
-    lists = titles(lambda item: item.joined.demanded & Point.BEHAVIOURAL)
-    if lists:
-        lines.append(f"keep to the lists of uses that must not happen, and pass them on: {lists}")
+    for item in demands:
+        if item.joined.demanded & Point.BEHAVIOURAL:
+            digest = item.source.terms.behavioural_digest.hex()
+            where = f" (the file with SHA-256 {digest})" if digest else ""
+            lines.append(f"keep to the list of uses that must not happen{where}, and pass it on: {item.source.title}")
     silenced = titles(lambda item: item.joined.demanded & Point.OUTPUTS_RESTRICTED)
     if silenced and asked.use != ModelUse.DISTIL:
         lines.append(f"its outputs must not train other models: {silenced}")

@@ -37,6 +37,8 @@ class TermsSource:
     terms_id: bytes
     terms: Terms
     origins: tuple[Origin, ...]
+    # It stands under a model whose outputs another one learned from (distillation).
+    taught: bool = False
 
     @property
     def title(self) -> str:
@@ -94,14 +96,41 @@ def sources_of(page: LineagePage) -> tuple[TermsSource, ...]:
         for terms_id, contributors in people.items():
             origin = Origin(name=name, is_model=False, people=tuple(contributors))
             found.setdefault(terms_id, {})[name] = origin
+    taught = _taught(page)
     # Terms that a contribution names and the page does not bring cannot be judged: `may_of` says so.
     return tuple(
         [
-            TermsSource(terms_id, known[terms_id], tuple(origins.values()))
+            TermsSource(
+                terms_id=terms_id,
+                terms=known[terms_id],
+                origins=tuple(origins.values()),
+                taught=terms_id in taught,
+            )
             for terms_id, origins in sorted(found.items())
             if terms_id in known
         ]
     )
+
+
+def _taught(page: LineagePage) -> set[bytes]:
+    """Terms of everything that teachers were made from; entries stand by falling number, parents after their children.
+
+    A student needs leave to learn from outputs from everything below its teacher.
+    """
+    given: dict[tuple[bytes, int], set[bytes]] = {}
+    for datanet in page.datanets:
+        terms = {each.accepted.terms_id for each in datanet.contributions}
+        given.setdefault((datanet.datanet_id, datanet.version), set()).update(terms)
+    teaching: set[bytes] = set()
+    found: set[bytes] = set()
+    for item in page.entries:
+        entry = item.stored.entry
+        if item.entry_id in teaching:
+            found |= {entry.terms_id} if entry.terms_id else set()
+            found = found.union(*[given.get((each.datanet_id, each.version), set()) for each in entry.inputs])
+        if item.entry_id in teaching or entry.kind == EntryKind.DISTIL:
+            teaching |= {parent.entry_id for parent in entry.parents}
+    return found
 
 
 def unread_terms(page: LineagePage) -> int:

@@ -145,6 +145,16 @@ def test_share_alike_says_under_which_licence_it_is_passed_on(garden: Garden) ->
     assert "pass it on" not in " / ".join(garden.may("gardener", ModelUse.SERVE).conditions)
 
 
+def test_lists_of_uses_are_passed_on_by_their_digest(garden: Garden) -> None:
+    digest = bytes(range(32))
+    tuned(garden, (BOB, own(behavioural=Stated.YES, behavioural_digest=digest)))
+    may = garden.may("gardener")
+    file = f"the file with SHA-256 {digest.hex()}"
+    (line,) = [each for each in may.conditions if file in each]
+    assert may.answer == YES
+    assert line.endswith("and pass it on: garden terms (own terms)")
+
+
 def test_who_is_owed_a_share_of_revenue_is_said_where_money_is_made(garden: Garden) -> None:
     tuned(garden, (BOB, own(revenue_share_ppb=PPB // 20)), (CARL, own(revenue_share_ppb=PPB // 20)), (CARL, BY))
     assert "Owed: 5% to bob and carl (garden terms (own terms))." in garden.said("gardener")
@@ -257,6 +267,22 @@ def test_terms_that_nobody_knows_are_asked_about_whatever_the_use_is() -> None:
     garden = tuned(Garden.start(Profile.PERMISSIVE), (BOB, BY), base=plain_terms("LicenseRef-unknown"))
     assert {garden.may("gardener", use).answer for use in ModelUse} == {ASK}
     assert "and 6 further points" in garden.said("gardener")
+
+
+def test_what_learned_from_a_models_outputs_needs_leave_for_that_from_all_below_the_model() -> None:
+    garden = Garden.start(Profile.PERMISSIVE)
+    rows, more = garden.data("rows", (BOB, BY)), garden.data("more", (CARL, BY))
+    for name, stated in (("open", Stated.NO), ("silent", Stated.UNKNOWN)):
+        base_id = garden.model(f"{name}-base", own(outputs_restricted=stated))
+        teacher = garden.model(f"{name}-teacher", data=[rows], made_from=[base_id])
+        garden.model(f"{name}-student", kind=EntryKind.DISTIL, data=[more], made_from=[teacher])
+    assert (garden.may("open-student").answer, garden.may("silent-teacher").answer) == (YES, YES)
+    may = garden.may("silent-student")
+    assert (may.answer, [each.text for each in may.because]) == (
+        ASK,
+        ["its terms do not say whether its outputs may train models"],
+    )
+    assert may.because[0].sources[0].origins[0].name == "silent-base@1"
 
 
 def test_data_that_were_revoked_since_are_asked_about_with_who_gave_them(garden: Garden) -> None:
