@@ -55,9 +55,9 @@ from openledger.client.names import QuestionNames, query_of_name
 from openledger.client.provenance import id_of_text
 from openledger.client.results import Answer
 from openledger.data.manifest import Manifest
-from openledger.data.ownership import find_owner, make_claim
+from openledger.data.ownership import find_owner
 from openledger.data.versions import ContributionRecord, VersionRecord
-from openledger.errors import Denied, NotVerified, QueryFailed, TimedOut, UsageError
+from openledger.errors import Denied, NotVerified, OpenLedgerError, QueryFailed, TimedOut, UsageError
 from openledger.terms import terms_of_name
 from trainer import verify
 from trainer.ancestry import KnownEntry
@@ -71,6 +71,7 @@ from trainer.chain_records import (
     to_run,
     to_run_draft,
 )
+from trainer.claiming import Claim, NotClaimed, claim_if_taken
 from trainer.environment import environment_line
 from trainer.ledger_client import LedgerClient
 from trainer.licence_check import draft_entry, verdict_of
@@ -98,8 +99,8 @@ class Published:
     entry_id: bytes
     model_id: bytes
     height: int
-    # Height at which the signer claimed the entry from an account that had recorded it first; 0: it had not to.
-    claimed_height: int = 0
+    # Where another account had recorded the entry first, and the signer claimed it.
+    claim: Claim | None = None
 
 
 def entry_text(entry_id: bytes) -> str:
@@ -271,7 +272,8 @@ class ClientLedger:
     def publish(self, record: RunRecord, label: str = "") -> Published:
         """Record a run with its measurements in one transaction; the model is created first when its name is free.
 
-        Where somebody else recorded the entry first and its manifest names the signer, the signer claims it.
+        Where somebody else recorded the entry first and its manifest names the signer, the signer claims it. Raises
+        `NotClaimed` when it is recorded and that did not come to an end.
         """
         signer = self._signer
         if signer is None:
@@ -284,49 +286,42 @@ class ClientLedger:
         self._registrations.clear()
         entry_id = entry_id_of(to_entry(record.entry))
         return Published(
-            entry=encode_id("olrun", entry_id),
+            entry=entry_text(entry_id),
             entry_id=entry_id,
             model_id=model_id,
             height=committed.height,
-            claimed_height=self._claim_from_front_runner(record.manifest, entry_id, model_id, committed.height),
+            claim=self._claim(record, entry_id, model_id, committed.height),
         )
 
-    def claim(self, entry_id: bytes, manifest: Manifest, model_id: bytes = b"") -> int:
-        """Take over an entry whose manifest names the signer; shown as the latest version of a model that it is.
-
-        Returns the height; raises `TransactionFailed` when the chain refuses.
-        """
-        version = self._version_of_entry(model_id, entry_id) if model_id else 0
-        return self.send(make_claim(manifest, entry_id, model_id if version else b"", version))
-
-    def _claim_from_front_runner(self, manifest: Manifest, entry_id: bytes, model_id: bytes, height: int) -> int:
-        """Claim an entry that is another's by now although the manifest names the signer; 0 where there is no need.
+    def _claim(self, record: RunRecord, entry_id: bytes, model_id: bytes, height: int) -> Claim | None:
+        """Claim what was recorded if it is another's by now and its manifest names the signer.
 
         The state after `height`, where the run was recorded, can be proven only a block later.
         """
-        if find_owner(manifest) != self.signer_address:
-            return 0
-        deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
-        while self._query("bank", "supply", SupplyQuery()).height < height:
-            if time.monotonic() > deadline:
-                raise TimedOut(
-                    f"the run is recorded at height {height}, but no later block came that proves who owns the entry: "
-                    "run the same command again once the chain goes on"
-                )
-            time.sleep(_PAUSE_SECONDS)
-        stored = self.stored_entry(entry_id)
-        return 0 if stored.owner == self.signer_address else self.claim(entry_id, manifest, model_id)
+        if find_owner(record.manifest) != self.signer_address:
+            return None
+        try:
+            deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+            while self._query("bank", "supply", SupplyQuery()).height < height:
+                if time.monotonic() > deadline:
+                    raise TimedOut(f"no block came after {height}, where it stands: wait until the chain goes on")
+                time.sleep(_PAUSE_SECONDS)
+            return claim_if_taken(self, entry_id, record.manifest, model_id)
+        except OpenLedgerError as error:
+            raise NotClaimed(entry_text(entry_id), record.model_name, error) from error
 
-    def _version_of_entry(self, model_id: bytes, entry_id: bytes) -> int:
-        """The latest version of a model that an entry is; 0 for none."""
-        return max([version for version, found in self._versions(model_id) if found == entry_id], default=0)
+    def claim(self, entry_id: bytes, manifest: Manifest, model_name: str) -> Claim | None:
+        """Claim an entry as a version of this model if another owns it and its manifest names the signer."""
+        model = self._find_model(model_name)
+        return claim_if_taken(self, entry_id, manifest, model.model_id if model else b"")
 
     def model_versions(self, name: str) -> list[tuple[int, bytes]]:
         """Versions of a model with the ids of their entries, oldest first; none where there is no such model."""
         model = self._find_model(name)
-        return self._versions(model.model_id) if model else []
+        return self.versions_of(model.model_id) if model else []
 
-    def _versions(self, model_id: bytes) -> list[tuple[int, bytes]]:
+    def versions_of(self, model_id: bytes) -> list[tuple[int, bytes]]:
+        """Versions of the model with this id, as above."""
         found: list[tuple[int, bytes]] = []
         after = 0
         while True:

@@ -18,6 +18,7 @@ examples:
   openledger record out/ --model gardener --from dana            base and data are asked for, or stay undeclared
   openledger record merged/ --model my-merge --kind merge --recipe merge.yaml --framework mergekit \\
       --parent first:first:60% --parent second@3:second:40% --from alice
+  openledger record --claim gardener@2 --model gardener --from dana     your own run, which somebody else recorded first
 """
 
 
@@ -45,6 +46,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     _add_exact_options(parser)
     _add_fact_options(parser)
+    parser.add_argument(
+        "--claim", metavar="ENTRY", help="record nothing: take over your run that somebody else recorded first"
+    )
     parser.add_argument("--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)")
     parser.add_argument("--from", dest="signer", required=True, metavar="KEY", help="key that records the run")
     add_trust_options(parser, one_answer=False)
@@ -99,12 +103,15 @@ def _add_fact_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the tool's files or runs, declare, store, record."""
     from openledger.content.store import ContentStore
+    from openledger_cli.record.claim import claim_entry
     from openledger_cli.record.experiment import record_experiment
     from openledger_cli.record.gather import gather_facts
     from openledger_cli.record.one_run import record_run, require_model_name
     from openledger_cli.train.commands import open_ledger
 
     require_model_name(args)
+    if args.claim:
+        return claim_entry(args)
     if args.mlflow_experiment:
         return record_experiment(args)
     gathered = gather_facts(args)

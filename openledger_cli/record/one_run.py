@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
+from openledger_cli.claimed import claimed_lines
 from openledger_cli.record.declared import parse_inputs, parse_parents, with_all_rows
 from openledger_cli.record.gather import Gathered
 from openledger_cli.text import note
@@ -43,7 +44,6 @@ def require_model_name(args: argparse.Namespace) -> None:
 
 def record_run(args: argparse.Namespace, gathered: Gathered, ledger: ClientLedger, store: ContentStore) -> RecordedRun:
     """Describe, declare, store, publish."""
-    from openledger_cli.train.run import claimed_lines
     from trainer.outside import check_base_of_adapter, describe_folder
     from trainer.recording.external import record_external
 
@@ -84,7 +84,7 @@ def record_run(args: argparse.Namespace, gathered: Gathered, ledger: ClientLedge
         "height": published.height,
         "manifest_root": record.entry.manifest_root.hex(),
         "undeclared": declared.undeclared,
-        **claimed_lines(published),
+        **claimed_lines(published.claim),
     }
     return RecordedRun(published.entry, shown)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openledger.exit_codes import ExitCode
+from openledger_cli.claimed import claimed_lines
 from openledger_cli.lines import count
 from openledger_cli.progress import Stages
 from openledger_cli.text import note
@@ -17,7 +18,7 @@ from openledger_cli.train.progress import RunWatch, reporting
 if TYPE_CHECKING:
     from openledger.content.store import ContentStore
     from trainer.evaluate import Measurement
-    from trainer.publish import ClientLedger, Published
+    from trainer.publish import ClientLedger
     from trainer.recipe import Recipe
     from trainer.train import TrainedRun
 
@@ -84,6 +85,7 @@ def _check(args: argparse.Namespace, recipe: Recipe, opened: OpenLedger, process
     from trainer.check import examine_recipe
     from trainer.devices import Devices, device_of
     from trainer.pace import time_line
+    from trainer.publish import entry_text
 
     store = ContentStore.open(args.content)
     with opened(args) as ledger:
@@ -104,7 +106,7 @@ def _check(args: argparse.Namespace, recipe: Recipe, opened: OpenLedger, process
             return ExitCode.REFUSED
         earlier = _find_earlier(recipe, ledger, store)
     if earlier:
-        note(f"this recipe has run already: it made {earlier[0]}, {earlier[1]}")
+        note(f"this recipe has run already: it made {earlier[0]}, {entry_text(earlier[1])}")
     note(f"next: openledger train {args.recipe} --from {args.signer or 'KEY'}")
     return ExitCode.OK
 
@@ -123,7 +125,8 @@ def _run(args: argparse.Namespace, recipe: Recipe, opened: OpenLedger, watch: Ru
         watch.stage("check")
         earlier = None if args.again else _find_earlier(recipe, ledger, store)
         if earlier:
-            return _say_earlier(args, recipe, watch, earlier, processes)
+            _let_others_go(recipe, processes)
+            return _say_earlier(args, recipe, ledger, store, watch, earlier)
         check_output_folder(folder)
         summary, verdict = examine_recipe(recipe, ledger, store, output_folder=folder)
         for line in (*summary, *verdict.lines):
@@ -153,7 +156,7 @@ def _run(args: argparse.Namespace, recipe: Recipe, opened: OpenLedger, watch: Ru
         if not args.local:
             published = ledger.publish(record)
             result |= {"entry": published.entry, "model": record.model_name, "height": published.height}
-            result |= claimed_lines(published)
+            result |= claimed_lines(published.claim)
             watch.write("recorded", {"entry": published.entry, "model": record.model_name, "height": published.height})
         discard_checkpoint(trained)
         watch.write("done", {"folder": str(folder), "tensors": trained.artefact.tensor_digest.hex()})
@@ -163,21 +166,15 @@ def _run(args: argparse.Namespace, recipe: Recipe, opened: OpenLedger, watch: Ru
     return ExitCode.OK
 
 
-def claimed_lines(published: Published) -> dict[str, int]:
-    """Say that somebody else had recorded the run first, where that is so, and that it was taken back."""
-    return {"claimed_height": published.claimed_height} if published.claimed_height else {}
-
-
 def _folder(args: argparse.Namespace, recipe: Recipe) -> Path:
     kind = "adapter" if recipe.method.kind == "lora" else "model"
     return args.folder or Path(f"{recipe.name.replace('/', '-')}-{kind}")
 
 
-def _find_earlier(recipe: Recipe, ledger: ClientLedger, store: ContentStore) -> tuple[str, str] | None:
-    """NAME@VERSION and entry that this very recipe has made; None where it has not run, or cannot be read yet."""
+def _find_earlier(recipe: Recipe, ledger: ClientLedger, store: ContentStore) -> tuple[str, bytes] | None:
+    """NAME@VERSION and entry's id that this very recipe has made; None where it has not run, or cannot be read yet."""
     from openledger.errors import OpenLedgerError
     from trainer.pinned import find_earlier_run
-    from trainer.publish import entry_text
     from trainer.workflow import resolve
 
     try:
@@ -185,22 +182,38 @@ def _find_earlier(recipe: Recipe, ledger: ClientLedger, store: ContentStore) -> 
     except (OpenLedgerError, ValueError):
         return None  # the check says what is wrong, with all else that is
     found = find_earlier_run(pinned, ledger, store)
-    return (f"{recipe.output.model}@{found[0]}", entry_text(found[1])) if found else None
+    return (f"{recipe.output.model}@{found[0]}", found[1]) if found else None
 
 
-def _say_earlier(
-    args: argparse.Namespace, recipe: Recipe, watch: RunWatch, earlier: tuple[str, str], processes: int
-) -> int:
-    """The recipe has run: say what it made, and let other processes go."""
+def _let_others_go(recipe: Recipe, processes: int) -> None:
+    """Tell the other processes that there is nothing to do."""
     from trainer.devices import open_devices
 
     if processes > 1:
         with open_devices(recipe.train) as devices:
             devices.tell(None)
-    version, entry = earlier
+
+
+def _say_earlier(
+    args: argparse.Namespace,
+    recipe: Recipe,
+    ledger: ClientLedger,
+    store: ContentStore,
+    watch: RunWatch,
+    earlier: tuple[str, bytes],
+) -> int:
+    """The recipe has run: say what it made, and claim it where the command that recorded it did not come to that."""
+    from openledger.data.manifest import get_manifest
+    from trainer.publish import entry_text
+
+    version, entry_id = earlier
     note(f"this recipe has run already: it made {version}; nothing was trained (--again trains it once more)")
+    result: dict[str, str | int] = {"model": version, "entry": entry_text(entry_id), "trained": "no"}
+    if args.signer and not args.local:
+        manifest = get_manifest(store, ledger.entry(entry_id.hex()).record.manifest_root)
+        result |= claimed_lines(ledger.claim(entry_id, manifest, recipe.output.model))
     watch.write("done", {"folder": "", "tensors": ""})
-    args.context.output.show({"model": version, "entry": entry, "trained": "no"})
+    args.context.output.show(result)
     return ExitCode.OK
 
 

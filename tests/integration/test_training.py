@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from abci_app.bech32 import encode_id
 from abci_app.modules.models.queries import EntryEventsQuery, EntryQuery
 from abci_app.modules.models.records import Grade
 from abci_app.types import PPB
@@ -15,7 +17,8 @@ from openledger.content.store import ContentStore
 from openledger.exit_codes import ExitCode
 from tests.kit.integration.office import ALICE, BOB, Office, open_office
 from tests.kit.trainer.on_chain import fill_chain, publish_base
-from trainer.publish import ClientLedger
+from trainer.publish import ClientLedger, Published
+from trainer.run_records import RunRecord
 
 pytestmark = [pytest.mark.integration, pytest.mark.ml]
 
@@ -79,6 +82,50 @@ def test_a_run_of_another_framework_is_recorded_with_what_it_was_made_from(offic
     assert "declared by the recorder: rows with numbers removed" in office.run("query", "lineage", "merged")
     said = office.run("train", "--verify", recorded["entry"], expect=ExitCode.USAGE)
     assert "recorded from mergekit 0.1; its recipe cannot run here" in said
+
+
+def test_who_records_a_copied_run_first_loses_it_to_the_account_that_its_manifest_names(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alice sees Bob's runs on their way and records each first, as a version of a model of hers."""
+    publish = ClientLedger.publish
+
+    def publish_second(self: ClientLedger, record: RunRecord, label: str = "") -> Published:
+        publish(ClientLedger(office.client, ALICE, prove=False), replace(record, model_name="stolen"))
+        return publish(self, record, label)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ClientLedger, "publish", publish_second)
+    (office.folder / "merged").mkdir()
+    (office.folder / "merged" / "weights.npz").write_bytes(b"weights")
+    train = ["train", office.recipe("first.yaml"), "--from", "bob"]
+    record = [
+        "record", "merged", "--model", "merged", "--kind", "merge", "--recipe", "first.yaml", "--framework", "mergekit",
+        "--parent", "base:left", "--parent", "tiny@1:right", "--input", "facts@1", "--from", "bob",
+    ]  # fmt: skip
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.publish.claim_if_taken", stop)
+        assert office.run(*train, expect=ExitCode.INTERRUPTED)
+    office.settle(office.net.nodes[0].height())
+    assert "stolen version" in office.run("query", "lineage", "tiny")
+    again = office.document(*train)
+    assert (again["model"], again["trained"]) == ("tiny@1", "no")
+    claimed = office.document(*record)
+    (office.folder / "merged" / "weights.npz").write_bytes(b"other weights")
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.publish.claim_if_taken", stop)
+        assert office.run(*record, expect=ExitCode.INTERRUPTED)
+    office.settle(office.net.nodes[0].height())
+    later = office.document("record", "--claim", "merged@2", "--model", "merged", "--from", "bob")
+    assert {each["recorded_first_by"] for each in (claimed, again, later)} == {encode_id("open", ALICE.address)}
+    office.settle(later["claimed_height"])
+    assert "yours already" in office.run("record", "--claim", "merged@2", "--model", "merged", "--from", "bob")
+    for model, version in (("tiny", 1), ("merged", 2)):
+        told = office.run("query", "lineage", model)
+        assert (f"{model} version {version}" in told, "whom its manifest names" in told) == (True, True)
 
 
 def test_a_changed_row_stops_training_before_anything_is_recorded(office: Office) -> None:

@@ -1,5 +1,6 @@
 """Recipes that `--init` writes: they pass the check, and say what the base and the data give."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from openledger_cli.main import main
 from tests.kit.openledger.fake_ledger import FakeLedger, use_fake_ledger
 from tests.kit.trainer.tiny import TinyChain, add_base, byte_base, byte_tokenizer, sentence, tiny_chain
 from trainer.check import examine_recipe
+from trainer.claiming import Claim
 from trainer.draft import draft_recipe
 from trainer.pace import time_line, words_of_seconds
 from trainer.recipe import parse_recipe
@@ -164,6 +166,12 @@ def test_a_recipe_that_has_run_already_says_which_version_it_made(
         "this recipe has run already: it made tiny@1; nothing was trained (--again trains it once more)" in printed.err
     )
     assert "olrun1" in printed.out
+    assert "had recorded this run first" not in printed.err
+    # The command that recorded it ended before it could claim what somebody else had recorded first.
+    ledger.needed_claim = Claim(9, b"\6" * 32)
+    assert main([*words, "--output", "json"]) == ExitCode.OK
+    printed = capsys.readouterr()
+    assert (json.loads(printed.out)["claimed_height"], "had recorded this run first" in printed.err) == (9, True)
     assert len(ledger.records) == 1
     assert main(["train", "recipe.yaml", "--check", "--content", "content", "--folder", "new"]) == ExitCode.OK
     assert "this recipe has run already: it made tiny@1, olrun1" in capsys.readouterr().err

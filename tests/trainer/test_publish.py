@@ -379,14 +379,16 @@ def test_a_run_that_somebody_else_recorded_first_is_claimed_at_once(net: Net) ->
     entry = replace(ENTRY, parents=parents, inputs=inputs, manifest_root=manifest.root)
     record = replace(RECORD, model_name="claimed", manifest=manifest, entry=entry, evaluations=())
     stolen = net.ledger(OTHER).publish(replace(record, model_name="stolen"))
-    assert (net.ledger().stored_entry(stolen.entry_id).owner, stolen.claimed_height) == (OTHER.address, 0)
+    assert (net.ledger().stored_entry(stolen.entry_id).owner, stolen.claim) == (OTHER.address, None)
     published = net.ledger(OWNER).publish(record)
-    assert published.claimed_height > published.height
+    assert published.claim is not None
+    assert published.claim.height > published.height
+    assert published.claim.first_recorder == OTHER.address
     stored = net.ledger().stored_entry(published.entry_id)
-    assert (stored.owner, stored.claimed_height) == (OWNER.address, published.claimed_height)
+    assert (stored.owner, stored.claimed_height) == (OWNER.address, published.claim.height)
     assert (stored.model_id, stored.model_version) == (published.model_id, 1)
     assert (stored.admission.recorder, published.entry_id) == (OTHER.address, stolen.entry_id)
     measured = net.ledger().measurements(published.entry_id)
     assert [item.by_recorder for item in measured] == [False, True]
     again = net.ledger(OWNER).publish(record)
-    assert again.claimed_height == 0
+    assert again.claim is None

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from openledger.data.manifest import Manifest
 from openledger.errors import UsageError
 from tests.kit.trainer.explained import World
 from tests.kit.trainer.tiny import RECIPE, TinyChain, tiny_chain
 from trainer.ancestry import KnownEntry
+from trainer.claiming import Claim
 from trainer.run_records import RunRecord
 from trainer.train import TrainedRun
 from trainer.verify import RunGrade, RunVerdict
@@ -22,7 +24,7 @@ from trainer.workflow import LicenceVerdict
 class Published:
     entry: str
     height: int
-    claimed_height: int
+    claim: Claim | None
 
 
 class FakeLedger:
@@ -37,8 +39,8 @@ class FakeLedger:
         self.refusal = ""
         # Whether it tells what it has recorded.
         self.remembers = False
-        # Height of the claim that the next publication needed; 0 for none.
-        self.claimed_height = 0
+        # The claim that the next publication, or claiming what stands there, turns out to need.
+        self.needed_claim: Claim | None = None
         self.repetitions: list[tuple[bytes, RunGrade, bytes]] = []
         self.verdict = LicenceVerdict(("terms: compatible",), conflict=False)
         self.datanet_version = chain.datanet_version
@@ -62,6 +64,9 @@ class FakeLedger:
         ]
         return list(enumerate(ids, start=1)) if self.remembers else []
 
+    def claim(self, entry_id: bytes, manifest: Manifest, model_name: str) -> Claim | None:
+        return self.needed_claim
+
     def check_model(self, name: str) -> None:
         if name == "taken":
             raise UsageError("model 'taken' belongs to somebody else")
@@ -71,7 +76,7 @@ class FakeLedger:
             raise UsageError(self.refusal)
         self.records.append(record)
         self.chain.add_entry("published", record.entry)
-        return Published("published", 7, self.claimed_height)
+        return Published("published", 7, self.needed_claim)
 
 
 def use_fake_ledger(folder: Path, patch: pytest.MonkeyPatch) -> FakeLedger:

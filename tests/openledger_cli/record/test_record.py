@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from abci_app.bech32 import encode_id
 from abci_app.hashing import list_root
 from abci_app.types import PPB
 from openledger.data.ownership import find_owner
@@ -15,6 +16,7 @@ from openledger_cli.record.declared import divide
 from tests.kit.openledger.fake_ledger import FakeLedger, use_fake_ledger
 from tests.kit.trainer.adapters import made_adapter
 from tests.kit.trainer.tiny import tiny_model
+from trainer.claiming import Claim
 from trainer.dataset import load_rows
 from trainer.run_records import ParentRecord
 
@@ -53,14 +55,20 @@ def test_record_takes_a_run_of_any_framework(ledger: FakeLedger, capsys: pytest.
 def test_record_says_when_it_had_to_claim_what_somebody_else_recorded_first(
     ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ledger.claimed_height = 9
+    ledger.needed_claim = Claim(9, b"\6" * 32)
     words = [
         "record", "--model", "mine", "--kind", "full", str(tiny_model()), "--recipe", "recipe.yaml",
         "--framework", "axolotl", "--parent", "base", "--input", "questions@1",
         "--from", "alice", "--content", "content",
     ]  # fmt: skip
     assert main([*words, "--output", "json"]) == ExitCode.OK
-    assert json.loads(capsys.readouterr().out)["claimed_height"] == 9
+    said = capsys.readouterr()
+    first = encode_id("open", b"\6" * 32)
+    assert [json.loads(said.out)[name] for name in ("recorded_first_by", "claimed_height")] == [first, 9]
+    assert (
+        f"{first} had recorded this run first; its manifest names you as its owner, so you claimed it: it is yours "
+        "since height 9\n"
+    ) in said.err
 
 
 def test_record_with_all_rows_names_the_rows_of_every_version(ledger: FakeLedger) -> None:
