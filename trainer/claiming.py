@@ -12,7 +12,7 @@ from openledger.errors import OpenLedgerError
 
 
 class ClaimLedger(Protocol):
-    """What claiming needs of the chain; `trainer.publish.ClientLedger` fulfils it."""
+    """The part of the chain that claiming needs; `trainer.publish.ClientLedger` fulfils it."""
 
     @property
     def signer_address(self) -> bytes:

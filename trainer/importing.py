@@ -16,6 +16,7 @@ from openledger.content.folder import ArtefactError, other_forms
 from openledger.content.hub_cache import ModelFolder
 from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest, put_manifest, to_json
+from openledger.data.ownership import owner_parts
 from openledger.errors import UsageError
 from trainer.outside import BASE_CONFIG_FILE, describe_folder
 from trainer.record import MANIFEST_FORMAT, TOKENIZER_FILES, files_part
@@ -125,8 +126,12 @@ def record_model(
     source: str,
     store: ContentStore,
     now_seconds: int,
+    owner: bytes,
 ) -> RunRecord:
-    """The record of the import; its manifest goes into the store. The same files from the same source are one entry."""
+    """The record of the import; its manifest goes into the store. The same files from the same source are one entry.
+
+    `owner` is the account that adds it: others who add the same files decide nothing about this entry (ADR 29).
+    """
     tokenizer = tuple([file for file in model.artefact.files if file.name in TOKENIZER_FILES])
     about = {"format": MANIFEST_FORMAT, "kind": "import", "framework": _FRAMEWORK, "data_checked": False}
     parts = {
@@ -141,6 +146,7 @@ def record_model(
                 "training_data": "unknown: not declared on this chain",
             }
         ),
+        **owner_parts(owner),
     }
     if tokenizer:
         parts["tokenizer"] = files_part(tokenizer)

@@ -80,6 +80,7 @@ def add(arguments: argparse.Namespace) -> None:
             source=arguments.source,
             store=store,
             now_seconds=int(time.time()),
+            owner=signer.address,
         )
         version = _version_there(ledger, record)
         if version:

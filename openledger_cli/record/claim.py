@@ -54,5 +54,5 @@ def _require_named(manifest: Manifest, entry: str, address: bytes) -> None:
     if owner == address:
         return
     named = f"names {encode_id('open', owner)} as its owner" if owner else "names no owner"
-    who = "only that account can claim it" if owner else "it belongs to whoever recorded it first"
+    who = "only that account can claim it" if owner else "it belongs to the account that recorded it first"
     raise UsageError(f"the manifest of {entry} {named}: {who}")

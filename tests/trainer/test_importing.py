@@ -10,6 +10,7 @@ from openledger.content.folder import ArtefactError
 from openledger.content.hub_cache import ModelFolder, model_folder
 from openledger.content.store import ContentStore
 from openledger.data.manifest import files_of, get_manifest
+from openledger.data.ownership import find_owner
 from openledger.errors import UsageError
 from tests.kit.trainer.tiny import tiny_model
 from trainer.describe import describe_run
@@ -22,11 +23,18 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_model(), tmp_path / "tiny"))
 
 
-def record_of(folder: Path, store: ContentStore, source: str = "") -> RunRecord:
+def record_of(folder: Path, store: ContentStore, source: str = "", owner: bytes = b"") -> RunRecord:
     model = examine_model(model_folder(folder))
     store_model(model, store, lambda done, total: None)
     return record_model(
-        "tiny", model, terms_id=b"\1" * 32, licence="Apache-2.0", source=source, store=store, now_seconds=7
+        "tiny",
+        model,
+        terms_id=b"\1" * 32,
+        licence="Apache-2.0",
+        source=source,
+        store=store,
+        now_seconds=7,
+        owner=owner,
     )
 
 
@@ -50,6 +58,16 @@ def test_the_same_files_from_the_same_source_are_one_entry(folder: Path, tmp_pat
     first, second = [record_of(folder, ContentStore.open(tmp_path / name)) for name in ("one", "two")]
     assert first.entry == second.entry
     assert record_of(folder, ContentStore.open(tmp_path / "one"), source="elsewhere").entry != first.entry
+
+
+def test_an_import_names_who_adds_it_so_that_nobody_else_decides_what_becomes_of_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Anybody can add the same public files first, and supersede them once others build on that entry."""
+    store = ContentStore.open(tmp_path / "content")
+    mine, theirs = record_of(folder, store, owner=b"\5" * 32), record_of(folder, store, owner=b"\6" * 32)
+    assert find_owner(get_manifest(store, mine.entry.manifest_root)) == b"\5" * 32
+    assert mine.entry != theirs.entry
 
 
 def test_the_same_numbers_in_other_forms_are_left_out_and_named(folder: Path) -> None:

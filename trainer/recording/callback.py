@@ -19,6 +19,7 @@ import transformers
 
 from openledger.content.store import ContentStore
 from openledger.errors import OpenLedgerError
+from trainer.claiming import NotClaimed
 from trainer.environment import environment_line
 from trainer.outside import check_fits_configuration, describe_folder
 from trainer.recording.arguments import recipe_of_arguments, training_of_arguments
@@ -134,6 +135,10 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
         try:
             self.record = self._made(args, state, model, folder, self._declared)
             self.entry = self._connected().publish(self.record).entry
+        except NotClaimed as error:
+            self.entry, self.failure = error.entry, error
+            self._say(f"openledger: {error}")
+            return
         except OpenLedgerError as error:
             self.failure = error
             self._say(

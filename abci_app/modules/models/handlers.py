@@ -189,11 +189,11 @@ def _attach(context: Context, stored: StoredEntry, draft: RunDraft) -> StoredEnt
         raise Rejected(ModelsCode.NOT_OWNER, f"only the owner of model {model.name!r} adds versions to it")
     number = stored.admission.number
     latest = VERSIONS.get(state, draft.model_id, model.version_count) if model.version_count else None
-    if latest is not None and latest.entry_number == number:
-        return stored
-    version = model.version_count + 1
-    VERSIONS.set(state, draft.model_id, version, ModelVersion(number, draft.label, context.height))
-    MODELS.set(state, draft.model_id, structs.replace(model, version_count=version))
+    version = model.version_count
+    if latest is None or latest.entry_number != number:
+        version += 1
+        VERSIONS.set(state, draft.model_id, version, ModelVersion(number, draft.label, context.height))
+        MODELS.set(state, draft.model_id, structs.replace(model, version_count=version))
     if stored.model_id or stored.owner != context.sender:
         return stored
     return structs.replace(stored, model_id=draft.model_id, model_version=version)

@@ -9,10 +9,11 @@ import pytest
 from abci_app.types import PPB
 from openledger.content.artefact import describe_artefact
 from openledger.data.manifest import get_manifest, to_json
-from openledger.errors import UsageError
+from openledger.errors import TimedOut, UsageError
 from tests.kit.openledger.fake_ledger import FakeLedger
 from tests.kit.trainer.adapters import with_tensors
 from tests.kit.trainer.tiny import byte_base, byte_tokenizer, sentence, tiny_chain, tiny_model
+from trainer.claiming import NotClaimed
 from trainer.describe import describe
 from trainer.recording.callback import ARTEFACT_FOLDER, OpenLedgerCallback
 from trainer.run_records import ParentRecord
@@ -189,6 +190,23 @@ def test_only_the_first_of_several_processes_records(ledger: FakeLedger, said: l
     callback.on_train_end(arguments, state, None, model=object())
     assert (ledger.records, callback.record, said) == ([], None, [])
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_is_recorded_and_not_claimed_yet_is_not_said_to_be_missing(
+    ledger: FakeLedger, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def publish(record: object) -> None:
+        raise NotClaimed("olrun1abc", "mine", TimedOut("no block came"))
+
+    monkeypatch.setattr(ledger, "publish", publish)
+    callback = made(ledger, said)
+    trained(tmp_path / "out", callback)
+    assert (callback.entry, type(callback.failure)) == ("olrun1abc", NotClaimed)
+    (line,) = said
+    assert line == (
+        "openledger: the run is recorded as olrun1abc, but whose it is could not be settled: no block came; then run "
+        "`openledger record --claim olrun1abc --model mine --from KEY`, which claims it where it is not yours"
+    )
 
 
 def test_when_recording_fails_the_script_goes_on_and_one_line_says_how_to_record(

@@ -52,6 +52,19 @@ def robbed(ledger: Ledger) -> Ledger:
     return ledger
 
 
+def test_an_entry_that_was_claimed_without_a_model_is_shown_with_the_owners_once_it_is_recorded_again(
+    robbed: Ledger,
+) -> None:
+    """It is the latest version of the owner's model already, so that no further version is made."""
+    robbed.accept(BOB, make_claim(MANIFEST, WORK_ID))
+    assert stored_entry(robbed, WORK_ID).model_id == b""
+    robbed.accept(BOB, RecordRuns((run_of(WORK, model_id=MODEL, label="v1"),)))
+    stored = stored_entry(robbed, WORK_ID)
+    assert (stored.model_id, stored.model_version) == (MODEL, 1)
+    assert [record.entry_number for _, record in VERSIONS.iterate(robbed.store, MODEL)] == [stored.admission.number]
+    assert robbed.violations() == []
+
+
 def test_the_owner_that_the_manifest_names_takes_over_all_that_a_front_runner_chose(robbed: Ledger) -> None:
     before = stored_entry(robbed, WORK_ID)
     effects = robbed.effects(BOB, CLAIM)
