@@ -36,6 +36,10 @@ GROUPS: dict[str, tuple[str, str]] = {
     ),
     "runs": ("openledger_cli.query.runs", "recorded runs, newest first; --follow prints new ones as they come"),
     "terms": ("openledger_cli.terms.commands", "licences by name: list, show, add, check whether they may be mixed"),
+    "export": (
+        "openledger_cli.export.commands",
+        "a model or DataNet version in a format of other tools, with its proof",
+    ),
     "status": ("openledger_cli.node.status", "what the node is and how far it is"),
     "verify": ("openledger_cli.proofs.verify", "check a proof bundle offline"),
     "data": ("openledger_cli.data.commands", "DataNets: make, fill, review, freeze, look at, export, revoke, erase"),

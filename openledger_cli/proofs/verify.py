@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
+from openledger.exit_codes import ExitCode
+from openledger_cli.text import note
 
 if TYPE_CHECKING:
     from openledger.data.manifest import Manifest
+    from openledger.exports import ProofReference
     from openledger.light.anchors import GenesisAnchor, HashAnchor
     from openledger.light.bundle import BundleAnchor, BundleVerdict
     from openledger.light.verifier import TrustRules
@@ -22,6 +25,7 @@ what is trusted comes from you, never from the bundle:
   openledger verify BUNDLE.json                        from blocks that this machine verified earlier
   openledger verify BUNDLE.json --genesis genesis.json   from the chain's genesis document
   openledger verify BUNDLE.json --trust 120:8F3A...      from a height and header hash that you trust
+  openledger verify gardener-2.cdx.json                an export: its bundle, and whether it says the same
 exit code 0 only when one of them vouches for the answer; 8 when the bundle is consistent but nothing does; 7 when
 something in it is wrong.
 """
@@ -32,7 +36,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command."""
     parser = subparsers.add_parser(
         "verify",
-        help="check a proof bundle offline",
+        help="check a proof bundle, or an export with its bundle, offline",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -41,7 +45,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=Path,
         nargs="+",
         metavar="BUNDLE",
-        help="file written by `openledger query ... --bundle`; several are the pages of one answer, in order",
+        help="file written by `openledger query ... --bundle`, or by `openledger export` with its bundle beside it; "
+        "several bundles are the pages of one answer, in order",
     )
     add_anchor_options(parser)
     parser.set_defaults(run=run)
@@ -94,9 +99,13 @@ def read_rules(args: argparse.Namespace) -> TrustRules:
 
 def run(args: argparse.Namespace) -> int:
     """Check the bundles and say what they prove."""
+    from openledger_cli.export.verifying import find_reference
     from openledger_cli.proofs.proven import statement
 
     files = [_read(path, "the bundle") for path in args.bundle]
+    reference = find_reference(files[0])
+    if reference is not None:
+        return _run_export(args, files[0], reference)
     verdicts = [_check(args, data) for data in files]
     said = statement(verdicts)
     documents = [describe(verdict, said.sentence, said.complete) for verdict in verdicts]
@@ -105,6 +114,35 @@ def run(args: argparse.Namespace) -> int:
         args.context.output.show(documents[0] if len(documents) == 1 else several)
     else:
         _print(args, said, documents, files)
+    return max([int(verdict.exit_code) for verdict in verdicts])
+
+
+def _run_export(args: argparse.Namespace, data: bytes, reference: ProofReference) -> int:
+    """Check the bundles that lie beside an export, and whether it says what they prove."""
+    from openledger_cli.export.verifying import compare_export
+    from openledger_cli.proofs.proven import statement
+
+    path: Path = args.bundle[0]
+    if len(args.bundle) > 1:
+        raise UsageError(f"{path} is an export, which names its bundles itself: give it alone")
+    files = [_read(path.parent / name, f"the proof that {path} names,") for name in reference.bundles]
+    verdicts = [_check(args, each) for each in files]
+    said = statement(verdicts)
+    checked = compare_export(data, reference, files, verdicts)
+    document = {
+        "export": str(path),
+        "form": reference.form,
+        "of": checked.name,
+        "says": "what its proof proves" if checked.same else "something else than its proof",
+        **({} if checked.same else {"differs": list(checked.differs)}),
+        **({"unproven": list(checked.beside)} if checked.beside else {}),
+        **describe(verdicts[0], said.sentence, said.complete),
+        "bundles": [str(path.parent / name) for name in reference.bundles],
+    }
+    args.context.output.show({name: value for name, value in document.items() if name != "answer"})
+    if not checked.same:
+        note(f"NOT VERIFIED: {path} was changed, or its bundle belongs to another export: do not rely on it")
+        return ExitCode.NOT_VERIFIED
     return max([int(verdict.exit_code) for verdict in verdicts])
 
 

@@ -289,12 +289,12 @@ def _write_bundles(
         return
     paths = bundle_paths(arguments.bundle, len(whole.answers))
     for path, answer in zip(paths, whole.answers, strict=True):
-        arguments.context.write(path, client.light.bundle(answer.evidence, _attachments(answer.value, manifests)))
+        arguments.context.write(path, client.light.bundle(answer.evidence, attachments_of(answer.value, manifests)))
     names = " ".join([str(path) for path in paths])
     note(f"wrote {names}: check it anywhere with `openledger verify {names}`")
 
 
-def _attachments(page: Any, manifests: dict[bytes, Manifest | str]) -> list[Attachment]:
+def attachments_of(page: Any, manifests: dict[bytes, Manifest | str]) -> list[Attachment]:
     """Manifests of the page's entries, newest first, as far as a bundle may carry them."""
     from openledger.light.attachments import Attachment
     from openledger.light.bundle import MAX_ATTACHMENTS

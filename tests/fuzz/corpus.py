@@ -194,7 +194,7 @@ def _one_of_each_and_more(messages: list[Tree]) -> list[Tree]:
 def sample_queries(world: World) -> list[pb.RequestQuery]:
     asked = [(f"/query/{module}/{name}", encode(args)) for _ in range(16) for module, name, args in questions(world)]
     named = [VersionQuery(b"", net.name, 1, 0, 10) for net in world.nets.values() if net.versions]
-    for query in ("version", "version_contributions"):
+    for query in ("version", "version_contributions", "datasheet"):
         asked += [(f"/query/datanets/{query}", encode(args)) for args in named[:4]]
     net = next(iter(world.nets))
     about = [CleanQuery(entry, "", 0, net, "", 0) for entry in list(world.entries)[:4]]

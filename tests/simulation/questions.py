@@ -82,6 +82,7 @@ def questions(world: World) -> list[Question]:
         ("datanets", "list", DatanetListQuery(b"", some)),
         ("datanets", "version", VersionQuery(net, "", after, after, some)),
         ("datanets", "version_contributions", VersionQuery(b"", "net-1", 0, 0, some)),
+        ("datanets", "datasheet", VersionQuery(b"", "net-1", 0, 0, some)),
         ("datanets", "versions", VersionsQuery(net, "", after, some)),
         ("datanets", "contributions", ContributionsQuery(net, "", after, some)),
         ("datanets", "contribution", ContributionQuery(contribution)),

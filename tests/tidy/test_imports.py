@@ -27,6 +27,7 @@ ALONE = {"tests": "oracle"}
 GUESTS = {"trainer": {"axolotl", "llamafactory", "mlflow", "pydantic"}}
 """Folder -> tools of its users that it works with where they are installed: it imports them inside what they call."""
 IMPORT_NAMES = {
+    "cyclonedx-python-lib": "cyclonedx",
     "bc-detect-secrets": "detect_secrets",
     "python-stdnum": "stdnum",
     "protobuf": "google",

@@ -67,6 +67,7 @@ from abci_app.modules.datanets.records import (
     RevokeContribution,
     VersionCreated,
 )
+from abci_app.modules.datanets.sheet import QUERIES as SHEET_QUERIES
 from abci_app.modules.datanets.tree import version_root
 from abci_app.modules.datanets.view import (
     find_datanet,
@@ -121,7 +122,7 @@ MODULE = Module(
         RevokeContribution: execute_revoke_contribution,
     },
     events=(DatanetCreated, ContributionRegistered, ContributionReviewed, VersionCreated, ContributionRevoked),
-    queries=QUERIES,
+    queries=(*QUERIES, *SHEET_QUERIES),
     names={"oldata": datanet_of_name, "olcontrib": contribution_of_name},
     invariants=INVARIANTS,
 )

@@ -37,7 +37,8 @@ from abci_app.modules.datanets.records import (
     RevokeContribution,
     StoredContribution,
 )
-from abci_app.modules.licences import terms_id_of
+from abci_app.modules.datanets.sheet import DatasheetView
+from abci_app.modules.licences import JoinedTermsView, TermsView, terms_id_of
 from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.licences.join import lift
 from abci_app.modules.licences.view import joined_id_of
@@ -142,6 +143,25 @@ def test_a_page_of_a_version_looks_at_no_more_than_it_was_asked_for_however_much
     assert found == [([1], 1), ([], 2), ([3], 0)]
 
 
+def test_a_data_sheet_has_the_datanet_the_version_and_their_terms_at_one_height(ledger: Ledger) -> None:
+    first, second = [item.record for item in records(ledger)]
+    view = ledger.ask("datanets", "datanet", DatanetQuery(TICKETS, ""))
+    joined = JoinedTermsView(second.joined_terms_id, lift(FREE_ID, FREE))
+    for version, record, usable, ids in ((1, first, 0, (A, B, C)), (0, second, 1, (A, C))):
+        assert ledger.ask("datanets", "datasheet", VersionQuery(b"", NAME, version, 0, 10)) == DatasheetView(
+            datanet_id=TICKETS,
+            datanet=view.datanet,
+            counts=view.counts,
+            version=version or 2,
+            record=record,
+            usable=usable,
+            contributions=full(ledger, *ids),
+            next_number=0,
+            joined=joined,
+            terms=(TermsView(FREE_ID, FREE),),
+        )
+
+
 def test_a_version_in_full_has_what_fetching_its_rows_needs(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     second = records(ledger)[1].record
     monkeypatch.setattr(datanets_queries, "MAX_FULL_PAGE", 1)
@@ -217,6 +237,12 @@ GIVE_ONE = "give the DataNet's id (32 bytes) or its name, and leave the other em
         ),
         (
             "version_contributions",
+            VersionQuery(b"", "other", 1, 0, 1),
+            Code.NOT_FOUND,
+            "DataNet 'other' has no version 1; its latest is 0",
+        ),
+        (
+            "datasheet",
             VersionQuery(b"", "other", 1, 0, 1),
             Code.NOT_FOUND,
             "DataNet 'other' has no version 1; its latest is 0",
