@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from abci_app.bech32 import encode_id
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from openledger_cli.context import CommandContext
 
 _SHORT_ADDRESS = 14
+# A register of a thousand names is read whole; of a longer one the rest go by their addresses.
+_MEMBER_PAGES, _MEMBERS_EACH = 5, 200
 
 
 def add_task(commands: Any, name: str, run: Any, help_text: str, examples: str) -> argparse.ArgumentParser:
@@ -57,12 +59,36 @@ def send(arguments: argparse.Namespace, client: Client, messages: Sequence[Messa
     return signing.send_and_settle(arguments.context, arguments, client, messages)
 
 
-def naming(context: CommandContext) -> Callable[[bytes], str]:
-    """Names of people for those who read: their key in this home, else the beginning of their address."""
+def naming(context: CommandContext, members: Mapping[bytes, str] | None = None) -> Callable[[bytes], str]:
+    """Names of people for those who read: their key in this home, else what the chain's register of members calls them.
+
+    The latter go with the beginning of the address, since several may be called the same; others have only that.
+    """
     from openledger_cli.query.lineage import known_people
 
     known = known_people(context)
-    return lambda address: known.get(address) or f"{encode_id('open', address)[:_SHORT_ADDRESS]}…"
+
+    def name_of(address: bytes) -> str:
+        short = f"{encode_id('open', address)[:_SHORT_ADDRESS]}…"
+        called = (members or {}).get(address, "")
+        return known.get(address) or (f"{called} ({short})" if called else short)
+
+    return name_of
+
+
+def members_of(client: Client, height: int, *, prove: bool) -> dict[bytes, str]:
+    """Names in the register of members at a height, as far as some pages reach."""
+    from abci_app.modules.members import MembersQuery
+
+    found: dict[bytes, str] = {}
+    after = b""
+    for _ in range(_MEMBER_PAGES):
+        page = client.query("members", "list", MembersQuery(after, _MEMBERS_EACH), height=height, prove=prove).value
+        found.update([(member.address, member.name) for member in page.members if member.name])
+        after = page.next_key
+        if not after:
+            break
+    return found
 
 
 def say_next(context: CommandContext, *steps: str) -> None:

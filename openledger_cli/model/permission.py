@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from openledger.errors import UsageError
 from openledger.exit_codes import ExitCode
 from openledger_cli.proofs.trust import open_client
-from openledger_cli.tasks import add_reading_options, add_task, head_of, naming, say_how, say_next
+from openledger_cli.tasks import add_reading_options, add_task, head_of, members_of, naming, say_how, say_next
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,11 +69,12 @@ def may(arguments: argparse.Namespace) -> int:
             field=arguments.field.strip().lower(),
             prove=not arguments.unverified,
         )
+        members = members_of(client, whole.height, prove=not arguments.unverified)
     answer = whole.answers[0]
     code = found.exit_code
     if arguments.strict and found.answer == MayAnswer.YES and not found.is_whole:
         code = ExitCode.ASK_FIRST
-    name_of = naming(context)
+    name_of = naming(context, members)
     if context.as_json:
         context.output.show(
             {**head_of(answer), "in_words": found.in_words(name_of), "exit_code": int(code), "may": found}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from openledger_cli.lines import Line, count, show_size, show_time
 from openledger_cli.proofs.trust import open_client
-from openledger_cli.tasks import add_reading_options, add_task, head_of, naming, say_how, say_next
+from openledger_cli.tasks import add_reading_options, add_task, head_of, members_of, naming, say_how, say_next
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,13 +48,14 @@ def show(arguments: argparse.Namespace) -> None:
         page = whole.value
         stored = page.entries[0].stored
         versions = versions_of(client, stored.model_id, height=whole.height, prove=prove) if stored.model_id else []
+        members = members_of(client, whole.height, prove=prove)
     manifest = read_manifests(page, arguments.content)[stored.entry.manifest_root]
     answer = whole.answers[0]
     if context.as_json:
         head = {**head_of(answer), "complete": whole.complete}
         context.output.show({**head, "entry": page.entries[0], "versions": versions, "lineage": page})
         return
-    lines = [model_line(page, manifest, versions, naming(context))]
+    lines = [model_line(page, manifest, versions, naming(context, members))]
 
     def people(console: Console, _document: Any) -> None:
         from openledger_cli.lines import print_lines
