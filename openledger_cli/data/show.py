@@ -119,6 +119,12 @@ def _show_datanet(context: CommandContext, client: Client, datanet: WholeDatanet
         ],
         "submissions": [submission_document(each, names, terms) for each in chosen],
     }  # fmt: skip
+    source = ""
+    if number:
+        from openledger.data.contribute.journal import Journal
+
+        source = Journal.of(context.home, client.chain_id, datanet.datanet_id).source_of(number)
+        document["source"] = source
     if context.as_json:
         context.output.json(document)
         return
@@ -136,6 +142,8 @@ def _show_datanet(context: CommandContext, client: Client, datanet: WholeDatanet
                 f"version {at}: {count(each.row_count, 'row')}, frozen {show_time(each.time_seconds)}{said}{usable}",
             )
     context.output.rows("", SUBMISSION_COLUMNS, [submission_row(each, names, terms) for each in chosen], None)
+    if source:
+        print_line(console, f"this home contributed it from {source}")
     say_known(context, datanet.known)
     say_next(context, _next_step(datanet))
 

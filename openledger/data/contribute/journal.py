@@ -155,6 +155,16 @@ class Journal:
         notes = [note for key in keys if (note := self.find(key)) is not None]
         yield from sorted(notes, key=lambda note: (not note.number, note.number, note.key))
 
+    def source_of(self, number: int) -> str:
+        """Which file and lines a submission came from, empty where this home did not contribute it."""
+        note = next((one for one in self.all() if one.number == number), None)
+        if note is None:
+            return ""
+        first, last = note.first.rpartition(": "), note.last.rpartition(": ")
+        if first[0] == last[0]:
+            return f"{note.first} to {last[2]}"
+        return f"{note.first} to {note.last}"
+
     def put(self, note: Note) -> Note:
         """Write a note, safe on the disk when this returns."""
         write_whole(self.folder / f"{note.key}.json", json.format(json.encode(note), indent=1))

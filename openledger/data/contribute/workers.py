@@ -7,7 +7,6 @@ Run as a program, this module is such a process: length (4 bytes) and MessagePac
 """
 
 import os
-import signal
 import struct
 import subprocess
 import sys
@@ -72,7 +71,12 @@ class Workers:
     def _start(self) -> "subprocess.Popen[bytes]":
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([path for path in sys.path if path])}
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            # Ctrl-C at a terminal is for the command, which closes the pipes of its processes.
+            process_group=0,
         )
         self._own.process = process
         self._processes.append(process)
@@ -123,8 +127,6 @@ def _read(pipe: IO[bytes]) -> bytes:
 
 def main() -> None:
     """Answer chunks until there are no more."""
-    # The whole group is told to stop; the process that started this one closes its pipe when it has stopped.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     while request := _read(sys.stdin.buffer):
         try:
             _write(sys.stdout.buffer, msgpack.encode(work(msgpack.decode(request, type=Chunk))))

@@ -275,6 +275,21 @@ def test_two_commands_at_once_do_not_give_the_same_rows_two_salts(garden: Garden
         garden.add(path)
 
 
+def test_which_file_a_submission_came_from_is_known_here_and_nowhere_else(
+    garden: Garden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cut, "MAX_ROWS", 2)
+    path = garden.write("a.jsonl", chats(3))
+    added = garden.add(path)
+    journal = Journal.of(garden.home, garden.client.chain_id, added.datanet_id)
+    assert [journal.source_of(number) for number in (1, 2, 3)] == [
+        f"{path}: line 1 to line 2",
+        f"{path}: line 3 to line 3",
+        "",
+    ]
+    assert b"a.jsonl" not in b"".join([raw for _, _, raw, _ in garden.node.index.values()])
+
+
 def test_a_damaged_note_stops_instead_of_doubling(garden: Garden) -> None:
     path = garden.write("a.jsonl", chats(1))
     garden.add(path)
