@@ -8,6 +8,7 @@ where something was accepted since the last one.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,12 +70,17 @@ def run(arguments: argparse.Namespace) -> None:
     prove = not arguments.unverified
     with open_client(context, arguments) as client:
         _require_own(arguments, client)
+        options = options_of(context, arguments)
+        signer = signing.open_signer(context, arguments, arguments.signer, client.chain_id)
+        if arguments.sponsor:
+            sponsor = signing.open_signer(context, arguments, arguments.sponsor, client.chain_id)
+            options = replace(options, sponsor=sponsor)
         added = add(
             client,
-            signing.open_signer(context, arguments, arguments.signer, client.chain_id),
+            signer,
             arguments.datanet,
             arguments.paths,
-            options_of(context, arguments),
+            options,
             store=open_store(arguments),
             home=context.home,
             progress=Progress(),
