@@ -124,6 +124,10 @@ def examine_base(recipe: Recipe, model: Any, tokenizer: Any) -> BaseCheck:
         check.problems.append(
             f"train.sequence_tokens: {recipe.train.sequence_tokens} tokens, the base reads {window} at most; lower it"
         )
+    if recipe.train.gradient_checkpointing and not getattr(model, "supports_gradient_checkpointing", False):
+        check.problems.append(
+            "train.gradient_checkpointing: this base's class cannot compute layers twice; write false"
+        )
     if not check.problems:
         _check_attribution(check, recipe, model)
     return check

@@ -127,6 +127,11 @@ def describe_run(manifest: Manifest) -> list[str]:
         lines += _describe_recipe(manifest.json("recipe"), order.get("steps"))
     if "writing" in manifest.parts:
         lines += describe_writing(manifest.json("writing"))
+    if "devices" in manifest.parts:
+        devices = manifest.json("devices")
+        if (devices["kind"], devices["processes"]) != ("cpu", 1):
+            where = "CUDA GPUs" if devices["kind"] == "cuda" else "a CPU"
+            lines.append(f"computed on {where} in {devices['processes']} processes, as its recorder says")
     if "code" in manifest.parts:
         code = manifest.json("code")
         libraries = ", ".join(f"{name} {version}" for name, version in sorted(code["libraries"].items()))
@@ -160,7 +165,7 @@ def _describe_recipe(recipe: Any, steps: Any) -> list[str]:
     size = f"{length} of {rows} rows, at most {train['sequence_tokens']} tokens each"
     if train["end_of_text"] == "none":
         size += " without an end-of-text token"
-    how = "" if train.get("precision", "float32") == "float32" else f", {train['precision']}"
+    how = "" if train.get("precision", "float32") == "float32" else f", products in {train['precision']}"
     return [_describe_method(method), f"{size}; AdamW, learning rate {rate}, seed {train['seed']}{how}"]
 
 

@@ -29,14 +29,17 @@ _SHARED = (loss, numerics, text_tokens, clusters, forms, look_alikes, normalised
 _SHARED_FILES = {f"{path.parent.name}/{path.name}": path for path in [Path(str(module.__file__)) for module in _SHARED]}
 
 
-def make_deterministic(seed: int, threads: int) -> None:
-    """Fix threads, algorithms and seeds of torch; call before the first random number (adapter initialisation)."""
+def make_deterministic(seed: int, threads: int, *, strict: bool = True) -> None:
+    """Fix threads, algorithms and seeds of torch; call before the first random number (adapter initialisation).
+
+    On GPUs some operations have no deterministic form: without `strict` they are computed all the same, with a warning.
+    """
     import torch
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # ours is the only one
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(True, warn_only=not strict)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False

@@ -208,7 +208,7 @@ class Job:
         """All steps, from the same random numbers in every process; the first process tells the others of them."""
         if devices.rank == 0:
             devices.tell(self)
-        make_deterministic(self.recipe.train.seed, self.recipe.train.threads)
+        make_deterministic(self.recipe.train.seed, self.recipe.train.threads, strict=devices.kind == "cpu")
         return optimise(
             model,
             self.recipe,

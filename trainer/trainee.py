@@ -35,7 +35,10 @@ def make_trainee(base: Any, recipe: Recipe, adapter_folder: Path | None) -> Any:
         model = base
         model.requires_grad_(True)
     if recipe.train.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        try:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        except ValueError as error:
+            raise TrainingError(f"train.gradient_checkpointing: this base cannot ({error}); write false") from error
     return model
 
 

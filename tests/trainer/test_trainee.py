@@ -11,12 +11,13 @@ import pytest
 from abci_app.types import PPB
 from attribution.adapter_config import read_adapter_config
 from attribution.entry import get_commitment
+from attribution.text_tokens import open_tokenizer
 from openledger.content.artefact import describe_artefact, put_artefact
-from openledger.data.manifest import files_of
-from openledger.errors import UsageError
+from openledger.data.manifest import Manifest, files_of, to_json
+from openledger.errors import NotVerified, UsageError
 from tests.kit.trainer.tiny import RECIPE, TinyChain, add_base, byte_base, byte_tokenizer, tiny_chain, tiny_model
 from trainer.ancestry import KnownEntry
-from trainer.base_check import open_skeleton, resolve_targets, target_problems
+from trainer.base_check import examine_base, open_skeleton, resolve_targets, target_problems
 from trainer.check import examine_recipe
 from trainer.compare import model_distance
 from trainer.describe import describe
@@ -254,3 +255,63 @@ def test_a_check_speaks_of_a_full_fine_tune_and_its_terms(
     with pytest.raises(UsageError, match="'<tool>' "):
         add_base(chain, "wide", byte_base(tmp_path / "wide", byte_tokenizer(added=["<tool>"])))
         examine_recipe(recipe_of("{kind: full}", base="wide"), chain, chain.store)
+
+
+def test_an_index_of_a_run_in_bfloat16_with_epochs_and_accumulation_is_built_again_equal(
+    chain: TinyChain, tmp_path: Path
+) -> None:
+    """The index is of the recorded adapters, in float32, at steps of the optimizer."""
+    text = RECIPE.replace(LORA, "{rank: 2, alpha: 4, rslora: true, target_modules: all-linear}").replace(
+        "steps: 6, batch_size: 2", "epochs: 0.7, batch_size: 2, accumulation: 3, precision: bf16, schedule: cosine"
+    )
+    recipe = parse_recipe(text + "attribution: {codes: 32, checkpoints: 2}\n")
+    run, record = trained(chain, tmp_path / "out", recipe)
+    assert (run.prepared.steps, len(run.adapters)) == (len(run.loss_trace_micronats), 2)
+    verdict = verify_entry(KnownEntry(b"\1" * 32, record.entry), chain, chain.store)[0]
+    assert (verdict.grade, verdict.attribution, verdict.contradictions) == (
+        RunGrade.BIT_EXACT, AttributionGrade.EQUAL, (),
+    )  # fmt: skip
+    lines = describe(record.manifest)
+    assert "LoRA rank 2, alpha 4, rank-stabilised, dropout 0 on all linear layers" in lines
+    (length,) = [line for line in lines if line.startswith(f"0.7 epochs, {run.prepared.steps} steps of 6 rows")]
+    assert length.endswith(", products in bf16")
+
+
+def test_what_a_run_on_several_processes_or_gpus_allows_is_said_with_the_grade(
+    chain: TinyChain, tmp_path: Path
+) -> None:
+    run, record = trained(chain, tmp_path / "out", recipe_of("{rank: 2, alpha: 4}"))
+    plan = read_plan(record.manifest)
+    assert (plan.device, plan.processes, plan.band.losses_micronats) == ("cpu", 1, 5_000)
+    entry = replace(record.entry, tensor_digest=b"\1" * 32, artefact_digest=b"\2" * 32)
+    elsewhere = replace(plan, device="cuda", processes=4)
+    verdict = grade(entry, elsewhere, run, lambda: run.folder)
+    assert verdict.grade == RunGrade.TRACE_MATCH
+    assert verdict.findings[2:] == (
+        "other devices: cuda in 4 processes in the record, cpu in 1 process here; bits differ between them",
+        "GPUs: the allowed differences were measured on CPUs, and on no GPU so far",
+    )
+    bf16 = parse_recipe(RECIPE.replace("seed: 3", "seed: 3, precision: bf16"))
+    assert (replace(plan, recipe=bf16).band.losses_micronats, replace(plan, recipe=bf16).band.distance) == (50_000, 0.3)
+
+
+def test_a_manifest_whose_devices_are_of_no_form_cannot_be_repeated(chain: TinyChain, tmp_path: Path) -> None:
+    _, record = trained(chain, tmp_path / "out", recipe_of("{rank: 2, alpha: 4}"))
+    wrong: list[Any] = [[], {"kind": "cpu"}, {"kind": "cpu", "processes": "many"}]
+    for devices in wrong:
+        parts = {**record.manifest.parts, "devices": to_json(devices)}
+        with pytest.raises(NotVerified, match="is not one that this trainer writes"):
+            read_plan(Manifest(parts))
+    without = dict(record.manifest.parts)
+    del without["devices"]
+    assert (read_plan(Manifest(without)).device, read_plan(Manifest(without)).processes) == ("cpu", 1)
+
+
+def test_a_base_that_cannot_compute_layers_twice_is_refused_by_name(tmp_path: Path) -> None:
+    base = byte_base(tmp_path, byte_tokenizer())
+    model, tokenizer = open_skeleton(base), open_tokenizer(base)
+    recipe = parse_recipe(RECIPE.replace("seed: 3", "seed: 3, gradient_checkpointing: true"))
+    assert examine_base(recipe, model, tokenizer).problems == []
+    model.supports_gradient_checkpointing = False
+    (problem,) = examine_base(recipe, model, tokenizer).problems
+    assert problem == "train.gradient_checkpointing: this base's class cannot compute layers twice; write false"
