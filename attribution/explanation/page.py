@@ -44,6 +44,10 @@ _WHAT_IT_IS_NOT = (
 )
 
 
+# Of a training row: some pages of a book.
+MOST_ROW_CHARACTERS = 8_192
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A stretch of the output: its text, and the contributor whose training text has it word for word, if any."""
@@ -214,11 +218,17 @@ def _rows(lines: Sequence[PageRow]) -> list[str]:
             str(line.layer),
             escape(line.contributor),
             escape(line.strength),
-            escape(line.missing if line.text is None else line.text),
+            escape(line.missing if line.text is None else _beginning(line.text)),
         )
         for line in lines
     ]
     return _table("Rows that support it best", ("layer", "who", "part of the scores", "row"), (), rows)
+
+
+def _beginning(text: str) -> str:
+    """A row may have a mebibyte, and a page dozens of rows."""
+    left = len(text) - MOST_ROW_CHARACTERS
+    return text if left <= 0 else f"{text[:MOST_ROW_CHARACTERS]}… ({left:,} characters more)"
 
 
 def _sentences(title: str, sentences: Sequence[str]) -> list[str]:

@@ -67,6 +67,13 @@ def page_of(text: str) -> ExplanationPage:
     )
 
 
+def test_of_the_longest_rows_the_page_has_the_beginnings() -> None:
+    rows = (PageRow(5, "ada", "3 of 10", "é" * 2**19), PageRow(6, "bob", "1 of 10", "b" * 8_192))
+    page = render(replace(page_of("ada"), rows=rows))
+    assert f"{'é' * 8_192}… (516,096 characters more)<" in page
+    assert f">{'b' * 8_192}<" in page
+
+
 def test_every_part_of_an_explanation_is_on_the_page() -> None:
     found = outline(page_of("ada"))
     words = "".join(found.words)
