@@ -25,8 +25,8 @@ from trainer.outside import check_fits_configuration, describe_folder
 from trainer.recording.arguments import recipe_of_arguments, training_of_arguments
 from trainer.recording.declared import Declared, RecordLedger, declare
 from trainer.recording.external import DURING, record_external
-from trainer.recording.facts import LoggedLoss, thinned, to_micronats
 from trainer.recording.memory import compare_base_in_memory
+from trainer.recording.trainer_folder import losses_of
 from trainer.run_records import RunEventRecord, RunRecord
 
 ARTEFACT_FOLDER = "openledger-artefact"
@@ -48,7 +48,7 @@ class CallbackLedger(RecordLedger, Protocol):
 
 
 class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # transformers has no types
-    """Collects times, losses and arguments of a run; saves the model and records it when training ends."""
+    """Saves the model and records the run when training ends, with arguments and losses as the trainer has them."""
 
     def __init__(
         self,
@@ -82,8 +82,6 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
         self._say = say
         self._declared: Declared | None = None
         self._started_seconds = 0
-        self._losses: list[LoggedLoss] = []
-        self._evaluation: int | None = None
         self.record: RunRecord | None = None
         # Id of the entry (olrun1…) once the run is recorded; the error where recording failed.
         self.entry = ""
@@ -92,7 +90,6 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Look up what the run will be recorded under; raises `OpenLedgerError` before anything is trained."""
         self._started_seconds = int(time.time())
-        self._losses.clear()
         if model is None or not state.is_world_process_zero:
             return
         kind = self._kind or kind_of_model(model)
@@ -108,17 +105,6 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
                 f"openledger: this run will be recorded with undeclared {self._declared.undeclared.replace('-', ' ')}: "
                 "nobody can be told what the model stands on; name them with base=... and data=[...]"
             )
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Keep the training loss of every logged step."""
-        loss = to_micronats((logs or {}).get("loss"))
-        if loss is not None:
-            self._losses.append(LoggedLoss(state.global_step, loss))
-
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
-        """Keep the last evaluation loss as measured quality."""
-        loss = to_micronats((metrics or {}).get("eval_loss"))
-        self._evaluation = self._evaluation if loss is None else loss
 
     def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Save, describe, record, publish; on the first process only. A failure is said and kept, never raised."""
@@ -157,8 +143,14 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
         if hasattr(model, "peft_config"):
             check_fits_configuration(folder, model.get_base_model().config)
         arguments = args.to_dict()
+        steps = steps_of_model(args, state)
+        history = [entry for entry in state.log_history if entry.get("step", 0) <= steps]
+        losses, evaluation = losses_of(history)
         training = training_of_arguments(
-            arguments, steps=state.global_step, planned_steps=state.max_steps, epochs=state.epoch
+            arguments,
+            steps=steps,
+            planned_steps=state.max_steps,
+            epochs=next((entry["epoch"] for entry in reversed(history) if "epoch" in entry), None),
         )
         framework = f"transformers {transformers.__version__} Trainer"
         return record_external(
@@ -175,11 +167,11 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
                 started_seconds=self._started_seconds,
                 finished_seconds=max(self._started_seconds, int(time.time())),
                 environment=environment_line(),
-                quality_metric=EVALUATION_METRIC if self._evaluation is not None else "",
-                quality_value=self._evaluation or 0,
+                quality_metric=EVALUATION_METRIC if evaluation is not None else "",
+                quality_value=evaluation or 0,
             ),
             training=training | {"devices": max(1, args.world_size)},
-            losses=thinned(self._losses),
+            losses=losses,
             recorded=DURING,
             terms_id=declared.terms_id,
             undeclared=declared.undeclared,
@@ -227,6 +219,13 @@ class OpenLedgerCallback(transformers.TrainerCallback):  # type: ignore[misc] # 
 def kind_of_model(model: Any) -> str:
     """`lora` for a model with adapters of peft, else `full`."""
     return "lora" if hasattr(model, "peft_config") else "full"
+
+
+def steps_of_model(args: Any, state: Any) -> int:
+    """Steps that the model in memory had: those of the best checkpoint where that was loaded when training ended."""
+    best = getattr(state, "best_global_step", None)
+    loaded = args.load_best_model_at_end and state.best_model_checkpoint is not None and best
+    return int(best if loaded else state.global_step)
 
 
 def is_sharded(args: Any) -> bool:

@@ -1,8 +1,8 @@
 """An output folder of transformers' `Trainer` (TRL's, axolotl's and LLaMA-Factory's are such folders), read afterwards.
 
 Such a folder holds the saved model, `checkpoint-N` folders with the state of step N, and the arguments. Which steps
-the saved model had is told by its bytes: the state in the folder itself, else that of the checkpoint whose weights are
-the saved ones. Where neither is there, the steps are not known, and nothing is made up from the newest checkpoint.
+the saved model had is told by its bytes: the state of the checkpoint whose weights are the saved ones, else the one beside
+the model. Where neither is there, the steps are not known, and nothing is made up from the newest checkpoint.
 """
 
 import re
@@ -53,7 +53,7 @@ def read_trainer_folder(folder: Path) -> RunFacts:
     result = result_of(folder)
     state = find_state(folder, result)
     arguments = _arguments(folder, result)
-    fields = state.fields if state else {}
+    fields = _of_best(state.fields, folder, state.path, arguments) if state else {}
     losses, evaluation = losses_of(fields.get("log_history"))
     started, finished = _times(result, state, fields)
     return RunFacts(
@@ -90,12 +90,9 @@ def result_of(folder: Path) -> Path:
 
 
 def find_state(folder: Path, result: Path) -> SavedState | None:
-    """The state that belongs to the result, by its own folder or by equal weights; None where there is none."""
+    """The state that belongs to the result: of the checkpoint with equal weights, else beside it; None without any."""
     if result != folder:
         return _state_in(result)
-    found = _state_in(folder)
-    if found is not None:
-        return found
     digests = {path.name: file_digest(path) for path in _weights(folder)}
     for checkpoint in reversed(checkpoints_of(folder)):
         theirs = _weights(checkpoint)
@@ -104,7 +101,7 @@ def find_state(folder: Path, result: Path) -> SavedState | None:
             for path in theirs
         ):
             return _state_in(checkpoint)
-    return None
+    return _state_in(folder)
 
 
 def checkpoints_of(folder: Path) -> list[Path]:
@@ -158,6 +155,18 @@ def _arguments(folder: Path, result: Path) -> dict[str, Any]:
         if (place / ARGUMENTS_FILE).is_file():
             return read_saved_arguments(place / ARGUMENTS_FILE)
     raise FactsError(f"{folder} holds no {ARGUMENTS_FILE}: pass the configuration of the run with --recipe FILE")
+
+
+def _of_best(fields: dict[str, Any], folder: Path, path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The fields as of the best step, where the state is the whole run's and the best model was loaded at its end."""
+    if path.parent != folder or arguments.get("load_best_model_at_end") is not True:
+        return fields
+    best = whole_number(fields.get("best_global_step"))
+    if best is None:
+        return {"max_steps": fields.get("max_steps")}
+    history = [entry for entry in _entries(fields) if (whole_number(entry.get("step")) or 0) <= best]
+    epoch = next((entry["epoch"] for entry in reversed(history) if "epoch" in entry), None)
+    return {**fields, "global_step": best, "log_history": history, "epoch": epoch}
 
 
 def _framework(arguments: dict[str, Any]) -> str:

@@ -38,7 +38,13 @@ def made(ledger: FakeLedger, said: list[str], **changes: Any) -> OpenLedgerCallb
 
 
 def trained(
-    folder: Path, callback: OpenLedgerCallback, *, lora: bool = True, base: Path | None = None, **changes: Any
+    folder: Path,
+    callback: OpenLedgerCallback,
+    *,
+    lora: bool = True,
+    base: Path | None = None,
+    resume: bool = False,
+    **changes: Any,
 ) -> Any:
     """Three steps of transformers' Trainer on eight sentences, with the callback."""
     from peft import LoraConfig, get_peft_model
@@ -55,7 +61,7 @@ def trained(
     }  # fmt: skip
     trainer = Trainer(model, TrainingArguments(**(settings | changes)), train_dataset=rows, eval_dataset=rows[:2])
     trainer.add_callback(callback)
-    trainer.train()
+    trainer.train(resume_from_checkpoint=resume)
     return trainer
 
 
@@ -241,3 +247,34 @@ def test_an_adapter_that_does_not_fit_the_base_in_memory_is_not_recorded(
     trained(tmp_path / "out", callback)
     assert "missing in its file" in str(callback.failure)
     assert ledger.records == []
+
+
+def test_the_best_model_that_is_loaded_at_the_end_had_only_the_steps_of_its_checkpoint(
+    ledger: FakeLedger, said: list[str], tmp_path: Path
+) -> None:
+    callback = made(ledger, said)
+    best: dict[str, Any] = {
+        "load_best_model_at_end": True, "eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps",
+        "save_steps": 1, "metric_for_best_model": "eval_loss", "greater_is_better": True, "learning_rate": 0.05,
+    }  # fmt: skip
+    trainer = trained(tmp_path / "out", callback, **best)
+    assert callback.record is not None
+    step = trainer.state.best_global_step
+    assert step < trainer.state.global_step == 3
+    training, trace = [callback.record.manifest.json(part) for part in ("training", "loss-trace")]
+    assert (training["steps"], training["planned_steps"], trace["at_steps"]) == (step, 3, list(range(1, step + 1)))
+    measured = [
+        entry["eval_loss"] for entry in trainer.state.log_history if entry["step"] == step and "eval_loss" in entry
+    ]
+    assert callback.record.event.quality_value == round(measured[0] * 1_000_000)
+
+
+def test_a_run_that_is_gone_on_with_has_the_losses_from_its_beginning(
+    ledger: FakeLedger, said: list[str], tmp_path: Path
+) -> None:
+    stopped = made(ledger, said)
+    trained(tmp_path / "out", stopped, save_strategy="steps", save_steps=1, max_steps=2)
+    callback = made(ledger, said)
+    trained(tmp_path / "out", callback, save_strategy="steps", save_steps=1, resume=True)
+    assert callback.record is not None
+    assert callback.record.manifest.json("loss-trace")["at_steps"] == [1, 2, 3]

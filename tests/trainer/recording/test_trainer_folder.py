@@ -54,6 +54,26 @@ def test_the_state_beside_the_model_comes_before_checkpoints(output: Path) -> No
     assert (facts.training["steps"], facts.losses) == (12, (LoggedLoss(12, 1_500_000),))
 
 
+def test_the_state_of_the_whole_run_beside_the_best_model_is_taken_as_of_its_step(output: Path) -> None:
+    save_adapter(output, 2.0)
+    save_state(output, 10, planned=10, losses={2: 2.5, 4: 2.4, 6: 2.25, 8: 2.125, 10: 2.0})
+    save_arguments(output, max_steps=10, load_best_model_at_end=True)
+    state = json.loads((output / "trainer_state.json").read_text())
+    (output / "trainer_state.json").write_text(json.dumps(state | {"best_global_step": 6}))
+    facts = read_trainer_folder(output)
+    assert (facts.training["steps"], facts.training["epochs"], facts.losses) == (6, "1.5", LOSSES[:3])
+    # The older form of the state does not name the step.
+    (output / "trainer_state.json").write_text(json.dumps(state))
+    assert (read_trainer_folder(output).training.get("steps"), read_trainer_folder(output).losses) == (None, ())
+
+
+def test_the_state_of_the_whole_run_counts_less_than_the_bytes_of_the_model(output: Path) -> None:
+    save_adapter(output, 0.5)
+    save_state(output, 10, planned=10, losses={10: 2.0})
+    facts = read_trainer_folder(output)
+    assert (facts.training["steps"], facts.losses) == (5, LOSSES[:2])
+
+
 def test_without_a_saved_model_the_newest_checkpoint_is_the_result(output: Path) -> None:
     (output / "adapter_model.safetensors").unlink()
     shutil.rmtree(output / "checkpoint-10")
