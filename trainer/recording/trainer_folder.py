@@ -1,8 +1,8 @@
 """An output folder of transformers' `Trainer` (TRL's, axolotl's and LLaMA-Factory's are such folders), read afterwards.
 
 Such a folder holds the saved model, `checkpoint-N` folders with the state of step N, and the arguments. Which steps
-the saved model had is told by its bytes: the state of the checkpoint whose weights are the saved ones, else the one beside
-the model. Where neither is there, the steps are not known, and nothing is made up from the newest checkpoint.
+the saved model had is told by its bytes: the state of the checkpoint whose weights are the saved ones, else the one
+beside the model. Where neither is there, the steps are not known, and nothing is made up from the newest checkpoint.
 """
 
 import re

@@ -117,6 +117,6 @@ def test_losses_that_are_none_are_passed_over() -> None:
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000])
 def test_a_damaged_state_is_named(output: Path, content: str) -> None:
-    (output / "trainer_state.json").write_text(content)
+    (output / "checkpoint-10" / "trainer_state.json").write_text(content)
     with pytest.raises(FactsError, match=r"trainer_state\.json"):
         read_trainer_folder(output)
