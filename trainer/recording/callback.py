@@ -223,9 +223,10 @@ def kind_of_model(model: Any) -> str:
 
 def steps_of_model(args: Any, state: Any) -> int:
     """Steps that the model in memory had: those of the best checkpoint where that was loaded when training ended."""
-    best = getattr(state, "best_global_step", None)
-    loaded = args.load_best_model_at_end and state.best_model_checkpoint is not None and best
-    return int(best if loaded else state.global_step)
+    best: int | None = getattr(state, "best_global_step", None)
+    if best is not None and args.load_best_model_at_end and state.best_model_checkpoint is not None:
+        return best
+    return int(state.global_step)
 
 
 def is_sharded(args: Any) -> bool:
