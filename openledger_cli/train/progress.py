@@ -39,9 +39,11 @@ class RunWatch(Watch):
         self._first_step = 0
         self._tokens = 0
         self.saved_step = 0
+        self.records = False
 
     def stage(self, name: str, words: str = "") -> None:
         """See base."""
+        self.records = name == "record"
         self.write("stage", {"stage": name, "words": words})
         if name in _STAGE_WORDS:
             note(f"{_STAGE_WORDS[name]}{': ' if words else ''}{words}")
@@ -124,10 +126,13 @@ def reporting(watch: RunWatch, resume: list[str]) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         command = shlex.join(resume)
-        where = f"step {watch.saved_step}" if watch.saved_step else "its beginning"
+        where = f"goes on from step {watch.saved_step}" if watch.saved_step else "starts again"
+        before = "nothing was recorded"
+        if watch.records:
+            before, where = "whether the run was recorded is open", "finds out, and trains nothing again"
         name = "SIGTERM" if isinstance(stop, Terminated) else "SIGINT"
         watch.write("stopped", {"signal": name, "saved_step": watch.saved_step, "resume": command})
-        note(f"\nnothing was recorded; the same command goes on from {where}: {command}")
+        note(f"\n{before}; the same command {where}: {command}")
         raise
     except Exception as error:
         code = int(error.exit_code) if isinstance(error, OpenLedgerError) else int(ExitCode.FAILURE)

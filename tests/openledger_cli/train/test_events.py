@@ -15,7 +15,8 @@ from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
 from openledger_cli.train.events import EventFile, json_schema
 from openledger_cli.train.progress import RunWatch, show_seconds
-from tests.kit.openledger.fake_ledger import FakeLedger, use_fake_ledger
+from tests.kit.openledger.fake_ledger import FakeLedger, Published, use_fake_ledger
+from trainer.run_records import RunRecord
 from trainer.watch import StepFacts
 
 pytestmark = pytest.mark.ml
@@ -84,6 +85,29 @@ def test_a_stopped_run_says_how_to_go_on_and_goes_on_in_its_file(
     lines = events()
     assert [line["step"] for line in lines if line["event"] == "step"] == [1, 2, 3, 4, 5, 5, 6]
     assert lines[-1]["event"] == "done"
+
+
+def test_who_stops_a_run_while_it_is_recorded_hears_that_it_may_be(
+    ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The transaction may be on its way; the next try looks for it on the chain."""
+    published = ledger.publish
+
+    def stop(record: RunRecord) -> Published:
+        published(record)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "publish", stop)
+        assert main(WORDS) == ExitCode.INTERRUPTED
+    said = capsys.readouterr().err
+    assert "whether the run was recorded is open; the same command finds out, and trains nothing again: " in said
+    assert "nothing was recorded" not in said
+    ledger.remembers = True
+    assert main(WORDS) == ExitCode.OK
+    assert "this recipe has run already: it made tiny@1; nothing was trained" in capsys.readouterr().err
+    assert events()[-1]["event"] == "done"
+    assert len(ledger.records) == 1
 
 
 def test_a_run_that_fails_says_why_and_its_file_takes_the_next_try(ledger: FakeLedger) -> None:
