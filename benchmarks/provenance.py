@@ -1,8 +1,10 @@
 """The provenance log at scale: recording, bytes on disk, lineage and impact with proofs.
 
     python -m benchmarks.provenance record                       runs recorded per second, through a real node
-    python -m benchmarks.provenance log --runs 1000000           lineage and impact at 20,000 runs and at this many, and
-                                                                 bytes on disk per run
+    python -m benchmarks.provenance log --runs 1000000           lineage and impact at 20,000 runs and at this many,
+                                                                 runs a second and bytes a run at each size
+    python -m benchmarks.provenance log --runs 3000000 --at 300000,1000000        further sizes on the way
+    python -m benchmarks.provenance cost                         bytes, weight and fee of a recorded run
 
 `log` executes real signed transactions without CometBFT; a fresh process, which has not made them, opens the state and
 asks through the application's query path. `record` also asks over RPC, with HTTP and JSON included. Every run has 3
@@ -30,20 +32,24 @@ from msgspec import msgpack
 
 from abci_app.bech32 import encode_id
 from abci_app.chain.application import Application
+from abci_app.chain.authentication import fee_of
 from abci_app.chain.genesis import GenesisState
 from abci_app.chain.registry import query_named
+from abci_app.chain.transaction import decode_transaction
 from abci_app.modules.models.impact import ImpactQuery
 from abci_app.modules.models.lineage import CleanQuery, LineageQuery
+from abci_app.parameters import Parameters
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.proof import verify
 from benchmarks.http_load import RequestFailed, send
 from benchmarks.load import LoadAccount, broadcast_body
-from benchmarks.provenance_load import CHAIN_ID, RUNS_A_BLOCK, Chain, RunLoad
+from benchmarks.provenance_load import CHAIN_ID, RUNS_A_BLOCK, RUNS_A_TRANSACTION, Chain, RunLoad
 from benchmarks.report import print_table, spread
 from benchmarks.throughput import LOAD_CONFIG, blocks_until, rate
 from node.devnet import Devnet
 from node.leveldb.store import LevelDBStore
 from node.run import calm_collector
+from openledger.amounts import show_amount
 
 BALANCE_NOPEN = 10**15
 FIRST_SIZE = 20_000
@@ -145,9 +151,11 @@ def measure_log(options: argparse.Namespace) -> None:
         chain.block(load.deep_tree())
         first_medians: list[float] = []
         medians: list[float] = []
-        for size in (FIRST_SIZE, options.runs):
-            _grow(chain, load, size)
+        grown: list[list[str]] = []
+        for size in sizes_of(options):
+            rate_here = _grow(chain, load, size)
             store.close()
+            grown.append([f"{size:,}", rate_here, f"{_folder_bytes(Path(folder)) / size:,.0f}"])
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
                 found, medians = apart.submit(
                     _ask_apart, Path(folder), chain.height, questions(load), size, options.repeats
@@ -168,6 +176,7 @@ def measure_log(options: argparse.Namespace) -> None:
         ["question", "runs", "served ms", "verified ms", "proof kB"],
         rows,
     )
+    print_table("The log while it grows", ["runs", "runs/s since the size before", "bytes a run on disk"], grown)
     ratios = [f"{after / before:.2f}" for before, after in zip(first_medians, medians, strict=True)]
     print(f"\nserved at {options.runs:,} / at {FIRST_SIZE:,} runs: {', '.join(ratios)}")
     sizes = {
@@ -182,8 +191,14 @@ def measure_log(options: argparse.Namespace) -> None:
     )
 
 
-def _grow(chain: Chain, load: RunLoad, size: int) -> None:
-    """Blocks of full transactions until the log has `size` runs."""
+def sizes_of(options: argparse.Namespace) -> list[int]:
+    """Sizes at which the log is asked, ascending; the last one is `--runs`."""
+    sizes = {FIRST_SIZE, options.runs, *[int(part) for part in options.at.split(",") if part]}
+    return sorted([size for size in sizes if FIRST_SIZE <= size <= options.runs])
+
+
+def _grow(chain: Chain, load: RunLoad, size: int) -> str:
+    """Blocks of full transactions until the log has `size` runs; runs a second, with making and signing them."""
     started, before = time.monotonic(), len(load.entry_ids)
     while len(load.entry_ids) < size:
         chain.block(load.transactions_of(min(RUNS_A_BLOCK, size - len(load.entry_ids))))
@@ -191,6 +206,8 @@ def _grow(chain: Chain, load: RunLoad, size: int) -> None:
     if len(load.entry_ids) > before:
         made = len(load.entry_ids) - before
         print(f"{size:,} runs in the log; {made / seconds:,.0f} runs/s including making and signing them", flush=True)
+        return f"{made / seconds:,.0f}"
+    return "-"
 
 
 def _compact(folder: Path) -> None:
@@ -202,6 +219,39 @@ def _compact(folder: Path) -> None:
 
 def _folder_bytes(folder: Path) -> int:
     return sum([path.stat().st_size for path in folder.rglob("*") if path.is_file()])
+
+
+# --- Cost
+
+
+def measure_cost(_options: argparse.Namespace) -> None:
+    """Bytes, weight and fee of a run by the fee parameters of a new chain, alone and in full transactions."""
+    with tempfile.TemporaryDirectory(prefix="openledger-benchmark-") as folder:
+        store = LevelDBStore.open(Path(folder))
+        chain, load = Chain(Application(store)), RunLoad()
+        chain.start([(encode_id("open", load.owner.address), BALANCE_NOPEN)])
+        for block in load.set_up():
+            chain.block(block)
+        rows = []
+        for size in (1, RUNS_A_TRANSACTION):
+            (raw,) = load.transactions_of(size, size)
+            transaction = decode_transaction(raw)
+            fee_nopen = fee_of(Parameters(), transaction)
+            chain.block([raw])
+            rows.append(
+                [
+                    f"{size}",
+                    f"{len(raw) / size:,.0f}",
+                    f"{transaction.weight / size:,.1f}",
+                    show_amount(fee_nopen // size),
+                ]
+            )
+        store.close()
+    print_table(
+        "A run with 3 inputs and 2 parents, by the fees of a new chain",
+        ["runs a transaction", "bytes a run", "weight a run", "fee a run"],
+        rows,
+    )
 
 
 # --- Through a real node
@@ -291,8 +341,11 @@ def main() -> None:
     parts = parser.add_subparsers(required=True)
     log = parts.add_parser("log")
     log.add_argument("--runs", type=int, default=1_000_000)
+    log.add_argument("--at", default="", metavar="RUNS,RUNS", help="further sizes at which it is asked")
     log.add_argument("--repeats", type=int, default=20)
     log.set_defaults(measure=measure_log)
+    cost = parts.add_parser("cost")
+    cost.set_defaults(measure=measure_cost)
     record = parts.add_parser("record")
     record.add_argument("--runs", type=int, default=10_000, help="per repeat and size")
     record.add_argument("--repeats", type=int, default=3)
