@@ -21,7 +21,10 @@ from openledger.exports.proof_reference import ProofReference, find_proof
 from openledger.exports.text import clean
 from openledger.exports.training_summary import FORM as SUMMARY
 
+_SIGNATURE = ("its signature is not looked at here: `model_signing verify key` checks it",)
 _MAX_TOLD = 5
+_SHOWN_LENGTH = 80
+_MAX_FRONT_LENGTH = 2**18
 _MARK = re.compile(r"<!-- (/?)openledger:proven ([0-9]{1,4}) -->")
 _HTML_START = re.compile(rb"\A\s*<!doctype html", re.IGNORECASE)
 
@@ -51,7 +54,9 @@ def differences(form: str, data: bytes, facts: Facts) -> Comparison:
     if form in (CARD, SUMMARY):
         page = _HTML_START.match(data) is not None
         return _compare_text(data, make_export(form, facts, page=page))
-    return _compare_json(signed_statement(data) if form == "oms" else data, make_export(form, facts))
+    statement = signed_statement(data) if form == "oms" else data
+    found = _compare_json(statement, make_export(form, facts))
+    return found if statement == data or found.differs else Comparison((), _SIGNATURE)
 
 
 # --- JSON
@@ -94,8 +99,11 @@ def _json_differences(place: str, proven: Any, said: Any) -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    text = clean(value if isinstance(value, str) else json.dumps(value))
-    return repr(text if len(text) <= 80 else f"{text[:80]}...")
+    # A list or object is not written out: it may hold itself many times over.
+    if isinstance(value, dict | list):
+        return "a list" if isinstance(value, list) else "an object"
+    text = clean(value)
+    return repr(text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}...")
 
 
 def _told(found: list[str]) -> list[str]:
@@ -142,20 +150,38 @@ def _front_differences(proven: str, said: str) -> list[str]:
         return []
     if not said.startswith(proven):
         before, after = _yaml_of(proven), _yaml_of(said)
+        if not isinstance(after, dict):
+            return ["the metadata have no one reading"]
         if before == after:
             return ["the metadata are written in another way than they were exported"]
-        return list(_json_differences("metadata", before, after if isinstance(after, dict) else {})) or [
-            "the metadata have no one reading"
-        ]
+        return list(_json_differences("metadata", before, after))
     added = _yaml_of(said[len(proven) :])
     if not isinstance(added, dict):
         return ["what was added to the metadata has no one reading"]
-    return [f"metadata.{name} stands twice" for name in added if name in METADATA]
+    twice = [f"metadata.{name} stands twice" for name in added if name in METADATA]
+    # Lines that are further keys by themselves may still continue the last value in their place.
+    if not twice and _yaml_of(said) != {**_yaml_of(proven), **added}:
+        return ["what was added to the metadata changes what was exported"]
+    return twice
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """A reader of YAML without aliases: with them a few lines hold more than can be compared."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse an alias where a value is."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        return super().compose_node(parent, index)
 
 
 def _yaml_of(text: str) -> Any:
+    """The value of a YAML text; None where it has none that is short and plain."""
+    if len(text) > _MAX_FRONT_LENGTH:
+        return None
     try:
-        return yaml.safe_load(text)
+        # The loader is PyYAML's safe one, and takes less.
+        return yaml.load(text, _PlainLoader)  # noqa: S506
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
 

@@ -20,6 +20,7 @@ LIMITS: dict[str, tuple[str, ...]] = {
     ),
     "croissant": (
         "contributions are salted batches: a record set that a loader could read is in `openledger data export`",
+        "versions have three numbers: version 2 of a DataNet is 2.0.0",
         "rejected and revoked submissions, reviewers and quorum have no field",
         "creators are accounts, since a chain knows no names of people",
         "what the terms demand together has no field: licences are listed side by side",

@@ -37,6 +37,13 @@ def make_statement(facts: ModelFacts) -> bytes:
             "subject": [{"name": facts.name, "digest": {"sha256": facts.stored.entry.output.artefact_digest.hex()}}],
             "predicateType": "https://model_signing/signature/v1.0",
             "predicate": {
+                # Verifiers of model signing pass over what they do not know. It stands before the names of files, which
+                # are as strangers chose them.
+                "openledger": {
+                    "proof": proof_line(FORM, facts.at),
+                    "entry": facts.at.urn(facts.lineage.entry),
+                    "remarks": list(remarks(facts)),
+                },
                 "serialization": {
                     "method": "files",
                     "hash_type": "sha256",
@@ -46,12 +53,6 @@ def make_statement(facts: ModelFacts) -> bytes:
                 "resources": [
                     {"name": file.name, "algorithm": "sha256", "digest": file.digest.hex()} for file in ordered
                 ],
-                # Verifiers of model signing pass over what they do not know.
-                "openledger": {
-                    "proof": proof_line(FORM, facts.at),
-                    "entry": facts.at.urn(facts.lineage.entry),
-                    "remarks": list(remarks(facts)),
-                },
             },
         }
     )

@@ -56,7 +56,8 @@ def measured(facts: ModelFacts) -> tuple[MeasuredValue, ...]:
 def _measured(facts: ModelFacts, item: Evaluation) -> MeasuredValue:
     nats = item.metric.endswith(_MICRONATS)
     scale = 6 if nats else 0
-    known = item.interval > 0 or item.sample_size > 1
+    # No width is recorded as 0, and so is one that nobody knows: nothing is claimed then.
+    known = item.interval > 0
     return MeasuredValue(
         metric=item.metric.removesuffix(_MICRONATS) if nats else item.metric,
         unit="nats" if nats else "",

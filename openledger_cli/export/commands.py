@@ -78,8 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
         from openledger.exports import sign_statement
 
         data = sign_statement(data, key)
-    for path, content in zip((*bundles, target), (*files, data), strict=True):
-        context.write(path, content)
+    _write_all(context, [*bundles, target], [*files, data])
     limits = LIMITS[arguments.form]
     remarks = _remarks(facts)
     if context.as_json:
@@ -109,6 +108,20 @@ def run(arguments: argparse.Namespace) -> None:
         note(f"  {line}")
     say_how(context, answers[0])
     say_next(context, f"openledger verify {target}")
+
+
+def _write_all(context: CommandContext, paths: list[Path], contents: list[bytes]) -> None:
+    """Write the proof, then the export; where one cannot be written, none of the new ones stays."""
+    written: list[Path] = []
+    try:
+        for path, content in zip(paths, contents, strict=True):
+            was_there = path.exists()
+            context.write(path, content)
+            written += [] if was_there else [path]
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def facts_of_own(files: list[bytes]) -> Facts:

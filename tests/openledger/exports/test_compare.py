@@ -68,6 +68,8 @@ def test_values_that_are_added_left_out_or_doubled_are_told(gallery: Gallery) ->
     assert differences("prov", graph, facts).differs != ()
 
 
+# Each item holds the one before ten times: a few lines that would be gigabytes written out.
+BOMB = "[&a0 [x]," + ",".join([f"&a{n + 1} [{','.join([f'*a{n}'] * 10)}]" for n in range(12)]) + "]"
 CARD_CHANGES: dict[str, tuple[Callable[[str], str], str]] = {
     "a licence": (lambda text: text.replace('license: "other"', "license: mit"), "metadata.license says 'mit'"),
     "a second licence": (lambda text: text.replace("\n---\n\n<!--", "\nlicense: mit\n---\n\n<!--"), "metadata.license"),
@@ -80,6 +82,19 @@ CARD_CHANGES: dict[str, tuple[Callable[[str], str], str]] = {
         "2 proven parts",
     ),
     "marks in marks": (lambda text: text.replace("## Terms", "<!-- openledger:proven 2 -->"), "the marks around"),
+    "a list in its place": (lambda text: text.replace('license: "other"', f"license: {BOMB}"), "have no one reading"),
+    "aliases beside it": (
+        lambda text: text.replace("\n---\n\n<!--", f"\nmore: {BOMB}\n---\n\n<!--"),
+        "has no one reading",
+    ),
+    "a list in its stead": (lambda text: text.replace('license: "other"', "license: [mit]"), "license says a list"),
+    "a date in its place": (lambda text: text.replace('license: "other"', "license: 2020-01-01"), "says '2020-01-01'"),
+    "a line that continues the last value": (
+        lambda text: text.replace("\n---\n\n<!--", "\n      verified: true\n---\n\n<!--"),
+        "changes what was exported",
+    ),
+    "an item more": (lambda text: text.replace("\n---\n\n<!--", "\n- x\n---\n\n<!--"), "has no one reading"),
+    "a second document": (lambda text: text.replace("\n---\n\n<!--", "\n...\na: 1\n---\n\n<!--"), "no one reading"),
     "no metadata": (lambda text: text[3:], "metadata"),
 }
 

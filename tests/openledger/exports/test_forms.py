@@ -2,10 +2,12 @@
 
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from abci_app.bech32 import encode_id
 from openledger.errors import UsageError
 from openledger.exports import DATANET_FORMS, ENDINGS, FORMS, LIMITS, MODEL_FORMS, make_export
 from openledger.exports.card import METADATA
@@ -156,6 +158,27 @@ def test_revoked_data_and_replaced_records_are_shown_in_every_form(gallery: Gall
     text = make_export("croissant", gallery.datanet(f"{ODD_NAME}@1")).decode()
     assert "was revoked" in text
     assert "REVOKED since" in text
+
+
+def test_a_clash_of_terms_is_shown(gallery: Gallery) -> None:
+    facts = gallery.model("gardener")
+    first = replace(facts.lineage.entries[0], outcome="conflict")
+    clashed = replace(facts, lineage=replace(facts.lineage, entries=(first, *facts.lineage.entries[1:])))
+    for form in MODEL_FORMS:
+        assert "the licence check of consensus said 'conflict'" in make_export(form, clashed).decode(), form
+
+
+def test_an_entry_of_no_model_goes_by_its_id(gallery: Gallery) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    entry = encode_id("olrun", gallery.story.entries["draft"])
+    facts = gallery.model(entry)
+    assert (facts.name, facts.version) == (entry, "none")
+    bom = exported(gallery, "cyclonedx", entry).decode()
+    assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(bom) is None
+    for form in [each for each in MODEL_FORMS if each != "oms"]:
+        assert "superseded by" in exported(gallery, form, entry).decode()
 
 
 def test_measurements_stand_with_their_intervals_and_without_where_none_is_known(gallery: Gallery) -> None:
