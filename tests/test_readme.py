@@ -6,7 +6,6 @@ What its tour shows is run against real nodes by tests/integration/test_demo.py.
 from __future__ import annotations
 
 import ast
-import importlib
 import re
 import shlex
 import subprocess
@@ -14,12 +13,15 @@ import subprocess
 import pytest
 
 from openledger_cli.main import build_parser, split_global_options
-from tests.kit.readme import ROOT, shell_lines, text, tour_commands
+from tests.kit.readme import ROOT, python_example, shell_lines, text, tour_commands
 from tests.kit.repository import tracked_files
 
 # What prepares a shell or ends what the demo left running; the files named are those that the demo writes.
 SHELL_LINES = frozenset(
-    (". build/demo/settings.sh", "alias openledger=.venv/bin/openledger", "kill $(cat build/demo/kept.pid)")
+    (
+        ". build/demo/settings.sh", ". ./net/settings.sh", "alias openledger=$PWD/.venv/bin/openledger",
+        "kill $(cat build/demo/kept.pid)",
+    )  # fmt: skip
 )
 LINES = shell_lines(text())
 
@@ -89,11 +91,10 @@ def test_the_map_names_every_folder() -> None:
     assert named == folders
 
 
-def test_the_python_example_imports_what_exists() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", text(), re.DOTALL)
-    tree = ast.parse(example)
-    names = [
-        (str(node.module), alias.name) for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    ]
-    assert len(names) == 5
-    assert all(hasattr(importlib.import_module(module), name) for module, name in names)
+def test_the_python_example_asks_what_clients_answer() -> None:
+    from openledger import Client
+
+    tree = ast.parse(python_example())
+    called = [node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    assert called == ["connect", "lineage", "may"]
+    assert all(hasattr(Client, name) for name in called[1:])

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openledger.errors import UsageError
 from openledger_cli.lines import count, show_size
 from openledger_cli.progress import counting
 from openledger_cli.proofs.trust import open_client
@@ -26,6 +27,7 @@ _EXAMPLES = """\
   openledger model add tiny-llama org/tiny-llama --from-cache --terms Apache-2.0 --from olga
   openledger model add tiny-llama ~/.cache/huggingface/hub/models--org--tiny-llama --terms mit --from olga
   openledger model add tiny-llama ./tiny-llama --terms Apache-2.0 --dry-run --from olga      only check the folder
+  openledger model add smollm2 --sample --terms Apache-2.0 --from olga                       the demo's, to try with
 
 the folder is one in transformers' layout: config.json, safetensors, tokenizer; links of a hub's cache are followed
 """
@@ -36,12 +38,13 @@ def register(commands: Any) -> None:
     parser = add_task(commands, "add", add, "add a model from outside, such as a base to train on", _EXAMPLES)
     parser.add_argument("name", metavar="NAME", help="its name here; of a model of yours it becomes the next version")
     parser.add_argument(
-        "folder", metavar="FOLDER", help="folder with its files, or with --from-cache its name on the hub"
+        "folder", nargs="?", metavar="FOLDER", help="folder with its files, or with --from-cache its name on the hub"
     )
     parser.add_argument(
         "--terms", required=True, metavar="LICENCE", help="under which you received it, such as Apache-2.0"
     )
     parser.add_argument("--from-cache", action="store_true", help="take it out of the cache of a hub client")
+    parser.add_argument("--sample", action="store_true", help="SmolLM2-135M-Instruct, which the demo brings along")
     parser.add_argument("--source", default="", metavar="TEXT", help="where it came from (default: as the cache says)")
     parser.add_argument("--dry-run", action="store_true", help="only check folder and terms, store and record nothing")
     add_sending_options(parser)
@@ -132,6 +135,14 @@ def _say_there(context: CommandContext, name: str, version: str) -> None:
 def _found(arguments: argparse.Namespace) -> ModelFolder:
     from openledger.content.hub_cache import from_cache, model_folder
 
+    if bool(arguments.folder) == arguments.sample or (arguments.sample and arguments.from_cache):
+        raise UsageError("which model? name its folder, its name on the hub with --from-cache, or --sample alone")
+    if arguments.sample:
+        from trainer.base_model import import_base_model
+
+        base = import_base_model()
+        arguments.source = arguments.source or base.source
+        return model_folder(base.folder)
     return from_cache(arguments.folder) if arguments.from_cache else model_folder(Path(arguments.folder))
 
 

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_TOUR = "## A five-minute tour"
+_OWN_FILES = "## With your own files"
+_TOUR = "## The whole story"
 
 
 def text() -> str:
@@ -26,7 +27,22 @@ def shell_lines(part: str) -> list[str]:
 
 
 def tour_commands() -> list[str]:
-    """`openledger ...` of the tour, in order."""
-    _, _, tour = text().partition(_TOUR)
+    """`openledger ...` of the tour of the demo, in order."""
+    return _commands_under(_TOUR)
+
+
+def own_file_commands() -> list[str]:
+    """`openledger ...` of the tour with one's own files, in order; the first one starts the chain."""
+    return _commands_under(_OWN_FILES)
+
+
+def python_example() -> str:
+    """The one example of the SDK."""
+    (example,) = re.findall(r"```python\n(.*?)```", text(), re.DOTALL)
+    return str(example)
+
+
+def _commands_under(heading: str) -> list[str]:
+    _, _, tour = text().partition(heading)
     part = tour.partition("\n## ")[0]
     return [line for line in shell_lines(part) if line.startswith("openledger ")]
