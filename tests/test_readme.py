@@ -19,9 +19,11 @@ from tests.kit.repository import tracked_files
 # What prepares a shell or ends what the demo left running; the files named are those that the demo writes.
 SHELL_LINES = frozenset(
     (
-        ". build/demo/settings.sh", ". ./net/settings.sh", "alias openledger=$PWD/.venv/bin/openledger",
+        ". build/demo/settings.sh",
+        ". ./net/settings.sh",
+        "alias openledger=$PWD/.venv/bin/openledger",
         "kill $(cat build/demo/kept.pid)",
-    )  # fmt: skip
+    )
 )
 LINES = shell_lines(text())
 
@@ -95,6 +97,8 @@ def test_the_python_example_asks_what_clients_answer() -> None:
     from openledger import Client
 
     tree = ast.parse(python_example())
-    called = [node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    called = [
+        node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
     assert called == ["connect", "lineage", "may"]
     assert all(hasattr(Client, name) for name in called[1:])

@@ -1,9 +1,8 @@
-"""The README's tour with one's own files, word for word: a new chain, own data, own base, a lineage that proves itself."""
+"""The README's tour with one's own files, word for word: a new chain, own data, own base, a proven lineage."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import signal
@@ -77,10 +76,10 @@ def test_the_tour_with_ones_own_files_works_word_for_word(chain: Path, capsys: p
         told[line] = said.out
     assert "garden#3  notes/" in told["openledger data add garden chat.jsonl faq.csv notes/ --from dana"]
     lineage = told["openledger query lineage gardener"]
-    assert ("83 rows by dana" in lineage or "dana" in lineage, "complete: " in lineage) == (True, True)
+    assert ("key dana" in lineage, "complete: " in lineage) == (True, True)
     assert told["openledger model may gardener --sell"].startswith("Yes, as far as it is declared. Credit: dana")
     assert Path("answer.html").stat().st_size > 0
-    assert os.listdir(chain / "gardener-card")
+    assert list((chain / "gardener-card").iterdir())
 
-    exec(compile(python_example(), "README.md", "exec"), {})  # noqa: S102 - the example that people copy
+    exec(compile(python_example(), "README.md", "exec"), {})
     assert "Yes, as far as it is declared." in capsys.readouterr().out
