@@ -81,7 +81,19 @@ class Reader:
         # Two bytes are the least that a byte string takes: a huge count cannot make us work for nothing.
         if items > MAX_LIST_ITEMS or 2 * items > len(self._data) - self._at:
             raise MalformedBytes("a list is longer than the bytes that follow")
-        return [self.byte_string() for _ in range(items)]
+        found: list[bytes] = []
+        data, at, end = self._data, self._at, len(self._data)
+        for _ in range(items):
+            # Nearly all are of this form; reading it here halves the time that a large proof takes to read.
+            if at + 1 < end and data[at] == 0xC4 and (after := at + 2 + data[at + 1]) <= end:
+                found.append(data[at + 2 : after])
+                at = after
+            else:
+                self._at = at
+                found.append(self.byte_string())
+                at = self._at
+        self._at = at
+        return found
 
     def finish(self) -> None:
         """Nothing may follow."""

@@ -207,11 +207,12 @@ def prove_answer(question: Question, proof: bytes, app_hash: bytes, height: int)
 
 def _require_exact_claims(proven: state_proof.ProvenState, recorded: RecordingView) -> None:
     """Raises unless the proof shows exactly what the question read and its neighbours: an answer has one form."""
-    absent = [(key, key + b"\x00") for key in recorded.keys if proven.get(key) is None]
+    keys = recorded.keys
+    absent = [(key, key + b"\x00") for key in keys if proven.get(key) is None]
     if proven.ranges != merge_ranges([*recorded.ranges, *absent]):
         raise BadStateProof("the state proof claims other ranges than the question reads")
     shown = list(proven.entries)
-    needed = dict.fromkeys([key for key in recorded.keys if proven.get(key) is not None])
+    needed = dict.fromkeys([key for key in keys if proven.get(key) is not None])
     for start, end in proven.ranges:
         # With the last key below and the first one above, or the ends of the tree where there is none.
         first, last = max(bisect_left(shown, start) - 1, 0), bisect_left(shown, end)
