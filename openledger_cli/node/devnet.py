@@ -66,17 +66,16 @@ def run(args: argparse.Namespace) -> int:
 
     folder: Path = args.folder or args.context.home / "devnet"
     signals: list[int] = []
-    with ExitStack() as stack:
-        with _interrupting():
-            if any(folder.glob("node*/config/genesis.json")):
-                net = Devnet.open(folder)
-                _require_same(args, net)
-                print(f"going on with the {len(net.nodes)} nodes in {folder}")
-                stack.enter_context(net)
-            else:
-                net = stack.enter_context(_new_network(args, folder))
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda received, _frame: signals.append(received))
+    with _interrupting(), ExitStack() as stack:
+        if any(folder.glob("node*/config/genesis.json")):
+            net = Devnet.open(folder)
+            _require_same(args, net)
+            print(f"going on with the {len(net.nodes)} nodes in {folder}")
+            stack.enter_context(net)
+        else:
+            net = stack.enter_context(_new_network(args, folder))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda received, _frame: signals.append(received))
         _tell(net)
         run_until(lambda: bool(signals), net)
     return 0
@@ -84,9 +83,17 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _interrupting() -> Iterator[None]:
-    """While the network is made, SIGTERM ends it as Ctrl-C does: in order, and with everything removed."""
+    """While the network is made, SIGTERM ends it as Ctrl-C does: in order, and with everything removed.
+
+    Afterwards this process is as it was.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    yield
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
