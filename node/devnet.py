@@ -42,6 +42,10 @@ _OTHER_PORT = "another devnet may be running; stop it, or give another --base-po
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def _nothing() -> None:
+    pass
+
+
 class DevnetNode:
     """One validator: its home, its processes, and its RPC."""
 
@@ -168,6 +172,8 @@ class Devnet:
     def __init__(self, folder: Path, nodes: list[DevnetNode]) -> None:
         self.folder = folder
         self.nodes = nodes
+        # Called while waiting for the nodes; may raise.
+        self.between: Callable[[], None] = _nothing
 
     @classmethod
     def create(
@@ -181,10 +187,12 @@ class Devnet:
         comet: cometbft.Changes | None = None,
         base_port: int | None = None,
         beside: str = "",
+        between: Callable[[], None] = _nothing,
     ) -> Devnet:
         """Make the homes of a new network in an empty folder. Free ports unless `base_port` is given.
 
-        `comet` changes config.toml on all nodes; a folder named `beside` may be there already. Raises NodeError.
+        `comet` changes config.toml on all nodes; a folder named `beside` may be there already. `between` is called
+        between two steps and may raise. Raises NodeError.
         """
         if not 1 <= validators <= 50:
             raise NodeError(f"{validators} validators: give 1 to 50")
@@ -200,6 +208,7 @@ class Devnet:
         for port in [port for pair in ports for port in pair]:
             require_free("127.0.0.1", port, _OTHER_PORT)
         for index, home in enumerate(homes):
+            between()
             p2p_port, rpc_port = ports[index]
             changes: dict[tuple[str, str], cometbft.Value] = {
                 **cometbft.LOCAL_NETWORK,
@@ -260,6 +269,7 @@ class Devnet:
         waiting = list(nodes if nodes is not None else self.nodes)
         deadline = time.monotonic() + seconds
         while waiting := [node for node in waiting if node.height() < height]:
+            self.between()
             dead = [node for node in waiting if not node.running]
             if dead or time.monotonic() > deadline:
                 node = (dead or waiting)[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,41 +63,53 @@ def register(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the network until Ctrl-C or SIGTERM."""
     from node.devnet import Devnet, run_until
+    from node.errors import NodeError
 
     folder: Path = args.folder or args.context.home / "devnet"
-    signals: list[int] = []
-    with _interrupting(), ExitStack() as stack:
+    with _deferring_signals() as signals, ExitStack() as stack:
+
+        def stop_if_asked() -> None:
+            if signals:
+                raise KeyboardInterrupt
+
         if any(folder.glob("node*/config/genesis.json")):
             net = Devnet.open(folder)
             _require_same(args, net)
             print(f"going on with the {len(net.nodes)} nodes in {folder}")
+            net.between = stop_if_asked
             stack.enter_context(net)
         else:
-            net = stack.enter_context(_new_network(args, folder))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda received, _frame: signals.append(received))
+            try:
+                net = stack.enter_context(_new_network(args, folder, stop_if_asked))
+            except NodeError:
+                # Ctrl-C reaches the programs that make the homes, too: their end is no error then.
+                stop_if_asked()
+                raise
         _tell(net)
         run_until(lambda: bool(signals), net)
     return 0
 
 
 @contextmanager
-def _interrupting() -> Iterator[None]:
-    """While the network is made, SIGTERM ends it as Ctrl-C does: in order, and with everything removed.
+def _deferring_signals() -> Iterator[list[int]]:
+    """Numbers of the signals that came in meanwhile: each is acted on between two steps, never in the middle of one.
 
-    Afterwards this process is as it was.
+    A step that were cut short could leave a process that nobody knows of, which goes on writing into a folder that is
+    removed. Afterwards this process is as it was.
     """
+    received: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in before:
+        signal.signal(number, lambda sent, _frame: received.append(sent))
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def _new_network(args: argparse.Namespace, folder: Path) -> Iterator[Devnet]:
+def _new_network(args: argparse.Namespace, folder: Path, stop_if_asked: Callable[[], None]) -> Iterator[Devnet]:
     """A new network that has made its first block; before that, any end removes everything that was made."""
     from abci_app.chain.genesis import GenesisState
     from node import genesis
@@ -125,8 +137,10 @@ def _new_network(args: argparse.Namespace, folder: Path) -> Iterator[Devnet]:
                 app_state=GenesisState(balances=tuple([(one.address, one.amount_nopen) for one in funded])),
                 base_port=_BASE_PORT if args.base_port is None else args.base_port,
                 beside=CLIENT_FOLDER,
+                between=stop_if_asked,
             )
         net = Devnet.open(folder)
+        net.between = stop_if_asked
         net.start()
         try:
             with while_waiting("waiting for the first state that can be proven"):

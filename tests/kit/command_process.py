@@ -22,7 +22,11 @@ def run_command(*words: str, environment: dict[str, str] | None = None) -> subpr
 def start_command(*words: str) -> subprocess.Popen[str]:
     """The command, which goes on until it is stopped."""
     return subprocess.Popen(
-        [sys.executable, "-m", "openledger_cli.main", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "openledger_cli.main", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import time
@@ -78,8 +79,11 @@ def test_a_devnet_whose_port_is_taken_names_the_port(tmp_path: Path, capsys: pyt
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_devnet_that_is_stopped_before_it_is_up_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "group"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_a_devnet_that_is_stopped_before_it_is_up_leaves_nothing(
+    tmp_path: Path, number: signal.Signals, group: bool
+) -> None:
+    """A terminal's Ctrl-C goes to the whole group, also to the program that makes a home just then."""
     (tmp_path / "net").mkdir()
     base = str(next(free_ports()))
     words = ["devnet", "--folder", str(tmp_path / "net"), "--base-port", base, "--validators", "9"]
@@ -90,7 +94,10 @@ def test_a_devnet_that_is_stopped_before_it_is_up_leaves_nothing(tmp_path: Path,
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        process.send_signal(number)
+        if group:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
         assert process.wait(60) == ExitCode.INTERRUPTED
     assert [path.name for path in tmp_path.rglob("*")] == ["net"]
 
