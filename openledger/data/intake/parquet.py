@@ -62,7 +62,10 @@ def parquet_rows(
             with pq.ParquetFile(raw) as file:
                 left_out |= without & set(file.schema_arrow.names)
                 yield from _rows(file, source, without)
-        except pa.ArrowException as error:
+        except FileRefused:
+            raise
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            # Of a damaged file the library also raises errors of the operating system and of characters.
             reason = " ".join(str(error).split())[:160]
             raise FileRefused(f"{source.name}: cannot be read as Parquet ({reason}): get it again") from None
         require_unchanged(raw, before, source.name)
