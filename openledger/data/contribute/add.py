@@ -35,6 +35,7 @@ from openledger.data.findings import Findings, missing_libraries
 from openledger.data.intake.problems import FilesRefused
 from openledger.data.intake.reading import ReadOptions, by_form, require_readers
 from openledger.data.intake.sources import FoundFiles, RowSource, sources_at
+from openledger.settings import load_settings
 
 Say = Callable[[str], None]
 Progress = Callable[[str, int, int, int], None]
@@ -126,15 +127,15 @@ def add(
     contributor = options.send.get("account", signer).address
     if options.try_first:
         require_would_pass(client, signer, place, options.payee, options.send)
-    if home is None:
-        from openledger.settings import load_settings
-
-        home = load_settings().home_folder
+    if home is None or store is None:
+        settings = load_settings()
+        home = home or settings.home_folder
+        store = store or ContentStore.open(settings.content or None)
     journal = Journal.of(home, client.chain_id, place.datanet_id)
     target = Target(
         client=client,
         datanet=place,
-        store=store or ContentStore.open(),
+        store=store,
         journal=journal,
         signers=[signer, options.sponsor] if options.sponsor is not None else [signer],
         options=options.send,

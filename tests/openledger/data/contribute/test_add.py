@@ -14,7 +14,7 @@ from abci_app.modules.datanets.queries import ContributionsPage, ContributionsQu
 from abci_app.modules.datanets.records import Decision, Form, Reason, ReviewContribution, RevokeContribution, Status
 from abci_app.modules.licences import terms_id_of
 from openledger.data.contribute import cut, send
-from openledger.data.contribute.add import AddOptions
+from openledger.data.contribute.add import AddOptions, add
 from openledger.data.contribute.journal import Journal
 from openledger.data.contribute.overlap import EqualRows, fetch_others
 from openledger.data.intake.problems import FilesRefused
@@ -256,7 +256,6 @@ def test_who_may_not_contribute_hears_it_before_anything_is_read(garden: Garden)
     with pytest.raises(FilesRefused, match="there is no such file"):
         garden.add(missing)
     path = garden.write("a.jsonl", '{"text":')
-    from openledger.data.contribute.add import add
     from openledger.keys.signer import Signer
 
     with pytest.raises(QueryFailed, match="there is no DataNet named 'meadow'"):
@@ -273,6 +272,14 @@ def test_two_commands_at_once_do_not_give_the_same_rows_two_salts(garden: Garden
     (folder,) = [one.parent for one in garden.home.rglob("lock")]
     with Journal(folder).locked(), pytest.raises(UsageError, match="another command of this home contributes"):
         garden.add(path)
+
+
+def test_home_and_content_store_are_those_of_the_settings(garden: Garden, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENLEDGER_HOME", str(garden.folder / "own home"))
+    monkeypatch.setenv("OPENLEDGER_CONTENT", str(garden.folder / "own content"))
+    add(garden.client, DANA, "garden", [garden.write("a.jsonl", chats(1))])
+    assert list((garden.folder / "own home").rglob("*.json"))
+    assert list((garden.folder / "own content").rglob("sha256/*"))
 
 
 def test_which_file_a_submission_came_from_is_known_here_and_nowhere_else(
