@@ -20,7 +20,9 @@ from openledger_cli.data.common import (
 from openledger_cli.data.review import row_lines
 from openledger_cli.output import people_console, print_line
 from openledger_cli.parser import OutputFile
+from openledger_cli.proofs.proven import revoked_words
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.text import note
 
 if TYPE_CHECKING:
     from openledger.client.client import Client
@@ -85,6 +87,9 @@ def run(arguments: argparse.Namespace) -> None:
             }
         )
         return
+    revoked = revoked_words(submission.stored)
+    if revoked:
+        note(f"{submission.reference}{revoked.removeprefix(', and')}; the file says so, too")
     console = people_console()
     print_line(console, f"{label}: row {index + 1} of {submission.reference} by {by}")
     for line in row_lines(proof.row.decode()):

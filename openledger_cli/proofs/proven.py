@@ -14,6 +14,7 @@ from openledger.light.query import Denial, QueryQuestion
 from openledger_cli.lines import count
 
 if TYPE_CHECKING:
+    from abci_app.modules.datanets.records import StoredContribution
     from abci_app.modules.models.impact import ImpactPage, ImpactQuery
     from abci_app.modules.models.lineage import LineagePage
     from openledger.light.bundle import BundleVerdict
@@ -85,10 +86,21 @@ def proven_rows(verdict: BundleVerdict) -> tuple[RowStatement, ...]:
             place = f"row {attachment.row.index + 1} of the {attachment.row.count}"
             sentence = (
                 f"{place} in {view.name}#{stored.submitted_number}, "
-                f"contributed by {who}, is in version {view.version} of {view.name}"
+                f"contributed by {who}, is in version {view.version} of {view.name}{revoked_words(stored)}"
             )
             found.append(RowStatement(sentence, attachment.row.row))
     return tuple(found)
+
+
+def revoked_words(stored: StoredContribution) -> str:
+    """Say that a contribution was revoked, and why; nothing where it was not."""
+    from abci_app.modules.datanets.records import Reason, Status
+    from openledger.words import word_of_number
+
+    if stored.status != Status.REVOKED:
+        return ""
+    reason = word_of_number(Reason, stored.reason).replace("-", " ")
+    return f", and was REVOKED since ({reason}): no new training with it"
 
 
 def _page(verdict: BundleVerdict) -> Page | None:

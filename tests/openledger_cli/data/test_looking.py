@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from abci_app.modules.datanets.records import Reason, RevokeContribution
 from openledger.content.tombstone import Erased, Tombstone
 from openledger.data.written import read_written
 from openledger.exit_codes import ExitCode
 from openledger.light.attachments import Attachment
 from openledger.light.bundle import make_bundle, parse_bundle
 from openledger_cli.data.review import row_lines
+from tests.kit.modules.ledger import CARL
 from tests.kit.openledger.garden import ROWS, Garden
 from tests.kit.openledger.local_node import Run
+from tests.kit.simulated_chain import SimulatedChain
 
 
 def lines_with(text: str, word: str) -> list[str]:
@@ -151,6 +154,21 @@ def test_a_row_is_proven_by_a_file_that_needs_no_network(run: Run, tmp_path: Pat
     assert read_written(tmp_path / "home")[0].what == "proof of row 4 of garden@1"
     code, _, err = run("data", "prove", "garden@1", "--row", "4")
     assert (code, "is there already" in err) == (ExitCode.USAGE, True)
+
+
+def test_a_proof_of_a_row_says_that_its_contribution_was_revoked_since(
+    run: Run, signed: SimulatedChain, tmp_path: Path, garden: Garden
+) -> None:
+    """Membership in the version stays true; that nobody may train on it any more is proven by the same answer."""
+    garden.ledger.accept(CARL, RevokeContribution(garden.contributions[1], Reason.PERSONAL_DATA))
+    signed.make_block(list(garden.ledger.chain.state().items()))
+    signed.make_blocks(2)
+    code, _, err = run("data", "prove", "garden@1", "--row", "4", "--bundle", "row.json")
+    assert (code, "garden#2 was REVOKED since (personal data)" in err) == (ExitCode.OK, True)
+    code, out, _ = run("verify", "row.json", "--genesis", str(tmp_path / "genesis.json"), "--output", "json")
+    assert json.loads(out)["proven"].endswith(
+        ", is in version 1 of garden, and was REVOKED since (personal data): no new training with it"
+    )
 
 
 @pytest.mark.parametrize("row", ["0", "6", "-1"])
