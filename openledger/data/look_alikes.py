@@ -28,8 +28,9 @@ COARSE = {ord("0"): "o", ord("1"): "l", ord("i"): "l"}
 # Greek capitals look like Latin letters of which their small forms may look like others, or like none.
 _CAPITALS = dict(zip(map(ord, "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ"), "abezhikmnoptyx", strict=True))
 _HAS_CAPITAL = re.compile("[ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ]")
-# Letters with the marks that stand on them: the text is taken apart.
-_WORD_WITH_CAPITAL = re.compile("(?:[^\\W\\d_]|[\u0300-\u036f])*[ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ](?:[^\\W\\d_]|[\u0300-\u036f])*")
+# Letters with the marks that stand on them: the text is taken apart. Whether there is a capital among them is asked
+# afterwards: a pattern that looks for one would go through a word again from each of its letters.
+_WORD = re.compile("(?:[^\\W\\d_]|[\u0300-\u036f])+")
 _LATIN_LETTER = re.compile("[A-Za-z]")
 _ALL_CAPITALS_LIKE_LATIN = re.compile("[ΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕЅІЈКМНОРСТУХ]{2,}")
 
@@ -37,10 +38,12 @@ _ALL_CAPITALS_LIKE_LATIN = re.compile("[ΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕЅІЈ
 def capitals_by_look(text: str) -> str:
     """The text with Greek capitals read by their look in words that a reader takes for Latin: words with a Latin
     letter, or of two and more capitals that look Latin and nothing else."""
-    return _WORD_WITH_CAPITAL.sub(_by_look, text) if _HAS_CAPITAL.search(text) else text
+    return _WORD.sub(_by_look, text) if _HAS_CAPITAL.search(text) else text
 
 
 def _by_look(match: re.Match[str]) -> str:
     word = match[0]
+    if not _HAS_CAPITAL.search(word):
+        return word
     is_latin = _LATIN_LETTER.search(word) or _ALL_CAPITALS_LIKE_LATIN.fullmatch(word)
     return word.translate(_CAPITALS) if is_latin else word
