@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 _NOT_LOOKED_INTO = frozenset({"keys", "light", "trust", "config", "data", "devnet"})
 # Of a home: the folder in which `data add` keeps what is not sent yet. Other files there may be the user's own.
 _OWN_FOLDER = "contributions"
-_INCOMING = ".incoming-"
+# Folders of a content store in which nothing but objects and what is to become one has its place.
+_OBJECT_FOLDERS = frozenset({OBJECTS, "manifest", "index", "attribution"})
 _PARQUET = b"PAR1"
 
 
@@ -236,7 +237,7 @@ class Search:
 
     def _stored_file(self, kind: str, name: str, path: str, byte_count: int) -> Holding:
         """A file of the store with its text: of another contribution, of nobody, or a document that quotes it."""
-        if not kind and _INCOMING not in path:
+        if not kind and path.rpartition("/")[0].rpartition("/")[2] not in _OBJECT_FOLDERS:
             keep = "it is no object of the store, it may be your own: look"
             return Holding(what="file in the store's folder", place=path, byte_count=byte_count, keep=keep)
         if not kind:

@@ -60,7 +60,7 @@ class Garden:
 
     def contribute(self, person: Signer, rows: list[dict[str, Any]], *, accept: bool = True) -> None:
         """One submission; its rows lie in the store."""
-        salts = [bytes([len(self.batches), number]) * 8 for number in range(len(rows))]
+        salts = [(len(self.batches) << 32 | number).to_bytes(16) for number in range(len(rows))]
         batch = RowBatch.from_objects(rows, salts)
         commitment = put_batch(self.store, batch)
         message = drafts.contribute(

@@ -72,7 +72,10 @@ def test_nothing_of_the_text_is_left_anywhere_and_everybody_elses_is(run: Run, g
     batch = garden.batches[0].encode()
     content = tmp_path / "content"
     (content / "sha256" / ".incoming-abc").write_bytes(batch[: len(batch) // 2])
-    salted_again = garden.store.put(batch.replace(garden.batches[0].salts[0].hex().encode(), b"ab" * 16))
+    (content / "sha256" / "download.part").write_bytes(batch)
+    (content / "index").mkdir(exist_ok=True)
+    (content / "index" / "x.sqlite").write_bytes(b"SQLite format 3\0" + batch)
+    salted_again = garden.store.put(batch.replace(garden.batches[0].salts[1].hex().encode(), b"ab" * 16))
     (cache / "left.part").write_bytes(batch)
     (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "contributions").mkdir()
