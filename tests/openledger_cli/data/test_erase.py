@@ -59,6 +59,22 @@ def in_every_form(garden: Garden, number: int) -> list[bytes]:
     return [text.encode(), *forms]
 
 
+def leave_rests(garden: Garden, tmp_path: Path) -> bytes:
+    """Put copies of garden#1 where kills and other programs leave them; the digest of its rows under another salt."""
+    cache, content = tmp_path / "cache" / "openledger", tmp_path / "content"
+    batch = garden.batches[0].encode()
+    (content / "sha256" / ".incoming-abc").write_bytes(batch[: len(batch) // 2])
+    (content / "sha256" / "download.part").write_bytes(batch)
+    (content / "index").mkdir(exist_ok=True)
+    (content / "index" / "x.sqlite").write_bytes(b"SQLite format 3\0" + batch)
+    salted_again: bytes = garden.store.put(batch.replace(garden.batches[0].salts[1].hex().encode(), b"ab" * 16))
+    (cache / "left.part").write_bytes(batch)
+    (tmp_path / "home").mkdir(exist_ok=True)
+    (tmp_path / "home" / "contributions").mkdir()
+    (tmp_path / "home" / "contributions" / "x.rows").write_bytes(garden.batches[0].rows[0])
+    return salted_again
+
+
 def test_nothing_of_the_text_is_left_anywhere_and_everybody_elses_is(run: Run, garden: Garden, tmp_path: Path) -> None:
     cache = tmp_path / "cache" / "openledger"
     index_rows(garden, cache / "indexes" / "1", 1, 2)
@@ -69,17 +85,7 @@ def test_nothing_of_the_text_is_left_anywhere_and_everybody_elses_is(run: Run, g
     run("data", "export", "garden@2", "--to", "folder", "--form", "hf")
     run("data", "prove", "garden@1", "--row", "2", "--bundle", "row.json")
     run("data", "prove", "garden@1", "--row", "4", "--bundle", "carls.json")
-    batch = garden.batches[0].encode()
-    content = tmp_path / "content"
-    (content / "sha256" / ".incoming-abc").write_bytes(batch[: len(batch) // 2])
-    (content / "sha256" / "download.part").write_bytes(batch)
-    (content / "index").mkdir(exist_ok=True)
-    (content / "index" / "x.sqlite").write_bytes(b"SQLite format 3\0" + batch)
-    salted_again = garden.store.put(batch.replace(garden.batches[0].salts[1].hex().encode(), b"ab" * 16))
-    (cache / "left.part").write_bytes(batch)
-    (tmp_path / "home").mkdir(exist_ok=True)
-    (tmp_path / "home" / "contributions").mkdir()
-    (tmp_path / "home" / "contributions" / "x.rows").write_bytes(garden.batches[0].rows[0])
+    salted_again = leave_rests(garden, tmp_path)
     kept = files_with(tmp_path, *in_every_form(garden, 2)) | files_with(tmp_path, *in_every_form(garden, 3))
 
     code, out, _ = run("data", "erase", "garden#1", "--dry-run")
