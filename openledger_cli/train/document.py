@@ -98,9 +98,10 @@ _PRECISION = """\
 ## Devices, precision and what a repetition promises
 
 - `device: auto` takes a CUDA GPU where there is one. Several GPUs of one machine: start the command by `torchrun
-  --nproc-per-node 4 -m openledger_cli.main train sft.yaml --from alice`, or by `accelerate launch`. The processes
-  share every batch: a step takes the same rows for any number of them, and the run is recorded once, by the first
-  one. `batch_size` must be at least their number.
+  --nproc-per-node 4 -m openledger_cli.main train sft.yaml --from alice` (tried with processes on a CPU; `accelerate
+  launch --multi_gpu` starts them in the same way, untried where there is no GPU). The processes share every batch:
+  a step takes the same rows for any number of them, and the run is recorded once, by the first one. `batch_size`
+  must be at least their number.
 - On one machine's CPU with the same `threads`, a repetition is equal bit by bit: in float32 and bf16, with
   accumulation, with gradient checkpointing, resumed or not. Several processes, GPUs and other machines take sums in
   another order: their repetition is a *trace match*.
