@@ -70,6 +70,22 @@ def test_without_its_bundle_or_with_another_one_nothing_is_proven(run: Run) -> N
     assert (code, str(bundle) in error) == (ExitCode.USAGE, True)
 
 
+def test_an_answer_of_several_pages_has_a_bundle_for_each(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openledger.client.provenance.models_lineage.MAX_PAGE", 2)
+    monkeypatch.setattr("openledger.exports.evidence.MAX_FULL_PAGE", 1)
+    for words, name in (
+        (("tutor", "--form", "prov"), "tutor-2.prov"),
+        (("questions", "--form", "croissant"), "questions-1.croissant"),
+    ):
+        assert run("export", *words)[0] == ExitCode.OK
+        further = Path(f"{name}.json.bundle.2.json")
+        assert further.exists()
+        assert run("verify", f"{name}.json")[0] == ExitCode.OK
+        further.write_bytes(Path(f"{name}.json.bundle.json").read_bytes())
+        assert run("verify", f"{name}.json")[0] == ExitCode.NOT_VERIFIED
+        assert run("verify", f"{name}.json", f"{name}.json.bundle.json")[0] == ExitCode.USAGE
+
+
 def test_nothing_trusted_means_not_anchored(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     run("export", "tutor", "--form", "slsa")
     monkeypatch.setenv("OPENLEDGER_HOME", str(tmp_path / "stranger"))
