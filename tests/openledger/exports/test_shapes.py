@@ -18,7 +18,7 @@ FOLDER = os.environ.get("OPENLEDGER_SPDX_MODEL", "")
 
 
 @pytest.mark.skipif(not FOLDER, reason="OPENLEDGER_SPDX_MODEL names no folder with the shapes of SPDX 3.0.1")
-@pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("model", MODELS)
 def test_the_spdx_document_conforms_to_the_published_shapes(gallery: Gallery, model: str) -> None:
     import pyshacl
