@@ -12,13 +12,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
+from typing import NamedTuple
 
 from trainer.turns import Turn
 
-_REASONING = re.compile(r"(?P<open>\s*<think>\s*)(?P<reasoning>.*?)(?P<close>\s*</think>\s*)(?P<answer>.*)", re.DOTALL)
-
-
+_OPEN, _CLOSE = "<think>", "</think>"
 _MARK = re.compile(r"(q[0-9a-f]{16}x)([0-9]+)q")
+
+
+class Reasoning(NamedTuple):
+    """A turn in four: up to the reasoning, the reasoning, what ends it, and the answer; white space is in no text."""
+
+    opening: str
+    reasoning: str
+    closing: str
+    answer: str
+
+
+def split_reasoning(text: str) -> Reasoning | None:
+    """A turn that begins with reasoning; None for every other. It takes one pass over any white space."""
+    begun = text.lstrip()
+    end = text.find(_CLOSE, len(text) - len(begun) + len(_OPEN)) if begun.startswith(_OPEN) else -1
+    if end < 0:
+        return None
+    inside = text[len(text) - len(begun) + len(_OPEN) : end].lstrip()
+    reasoning, answer = inside.rstrip(), text[end + len(_CLOSE) :].lstrip()
+    start = end - len(inside)
+    return Reasoning(
+        opening=text[:start],
+        reasoning=reasoning,
+        closing=text[start + len(reasoning) : len(text) - len(answer)],
+        answer=answer,
+    )
 
 
 class ConversationFault(ValueError):
@@ -67,12 +92,12 @@ def marked(turns: Sequence[Turn]) -> Marked:
 
     contents = []
     for at, turn in enumerate(turns):
-        found = _REASONING.fullmatch(turn.text) if turn.role == "assistant" else None
-        if found is None or not found["answer"].strip():
+        found = split_reasoning(turn.text) if turn.role == "assistant" else None
+        if found is None or not found.answer:
             contents.append(mark(at, turn.text))
         else:
-            reasoning = mark(at, found["reasoning"], is_reasoning=True)
-            contents.append(f"{found['open']}{reasoning}{found['close']}{mark(at, found['answer'])}")
+            reasoning = mark(at, found.reasoning, is_reasoning=True)
+            contents.append(f"{found.opening}{reasoning}{found.closing}{mark(at, found.answer)}")
     return Marked(tuple(contents), tuple(segments), name)
 
 
