@@ -130,31 +130,41 @@ def places(conversation: Marked, turns: Sequence[Turn], with_marks: str, with_te
     )
 
 
+_Way = tuple["_Way", tuple[int, int]] | None
+
+
+def _spans_of(way: _Way) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    while way is not None:
+        way, span = way
+        spans.append(span)
+    return spans[::-1]
+
+
 def _aligned(text: str, literals: Sequence[str], segments: Sequence[str]) -> tuple[list[tuple[int, int]] | None, int]:
     """Spans of the segments in a text that is literals and segments in turn; else how many segments were found."""
     if not text.startswith(literals[0]):
         return None, len(segments)
     reached, refused = 0, set[tuple[int, int]]()
-    # Depth first: a segment, how much of its white space the template kept, and where it begins.
-    path: list[tuple[int, int]] = []
-    pending = [(0, len(literals[0]), list[tuple[int, int]]())]
+    # Depth first: a segment, how much of its white space the template kept, and where it begins. A conversation may
+    # have thousands of turns, so that a way is its last span and the way before it.
+    pending: list[tuple[int, int, _Way]] = [(0, len(literals[0]), None)]
     while pending:
-        number, at, path = pending.pop()
+        number, at, way = pending.pop()
         reached = max(reached, number)
         if number == len(segments):
             if at == len(text):
-                return path, reached
+                return _spans_of(way), reached
             continue
         if (number, at) in refused:
             continue
         refused.add((number, at))
-        stripped = segments[number].strip()
-        choices = {stripped: None, segments[number].lstrip(): None, segments[number].rstrip(): None}
+        segment = segments[number]
         # Popped in the reverse order: the text as it is comes first.
-        for choice in (*choices, segments[number]):
+        for choice in dict.fromkeys((segment.strip(), segment.lstrip(), segment.rstrip(), segment)):
             end = at + len(choice)
             if text.startswith(choice, at) and text.startswith(literals[number + 1], end):
-                pending.append((number + 1, end + len(literals[number + 1]), [*path, (at, end)]))
+                pending.append((number + 1, end + len(literals[number + 1]), (way, (at, end))))
     return None, reached
 
 

@@ -1,10 +1,12 @@
 """Reasoning at the beginning of a turn, told from its answer."""
 
+import tracemalloc
 from time import process_time
 
 import pytest
 
-from trainer.chat.alignment import Reasoning, split_reasoning
+from trainer.chat.alignment import Reasoning, marked, places, split_reasoning
+from trainer.turns import Turn
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,16 @@ def test_a_mebibyte_of_white_space_takes_no_longer_than_other_text(before: str, 
     found = split_reasoning(before + " " * 2**20 + after)
     assert (found is None) == (after != "</think>")
     assert process_time() - began < 1
+
+
+def test_a_conversation_of_thousands_of_turns_takes_memory_as_its_text_does() -> None:
+    """The way to each turn was kept as a list of its own: a row of a mebibyte took gigabytes."""
+    turns = [Turn("user", f"text {at}", learned=False) for at in range(6_000)]
+    conversation = marked(turns)
+    written = ["<|turn|>".join(["", *texts, ""]) for texts in (conversation.contents, [turn.text for turn in turns])]
+    tracemalloc.start()
+    found = places(conversation, turns, *written)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [written[1][slice(*place.written)] for place in found] == [turn.text for turn in turns]
+    assert peak_bytes < 20 * 2**20
