@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from abci_app.bech32 import encode_id
 from abci_app.modules.datanets import Form
 from openledger.exports.facts import DatanetFacts, count_rows
+from openledger.exports.identifiers import encode_id
 from openledger.exports.licence import is_plain, own_reference
 from openledger.exports.proof_reference import proof_line
 from openledger.exports.statements import sheet_remarks

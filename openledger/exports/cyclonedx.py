@@ -4,10 +4,10 @@ from typing import Any
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 
-from abci_app.bech32 import encode_id
 from abci_app.modules.models.lineage import LineageDatanet, LineageEntry
 from openledger.amounts import show_share
 from openledger.exports.facts import ModelFacts, shares_of_version, terms_of_version
+from openledger.exports.identifiers import encode_id
 from openledger.exports.licence import NO_ASSERTION, joined_expression
 from openledger.exports.proof_reference import proof_line
 from openledger.exports.statements import (
@@ -168,12 +168,7 @@ def _data(facts: ModelFacts, item: LineageDatanet) -> Json:
         f"used-by-{number}": f"{facts.reference(entry.entry_id)}, {show_share(each.weight_ppb)} of the mix, "
         f"{f'{each.rows_used} rows' if each.rows_used_root else 'rows not declared'}"
         for number, (entry, each) in enumerate(
-            [
-                (entry, each)
-                for entry in facts.page.entries
-                for each in entry.stored.entry.inputs
-                if (each.datanet_id, each.version) == (item.datanet_id, item.version)
-            ],
+            facts.users.get((item.datanet_id, item.version), ()),
             1,
         )
     }

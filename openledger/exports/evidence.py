@@ -17,7 +17,7 @@ from openledger.client.results import Answer
 from openledger.client.typed.make import make_lineage
 from openledger.data.manifest import Manifest
 from openledger.errors import NodeFailure, NotVerified
-from openledger.exports.facts import DatanetFacts, Facts, ModelFacts, ProvenAt
+from openledger.exports.facts import DatanetFacts, Facts, ModelFacts, ProvenAt, make_model_facts
 from openledger.light.bundle import BundleVerdict, parse_bundle
 from openledger.light.query import Denial, QueryQuestion
 from openledger.light.wire import NANOSECONDS_PER_SECOND
@@ -67,11 +67,11 @@ def _model(at: ProvenAt, pages: Sequence[Page], files: Sequence[bytes]) -> Model
     attached = [each.data for data in files for each in parse_bundle(data).attachments if each.kind == "manifest"]
     manifests = {manifest.root: manifest for manifest in map(Manifest.decode, attached)}
     named = {item.stored.entry.manifest_root for item in whole.value.entries}
-    return ModelFacts(
-        at=at,
-        lineage=make_lineage(Whole(whole.value, answers, complete=True), {}),
-        page=whole.value,
-        manifests={root: manifest for root, manifest in manifests.items() if root in named},
+    return make_model_facts(
+        at,
+        make_lineage(Whole(whole.value, answers, complete=True), {}),
+        whole.value,
+        {root: manifest for root, manifest in manifests.items() if root in named},
     )
 
 

@@ -5,20 +5,20 @@ it, so that everybody who has the bundle can write the same export again and com
 chain: people stand as addresses, never under the names that a key has in somebody's home.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from abci_app.bech32 import encode_id
 from abci_app.modules.datanets.records import Datanet, DatanetVersion, StoredContribution
 from abci_app.modules.licences.records import Terms
 from abci_app.modules.models.lineage import LineageDatanet, LineageEntry, LineagePage
-from abci_app.modules.models.records import StoredEntry
+from abci_app.modules.models.records import Input, StoredEntry
 from openledger.client.typed.results import Lineage
 from openledger.content.artefact import model_signing_root
 from openledger.content.folder import ArtefactFile
 from openledger.data.manifest import Manifest, ManifestError, files_of
+from openledger.exports.identifiers import encode_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,10 @@ class ModelFacts:
     page: LineagePage = field(repr=False)
     # By root, as far as the bundle carries them.
     manifests: Mapping[bytes, Manifest] = field(repr=False)
+    # Out of the page, since a lineage may have thousands of entries: names by entry id, and by DataNet version the
+    # entries that were trained on it.
+    references: Mapping[bytes, str] = field(repr=False)
+    users: Mapping[tuple[bytes, int], Sequence[tuple[LineageEntry, Input]]] = field(repr=False)
 
     @property
     def stored(self) -> StoredEntry:
@@ -79,8 +83,7 @@ class ModelFacts:
 
     def reference(self, entry_id: bytes) -> str:
         """An entry of the lineage as people call it."""
-        wanted = encode_id("olrun", entry_id)
-        return next((each.reference for each in self.lineage.entries if each.id == wanted), wanted)
+        return self.references.get(entry_id) or encode_id("olrun", entry_id)
 
     def datanet(self, datanet_id: bytes, version: int) -> LineageDatanet | None:
         """A DataNet version of the lineage; None for one that only an evaluation names."""
@@ -138,6 +141,25 @@ class DatanetFacts:
 
 
 Facts = ModelFacts | DatanetFacts
+
+
+def make_model_facts(
+    at: ProvenAt, lineage: Lineage, page: LineagePage, manifests: Mapping[bytes, Manifest]
+) -> ModelFacts:
+    """Facts of a whole lineage, with what is looked up often."""
+    named = zip(page.entries, lineage.entries, strict=True)
+    users: dict[tuple[bytes, int], list[tuple[LineageEntry, Input]]] = {}
+    for entry in page.entries:
+        for each in entry.stored.entry.inputs:
+            users.setdefault((each.datanet_id, each.version), []).append((entry, each))
+    return ModelFacts(
+        at=at,
+        lineage=lineage,
+        page=page,
+        manifests=manifests,
+        references={item.entry_id: found.reference for item, found in named},
+        users=users,
+    )
 
 
 def terms_of_version(item: LineageDatanet) -> list[bytes]:

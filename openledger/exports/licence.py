@@ -6,10 +6,10 @@ a `LicenseRef-` of their own, made from the id of their record, so that two of t
 
 from collections.abc import Iterable, Mapping
 
-from abci_app.bech32 import encode_id
 from abci_app.modules.licences.expression import ExpressionError, parse
 from abci_app.modules.licences.facts import is_own, is_silent, plain_terms
 from abci_app.modules.licences.records import POINTS, Terms, UseClass
+from openledger.exports.identifiers import encode_id
 
 NO_ASSERTION = "NOASSERTION"
 _HUB_LIST = """

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from abci_app.bech32 import encode_id
 from openledger.amounts import show_share
 from openledger.exports.facts import ModelFacts, shares_of_version, terms_of_version
+from openledger.exports.identifiers import encode_id
 from openledger.exports.licence import joined_expression
 from openledger.exports.proof_reference import proof_line
 from openledger.exports.statements import kind_of, measured, model_licence, own_licence, remarks, run_times

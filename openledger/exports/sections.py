@@ -1,9 +1,9 @@
 """Blocks about a model that the model card and the summary of training content share."""
 
-from abci_app.bech32 import encode_id
 from openledger.amounts import show_share
 from openledger.exports.blocks import Block, Bullets, Grid, Heading, Paragraph
 from openledger.exports.facts import ModelFacts, ProvenAt, shares_of_version, terms_of_version
+from openledger.exports.identifiers import encode_id
 from openledger.exports.licence import expression_of, is_plain
 from openledger.exports.statements import (
     PROMISE,
@@ -72,9 +72,7 @@ def data_blocks(facts: ModelFacts) -> list[Block]:
         used = [
             f"{facts.reference(entry.entry_id)} ({show_share(each.weight_ppb)} of its mix, "
             f"{f'{each.rows_used} rows' if each.rows_used_root else 'rows not declared'})"
-            for entry in facts.page.entries
-            for each in entry.stored.entry.inputs
-            if (each.datanet_id, each.version) == (item.datanet_id, item.version)
+            for entry, each in facts.users.get((item.datanet_id, item.version), ())
         ]
         rows.append(
             (

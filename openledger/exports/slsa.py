@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from abci_app.bech32 import encode_id
 from openledger.amounts import show_share
 from openledger.exports.facts import ModelFacts
+from openledger.exports.identifiers import encode_id
 from openledger.exports.proof_reference import proof_line
 from openledger.exports.statements import (
     framework_of,

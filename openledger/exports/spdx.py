@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from abci_app.bech32 import encode_id
 from abci_app.modules.models.lineage import LineageDatanet, LineageEntry
 from openledger.amounts import show_share
 from openledger.exports.facts import ModelFacts, shares_of_version, terms_of_version
+from openledger.exports.identifiers import encode_id
 from openledger.exports.licence import NO_ASSERTION, joined_expression, references_in
 from openledger.exports.proof_reference import proof_line
 from openledger.exports.statements import (

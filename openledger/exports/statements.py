@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from abci_app.bech32 import encode_id
 from abci_app.modules.models.lineage import MAX_EVENTS_SHOWN, LineageEntry
 from abci_app.modules.models.records import Evaluation
 from openledger.exports.facts import DatanetFacts, ModelFacts
+from openledger.exports.identifiers import encode_id
 from openledger.exports.licence import joined_expression
 from openledger.exports.text import clean, decimal, utc
 from openledger.words import word_of

@@ -28,6 +28,8 @@ def clean(text: object) -> str:
     # A stranger's text must not lead a verifier to another proof.
     shown = str(text).replace(PROOF_SCHEME, PROOF_SCHEME.replace(":", ";"))
     shown = shown if len(shown) <= MAX_SHOWN_LENGTH else f"{shown[:MAX_SHOWN_LENGTH]} (cut, {len(shown)} characters)"
+    if shown.isascii() and shown.isprintable():
+        return shown
     return "".join(
         [
             " "
