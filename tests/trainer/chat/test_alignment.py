@@ -40,7 +40,7 @@ def test_a_mebibyte_of_white_space_takes_no_longer_than_other_text(before: str, 
 
 
 def test_a_conversation_of_thousands_of_turns_takes_memory_as_its_text_does() -> None:
-    """The way to each turn was kept as a list of its own: a row of a mebibyte took gigabytes."""
+    """The way to each turn was kept as a list of its own. A row may have 512 turns; nothing here relies on that."""
     turns = [Turn("user", f"text {at}", learned=False) for at in range(6_000)]
     conversation = marked(turns)
     written = ["<|turn|>".join(["", *texts, ""]) for texts in (conversation.contents, [turn.text for turn in turns])]
