@@ -11,7 +11,9 @@ from openledger.errors import NotVerified
 
 
 def batch_of(count: int) -> RowBatch:
-    return RowBatch.from_objects([{"text": f"row {number}"} for number in range(count)])
+    """Rows under salts that are the same on every run."""
+    salts = [number.to_bytes(16, "big") for number in range(count)]
+    return RowBatch.from_objects([{"text": f"row {number}"} for number in range(count)], salts)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 8, 9, 33])
@@ -71,6 +73,7 @@ def test_a_changed_proof_leads_elsewhere_or_is_refused() -> None:
         prove_row(batch_of(2), 0).encode() + b"\0",
         RowProof(index=0, count=1, salt=b"s" * 16, row=b"no object", hashes=()).encode(),
     ],
+    ids=["nothing", "another form", "cut", "longer", "no row"],
 )
 def test_bytes_that_are_no_proof_of_a_row_are_refused(data: bytes) -> None:
     with pytest.raises(NotVerified, match="the proof of the row cannot be read"):
