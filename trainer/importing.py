@@ -91,12 +91,21 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def _is_causal(config: dict[str, Any]) -> bool:
+    """Whether it is a causal language model: by what the configuration names, else by its type."""
+    architectures = config.get("architectures")
+    if architectures is None:
+        from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+        return config["model_type"] in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    named = architectures if isinstance(architectures, list) else []
+    return any(str(each).endswith(_CAUSAL) for each in named)
+
+
 def _notes(config: dict[str, Any], names: set[str]) -> list[str]:
     """Findings that do not stop an import and are better known."""
     notes = []
-    architectures = config.get("architectures")
-    named = architectures if isinstance(architectures, list) else []
-    if not any(str(each).endswith(_CAUSAL) for each in named):
+    if not _is_causal(config):
         notes.append("its configuration names no causal language model: training on it may not be possible")
     if config.get("auto_map"):
         notes.append("it needs code of its own to run: read that code before you load it")

@@ -1,16 +1,16 @@
 """Texts of rows that look like personal data or like secrets: advice for people, never a rule.
 
-Secrets are told by the patterns of bc-detect-secrets, telephone numbers by phonenumbers, account, card and social
-security numbers by python-stdnum with their check digits, e-mail addresses by their form. What is not found may be
-there all the same (names of people, places of living), and what is found may be an example. Of a row, the first
-`MAX_CHARACTERS_LOOKED_AT` characters are looked at, and each thing is shown by its first characters only.
+Secrets are told by the patterns of bc-detect-secrets and by how newer keys begin, telephone numbers by phonenumbers,
+account, card and social security numbers by python-stdnum with their check digits, e-mail addresses by their form. What
+is not found may be there all the same (names of people, places of living), and what is found may be an example. The
+first `MAX_CHARACTERS_LOOKED_AT` characters of a row are looked at, and each thing is shown by how it begins only.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -36,6 +36,14 @@ _CARD = re.compile(
 _SOCIAL_SECURITY = re.compile(r"(?<![0-9-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9-])")
 # What phonenumbers is asked about: it costs a hundred times this look. A number without a country is not looked for.
 _PHONE = re.compile(r"(?<![0-9A-Za-z])\+[1-9][0-9 ()./-]{6,22}[0-9]")
+# Keys that begin with a word of their maker's, which bc-detect-secrets does not know.
+_KEYS = (
+    ("API key", re.compile(r"(?<![A-Za-z0-9_-])sk-[A-Za-z0-9_-]{32,255}")),
+    ("Hugging Face token", re.compile(r"(?<![A-Za-z0-9_])hf_[A-Za-z0-9]{30,64}(?![A-Za-z0-9_])")),
+    ("Google API key", re.compile(r"(?<![A-Za-z0-9_-])AIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])")),
+    ("GitLab token", re.compile(r"(?<![A-Za-z0-9_-])glpat-[A-Za-z0-9_-]{20,255}")),
+    ("GitHub token", re.compile(r"(?<![A-Za-z0-9_])github_pat_[A-Za-z0-9_]{40,255}")),
+)
 
 
 class FindingKind(StrEnum):
@@ -145,6 +153,7 @@ def _detectors() -> tuple[_Detector, ...]:
         (FindingKind.PERSONAL, "card number", _cards),
         (FindingKind.PERSONAL, "US social security number", _social_security),
         *_secret_detectors(),
+        *[(FindingKind.SECRET, name, partial(_keys, pattern)) for name, pattern in _KEYS],
     )
 
 
@@ -187,6 +196,13 @@ def _social_security(text: str) -> Iterator[str]:
 
     for match in _SOCIAL_SECURITY.finditer(text):
         if ssn.is_valid(match[0]):
+            yield match[0]
+
+
+def _keys(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    for match in pattern.finditer(text):
+        # Words with hyphens between them are as long, and have no figures.
+        if any(character.isdigit() for character in match[0]):
             yield match[0]
 
 

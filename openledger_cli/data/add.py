@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from dataclasses import replace
@@ -251,10 +252,17 @@ def _advice(name: str, item: AddedItem) -> list[str]:
     if item.form != "other" or not item.fields:
         return []
     form, names = suggested_names(item.fields)
+    fields = ", ".join(item.fields[:6])
+    if form == Form.OTHER and item.is_new:
+        advice = (
+            f"{name} has fields of its own ({fields}), so its form is other, and a recipe has to say what becomes of "
+            "them; give them the names of a form with --rename OLD=NEW: prompt and completion, instruction and output, "
+            "text, or messages"
+        )
+        return [advice]
     if form == Form.OTHER or not names:
         return []
-    renames = " ".join([f"--rename {old}={new}" for old, new in names.items()])
-    fields = ", ".join(item.fields[:6])
+    renames = " ".join([f"--rename {shlex.quote(f'{old}={new}')}" for old, new in names.items()])
     return [f"{name} has fields of its own ({fields}): with {renames} its form is {form.name.lower()}"]
 
 

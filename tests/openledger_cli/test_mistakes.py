@@ -87,7 +87,7 @@ def test_an_unknown_datanet(run: Run) -> None:
 
 def test_a_run_on_a_version_that_does_not_exist(run: Run, story: Story, tmp_path: Path) -> None:
     entry = drafts.entry("late", data=((story.datanets["reference"], 9),))
-    _refused(_record(run, entry, tmp_path), ExitCode.NOT_FOUND, "has no version 9: see `openledger query datanets`")
+    _refused(_record(run, entry, tmp_path), ExitCode.NOT_FOUND, "has no version 9: see `openledger data list`")
 
 
 def test_terms_that_have_expired(run: Run, story: Story, tmp_path: Path) -> None:

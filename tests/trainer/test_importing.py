@@ -135,6 +135,13 @@ def test_what_does_not_stop_an_import_is_said(folder: Path) -> None:
         assert text in notes
 
 
+def test_a_configuration_that_names_no_architecture_is_judged_by_its_type(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    del config["architectures"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert examine_model(ModelFolder(folder, "")).notes == ()
+
+
 @pytest.mark.parametrize(
     ("name", "like"),
     [("Tiny Llama", "tiny-llama"), ("-x", "x"), ("x" * 300, "x"), ("☃", "tiny-llama"), ("", "tiny-llama")],

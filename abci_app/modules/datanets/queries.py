@@ -193,7 +193,7 @@ def datanet_of_name(view: StateView, name: str) -> bytes:
     """Id of the DataNet with this name; raises `Rejected`."""
     owner = NAMES.get(view, name)
     if owner is None:
-        raise Rejected(Code.NOT_FOUND, f"there is no DataNet named {name!r}: see `openledger query datanets`")
+        raise Rejected(Code.NOT_FOUND, f"there is no DataNet named {name!r}: see `openledger data list`")
     return owner.object_id
 
 

@@ -88,8 +88,7 @@ def _input_terms(view: StateView, item: Input) -> JoinedTerms:
     if record is None:
         raise Rejected(
             ModelsCode.UNKNOWN_INPUT,
-            f"DataNet {encode_id('oldata', item.datanet_id)} has no version {item.version}: "
-            "see `openledger query datanets`",
+            f"DataNet {encode_id('oldata', item.datanet_id)} has no version {item.version}: see `openledger data list`",
         )
     if not datanets.is_usable(view, item.datanet_id, item.version):
         raise Rejected(

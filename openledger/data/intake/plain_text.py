@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from enum import StrEnum
 
-from openledger.data.intake.problems import FileRefused
+from openledger.data.intake.problems import FileRefused, utf8_advice
 from openledger.data.intake.streams import ByteSource, lines_of
 from openledger.data.row_json import MAX_ROW_BYTES
 
@@ -121,8 +121,8 @@ def _texts(source: ByteSource) -> Iterator[str]:
             text = decoder.decode(part, final=not part)
         except UnicodeDecodeError as error:
             raise FileRefused(
-                f"{source.name}: byte {read + error.start + 1} or one soon before is not UTF-8: save it as UTF-8, or "
-                "convert it: iconv -f WINDOWS-1252 -t UTF-8"
+                f"{source.name}: byte {read + error.start + 1} or one soon before is not UTF-8: "
+                f"{utf8_advice(source.name)}"
             ) from None
         read += len(part)
         text = pending + text
@@ -140,6 +140,5 @@ def _decoded(source: ByteSource, number: int, line: bytes) -> str:
         return line.decode()
     except UnicodeDecodeError as error:
         raise FileRefused(
-            f"{source.name}: line {number}: byte {error.start + 1} is not UTF-8: save it as UTF-8, or convert it: "
-            "iconv -f WINDOWS-1252 -t UTF-8"
+            f"{source.name}: line {number}: byte {error.start + 1} is not UTF-8: {utf8_advice(source.name)}"
         ) from None

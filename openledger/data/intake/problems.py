@@ -1,11 +1,24 @@
 """Refusals of files, each with file and line, and what to do."""
 
+import shlex
 from collections.abc import Iterable
 
 from openledger.data.row_json import RowError
 
 # A file with a fault in every line says so often enough in this many.
 SHOWN_PROBLEMS = 10
+
+_GZIP = ".gz"
+
+
+def utf8_advice(name: str) -> str:
+    """What to do with a file of another encoding: the whole command, whose output is a file of the same kind."""
+    source = name.removesuffix(_GZIP)
+    stem, dot, kind = source.rpartition(".")
+    target = f"{stem}-utf8.{kind}" if dot and stem and "/" not in kind else f"{source}-utf8"
+    convert = "iconv -f WINDOWS-1252 -t UTF-8"
+    read = f"gunzip -c {shlex.quote(name)} | {convert}" if source != name else f"{convert} {shlex.quote(name)}"
+    return f"save it as UTF-8 (in a spreadsheet: CSV UTF-8), or convert it: {read} > {shlex.quote(target)}"
 
 
 class FileRefused(RowError):

@@ -10,7 +10,7 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 
-from openledger.data.intake.problems import FileRefused
+from openledger.data.intake.problems import FileRefused, utf8_advice
 from openledger.data.intake.streams import ByteSource, lines_of
 from openledger.data.row_json import MAX_ROW_BYTES
 
@@ -65,7 +65,7 @@ class _Records:
             column = line[: error.start].count(self._delimiter_bytes()) + 1
             raise FileRefused(
                 f"{self._name}: line {self._number}, near column {column}: byte {error.start + 1} is no UTF-8, "
-                "perhaps Windows-1252 of a spreadsheet: save as CSV UTF-8, or convert: iconv -f WINDOWS-1252 -t UTF-8"
+                f"perhaps Windows-1252 of a spreadsheet: {utf8_advice(self._name)}"
             ) from None
 
     def _delimiter_bytes(self) -> bytes:

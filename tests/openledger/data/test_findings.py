@@ -7,6 +7,11 @@ import pytest
 from openledger.data.findings import Finding, FindingKind, Findings, find_in_row, find_in_text, missing_libraries
 
 
+def _key(begins: str, characters: int) -> str:
+    """A key of nobody's: its maker's beginning and so many characters."""
+    return begins + ("Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9" * 4)[:characters]
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "name", "begins"),
     [
@@ -25,6 +30,12 @@ from openledger.data.findings import Finding, FindingKind, Findings, find_in_row
             "MIIE…",
         ),
         ("https://dana:hunter22@db.internal/x", FindingKind.SECRET, "Basic Auth Credentials", "hunt…"),
+        (f"OPENAI_API_KEY={_key('sk-proj-', 48)}", FindingKind.SECRET, "API key", "sk-p…"),
+        (f"use {_key('sk-ant-api03-', 90)}.", FindingKind.SECRET, "API key", "sk-a…"),
+        (_key("hf_", 34), FindingKind.SECRET, "Hugging Face token", "hf_A…"),
+        (f"?key={_key('AIza', 35)}&x=1", FindingKind.SECRET, "Google API key", "AIza…"),
+        (_key("glpat-", 20), FindingKind.SECRET, "GitLab token", "glpa…"),
+        (_key("github_pat_", 82), FindingKind.SECRET, "GitHub token", "gith…"),
         ("sk_live_4eC39HqLyjWDarjtT1zdp7dc", FindingKind.SECRET, "Stripe Access Key", "sk_l…"),
     ],
 )
@@ -43,6 +54,8 @@ def test_a_thing_is_found_and_only_its_beginning_is_shown(text: str, kind: Findi
         "4111 1111 1111 1112 has a wrong check digit",
         "000-12-3456 and 2024-01-01",
         "0000 0000 0000 0000",
+        "the sk-learn-pipeline-with-many-words-between-hyphens-and-no-figures",
+        "task-1234567890123456789012345678901234567890, hf_hub_download_1, AIza, sk-1",
     ],
 )
 def test_examples_and_wrong_check_digits_are_left_alone(text: str) -> None:
@@ -76,9 +89,11 @@ def test_findings_are_counted_by_row_and_by_name() -> None:
         "DE12 AAAA " * 100_000,
         "aws key " * 130_000,
         "ey" * 2**19,
+        "sk-" * 300_000,
+        "glpat-hf_" * 100_000,
         "x\u00e4" * 2**19,
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_a_row_made_to_keep_the_detectors_busy_does_not(text: str) -> None:
     find_in_text("everything is loaded")

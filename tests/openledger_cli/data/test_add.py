@@ -57,6 +57,17 @@ def command(tmp_path: Path) -> Iterator[Command]:
         yield Command(garden, url)
 
 
+def test_fields_that_no_form_has_are_named_with_what_to_do(command: Command) -> None:
+    command.garden.write("excel.csv", "Frage;Antwort\nWann?;Morgen\n")
+    code, planned, remarks = command.run("excel.csv", "--dry-run")
+    assert (code, planned.split()[2:5]) == (0, ["1", "row", "other"])
+    assert "garden#1 has fields of its own (Frage, Antwort), so its form is other" in remarks
+    assert "give them the names of a form with --rename OLD=NEW: prompt and completion" in remarks
+    names = ("--rename", "Frage=prompt", "--rename", "Antwort=completion")
+    code, planned, remarks = command.run("excel.csv", "--dry-run", *names)
+    assert (code, planned.split()[4], "of its own" in remarks) == (0, "completion", False)
+
+
 def test_a_newcomer_sees_a_line_for_each_contribution_and_what_to_do_next(command: Command) -> None:
     garden = command.garden
     garden.write("chat.jsonl", chats(150))

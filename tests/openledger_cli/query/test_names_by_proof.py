@@ -154,7 +154,7 @@ def test_a_name_that_does_not_exist_is_a_proven_no_with_a_bundle(run: Run, tmp_p
     bundle = tmp_path / "no.json"
     code, out, error = run("query", "verdict", "--input", "nothing@1", "--bundle", str(bundle))
     assert (code, out) == (ExitCode.NOT_FOUND, "")
-    assert "error: there is no DataNet named 'nothing': see `openledger query datanets`" in error
+    assert "error: there is no DataNet named 'nothing': see `openledger data list`" in error
     assert "verified: state after block 4" in error
     code, out, _ = run("verify", str(bundle), "--genesis", str(tmp_path / "genesis.json"), "--output", "json")
     document = json.loads(out)

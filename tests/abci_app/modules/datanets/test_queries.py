@@ -215,7 +215,7 @@ GIVE_ONE = "give the DataNet's id (32 bytes) or its name, and leave the other em
             "datanet",
             DatanetQuery(b"", "nobody's"),
             Code.NOT_FOUND,
-            'there is no DataNet named "nobody\'s": see `openledger query datanets`',
+            'there is no DataNet named "nobody\'s": see `openledger data list`',
         ),
         (
             "datanet",

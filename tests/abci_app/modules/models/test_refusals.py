@@ -241,17 +241,17 @@ NOBODYS = show_entry(UNKNOWN)
         (
             recording(entry("child", data=[(TICKETS, 3)])),
             ModelsCode.UNKNOWN_INPUT,
-            f"DataNet {SHOWN} has no version 3: see `openledger query datanets`",
+            f"DataNet {SHOWN} has no version 3: see `openledger data list`",
         ),
         (
             recording(entry("child", data=[(TICKETS, 0)])),
             ModelsCode.UNKNOWN_INPUT,
-            f"DataNet {SHOWN} has no version 0: see `openledger query datanets`",
+            f"DataNet {SHOWN} has no version 0: see `openledger data list`",
         ),
         (
             recording(entry("child", data=[(UNKNOWN, 1)])),
             ModelsCode.UNKNOWN_INPUT,
-            f"DataNet {encode_id('oldata', UNKNOWN)} has no version 1: see `openledger query datanets`",
+            f"DataNet {encode_id('oldata', UNKNOWN)} has no version 1: see `openledger data list`",
         ),
         (
             recording(entry("child", terms_id=UNKNOWN)),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openledger.data.intake.problems import FileRefused
+from openledger.data.intake.problems import FileRefused, utf8_advice
 from openledger.data.intake.reading import FileReader, ReadOptions
 from openledger.data.intake.sources import sources_at
 from openledger.data.row_json import read_row
@@ -148,9 +148,11 @@ REFUSED: list[tuple[str, bytes | str, str]] = [
     ("a.csv", 'q, "a"\n1, "2"\n', "line 1, column 2: a space stands before a quotation mark"),
     ("a.csv", "q,a\rb,c\r", "line 1 has carriage returns alone inside"),
     ("a.csv", "q,a\n1,caf\u00e9\n".encode("latin-1"),
+     "or convert it: iconv -f WINDOWS-1252 -t UTF-8 "),
+    ("a.csv", "q,a\n1,caf\u00e9\n".encode("latin-1"),
      "line 2, near column 2: byte 6 is no UTF-8, perhaps Windows-1252"),
     ("a.csv", ",".join(map(str, range(10_001))), "line 1 names 10001 columns, more than 10000"),
-    ("a.txt", "caf\u00e9".encode("latin-1"), "is not UTF-8: save it as UTF-8, or convert it: iconv"),
+    ("a.txt", "caf\u00e9".encode("latin-1"), "/a-utf8.txt"),
     ("a.jsonl", '{"text":"' + "a" * 2**20 + '"}', "line 1 is longer than 1048576 bytes, more than a row may have"),
     ("a.json", '[\n{"text":"' + "a" * 6 * 2**20 + '"}]', "has no end within 1048576 bytes, more than a row may have"),
     ("a.csv", "q,a\n1," + "x" * 2**21, "line 2 is longer than 1048576 bytes"),
@@ -204,3 +206,15 @@ def test_what_a_csv_writer_writes_is_read_as_it_was(
     writer.writerows([["q", "a"], *records])
     rows = rows_of(tmp_path_factory.mktemp("csv"), "a.csv", out.getvalue())
     assert [list(read_row(row.encode()).values()) for _, row in rows] == records
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("a.csv", "iconv -f WINDOWS-1252 -t UTF-8 a.csv > a-utf8.csv"),
+        ("b.d/notes", "iconv -f WINDOWS-1252 -t UTF-8 b.d/notes > b.d/notes-utf8"),
+        ("a b.csv.gz", "gunzip -c 'a b.csv.gz' | iconv -f WINDOWS-1252 -t UTF-8 > 'a b-utf8.csv'"),
+    ],
+)
+def test_another_encoding_is_told_with_the_whole_command(name: str, command: str) -> None:
+    assert utf8_advice(name) == f"save it as UTF-8 (in a spreadsheet: CSV UTF-8), or convert it: {command}"
