@@ -26,10 +26,10 @@ from trainer.recording.arguments import recipe_of_arguments, training_of_argumen
 from trainer.recording.declared import Declared, RecordLedger, declare
 from trainer.recording.external import DURING, record_external
 from trainer.recording.memory import compare_base_in_memory
+from trainer.recording.result import ARTEFACT_FOLDER
 from trainer.recording.trainer_folder import losses_of
 from trainer.run_records import RunEventRecord, RunRecord
 
-ARTEFACT_FOLDER = "openledger-artefact"
 EVALUATION_METRIC = "evaluation-loss-micronats"
 
 

@@ -5,6 +5,7 @@ the output folder is left as it is. `describe_folder` then looks at the picked f
 """
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ from pathlib import Path
 
 from openledger.content.folder import IGNORED_NAMES, MAX_FILES, ArtefactError, is_training_leftover
 
+# The callback saves the model that it records into this folder of the output, or one with a number behind: the same
+# model once more, of this run or of an earlier one.
+ARTEFACT_FOLDER = "openledger-artefact"
+_ARTEFACT_FOLDERS = re.compile(rf"\A{ARTEFACT_FOLDER}(-[0-9]+)?\Z")
 # Folders that trackers and trainers write logs into.
 _LOG_FOLDERS = frozenset(("runs", "wandb", "mlruns", "logs", "trackio", "swanlog", "aim", "tensorboard"))
 _LOG_BEGINNINGS = ("events.out.tfevents.", ".")
@@ -48,8 +53,7 @@ def _picked_names(folder: Path) -> list[str]:
         folders[:] = [
             name
             for name in sorted(folders)
-            if not is_training_leftover(name, is_folder=True)
-            and not (at_top and (name in _LOG_FOLDERS or name in IGNORED_NAMES or name.startswith(".")))
+            if not is_training_leftover(name, is_folder=True) and not (at_top and _is_beside_the_result(name))
         ]
         for name in sorted(names):
             leftover = is_training_leftover(name, is_folder=False) or name.startswith(_LOG_BEGINNINGS)
@@ -58,6 +62,12 @@ def _picked_names(folder: Path) -> list[str]:
         if len(found) > MAX_FILES:
             raise ArtefactError(f"{folder.name} holds more than {MAX_FILES} files: name the folder of the result")
     return found
+
+
+def _is_beside_the_result(name: str) -> bool:
+    """Whether a folder of this name at the top of an output holds something else than its result."""
+    beside = name in _LOG_FOLDERS or name in IGNORED_NAMES or name.startswith(".")
+    return beside or _ARTEFACT_FOLDERS.match(name) is not None
 
 
 def _link(source: Path, target: Path) -> None:

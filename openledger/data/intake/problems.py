@@ -12,7 +12,7 @@ _GZIP = ".gz"
 
 
 def utf8_advice(name: str) -> str:
-    """What to do with a file of another encoding: the whole command, whose output is a file of the same kind."""
+    """Tell how a file of another encoding becomes UTF-8: the whole command, whose output is a file of the same kind."""
     source = name.removesuffix(_GZIP)
     stem, dot, kind = source.rpartition(".")
     target = f"{stem}-utf8.{kind}" if dot and stem and "/" not in kind else f"{source}-utf8"

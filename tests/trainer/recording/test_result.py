@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from openledger.content.folder import ArtefactError
 from tests.kit.trainer.outputs import finished_output
+from trainer.recording.callback import free_folder
 from trainer.recording.result import picked_result
 
 
@@ -25,6 +27,16 @@ def test_checkpoints_logs_and_arguments_are_left_out_and_nothing_is_left_behind(
         assert picked.name == "out"
         assert (picked / "adapter_model.safetensors").samefile(output / "adapter_model.safetensors")
     assert _names(tmp_path) == before
+
+
+def test_what_the_callback_saved_in_an_output_is_no_second_model_of_it(tmp_path: Path) -> None:
+    output = finished_output(tmp_path / "out")
+    for _ in range(2):
+        again = free_folder(output)
+        again.mkdir()
+        shutil.copy(output / "adapter_model.safetensors", again)
+    with picked_result(output) as picked:
+        assert _names(picked) == ["adapter_config.json", "adapter_model.safetensors"]
 
 
 def test_a_link_is_refused_by_name(tmp_path: Path) -> None:
