@@ -15,7 +15,8 @@ from tests.kit.trainer.adapters import with_tensors
 from tests.kit.trainer.tiny import byte_base, byte_tokenizer, sentence, tiny_chain, tiny_model
 from trainer.claiming import NotClaimed
 from trainer.describe import describe
-from trainer.recording.callback import ARTEFACT_FOLDER, OpenLedgerCallback
+from trainer.recording.callback import OpenLedgerCallback
+from trainer.recording.result import ARTEFACT_FOLDER
 from trainer.run_records import ParentRecord
 
 pytestmark = pytest.mark.ml
