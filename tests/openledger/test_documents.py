@@ -190,9 +190,8 @@ def test_every_account_and_entry_is_shown_as_a_typed_id_in_whatever_it_stands() 
         if kind.startswith(("bin of 32", "bin of at most 32", "list")) and re.search(r"\bbin\b", kind)
         if not id_prefix(field, name.strip("[]")) and not re.search("digest|root|hash|key$", field)
     }
-    # The object of a deadline is what its kind says; a frontier goes from page to page word by word; a sibling in a
-    # path is a hash.
-    assert found - other == {"object", "frontier", "sibling"}
+    # The object of a deadline is what its kind says; a frontier goes from page to page word by word.
+    assert found - other == {"object", "frontier"}
 
 
 # --- NAME@VERSION

@@ -8,7 +8,12 @@ from tests.kit.repository import ROOT, tracked_files
 
 _VARIABLE = re.compile(r"\bOPENLEDGER_[A-Z_]+[A-Z]\b")
 # Of this repository's own tests and benchmarks, described where they are read.
-_OF_TESTS = {"OPENLEDGER_TEST_BUG", "OPENLEDGER_BENCHMARK_ACCOUNTS", "OPENLEDGER_PROOFCHECK"}
+_OF_TESTS = {
+    "OPENLEDGER_TEST_BUG",
+    "OPENLEDGER_BENCHMARK_ACCOUNTS",
+    "OPENLEDGER_PROOFCHECK",
+    "OPENLEDGER_SPDX_MODEL",
+}
 
 
 def test_every_variable_that_is_read_anywhere_is_documented() -> None:
