@@ -238,7 +238,8 @@ def _run(run: Run) -> str:
     if run.machine:
         parts.append(f"on {run.machine}")
     if run.quality_metric:
-        parts.append(f"{run.quality_metric} {run.quality_value:,}")
+        metric, value, _ = measured_words(run.quality_metric, run.quality_value, 0)
+        parts.append(f"{metric} {value}")
     return ", ".join(parts)
 
 

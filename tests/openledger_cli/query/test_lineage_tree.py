@@ -131,6 +131,16 @@ def test_a_version_with_revoked_contributions_is_marked(page: LineagePage) -> No
     assert [line for line in _lines(revoked) if line.endswith("REVOKED IN PART since: no new training on this version")]
 
 
+def test_a_loss_that_a_run_declares_is_read_in_nats_too(page: LineagePage) -> None:
+    item = page.entries[0]
+    run = structs.replace(
+        item.stored.first_run, quality_metric="held-out-loss-micronats", quality_value=4_550_426, machine=""
+    )
+    measured = structs.replace(item, stored=structs.replace(item.stored, first_run=run))
+    lines = _lines(structs.replace(page, entries=(measured, *page.entries[1:])))
+    assert any(line.startswith("run: ") and line.endswith(", held-out-loss in nats 4.5504") for line in lines)
+
+
 @pytest.mark.parametrize(
     ("metric", "value", "interval", "shown"),
     [
