@@ -53,6 +53,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         balances.append((encode_id("open", Signer.from_seed(bytes([number]) * 32).address), 1_000 * 10**9))
     state = GenesisState(balances=tuple(balances))
     with Devnet.create(tmp_path / "net", app_state=state, comet=QUICK) as net:
+        # From here on every answer can be proven.
+        net.wait_for_height(3)
         settings = {
             "OPENLEDGER_HOME": tmp_path / "home", "OPENLEDGER_KEYS": "test", "OPENLEDGER_WITNESSES": "none",
             "OPENLEDGER_NODE": net.nodes[0].rpc_url, "OPENLEDGER_GENESIS": net.nodes[0].home.genesis_file,

@@ -85,6 +85,8 @@ def open_office(folder: Path, patch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     wallet.import_seed("alice", bytes([1]) * 32)
     wallet.import_seed("bob", bytes([2]) * 32)
     with Devnet.create(folder / "net", app_state=state, comet=QUICK) as net, Client(net.nodes[0].rpc_url) as client:
+        # From here on every answer can be proven.
+        net.wait_for_height(3)
         settings = {
             "OPENLEDGER_HOME": folder / "home", "OPENLEDGER_KEYS": "test", "OPENLEDGER_WITNESSES": "none",
             "OPENLEDGER_NODE": net.nodes[0].rpc_url, "OPENLEDGER_GENESIS": net.nodes[0].home.genesis_file,
