@@ -28,7 +28,7 @@ _HIGHER_IS_BETTER = ("accuracy", "exact", "match", "f1", "bleu", "rouge", "pass"
 _OF_OTHER_GROUPS = ("datasets", "evaluate", "model", "name", "output", "version")
 _SHOWN_LENGTH = 60
 # What can have made a version better or worse; terms cannot.
-_CAUSES = ("made from", "data", "filters", "hyperparameters", "code")
+_CAUSES = ("made from", "tool", "data", "filters", "hyperparameters", "code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def compare(first: ModelSide, second: ModelSide) -> VersionComparison:
     return VersionComparison(
         changes=tuple(changes),
         measured=tuple(measured),
-        not_compared=(*hidden, *apart),
+        not_compared=(*hidden, *_untold(first, second), *apart),
         conclusion=_conclusion(first, second, changes, measured, hidden=bool(hidden)),
     )
 
@@ -165,10 +165,42 @@ def _terms(side: ModelSide) -> dict[str, str]:
 def _of_manifests(first: ModelSide, second: ModelSide) -> list[VersionChange]:
     if isinstance(first.manifest, str) or isinstance(second.manifest, str):
         return []
-    found = []
-    for group, read in (("filters", _steps), ("hyperparameters", _recipe), ("code", _code)):
-        found += [VersionChange(group, text) for text in _differences(read(first), read(second))]
+    found = [VersionChange("filters", text) for text in _differences(_steps(first), _steps(second))]
+    before, after = _tool(first), _tool(second)
+    if before != after:
+        found.append(VersionChange("tool", f"{before} before, {after} now"))
+    else:
+        found += [VersionChange("hyperparameters", text) for text in _differences(_recipe(first), _recipe(second))]
+    if "code" in first.manifest.parts and "code" in second.manifest.parts:
+        found += [VersionChange("code", text) for text in _differences(_code(first), _code(second))]
     return found
+
+
+def _untold(first: ModelSide, second: ModelSide) -> list[str]:
+    """Why settings or code of two that can be read are not compared: other tools have other words for the same."""
+    if isinstance(first.manifest, str) or isinstance(second.manifest, str):
+        return []
+    found = []
+    if _tool(first) != _tool(second):
+        found.append("settings: the two come from different tools, whose words for the same setting differ")
+    silent = [side.name for side in (first, second) if "code" not in side.manifest.parts]
+    if len(silent) == 1:
+        found.append(f"code and libraries: {silent[0]} does not record them")
+    return found
+
+
+def _tool(side: ModelSide) -> str:
+    """The program that did the run, without its versions; what cannot be read is a program of its own."""
+    assert isinstance(side.manifest, Manifest)
+    if "about" not in side.manifest.parts:
+        return "not named"
+    try:
+        about = side.manifest.json("about")
+    except ManifestError:
+        return "not readable"
+    named = about.get("framework") if isinstance(about, dict) else None
+    words = [word for word in str(named).split() if not any(letter.isdigit() for letter in word)]
+    return _short(" ".join(words).removesuffix(","))
 
 
 def _steps(side: ModelSide) -> dict[str, str]:

@@ -87,6 +87,23 @@ def test_several_changes_at_once_leave_open_which_helped(page: LineagePage) -> N
     )
 
 
+def test_runs_of_different_tools_are_not_compared_setting_by_setting(page: LineagePage) -> None:
+    ours = side(
+        page, "a@1", about={"framework": "openledger trainer"}, code={"libraries": {"torch": "2"}, "digest": "x"}
+    )
+    theirs = side(page, "a@2", about={"framework": "transformers 5.1.0 Trainer"}, train={"steps": 6})
+    found = compare(ours, theirs)
+    assert [(each.group, each.text) for each in found.changes] == [
+        ("tool", "openledger trainer before, transformers Trainer now")
+    ]
+    assert found.not_compared == (
+        "settings: the two come from different tools, whose words for the same setting differ",
+        "code and libraries: a@2 does not record them",
+    )
+    newer = side(page, "a@3", about={"framework": "transformers 5.2.0 Trainer"}, train={"steps": 6})
+    assert compare(theirs, newer).changes == ()
+
+
 def test_data_and_parents_that_changed_are_named(page: LineagePage) -> None:
     entry = page.entries[0].stored.entry
     weights = tuple([structs.replace(each, version=9, rows_used=1) for each in entry.inputs])
