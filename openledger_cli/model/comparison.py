@@ -183,7 +183,8 @@ def _untold(first: ModelSide, second: ModelSide) -> list[str]:
     found = []
     if _tool(first) != _tool(second):
         found.append("settings: the two come from different tools, whose words for the same setting differ")
-    silent = [side.name for side in (first, second) if "code" not in side.manifest.parts]
+    manifests = ((first.name, first.manifest), (second.name, second.manifest))
+    silent = [name for name, manifest in manifests if "code" not in manifest.parts]
     if len(silent) == 1:
         found.append(f"code and libraries: {silent[0]} does not record them")
     return found
