@@ -1,4 +1,4 @@
-"""Steps that tasks share (`openledger terms`, `openledger model`): parsers, sending, and what is said at the end."""
+"""Steps that tasks share (`openledger data`, `terms`, `model`): parsers, sending, and what is said at the end."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from abci_app.module import Message
     from openledger.client.client import Client
     from openledger.client.results import Answer, Committed
+    from openledger.data.reading import Known
     from openledger_cli.context import CommandContext
 
 _SHORT_ADDRESS = 14
@@ -98,12 +99,12 @@ def say_next(context: CommandContext, *steps: str) -> None:
             note(f"{'next: ' if not number else '      '}{step}")
 
 
-def say_how(context: CommandContext, answer: Answer[Any]) -> None:
+def say_how(context: CommandContext, answer: Answer[Any] | Known) -> None:
     """Say how far an answer can be trusted; in JSON it stands in the document."""
     if not context.as_json:
         note(f"\n{answer.note}" if answer.verified else f"\nNOT VERIFIED: {answer.note}")
 
 
-def head_of(answer: Answer[Any]) -> dict[str, Any]:
+def head_of(answer: Answer[Any] | Known) -> dict[str, Any]:
     """The head of a JSON result."""
     return {"height": answer.height, "verified": answer.verified, "how": answer.note}

@@ -12,15 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
 from openledger_cli import signing
-from openledger_cli.data.common import (
-    add_reading_options,
-    add_sending_options,
-    add_task,
-    open_store,
-    say_next,
-)
+from openledger_cli.data.common import add_sending_options, open_store
 from openledger_cli.lines import count, show_size
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.tasks import add_reading_options, add_task, say_next
 from openledger_cli.text import note, printable
 
 if TYPE_CHECKING:

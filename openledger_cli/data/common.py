@@ -1,51 +1,23 @@
-"""Steps that the tasks of `openledger data` share: options, people's names, sending, and what is said at the end."""
+"""Steps of the tasks of `openledger data` alone: options of senders, people's names, words; tasks.py has the others."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from abci_app.bech32 import encode_id
 from openledger.errors import UsageError
 from openledger_cli import signing
-from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.pulse import waiting_for_people
 from openledger_cli.secrets import add_passphrase_option
-from openledger_cli.text import note
 
 if TYPE_CHECKING:
-    from abci_app.module import Message
-    from openledger.client.client import Client
-    from openledger.client.results import Committed
     from openledger.content.store import ContentStore
-    from openledger.data.reading import Known
     from openledger_cli.context import CommandContext
 
 _SHORT_ADDRESS = 12
-
-
-def add_task(commands: Any, name: str, run: Any, help_text: str, examples: str) -> argparse.ArgumentParser:
-    """A parser for one task with its examples."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=help_text,
-        description=help_text,
-        epilog=f"examples:\n{examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-def add_reading_options(parser: argparse.ArgumentParser, *, content: bool = False) -> None:
-    """Options of tasks that ask the chain, and with `content` the content store."""
-    if content:
-        parser.add_argument(
-            "--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)"
-        )
-    add_trust_options(parser, one_answer=False)
 
 
 def add_sending_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -68,11 +40,6 @@ def decide_words(quorum: int, names: Sequence[str], owner: str = "the owner") ->
     if quorum == 1:
         return f"{', '.join(names)} or {owner} decides"
     return f"{quorum} equal verdicts of {', '.join(names)} and {owner} decide"
-
-
-def send(arguments: argparse.Namespace, client: Client, messages: Sequence[Message]) -> Committed:
-    """Try out, sign, send, and wait until the next question can have it proven; raises `TransactionFailed`."""
-    return signing.send_and_settle(arguments.context, arguments, client, messages)
 
 
 def sender_address(arguments: argparse.Namespace) -> bytes:
@@ -122,24 +89,6 @@ def numbers_of(text: str) -> list[int]:
             raise UsageError(f"{text!r}: those are more submissions than one call takes")
         found |= dict.fromkeys(range(int(first), int(last or first) + 1))
     return sorted(found)
-
-
-def say_known(context: CommandContext, known: Known) -> None:
-    """Say how far an answer can be trusted; in JSON it stands in the document."""
-    if not context.as_json:
-        note(f"\n{known.note}" if known.verified else f"\nNOT VERIFIED: {known.note}")
-
-
-def known_document(known: Known) -> dict[str, Any]:
-    """The head of a JSON result."""
-    return {"height": known.height, "verified": known.verified, "how": known.note}
-
-
-def say_next(context: CommandContext, *steps: str) -> None:
-    """The one or two next steps, for people."""
-    if not context.as_json:
-        for number, step in enumerate(steps):
-            note(f"{'next: ' if not number else '      '}{step}")
 
 
 def agreed(question: str, *, yes: bool) -> bool:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
 from openledger.references import split_version
-from openledger_cli.data.common import add_reading_options, add_task, known_document, people, say_known, say_next, who
+from openledger_cli.data.common import people, who
 from openledger_cli.data.words import names_of_terms, status_word, submission_document, terms_ids
 from openledger_cli.lines import count, show_size
 from openledger_cli.output import people_console, print_line
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.tasks import add_reading_options, add_task, head_of, say_how, say_next
 
 if TYPE_CHECKING:
     from openledger.data.reading import Submission
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     if context.as_json:
         context.output.json(
             {
-                **known_document(old.known),
+                **head_of(old.known),
                 "old": old.reference,
                 "new": new.reference,
                 "rows": [old.record.row_count, new.record.row_count],
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
             print_line(console, f"{sign} {_line(each, names, terms)}")
     kept = len(before & after)
     print_line(console, f"{count(kept, 'contribution')} in both")
-    say_known(context, old.known)
+    say_how(context, old.known)
     say_next(context, f"openledger data show {new.reference}")
 
 

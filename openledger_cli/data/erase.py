@@ -8,20 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.content.tombstone import Erased, Tombstone
 from openledger.errors import OpenLedgerError, UsageError
-from openledger_cli.data.common import (
-    add_reading_options,
-    add_task,
-    agreed,
-    known_document,
-    open_store,
-    people,
-    reason_word,
-    say_next,
-    who,
-)
+from openledger_cli.data.common import agreed, open_store, people, reason_word, who
 from openledger_cli.lines import count, show_size
 from openledger_cli.output import people_console, print_line
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.tasks import add_reading_options, add_task, head_of, say_next
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
     if context.as_json:
         context.output.json(
             {
-                **known_document(datanet.known),
+                **head_of(datanet.known),
                 "submission": submission.reference,
                 "erased": removed,
                 "found": [_document(each) for each in found],

@@ -7,18 +7,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openledger_cli.data.common import (
-    add_reading_options,
-    add_task,
-    known_document,
-    open_store,
-    people,
-    say_known,
-    say_next,
-)
+from openledger_cli.data.common import open_store, people
 from openledger_cli.data.words import names_of_terms, shares_by_person, show_rows, status_word, terms_ids
 from openledger_cli.lines import count
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.tasks import add_reading_options, add_task, head_of, say_how, say_next
 from openledger_cli.text import note
 
 if TYPE_CHECKING:
@@ -99,7 +92,7 @@ def _say(arguments: argparse.Namespace, version: WholeVersion, done: Exported) -
     if context.as_json:
         context.output.json(
             {
-                **known_document(version.known),
+                **head_of(version.known),
                 "datanet": version.name,
                 "version": version.version,
                 "form": done.form,
@@ -121,7 +114,7 @@ def _say(arguments: argparse.Namespace, version: WholeVersion, done: Exported) -
         say(f"  not held as it was: {line}")
     for line in left_out:
         say(f"  left out: {line}")
-    say_known(context, version.known)
+    say_how(context, version.known)
     say_next(context, f"openledger data prove {version.reference} --row 1")
 
 

@@ -5,17 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from openledger_cli.data.common import (
-    add_reading_options,
-    add_sending_options,
-    add_task,
-    known_document,
-    say_known,
-    say_next,
-    send,
-)
+from openledger_cli.data.common import add_sending_options
 from openledger_cli.lines import count, show_size
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.tasks import add_reading_options, add_task, head_of, say_how, say_next, send
 
 if TYPE_CHECKING:
     from openledger_cli.context import CommandContext
@@ -50,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     if context.as_json:
         context.output.json(
             {
-                **known_document(version.known),
+                **head_of(version.known),
                 "datanet": version.name,
                 "version": version.version,
                 "rows": record.row_count,
@@ -66,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     if waiting:
         print(f"left out: {count(waiting, 'submission')} that nobody decided yet")
-    say_known(context, version.known)
+    say_how(context, version.known)
     say_next(
         context, f"openledger data show {version.reference}", f"openledger data export {version.reference} --to FILE"
     )

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.errors import UsageError
 from openledger_cli import signing
-from openledger_cli.data.common import (
-    add_reading_options,
-    add_sending_options,
-    add_task,
-    decide_words,
-    say_next,
-    send,
-)
+from openledger_cli.data.common import add_sending_options, decide_words
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.tasks import add_reading_options, add_task, say_next, send
 
 if TYPE_CHECKING:
     from abci_app.module import Message

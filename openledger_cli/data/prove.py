@@ -7,21 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openledger.errors import NotVerified, UsageError
-from openledger_cli.data.common import (
-    add_reading_options,
-    add_task,
-    known_document,
-    open_store,
-    people,
-    say_known,
-    say_next,
-    who,
-)
+from openledger_cli.data.common import open_store, people, who
 from openledger_cli.data.review import row_lines
 from openledger_cli.output import people_console, print_line
 from openledger_cli.parser import OutputFile
 from openledger_cli.proofs.proven import revoked_words
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.tasks import add_reading_options, add_task, head_of, say_how, say_next
 from openledger_cli.text import note
 
 if TYPE_CHECKING:
@@ -76,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
     if context.as_json:
         context.output.json(
             {
-                **known_document(version.known),
+                **head_of(version.known),
                 "version": version.reference,
                 "row": arguments.row,
                 "submission": submission.reference,
@@ -95,7 +87,7 @@ def run(arguments: argparse.Namespace) -> None:
     for line in row_lines(proof.row.decode()):
         print_line(console, f"  {line}")
     print_line(console, f"wrote {target}; it shows this row and nothing of the others")
-    say_known(context, version.known)
+    say_how(context, version.known)
     say_next(context, f"openledger verify {target}     (anywhere, without a network)")
 
 

@@ -16,19 +16,10 @@ from openledger.errors import Refused, UsageError
 from openledger.exit_codes import ExitCode
 from openledger_cli import signing
 from openledger_cli.data.add import Progress, add_row_options, options_of, print_added
-from openledger_cli.data.common import (
-    add_reading_options,
-    add_sending_options,
-    add_task,
-    known_document,
-    open_store,
-    say_known,
-    say_next,
-    send,
-    sender_address,
-)
+from openledger_cli.data.common import add_sending_options, open_store, sender_address
 from openledger_cli.lines import count
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.tasks import add_reading_options, add_task, head_of, say_how, say_next, send
 from openledger_cli.text import note
 
 if TYPE_CHECKING:
@@ -96,11 +87,11 @@ def run(arguments: argparse.Namespace) -> None:
         version = read_version(client, f"{datanet.name}@{datanet.counts.versions}", prove=prove)
     if context.as_json:
         document = {"datanet": version.name, "version": version.version, "rows": version.record.row_count}
-        context.output.json({**known_document(version.known), **document, "new": bool(messages)})
+        context.output.json({**head_of(version.known), **document, "new": bool(messages)})
         return
     state = "it never changes" if messages else "nothing is new since then"
     print(f"{version.reference}: {count(version.record.row_count, 'row')}; {state}")
-    say_known(context, version.known)
+    say_how(context, version.known)
     say_next(context, f"openledger train --init recipe.yaml --base MODEL --data {version.reference}")
 
 

@@ -7,24 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.errors import OpenLedgerError, TransactionFailed, UsageError
 from openledger.references import split_number
-from openledger_cli.data.common import (
-    add_reading_options,
-    add_sending_options,
-    add_task,
-    known_document,
-    numbers_of,
-    open_store,
-    people,
-    say_known,
-    say_next,
-    send,
-    sender_address,
-    who,
-)
+from openledger_cli.data.common import add_sending_options, numbers_of, open_store, people, sender_address, who
 from openledger_cli.data.words import form_word, names_of_terms, status_word, submission_document, terms_ids
 from openledger_cli.lines import count, show_size
 from openledger_cli.output import people_console, print_line
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.tasks import add_reading_options, add_task, head_of, say_how, say_next, send
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,14 +117,12 @@ def _decide(arguments: argparse.Namespace, client: Any, datanet: WholeDatanet) -
         decided = {
             after.submission(number).reference: status_word(after.submission(number)) for number in sorted(chosen)
         }
-        context.output.json(
-            {**known_document(after.known), "datanet": datanet.name, "sent_in_block": height, "now": decided}
-        )
+        context.output.json({**head_of(after.known), "datanet": datanet.name, "sent_in_block": height, "now": decided})
         return
     for number in sorted(chosen):
         print(f"{after.submission(number).reference}  {status_word(after.submission(number))}")
     waits = sum(each.stored.status == Status.PENDING for each in after.submissions)
-    say_known(context, after.known)
+    say_how(context, after.known)
     say_next(
         context,
         f"openledger data review {datanet.name}" if waits else f"openledger data freeze {datanet.name} --from KEY",
@@ -188,7 +174,7 @@ def _look(
     if context.as_json:
         later = [each.reference for each in further]
         context.output.json(
-            {**known_document(datanet.known), "datanet": datanet.name, "waiting": documents, "not_looked_at": later}
+            {**head_of(datanet.known), "datanet": datanet.name, "waiting": documents, "not_looked_at": later}
         )
         return
     if further:
@@ -197,7 +183,7 @@ def _look(
         )
     if not waiting:
         print_line(console, f"nothing waits for review in {datanet.name}")
-    say_known(context, datanet.known)
+    say_how(context, datanet.known)
     if waiting:
         numbers = f"{waiting[0].number}-{waiting[-1].number}" if len(waiting) > 1 else str(waiting[0].number)
         say_next(

@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from abci_app.bech32 import encode_id
 from openledger.errors import TransactionFailed, UsageError
-from openledger_cli.data.common import (
-    add_reading_options,
-    add_sending_options,
-    add_task,
-    agreed,
-    people,
-    say_next,
-    send,
-    who,
-)
+from openledger_cli.data.common import add_sending_options, agreed, people, who
 from openledger_cli.lines import count
 from openledger_cli.output import people_console, print_line
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.tasks import add_reading_options, add_task, say_next, send
 
 if TYPE_CHECKING:
     from openledger.client.client import Client

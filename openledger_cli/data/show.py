@@ -6,16 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from openledger.references import split_number
-from openledger_cli.data.common import (
-    add_reading_options,
-    add_task,
-    decide_words,
-    known_document,
-    people,
-    say_known,
-    say_next,
-    who,
-)
+from openledger_cli.data.common import decide_words, people, who
 from openledger_cli.data.words import (
     SUBMISSION_COLUMNS,
     names_of_terms,
@@ -27,6 +18,7 @@ from openledger_cli.data.words import (
 from openledger_cli.lines import count, show_size, show_time
 from openledger_cli.output import people_console, print_line
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.tasks import add_reading_options, add_task, head_of, say_how, say_next
 
 if TYPE_CHECKING:
     from abci_app.modules.licences.records import JoinedTerms
@@ -92,8 +84,8 @@ def run_list(arguments: argparse.Namespace) -> None:
         for each in documents
     ]
     columns = ("name", "owner", "versions", "rows", "submissions", "about")
-    context.output.rows("", columns, rows, {**known_document(known), "datanets": documents})
-    say_known(context, known)
+    context.output.rows("", columns, rows, {**head_of(known), "datanets": documents})
+    say_how(context, known)
     if not found:
         say_next(context, "openledger data new NAME --terms CC-BY-4.0 --from KEY")
 
@@ -105,7 +97,7 @@ def _show_datanet(context: CommandContext, client: Client, datanet: WholeDatanet
     terms = names_of_terms(client, ids, height=datanet.known.height, prove=prove)
     facts = datanet.datanet
     document = {
-        **known_document(datanet.known),
+        **head_of(datanet.known),
         "datanet": datanet.name,
         "about": facts.description,
         "owner": who(facts.owner, names),
@@ -144,7 +136,7 @@ def _show_datanet(context: CommandContext, client: Client, datanet: WholeDatanet
     context.output.rows("", SUBMISSION_COLUMNS, [submission_row(each, names, terms) for each in chosen], None)
     if source:
         print_line(console, f"this home contributed it from {source}")
-    say_known(context, datanet.known)
+    say_how(context, datanet.known)
     say_next(context, _next_step(datanet))
 
 
@@ -178,7 +170,7 @@ def _show_version(
     if context.as_json:
         context.output.json(
             {
-                **known_document(version.known),
+                **head_of(version.known),
                 "datanet": version.name,
                 "version": version.version,
                 "rows": record.row_count,
@@ -211,7 +203,7 @@ def _show_version(
         print_line(console, "NOT TO BE TRAINED ON: something in this version was revoked since")
     rows_shown = [submission_row(each, names, terms) for each in version.contributions]
     context.output.rows("", SUBMISSION_COLUMNS, rows_shown, None)
-    say_known(context, version.known)
+    say_how(context, version.known)
     say_next(
         context, f"openledger data export {version.reference} --to FILE", f"openledger query impact {version.reference}"
     )
