@@ -21,6 +21,7 @@ from openledger_cli.text import note, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from openledger.client.client import Client
     from openledger.client.core import SendOptions
     from openledger.data.contribute.add import Added, AddedItem, AddOptions
     from openledger_cli.context import CommandContext
@@ -87,31 +88,37 @@ def add_row_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Read, check, send, and show a line for each contribution."""
+def hand_over(arguments: argparse.Namespace, client: Client, options: AddOptions) -> Added:
+    """Contribute the files that are named, with the keys that are named; a dry run opens none."""
     from openledger.data.contribute.add import add
 
     context: CommandContext = arguments.context
+    if options.dry_run:
+        signer = signing.public_party(context, arguments.signer)
+    else:
+        signer = signing.open_signer(context, arguments, arguments.signer, client.chain_id)
+        if arguments.sponsor:
+            sponsor = signing.open_signer(context, arguments, arguments.sponsor, client.chain_id)
+            options = replace(options, sponsor=sponsor)
+    return add(
+        client,
+        signer,
+        arguments.datanet,
+        arguments.paths,
+        options,
+        store=open_store(arguments),
+        home=context.home,
+        progress=Progress(),
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Read, check, send, and show a line for each contribution."""
+    context: CommandContext = arguments.context
     options = options_of(context, arguments)
     with open_client(context, arguments) as client:
-        if options.dry_run:
-            signer = signing.public_party(context, arguments.signer)
-        else:
-            signer = signing.open_signer(context, arguments, arguments.signer, client.chain_id)
-            if arguments.sponsor:
-                sponsor = signing.open_signer(context, arguments, arguments.sponsor, client.chain_id)
-                options = replace(options, sponsor=sponsor)
         try:
-            added = add(
-                client,
-                signer,
-                arguments.datanet,
-                arguments.paths,
-                options,
-                store=open_store(arguments),
-                home=context.home,
-                progress=Progress(),
-            )
+            added = hand_over(arguments, client, options)
         except KeyboardInterrupt:
             if not options.dry_run:
                 note("\nwhat was sent is contributed; the same command goes on from here, and doubles no row")

@@ -8,15 +8,13 @@ where something was accepted since the last one.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openledger.errors import Refused, UsageError
 from openledger.exit_codes import ExitCode
-from openledger_cli import signing
-from openledger_cli.data.add import Progress, add_row_options, options_of, print_added
-from openledger_cli.data.common import add_sending_options, open_store, sender_address
+from openledger_cli.data.add import add_row_options, hand_over, options_of, print_added
+from openledger_cli.data.common import add_sending_options, sender_address
 from openledger_cli.lines import count
 from openledger_cli.proofs.trust import open_client
 from openledger_cli.tasks import add_reading_options, add_task, head_of, say_how, say_next, send
@@ -54,7 +52,6 @@ def register(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Make, contribute, accept, freeze; and show the version as it is proven."""
-    from openledger.data.contribute.add import add
     from openledger.data.reading import read_datanet, read_version
 
     context: CommandContext = arguments.context
@@ -62,20 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
     with open_client(context, arguments) as client:
         _require_own(arguments, client)
         options = options_of(context, arguments)
-        signer = signing.open_signer(context, arguments, arguments.signer, client.chain_id)
-        if arguments.sponsor:
-            sponsor = signing.open_signer(context, arguments, arguments.sponsor, client.chain_id)
-            options = replace(options, sponsor=sponsor)
-        added = add(
-            client,
-            signer,
-            arguments.datanet,
-            arguments.paths,
-            options,
-            store=open_store(arguments),
-            home=context.home,
-            progress=Progress(),
-        )
+        added = hand_over(arguments, client, options)
         if not context.as_json:
             print_added(added)
         datanet = read_datanet(client, arguments.datanet, prove=prove)
