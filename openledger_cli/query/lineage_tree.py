@@ -159,6 +159,8 @@ def _facts(shown: Shown, entry_id: bytes, stored: StoredEntry, line: Line) -> No
         line.add(
             f"owned by {shown.person(stored.owner)}, whom its manifest names, since height {stored.claimed_height}"
         )
+    elif manifest is not None and not isinstance(manifest, str):
+        line.below += [Line(text) for text in _described(lambda: _describe_owner(shown, stored, manifest))]
     output = entry.output
     made = line.add(f"output: {output.format}, {show_size(output.byte_count)}")
     made.add(f"artefact digest {output.artefact_digest.hex()}")
@@ -204,6 +206,21 @@ def _input(shown: Shown, item: Input, place: int, manifest: Manifest | str | Non
     if item.rows_used_root:
         line.add(f"root of the rows used {item.rows_used_root.hex()}")
     return line
+
+
+def _describe_owner(shown: Shown, stored: StoredEntry, manifest: Manifest) -> list[str]:
+    """Whose an entry is that nobody claimed, where its manifest does not name who recorded it."""
+    from openledger.data.ownership import find_owner
+
+    named = find_owner(manifest)
+    if named == stored.owner:
+        return []
+    if named is None:
+        first = shown.person(stored.owner)
+        return [
+            f"owned by {first}, who recorded it first: its manifest names no owner, so that nobody else can claim it"
+        ]
+    return [f"its manifest names {shown.person(named)} as its owner, who has not claimed it"]
 
 
 def _describe_run(manifest: Manifest) -> list[str]:

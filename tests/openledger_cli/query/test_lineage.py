@@ -13,7 +13,7 @@ from abci_app.modules.licences import terms_id_of
 from openledger.exit_codes import ExitCode
 from openledger.keys.wallet import Wallet
 from openledger_cli.query.lineage import bundle_paths
-from tests.kit.modules.ledger import BOB, CARL
+from tests.kit.modules.ledger import ALICE, BOB, CARL
 from tests.kit.openledger.local_node import LocalNode, Run
 from tests.kit.openledger.story import CLASHING, FREE, Story
 
@@ -71,6 +71,22 @@ def test_an_entry_can_be_named_by_its_id(run: Run, story: Story) -> None:
         out = run("query", "lineage", *words)[1]
         superseded = encode_id("olrun", story.entries["second"])
         assert out.startswith(f"lora, {name}, SUPERSEDED by {superseded}\n")
+
+
+def test_whose_an_entry_is_stands_there_where_its_manifest_does_not_name_its_recorder(run: Run, story: Story) -> None:
+    """`first` names nobody, `second` who recorded it, `draft` somebody who has not claimed it."""
+    alice, bob = encode_id("open", ALICE.address), encode_id("open", BOB.address)
+    owned = f"owned by {alice}, who recorded it first: its manifest names no owner, so that nobody else can claim it"
+    assert _owners(run("query", "lineage", "tutor@2")[1]) == [owned]
+    assert _owners(run("query", "lineage", "tutor@1")[1]) == [owned]
+    draft = encode_id("olrun", story.entries["draft"])
+    assert _owners(run("query", "lineage", draft)[1]) == [
+        f"its manifest names {bob} as its owner, who has not claimed it"
+    ]
+
+
+def _owners(text: str) -> list[str]:
+    return [line.lstrip("│├└─ ") for line in text.splitlines() if " owner" in line or "owned by" in line]
 
 
 def test_a_manifest_that_is_missing_or_false_is_said_so(run: Run, story: Story, tmp_path: Path) -> None:
