@@ -17,6 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256 as _sha256
+from operator import lt
 from typing import Final
 
 from abci_app.state.message_pack import MalformedBytes, Reader, pack_proof
@@ -79,8 +80,13 @@ class ProvenState:
         return list(zip(self._range_starts, self._range_ends, strict=True))
 
     @property
+    def keys(self) -> list[bytes]:
+        """Every key that the proof shows, in order; boundary leaves included."""
+        return list(self._keys)
+
+    @property
     def entries(self) -> dict[bytes, bytes]:
-        """Every key that the proof shows, in order, with its value; boundary leaves included."""
+        """The same with their values."""
         return dict(self._values)
 
     def get(self, key: bytes) -> bytes | None:
@@ -166,13 +172,11 @@ def _read(proof: bytes) -> tuple[int, list[bytes], list[bytes], bytes, bytes, li
 
 
 def _check_entries(keys: Sequence[bytes], values: Sequence[bytes]) -> None:
-    previous = b""
-    for key in keys:
-        if key <= previous:
-            raise ProofError("keys do not strictly increase")
-        if len(key) > MAX_KEY_BYTES:
-            raise ProofError(f"a key has {len(key)} bytes, at most {MAX_KEY_BYTES}")
-        previous = key
+    if not all(map(lt, (b"", *keys), keys)):
+        raise ProofError("keys do not strictly increase")
+    longest_bytes = max(map(len, keys), default=0)
+    if longest_bytes > MAX_KEY_BYTES:
+        raise ProofError(f"a key has {longest_bytes} bytes, at most {MAX_KEY_BYTES}")
     if not all(values):
         raise ProofError("a value is empty")
 

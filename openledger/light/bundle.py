@@ -153,8 +153,8 @@ class _JsonBundle(Struct, frozen=True, forbid_unknown_fields=True):
     checksum: str
 
 
-def make_bundle(bundle: Bundle) -> bytes:
-    """The file."""
+def make_bundle(bundle: Bundle, checksum: bytes = b"") -> bytes:
+    """The file; `checksum` is that of the same content where it is known already."""
     sets: dict[bytes, ValidatorSet] = {block.validators.hash: block.validators for block in bundle.blocks}
     question = bundle.question
     if isinstance(question, QueryQuestion):
@@ -185,7 +185,7 @@ def make_bundle(bundle: Bundle) -> bytes:
         ),
         checksum="",
     )
-    return _encode(raw)
+    return _encode(raw, checksum)
 
 
 def parse_bundle(data: bytes) -> Bundle:
@@ -218,7 +218,7 @@ def parse_bundle(data: bytes) -> Bundle:
     )
     if raw.chain_id != bundle.target.chain_id:
         raise VerificationFailed(f"the bundle says chain {raw.chain_id!r}, its header {bundle.target.chain_id!r}")
-    if make_bundle(bundle) != data:
+    if make_bundle(bundle, data[_CHECKSUM]) != data:
         # Another spelling of the same values: there is one form, so that equal bundles are equal files.
         raise VerificationFailed(_CHANGED)
     return bundle
@@ -384,16 +384,16 @@ def _parse_question(raw: _JsonQuestion) -> Question:
 
 # The checksum stands last, so that it can be taken out of the bytes and put into them.
 _CHECKSUM_END = b'"}'
+_CHECKSUM = slice(-64 - len(_CHECKSUM_END) - 1, -len(_CHECKSUM_END) - 1)
 
 
-def _encode(raw: _JsonBundle) -> bytes:
+def _encode(raw: _JsonBundle, checksum: bytes = b"") -> bytes:
     """The one form: compact JSON, the checksum last, and a newline."""
     plain = msgspec.json.encode(msgspec.structs.replace(raw, checksum=""))
-    return plain[: -len(_CHECKSUM_END)] + sha256(plain).hex().encode() + _CHECKSUM_END + b"\n"
+    checksum = checksum or sha256(plain).hex().encode()
+    return plain[: -len(_CHECKSUM_END)] + checksum + _CHECKSUM_END + b"\n"
 
 
 def _has_its_checksum(data: bytes) -> bool:
     """Whether the file's last field is the SHA-256 of the file without it: damage is told before anything else."""
-    end = len(_CHECKSUM_END) + 1
-    checksum = data[-end - 64 : -end]
-    return sha256(data[: -end - 64] + _CHECKSUM_END).hex().encode() == checksum
+    return sha256(data[: _CHECKSUM.start] + _CHECKSUM_END).hex().encode() == data[_CHECKSUM]

@@ -5,7 +5,7 @@ is an answer too (`Denial`): that there is no such model follows from the proof,
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -188,8 +188,7 @@ def prove_answer(question: Question, proof: bytes, app_hash: bytes, height: int)
         raise BadStateProof(f"the state proof does not hold: {error}") from error
     if proven.height != height:
         raise BadStateProof(f"the state proof says height {proven.height}, the answer {height}")
-    view = _Reading(proven)
-    recorded = RecordingView(view)
+    recorded = RecordingView(proven)
     try:
         value, names = question.answer(recorded)
         if isinstance(question, QueryQuestion):
@@ -202,44 +201,21 @@ def prove_answer(question: Question, proof: bytes, app_hash: bytes, height: int)
         # Nobody but validators of that chain vouches for its state: it may hold anything.
         raise BadStateProof(f"the proven state is not one that this version can read: {error}") from error
     _require_exact_claims(proven, recorded)
-    return Proven(question=question, value=value, names=names, rows=tuple(view.rows))
+    return Proven(question=question, value=value, names=names, rows=tuple(recorded.values.items()))
 
 
 def _require_exact_claims(proven: state_proof.ProvenState, recorded: RecordingView) -> None:
     """Raises unless the proof shows exactly what the question read and its neighbours: an answer has one form."""
-    keys = recorded.keys
-    absent = [(key, key + b"\x00") for key in keys if proven.get(key) is None]
+    absent = [(key, key + b"\x00") for key in recorded.keys if key not in recorded.values]
     if proven.ranges != merge_ranges([*recorded.ranges, *absent]):
         raise BadStateProof("the state proof claims other ranges than the question reads")
-    shown = list(proven.entries)
-    needed = dict.fromkeys([key for key in keys if proven.get(key) is not None])
+    shown, needed = proven.keys, set(recorded.values)
     for start, end in proven.ranges:
         # With the last key below and the first one above, or the ends of the tree where there is none.
         first, last = max(bisect_left(shown, start) - 1, 0), bisect_left(shown, end)
-        needed |= dict.fromkeys(shown[first : last + 1])
-        if last == len(shown):
-            needed |= dict.fromkeys(shown[-1:])
+        needed.update(shown[first : last + 1])
     if len(needed) != len(shown):
         raise BadStateProof("the state proof shows more than the question reads")
-
-
-class _Reading:
-    """Passes reads through and keeps the rows."""
-
-    def __init__(self, view: StateView) -> None:
-        self._view = view
-        self.rows: list[tuple[bytes, bytes]] = []
-
-    def get(self, key: bytes) -> bytes | None:
-        value = self._view.get(key)
-        if value is not None:
-            self.rows.append((key, value))
-        return value
-
-    def iterate(self, start: bytes, end: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        for key, value in self._view.iterate(start, end, reverse=reverse):
-            self.rows.append((key, value))
-            yield key, value
 
 
 def naming_key(rows: Sequence[tuple[bytes, bytes]], digest: bytes) -> bytes:

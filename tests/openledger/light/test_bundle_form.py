@@ -57,6 +57,19 @@ def test_the_same_values_in_another_spelling_are_no_bundle(chain: SimulatedChain
                 verify_bundle(again, chain.genesis, chain.now_ns)
 
 
+def test_a_checksum_that_is_longer_or_over_more_than_the_content_is_none(chain: SimulatedChain) -> None:
+    data = light_client(chain).bundle(light_client(chain).read([b"number/now"], height=9))
+    body, end = data[:-67], b'"}\n'
+    assert data == body + sha256(body + b'"}').hex().encode() + end
+    for more in (b"0" * 64, b"note", b" "):
+        longer = body + more
+        forged = longer + sha256(longer + b'"}').hex().encode() + end
+        with pytest.raises(VerificationFailed, match="not as it was written"):
+            parse_bundle(forged)
+    with pytest.raises((VerificationFailed, MalformedAnswer)):
+        parse_bundle(data[:-1] + b" \n")
+
+
 def test_attachments_have_one_order_and_come_once(chain: SimulatedChain) -> None:
     client = light_client(chain)
     answer = client.read([b"number/root"])
