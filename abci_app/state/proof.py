@@ -197,7 +197,7 @@ def _root(keys: Sequence[bytes], values: Sequence[bytes], tokens: bytes, hashes:
                 raise ProofError("tokens do not form a tree: an inner node lacks a child")
             left, left_height = stack.pop()
             right, right_height = stack.pop()
-            height = 1 + (max(right_height, left_height))
+            height = left_height + 1 if left_height > right_height else right_height + 1
             if height > MAX_DEPTH:
                 raise ProofError(f"tree is deeper than {MAX_DEPTH}")
             stack.append((inner_hash(left, right), height))

@@ -86,8 +86,8 @@ class _Table:
 
     def key(self, *values: Any) -> bytes:
         """Full key for all parts, or the common prefix of a range for the first few."""
-        if len(values) == 1 and self.parts[0] is HASHED:
-            return self.prefix + hash_key_part(values[0])
+        if len(values) == 1:
+            return self.prefix + self.parts[0].encode(values[0])
         return self.prefix + b"".join(
             [part.encode(value) for part, value in zip(self.parts[: len(values)], values, strict=True)]
         )

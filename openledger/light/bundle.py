@@ -391,9 +391,10 @@ def _encode(raw: _JsonBundle, checksum: bytes = b"") -> bytes:
     """The one form: compact JSON, the checksum last, and a newline."""
     plain = msgspec.json.encode(msgspec.structs.replace(raw, checksum=""))
     checksum = checksum or sha256(plain).hex().encode()
-    return plain[: -len(_CHECKSUM_END)] + checksum + _CHECKSUM_END + b"\n"
+    return b"".join((memoryview(plain)[: -len(_CHECKSUM_END)], checksum, _CHECKSUM_END, b"\n"))
 
 
 def _has_its_checksum(data: bytes) -> bool:
     """Whether the file's last field is the SHA-256 of the file without it: damage is told before anything else."""
-    return sha256(data[: _CHECKSUM.start] + _CHECKSUM_END).hex().encode() == data[_CHECKSUM]
+    without = b"".join((memoryview(data)[: _CHECKSUM.start], _CHECKSUM_END))
+    return sha256(without).hex().encode() == data[_CHECKSUM]
