@@ -214,7 +214,11 @@ def _conflict(joined: JoinedTerms, profile: int, time_seconds: int) -> str:
         limits_hash = limits_of(joined, joined.demanded)
         hindrances = [_hindrance(licence, joined, limits_hash) for licence in outbound]
         if all(hindrances):
-            return f"a share-alike licence ({outbound[0].spdx}) admits no further restrictions: {hindrances[0]}"
+            # One of the licences that were given, where the result may carry it: readers do not know the others.
+            given = [licence.spdx for licence in joined.share_alike]
+            place = next((place for place, licence in enumerate(outbound) if licence.spdx in given), 0)
+            licence, hindrance = outbound[place].spdx, hindrances[place]
+            return f"a share-alike licence ({licence}) admits no further restrictions: {hindrance}"
     if profile == Profile.CONSERVATIVE:
         for point, words in _UNSTATED_WORDS:
             if joined.unstated & point:

@@ -197,3 +197,12 @@ def test_what_a_known_licence_does_not_ask_for_is_no_word_about_the_own_words_be
 def test_own_words_alone_speak_for_themselves_in_every_field() -> None:
     terms = complete_terms(**{**MILD, "spdx": "LicenseRef-a OR LicenseRef-b", "approval_required": 2})
     assert judge(lift(terms_id_of(terms), terms), Profile.CONSERVATIVE, NOW)[0] == ASK
+
+
+def test_a_refusal_names_a_licence_that_was_given() -> None:
+    """The result of GPL-3.0-only may carry AGPL-3.0-only, too, and this is the first of the two by name."""
+    joined = join_all([lifted("gpl-3.0"), lifted("kept")])
+    assert judge(joined, Profile.PERMISSIVE, NOW) == (
+        CLASH,
+        "a share-alike licence (GPL-3.0-only) admits no further restrictions: it may not be passed on",
+    )
