@@ -277,11 +277,8 @@ class CreateModel(Message, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class RecordRuns(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0602):
-    """Record training runs; an item may build on the ones before it. All or nothing.
-
-    An entry belongs to the account that its manifest names, which can claim it from whoever records it first. Where the
-    manifest names no owner, it belongs to whoever records it first, for good.
-    """
+    """Record training runs, all or nothing; an item may build on the ones before it. An entry belongs to the account
+    that its manifest names as owner, who can claim it; where it names none, to whoever records it first, for good."""
 
     # Of them 4 for judging terms that leave choices of licence: up to sixteen combinations.
     weight_each: ClassVar[int] = 12
@@ -399,6 +396,5 @@ def check_entry(entry: Entry) -> None:
 
 
 def _require_sum(what: str, shares: list[int], undeclared: bool) -> None:
-    fault = kinds.fault_of_shares(what, shares, undeclared)
-    if fault:
+    if fault := kinds.fault_of_shares(what, shares, undeclared):
         raise Rejected(ModelsCode.BAD_SHARES, fault)
