@@ -86,7 +86,7 @@ class ProvenState:
 
     @property
     def entries(self) -> dict[bytes, bytes]:
-        """The same with their values."""
+        """Every key that the proof shows, in order, with its value."""
         return dict(self._values)
 
     def get(self, key: bytes) -> bytes | None:

@@ -278,7 +278,7 @@ class CreateModel(Message, frozen=True, array_like=True, forbid_unknown_fields=T
 
 class RecordRuns(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0602):
     """Record training runs, all or nothing; an item may build on the ones before it. An entry belongs to the account
-    that its manifest names as owner, who can claim it; where it names none, to whoever records it first, for good."""
+    that its manifest names as owner, who can claim it; where it names none, to its first recorder, for good."""
 
     # Of them 4 for judging terms that leave choices of licence: up to sixteen combinations.
     weight_each: ClassVar[int] = 12
