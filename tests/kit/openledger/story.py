@@ -24,7 +24,6 @@ from abci_app.modules.models.records import (
     entry_id_of,
 )
 from openledger.data.manifest import Manifest, to_json
-from openledger.data.ownership import owner_parts
 from tests.kit.modules import drafts
 from tests.kit.modules.ledger import ALICE, BOB, CARL, DORA, EVE, Ledger
 from tests.kit.signing import Signer
@@ -57,8 +56,8 @@ class Story:
             story.ledger.accept(ALICE, CreateModel(name, ""))
         story.record("base", drafts.entry("base", kind=EntryKind.IMPORT, terms_id=terms_id_of(FREE)), "base")
         story.train("first", ("reference", "questions"), ("base",), "tutor")
-        story.train("second", ("reference",), ("base", "first"), "tutor", owner=ALICE)
-        story.train("draft", ("reference",), ("base",), owner=BOB)
+        story.train("second", ("reference",), ("base", "first"), "tutor")
+        story.train("draft", ("reference",), ("base",))
         story.ledger.accept(ALICE, SupersedeEntry(story.entries["draft"], story.entries["second"], "wrong filter"))
         evaluation = EvaluationDraft(story.entries["second"], story.datanets["exam"], 1, "accuracy", 812, 40, 15)
         story.ledger.accept(BOB, RecordEvaluations((evaluation,)))
@@ -84,17 +83,10 @@ class Story:
             self.ledger.accept(owner, ReviewContribution(contribution_id, Decision.ACCEPT, 0))
         self.ledger.accept(owner, CreateVersion(datanet_id, "first"))
 
-    def train(
-        self,
-        name: str,
-        data: tuple[str, ...],
-        made_from: tuple[str, ...],
-        model: str = "",
-        owner: Signer | None = None,
-    ) -> None:
-        """A LoRA fine-tune with a manifest, which names its owner if one is given."""
+    def train(self, name: str, data: tuple[str, ...], made_from: tuple[str, ...], model: str = "") -> None:
+        """A LoRA fine-tune with a manifest."""
         versions = [(self.datanets[each], 1) for each in data]
-        self.manifests[name] = manifest = a_manifest(name, versions, owner.address if owner else b"")
+        self.manifests[name] = manifest = a_manifest(name, versions)
         parents = [self.entries[each] for each in made_from]
         entry = drafts.entry(name, data=versions, made_from=parents, manifest_root=manifest.root)
         self.record(name, entry, model)
@@ -113,10 +105,9 @@ class Story:
 _UNCUT = {"examples": 18, "prompts_cut": 0, "completions_cut": 0, "tokens_cut": 0, "without_target": 0}
 
 
-def a_manifest(name: str, versions: list[tuple[bytes, int]], owner: bytes = b"") -> Manifest:
+def a_manifest(name: str, versions: list[tuple[bytes, int]]) -> Manifest:
     """A manifest as the trainer writes it: a filter, a held-out split, shuffled."""
-    about = to_json({"kind": "lora", "framework": f"made for {name}", "data_checked": False})
-    parts = {"about": about, **owner_parts(owner)}
+    parts = {"about": to_json({"kind": "lora", "framework": f"made for {name}", "data_checked": False})}
     for number, (datanet_id, version) in enumerate(versions):
         parts[f"input/{number:04}"] = to_json(
             {

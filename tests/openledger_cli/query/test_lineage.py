@@ -10,9 +10,14 @@ import pytest
 
 from abci_app.bech32 import encode_id
 from abci_app.modules.licences import terms_id_of
+from abci_app.modules.models.lineage import LineageQuery
+from openledger.data.manifest import Manifest
+from openledger.data.ownership import owner_parts
 from openledger.exit_codes import ExitCode
 from openledger.keys.wallet import Wallet
+from openledger_cli.lines import render
 from openledger_cli.query.lineage import bundle_paths
+from openledger_cli.query.lineage_tree import Shown, lineage_tree
 from tests.kit.modules.ledger import ALICE, BOB, CARL
 from tests.kit.openledger.local_node import LocalNode, Run
 from tests.kit.openledger.story import CLASHING, FREE, Story
@@ -73,20 +78,22 @@ def test_an_entry_can_be_named_by_its_id(run: Run, story: Story) -> None:
         assert out.startswith(f"lora, {name}, SUPERSEDED by {superseded}\n")
 
 
-def test_whose_an_entry_is_stands_there_where_its_manifest_does_not_name_its_recorder(run: Run, story: Story) -> None:
-    """`first` names nobody, `second` who recorded it, `draft` somebody who has not claimed it."""
+def test_whose_an_entry_is_stands_there_where_its_manifest_does_not_name_its_recorder(story: Story) -> None:
+    page = story.ledger.ask("models", "lineage", LineageQuery(story.entries["draft"], "", 0, (), 9, 9))
+    root = page.entries[0].stored.entry.manifest_root
     alice, bob = encode_id("open", ALICE.address), encode_id("open", BOB.address)
-    owned = f"owned by {alice}, who recorded it first: its manifest names no owner, so that nobody else can claim it"
-    assert _owners(run("query", "lineage", "tutor@2")[1]) == [owned]
-    assert _owners(run("query", "lineage", "tutor@1")[1]) == [owned]
-    draft = encode_id("olrun", story.entries["draft"])
-    assert _owners(run("query", "lineage", draft)[1]) == [
+
+    def owners(manifest: Manifest) -> list[str]:
+        lines = render(lineage_tree(Shown(page=page, manifests={root: manifest}, people={})))
+        return [line.lstrip("│├└─ ") for line in lines if "owner" in line or "owned by" in line]
+
+    assert owners(Manifest({"about": b"{}", **owner_parts(ALICE.address)})) == []
+    assert owners(Manifest({"about": b"{}"})) == [
+        f"owned by {alice}, who recorded it first: its manifest names no owner, so that nobody else can claim it"
+    ]
+    assert owners(Manifest({"about": b"{}", **owner_parts(BOB.address)})) == [
         f"its manifest names {bob} as its owner, who has not claimed it"
     ]
-
-
-def _owners(text: str) -> list[str]:
-    return [line.lstrip("│├└─ ") for line in text.splitlines() if " owner" in line or "owned by" in line]
 
 
 def test_a_manifest_that_is_missing_or_false_is_said_so(run: Run, story: Story, tmp_path: Path) -> None:
