@@ -17,6 +17,7 @@ from abci_app.errors import Rejected
 from abci_app.hashing import TAGS
 from abci_app.state.codec import CodecError, decode
 from abci_app.state.proof import ProofError, SimpleProof, verify, verify_simple
+from abci_app.state.snapshot import Announcement, FalseSnapshot, TreeRebuilder, verify_map
 from tests.golden import files, samples
 from tests.kit.proofcheck import needs_proofcheck, proofcheck
 from tests.kit.state import trees
@@ -30,7 +31,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 ENCODING, TRANSACTION = load("encoding.json"), load("transaction.json")
-TREE, PROOFS = load("tree.json"), load("proofs.json")
+TREE, PROOFS, SNAPSHOTS = load("tree.json"), load("proofs.json"), load("snapshots.json")
 raw = bytes.fromhex
 
 
@@ -309,3 +310,61 @@ def test_ics23_proofs_are_accepted_by_its_own_library() -> None:
             value=root,
         )
         assert (below, above) == ("ok", "ok")
+
+
+# --- Snapshots
+
+
+def announcement(case: Case) -> Announcement:
+    return Announcement(
+        height=case["height"],
+        format=case["format"],
+        chunks=case["chunks"],
+        hash=raw(case["hash"]),
+        map_bytes=raw(case["metadata"]),
+    )
+
+
+def shown_root(tokens: list[int], subtrees: list[bytes]) -> bytes:
+    """The tree above the cuts as it is written: tokens in pre-order."""
+    if tokens.pop(0) == 2:
+        return subtrees.pop(0)
+    return sha(b"\x01" + shown_root(tokens, subtrees) + shown_root(tokens, subtrees))
+
+
+def test_the_chunks_of_a_snapshot_are_the_subtrees_of_its_map_and_together_the_state() -> None:
+    told, told_map = SNAPSHOTS["announced"], SNAPSHOTS["map"]
+    metadata = raw(told["metadata"])
+    parts = [told_map[name] for name in ("tokens", "hashes")]
+    assert msgpack.unpackb(metadata) == [
+        1, told["height"], *raws(parts), told_map["entries"], told_map["subtrees"],
+    ]  # fmt: skip
+    assert (sha(metadata).hex(), told["chunks"]) == (told["hash"], len(SNAPSHOTS["chunks"]))
+    hashes = raw(told_map["hashes"])
+    subtrees = [hashes[at : at + 32] for at in range(0, len(hashes), 32)]
+    root = shown_root(list(raw(told_map["tokens"])), list(subtrees))
+    assert sha(b"\x00\x0aopenledger\x20" + sha(root)).hex() == SNAPSHOTS["app_hash"]
+    rows: list[tuple[bytes, bytes]] = []
+    entries = list(told_map["entries"])
+    for chunk, count in zip(raws(SNAPSHOTS["chunks"]), told_map["subtrees"], strict=True):
+        items = msgpack.unpackb(chunk)
+        found = list(zip(items[::2], items[1::2], strict=True))
+        rows += found
+        for size in [entries.pop(0) for _ in range(count)]:
+            assert trees.reference_root(dict(found[:size])) == subtrees.pop(0)
+            found = found[size:]
+        assert not found
+    assert rows == list(pairs(SNAPSHOTS["state"]).items())
+
+
+@pytest.mark.parametrize("case", SNAPSHOTS["refused_announcements"], ids=lambda case: case["fault"])
+def test_false_announcements_of_snapshots_are_refused(case: Case) -> None:
+    with pytest.raises(FalseSnapshot):
+        verify_map(announcement(case["announced"]), raw(SNAPSHOTS["app_hash"]))
+
+
+@pytest.mark.parametrize("case", SNAPSHOTS["refused_first_chunks"], ids=lambda case: case["fault"])
+def test_false_chunks_are_refused(case: Case) -> None:
+    checked = verify_map(announcement(SNAPSHOTS["announced"]), raw(SNAPSHOTS["app_hash"]))
+    with pytest.raises(FalseSnapshot):
+        TreeRebuilder(checked).take(raw(case["chunk"]))

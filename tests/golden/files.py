@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.golden import answers, attribution, bundles, encoding, proofs, transaction, tree
+from tests.golden import answers, attribution, bundles, encoding, proofs, snapshots, transaction, tree
 from tests.kit.repository import ROOT
 from tests.openledger.light import test_vectors as light
 
@@ -18,6 +18,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "encoding.json": encoding.make,
     "light.json": light.make_vectors,
     "proofs.json": proofs.make,
+    "snapshots.json": snapshots.make,
     "transaction.json": transaction.make,
     "tree.json": tree.make,
 }
