@@ -16,7 +16,7 @@ from abci_app.parameters import CHAIN
 from abci_app.state.store import StateView
 from abci_app.versions import UnknownVersion, app_version_at
 from node import genesis
-from node.comet_heights import comet_heights
+from node.comet_heights import comet_base, comet_heights
 from node.errors import NodeError
 from node.home import Home
 
@@ -81,6 +81,12 @@ def require_agreement(home: Home, state: StateView, application_height: int) -> 
             f"the application is ahead of the blocks ({found}), so they are not of one backup: restore all of "
             f"{home.data_folder} from one, or delete {home.store_folder} to execute all blocks again"
             + ("" if found.comet_blocks else ", which are then fetched from the peers")
+        )
+    base = comet_base(home)
+    if base > 1 and found.application < base - 1:
+        raise NodeError(
+            f"the application is at height {found.application} and CometBFT has no blocks below {base} to execute "
+            "again: restore a backup (`openledger node restore`), or join anew with `openledger node init --state-sync`"
         )
     if found.application < found.comet_blocks:
         first, last = found.application + 1, found.comet_blocks

@@ -18,8 +18,16 @@ _COPY_PREFIX = "openledger-"
 def comet_heights(home: Home) -> tuple[int, int]:
     """(state, blocks): the heights in CometBFT's databases, 0 for one that is empty. The node must be stopped."""
     state = storage_pb2.State.FromString(_read(home.data_folder / "state.db", b"stateKey"))
-    blocks = storage_pb2.BlockStoreState.FromString(_read(home.data_folder / "blockstore.db", b"blockStore"))
-    return state.last_block_height, blocks.height
+    return state.last_block_height, _blocks(home).height
+
+
+def comet_base(home: Home) -> int:
+    """The first block that CometBFT still has: 1 while nothing was pruned, 0 where there are none. Node stopped."""
+    return _blocks(home).base
+
+
+def _blocks(home: Home) -> storage_pb2.BlockStoreState:
+    return storage_pb2.BlockStoreState.FromString(_read(home.data_folder / "blockstore.db", b"blockStore"))
 
 
 def _read(folder: Path, key: bytes) -> bytes:

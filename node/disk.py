@@ -26,3 +26,23 @@ def full_in_words(folder: Path) -> str:
         f"the disk is full: {free_bytes(folder) // 2**20} MiB are left in {folder}; "
         f"a running node goes on by itself when {RESUME_ABOVE_BYTES // 2**20} MiB are free"
     )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames, new and removed files of a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def size_of_files(folder: Path) -> int:
+    """Bytes of all files below a folder; one that goes away meanwhile counts nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            continue
+    return total

@@ -32,6 +32,11 @@ Point = Literal[
     "before_store_write",  # Commit has arrived, nothing is written
     "after_store_write",  # the batch is synced, Commit is not answered; with cometbft: its state is not saved
     "after_commit_answer",  # CometBFT is about to save its state, or has just done so
+    # While a snapshot is restored; HEIGHT is the number of the chunk, 0 where there is none.
+    "restoring_begun",  # the map is accepted, the store is empty
+    "restoring_chunk",  # this chunk is written, its answer is not given
+    "restoring_top",  # all of the state is written, none of it counts
+    "restoring_adopted",  # all of it counts, CometBFT does not know
 ]
 _FILE_PREFIX = "file:"
 Who = Literal["application", "cometbft", "both"]
@@ -98,6 +103,12 @@ class FaultyApplication:
             self._reach("after_finalize_block_answer")
         elif kind == "commit":
             self._reach("after_commit_answer")
+
+    def restoring(self, point: str, number: int) -> None:
+        """For `Restoring(reach=...)`."""
+        self._take_from_file()
+        self._height = number
+        self._reach(f"restoring_{point}")  # type: ignore[arg-type]
 
     def _take_from_file(self) -> None:
         if self._file is not None and self._file.exists():

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import nacl.exceptions
@@ -132,6 +132,35 @@ class _Head(msgspec.Struct):
     """The one field that every start needs; the rest, which may be large, is skipped."""
 
     chain_id: str = ""
+
+
+class _EvidenceFields(msgspec.Struct):
+    max_age_num_blocks: str
+    max_age_duration: str
+
+
+class _ConsensusFields(msgspec.Struct):
+    evidence: _EvidenceFields
+
+
+class _ConsensusHead(msgspec.Struct):
+    consensus_params: _ConsensusFields
+
+
+class EvidenceAge(NamedTuple):
+    """How old evidence of misbehaviour may be; it expires when it is older than both."""
+
+    blocks: int
+    seconds: int
+
+
+def evidence_age(path: Path) -> EvidenceAge:
+    """The document's limits of evidence. Raises NodeError."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_ConsensusHead).consensus_params.evidence
+        return EvidenceAge(int(found.max_age_num_blocks), -(-int(found.max_age_duration) // 10**9))
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+        raise NodeError(f"{path}: consensus_params.evidence cannot be read: {error}") from error
 
 
 # How `write` begins a document: a start need not read a million accounts to learn the chain's name.

@@ -2,7 +2,8 @@
 
     config/config.toml  genesis.json  node_key.json  priv_validator_key.json    CometBFT's, see node.cometbft
     config/node.toml                                                            ours, see NodeSettings
-    data/               CometBFT's databases; data/application is the application's state
+    data/               CometBFT's databases; data/application is the application's state,
+                        data/snapshots what joining nodes fetch
     logs/node.log  cometbft.log
     abci.sock  cometbft.pid  lock                                               only while the node runs
 
@@ -29,6 +30,10 @@ _MAX_SOCKET_PATH_BYTES = 100
 # Three tries within a fifth of a second outlast every `node status` that looks at the lock.
 _LOCK_ATTEMPTS = 3
 _LOCK_PAUSE_SECONDS = 0.1
+# As many as CometBFT tells its peers of.
+MAX_SNAPSHOTS_KEPT = 10
+# Nodes that were away for a moment fetch what they missed.
+MIN_KEEP_BLOCKS = 1_000
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _SETTINGS_HELP = """\
 # NodeSettings of this node that are ours. CometBFT's are in config.toml. Read once, at start.
@@ -39,6 +44,12 @@ cometbft_binary = "{cometbft_binary}"
 history_heights = {history_heights}
 # Memory for decoded pages of the state tree.
 cache_mebibytes = {cache_mebibytes}
+# A snapshot for joining nodes at each multiple of this height, the same on all nodes; 0: none.
+snapshot_interval_heights = {snapshot_interval_heights}
+# How many of the newest snapshots stay on the disk.
+snapshots_kept = {snapshots_kept}
+# How many of the newest blocks stay, and all that evidence, snapshots and light clients need; 0: all blocks.
+keep_blocks = {keep_blocks}
 # debug, info, warning or error.
 log_level = "{log_level}"
 """
@@ -51,6 +62,9 @@ class NodeSettings:
     cometbft_binary: str = ""
     history_heights: int = 128
     cache_mebibytes: int = 128
+    snapshot_interval_heights: int = 2_000
+    snapshots_kept: int = 2
+    keep_blocks: int = 0
     log_level: str = "info"
 
     def __post_init__(self) -> None:
@@ -59,6 +73,19 @@ class NodeSettings:
             raise NodeError(f"config/node.toml: history_heights is {self.history_heights}; give 2 to 100000")
         if not 1 <= self.cache_mebibytes <= 1_000_000:
             raise NodeError(f"config/node.toml: cache_mebibytes is {self.cache_mebibytes}; give 1 to 1000000")
+        if self.snapshot_interval_heights < 0:
+            raise NodeError(
+                f"config/node.toml: snapshot_interval_heights is {self.snapshot_interval_heights}; give 0 (none) or "
+                "more"
+            )
+        if not 1 <= self.snapshots_kept <= MAX_SNAPSHOTS_KEPT:
+            raise NodeError(
+                f"config/node.toml: snapshots_kept is {self.snapshots_kept}; give 1 to {MAX_SNAPSHOTS_KEPT}"
+            )
+        if self.keep_blocks and self.keep_blocks < MIN_KEEP_BLOCKS:
+            raise NodeError(
+                f"config/node.toml: keep_blocks is {self.keep_blocks}; give 0 (all) or at least {MIN_KEEP_BLOCKS}"
+            )
         if self.log_level not in _LOG_LEVELS:
             raise NodeError(f"config/node.toml: log_level is {self.log_level!r}; give one of {', '.join(_LOG_LEVELS)}")
 
@@ -84,6 +111,10 @@ class Home:
     @property
     def store_folder(self) -> Path:
         return self.data_folder / "application"
+
+    @property
+    def snapshot_folder(self) -> Path:
+        return self.data_folder / "snapshots"
 
     @property
     def comet_config_file(self) -> Path:

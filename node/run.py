@@ -33,15 +33,20 @@ from node import cometbft, disk, genesis
 from node.abci_server import AbciApplication, AbciServer, Address, Halt
 from node.agreement import require_agreement
 from node.child_log import is_disk_full
+from node.comet_heights import comet_base
 from node.errors import NodeError
 from node.faults import VARIABLE, Fault, FaultyApplication, parse_source
 from node.home import Home, NodeSettings
+from node.joining import begin_again_where_unfinished, joins_by_snapshot
 from node.leveldb.memory import StoreMemory
 from node.leveldb.store import LevelDBStore
 from node.ports import require_free
 from node.progress import NEXT_SECONDS, BlockWatch, every
+from node.snapshots.block_keeping import BlockKeeping, BlockNeeds, BlockTimes
+from node.snapshots.service import NodeSnapshots
 from node.supervisor import Supervisor, end_left_over
 from openledger.keys.wallet import is_development_chain
+from openledger.light.verifier import TrustRules
 
 _LOG = logging.getLogger("openledger.node")
 
@@ -129,25 +134,31 @@ def start(folder: Path, ending: Ending | None = None) -> int:
             on_failure=ending.failed,
         )
         with _signals(ending), open_store(home, settings) as store:
-            if store.height == 0:
-                summary = genesis.validate(genesis.read(home.genesis_file))
-                _LOG.info("first start: the state of %d accounts is built from genesis", summary.accounts)
+            begin_again_where_unfinished(home, store)
+            _say_how_it_begins(home, store)
             found = require_agreement(home, store, store.height)
             require_signing_files(home, found.comet_blocks)
             known = store
             clock = _BlockClock()
-            application = _application(store, LocalNode(chosen_peers(home), clock.seconds_behind, _report))
-            after_answer = None
-            if fault is not None:
-                faulty = FaultyApplication(application, fault, lambda: supervisor.pid)
-                application, after_answer = faulty, faulty.after_answer
-            server = AbciServer(application, Address(socket_path), on_halt=ending.halted, after_answer=after_answer)
-            clock.server = server
-            calm_collector()
-            watch = BlockWatch(lambda: store.height, clock.seconds_behind_or_none)
-            with every(NEXT_SECONDS, watch.look):
-                _serve(home, server, supervisor, ending)
+            local = LocalNode(chosen_peers(home), clock.seconds_behind, _report)
+            with open_snapshots(home, settings, store) as snapshots:
+                application, after_answer = _application(store, local, snapshots), None
+                if fault is not None:
+                    faulty = FaultyApplication(application, fault, lambda: supervisor.pid)
+                    application, after_answer = faulty, faulty.after_answer
+                    snapshots.restoring.reach = faulty.restoring
+                server = AbciServer(application, Address(socket_path), on_halt=ending.halted, after_answer=after_answer)
+                clock.server = server
+                calm_collector()
+                watch = BlockWatch(lambda: store.height, clock.seconds_behind_or_none)
+                with every(NEXT_SECONDS, watch.look):
+                    _serve(home, server, supervisor, ending)
         known = None
+    return _exit_code(home, ending)
+
+
+def _exit_code(home: Home, ending: Ending) -> int:
+    """Say why the node ended; its exit code."""
     if ending.halt is not None and is_disk_full(str(ending.halt)):
         _LOG.critical("stopped: the disk is full: %s; free space and start again, nothing is lost", ending.halt)
         return EXIT_DISK_FULL
@@ -179,12 +190,46 @@ def _report(alarm: Alarm) -> None:
     _LOG.critical("%s; `openledger query deadlines stuck` and `failing` list them\n%s", alarm.text, trace)
 
 
-def _application(store: LevelDBStore, local: LocalNode) -> AbciApplication:
+def _say_how_it_begins(home: Home, store: LevelDBStore) -> None:
+    """Tell of a first start. Raises NodeError for a genesis document that nothing can begin with."""
+    if store.height:
+        return
+    summary = genesis.validate(genesis.read(home.genesis_file))
+    if joins_by_snapshot(home):
+        _LOG.info("first start: the newest snapshot of the peers is fetched, then the blocks after it")
+    else:
+        _LOG.info("first start: the state of %d accounts is built from genesis", summary.accounts)
+
+
+def _application(store: LevelDBStore, local: LocalNode, snapshots: NodeSnapshots) -> AbciApplication:
     """The state machine. Raises NodeError where this machine's libraries would lead it to another result."""
     try:
-        return Application(store, local)
+        return Application(store, local, snapshots)
     except InvariantBroken as error:
         raise NodeError(f"{error}; install the versions that requirements/ names (scripts/setup does)") from error
+
+
+def open_snapshots(home: Home, settings: NodeSettings, store: LevelDBStore) -> NodeSnapshots:
+    """The snapshots of this home, by its settings; a context."""
+    blocks = None
+    if settings.keep_blocks:
+        evidence = genesis.evidence_age(home.genesis_file)
+        needs = BlockNeeds(
+            keep_blocks=settings.keep_blocks,
+            evidence_blocks=evidence.blocks,
+            evidence_seconds=evidence.seconds,
+            trusting_seconds=TrustRules().trusting_period_seconds,
+        )
+        times = BlockTimes(home.data_folder / "block_times")
+        times.open()
+        blocks = BlockKeeping(needs, times, comet_base(home))
+    return NodeSnapshots(
+        store,
+        home.snapshot_folder,
+        interval_heights=settings.snapshot_interval_heights,
+        keep=settings.snapshots_kept,
+        blocks=blocks,
+    )
 
 
 def check(home: Home) -> Fault | Path | None:

@@ -24,6 +24,7 @@ from abci_app.chain.mempool import Mempool
 from abci_app.chain.queries import LocalNode, answer_query
 from abci_app.chain.registry import parameters_of
 from abci_app.chain.signature_cases import SIGNATURE_CASES
+from abci_app.chain.snapshots import NoSnapshots, Snapshots, announcement_of, message_of
 from abci_app.chain.transaction_cache import TransactionCache
 from abci_app.chain.weight import LIGHTEST, MAX_BLOCK_WEIGHT
 from abci_app.errors import MACHINE_ERRORS, Code, InvariantBroken, Rejected
@@ -47,10 +48,11 @@ MAX_TOO_HEAVY = 100
 class Application:
     """One chain's state machine over a `Store`."""
 
-    def __init__(self, store: Store, local: LocalNode | None = None) -> None:
+    def __init__(self, store: Store, local: LocalNode | None = None, snapshots: Snapshots | None = None) -> None:
         check_signature_edge_cases(SIGNATURE_CASES)  # refuses to start on a library that judges otherwise
         self.store = store
         self.local = local or LocalNode()
+        self.snapshots = snapshots or NoSnapshots()
         self._cache = TransactionCache()
         self._decode = self._cache.decode
         self._books = Mempool(self._decode, lambda: self._committed)
@@ -195,10 +197,7 @@ class Application:
         return wire.finalize_block_response(result, staged.app_hash)
 
     def commit(self, request: pb.RequestCommit) -> pb.ResponseCommit:
-        """One synced write, then published: CheckTx and queries read it from now on.
-
-        retain_height 0: nothing is pruned until snapshots exist.
-        """
+        """One synced write, then published: CheckTx and queries read it from now on."""
         if self._decided is None:
             raise InvariantBroken("asked to commit although no block was executed")
         result, staged = self._decided
@@ -211,7 +210,8 @@ class Application:
         self._committed = self._last_commit(result.context.time_seconds, dict(result.changes))
         for alarm in result.alarms:
             self.local.alarm(alarm)
-        return pb.ResponseCommit(retain_height=0)
+        retain_height = self.snapshots.committed(staged.height, result.context.time_seconds)
+        return pb.ResponseCommit(retain_height=retain_height)
 
     def extend_vote(self, request: pb.RequestExtendVote) -> pb.ResponseExtendVote:
         """Vote extensions are not used: empty."""
@@ -229,23 +229,33 @@ class Application:
         """Answer from committed state; never raises for a bad query. Hurried: only what costs little."""
         return answer_query(self.store, self.local, self._books, request, self._committed, hurried)
 
-    # --- Snapshot connection: none are taken or accepted yet
+    # --- Snapshot connection
 
     def list_snapshots(self, request: pb.RequestListSnapshots) -> pb.ResponseListSnapshots:
-        """No snapshots."""
-        return pb.ResponseListSnapshots()
+        """Snapshots that other nodes may fetch here."""
+        return pb.ResponseListSnapshots(snapshots=[message_of(each) for each in self.snapshots.announced()])
 
     def offer_snapshot(self, request: pb.RequestOfferSnapshot) -> pb.ResponseOfferSnapshot:
-        """Refuse: this version joins by replaying blocks."""
-        return pb.ResponseOfferSnapshot(result=pb.ResponseOfferSnapshot.ABORT)
+        """Begin with a snapshot whose map leads to the app hash that CometBFT verified."""
+        offered = self.snapshots.offer(announcement_of(request.snapshot), request.app_hash)
+        return pb.ResponseOfferSnapshot(result=int(offered))  # type: ignore[arg-type]
 
     def load_snapshot_chunk(self, request: pb.RequestLoadSnapshotChunk) -> pb.ResponseLoadSnapshotChunk:
-        """No chunks."""
-        return pb.ResponseLoadSnapshotChunk()
+        """One chunk of one of our snapshots."""
+        return pb.ResponseLoadSnapshotChunk(chunk=self.snapshots.chunk(request.height, request.format, request.chunk))
 
     def apply_snapshot_chunk(self, request: pb.RequestApplySnapshotChunk) -> pb.ResponseApplySnapshotChunk:
-        """Refuse."""
-        return pb.ResponseApplySnapshotChunk(result=pb.ResponseApplySnapshotChunk.ABORT)
+        """Check and write one chunk; after the last one the snapshot's state is ours."""
+        taken = self.snapshots.take(request.index, request.chunk, request.sender)
+        if taken.complete:
+            self._candidates.clear()
+            self._ahead = self._decided = None
+            self._committed = self._last_commit(0, {})
+        return pb.ResponseApplySnapshotChunk(
+            result=int(taken.verdict),  # type: ignore[arg-type]
+            refetch_chunks=taken.refetch,
+            reject_senders=taken.reject_senders,
+        )
 
     # --- Inside
 

@@ -6,6 +6,7 @@
     k key                               latest value
     o key' 00 01 height                 value of the key before this height's block: 00 absent, 01 value
     p number                            one page of the tree, then CRC-32 over it and its number
+    r                                   height of the snapshot that the state began with, if it did
     u height                            what the block of this height superseded (pages) and changed (keys)
 
 Integers are big-endian with 8 bytes; key' doubles every 00 as 00 ff, so that byte order stays the order of keys.
@@ -26,6 +27,7 @@ from node.errors import NodeError
 FORMAT: Final = b"openledger-store/1"
 FORMAT_KEY: Final = b"f"
 COMMIT_KEY: Final = b"s"
+RESTORED_KEY: Final = b"r"
 
 _HEIGHT = Struct(">Q")
 _COUNT = Struct(">I")

@@ -14,16 +14,18 @@ import plyvel
 
 from abci_app.state.staging import Change, StagedBlock, check_changes, stage_changes
 from abci_app.state.store import HISTORY_HEIGHTS, UnknownHeight
-from abci_app.state.tree.pages import MAX_KEY_BYTES, CorruptPage, leaf_hash
-from abci_app.state.tree.read import walk
-from abci_app.state.tree.trie import EMPTY_ROOT, TreeUpdate, app_hash_of, build, root_of
+from abci_app.state.tree.pages import CorruptPage, leaf_hash
+from abci_app.state.tree.trie import EMPTY_ROOT, Root, TreeUpdate, app_hash_of, build
 from abci_app.state.work import Spend, free
 from node.leveldb.memory import DEFAULT_MEMORY, StoreMemory
 from node.leveldb.open import damage_is_refused, open_database
+from node.leveldb.pieces import Pieces, wipe
+from node.leveldb.recompute import recompute
 from node.leveldb.records import (
     COMMIT_KEY,
     FORMAT,
     FORMAT_KEY,
+    RESTORED_KEY,
     StoreDamaged,
     StoredCommit,
     StoreError,
@@ -43,8 +45,6 @@ from node.value_cache import ValueCache
 # old values that it removes beyond those: about 30 ms.
 _PRUNED_HEIGHTS: Final = 2
 _PRUNED_RECORDS: Final = 10_000
-# One synced piece of a genesis under construction.
-_GENESIS_PIECE_BYTES: Final = 8 * 2**20
 # Blocks whose old values stay in memory: nearly all proofs are for the last height but one.
 _RECENT_BLOCKS: Final = 4
 _NOTHING: Final = StoredCommit(
@@ -185,32 +185,17 @@ class LevelDBStore:
             raise ValueError("genesis needs an initial height of at least 1 and no removals")
         check_changes(changes)
         self._wipe()
-        update = TreeUpdate(1)
-        batch = self._database.write_batch(sync=True)
-        batch_bytes = 0
-
-        def write_piece() -> None:
-            nonlocal batch, batch_bytes
-            for number, page in update.pages:
-                batch.put(page_key(number), encode_page(number, page))
-            update.pages.clear()
-            batch.write()
-            batch = self._database.write_batch(sync=True)
-            batch_bytes = 0
+        update, pieces = TreeUpdate(1), Pieces(self._database)
 
         def write_value(index: int) -> bytes:
-            nonlocal batch_bytes
             key, value = changes[index]
             if value is None:
                 raise ValueError("genesis removes a key")
-            batch.put(b"k" + key, value)
-            batch_bytes += 150 + len(value)
-            if batch_bytes > _GENESIS_PIECE_BYTES:
-                write_piece()
+            pieces.put(key, value, update)
             return leaf_hash(key, value)
 
         root = build(update, [key for key, _ in changes], write_value)
-        write_piece()
+        pieces.write(update)
         self._values.clear()
         self._genesis = StoredCommit(
             height=0, first_number=1, next_number=update.next_number, root_number=root.number, root_hash=root.hash
@@ -222,14 +207,41 @@ class LevelDBStore:
         self._genesis = _NOTHING
         self._cache = self._new_page_cache()
         self._values.clear()
-        while True:
-            with self._database.iterator(include_value=False, start=FORMAT_KEY + b"\x00") as rows:
-                keys = [key for key, _ in zip(rows, range(20_000), strict=False)]
-            if not keys:
-                return
-            with self._database.write_batch() as batch:
-                for key in keys:
-                    batch.delete(key)
+        wipe(self._database)
+
+    # --- The state of a snapshot
+
+    @property
+    def restored_height(self) -> int:
+        """The height of the snapshot that this state began with; 0 where it began with genesis."""
+        return int.from_bytes(read(self._database, RESTORED_KEY) or b"", "big")
+
+    def begin_restoring(self) -> Pieces:
+        """Make room for the state of a snapshot: what is written is wiped at the next start until `adopt` is done."""
+        if self.height:
+            raise ValueError(f"a snapshot cannot be restored: height {self.height} is committed")
+        self._wipe()
+        return Pieces(self._database)
+
+    def adopt(self, height: int, root: Root, next_page: int) -> None:
+        """Make what was written since `begin_restoring` the state of this height: one synced batch."""
+        if self.height or height < 1:
+            raise ValueError(f"height {height} cannot be adopted on height {self.height}")
+        commit = StoredCommit(
+            height=height, first_number=1, next_number=next_page, root_number=root.number, root_hash=root.hash
+        )
+        with self._database.write_batch(sync=True) as batch:
+            batch.put(COMMIT_KEY, commit.encode())
+            batch.put(height_key(b"h", height), commit.encode())
+            batch.put(RESTORED_KEY, height.to_bytes(8, "big"))
+        self._values.clear()
+        self._head = self._new_head(commit, height, ())
+
+    def forget(self) -> None:
+        """Go back to nothing: first the commit, so that a kill leaves all or nothing that counts."""
+        self._database.delete(COMMIT_KEY, sync=True)
+        self._wipe()
+        self._head = self._new_head(_NOTHING, 0, ())
 
     # --- Blocks
 
@@ -360,21 +372,7 @@ class LevelDBStore:
         Raises `CorruptPage` when they do not agree with each other or with the root of the last commit, `StoreDamaged`
         for what cannot be read.
         """
-        head = self._head
-        rows = scan(head.snapshot, b"k", b"", b"\xff" * (MAX_KEY_BYTES + 1))
-        leaves = [(stored[1:], leaf_hash(stored[1:], value)) for stored, value in rows]
-        if root_of(leaves) != head.commit.root_hash:
-            raise CorruptPage(
-                f"keys and values do not lead to the root of height {head.commit.height}: restore a backup"
-            )
-        read_page = page_reader(head.snapshot, PageCache(0))
-        position = 0
-        for position, leaf in enumerate(walk(read_page, head.commit.root, b"", None), 1):
-            if leaf != leaves[position - 1]:
-                raise CorruptPage(f"the tree's leaf for key {leaf[0].hex()} is not that of the table: restore a backup")
-        if position != len(leaves):
-            raise CorruptPage("the tree has fewer leaves than there are keys: restore a backup")
-        return len(leaves)
+        return recompute(self._head)
 
     def close(self) -> None:
         """Release the folder; versions must not be used afterwards."""

@@ -46,11 +46,17 @@ def test_a_home_without_settings_has_the_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("history = 3", "no setting 'history'; known: cometbft_binary, history_heights, cache_mebibytes, log_level"),
+        (
+            "history = 3",
+            "no setting 'history'; known: cometbft_binary, history_heights, cache_mebibytes, snapshot_interval_heights",
+        ),
         ("history_heights = '3'", "history_heights is '3'; give a value of type int"),
         ("history_heights = true", "history_heights is True; give a value of type int"),
         ("history_heights = 1", "history_heights is 1; give 2 to 100000"),
         ("cache_mebibytes = 0", "cache_mebibytes is 0; give 1 to 1000000"),
+        ("snapshot_interval_heights = -1", "snapshot_interval_heights is -1; give 0 (none) or more"),
+        ("snapshots_kept = 11", "snapshots_kept is 11; give 1 to 10"),
+        ("keep_blocks = 999", "keep_blocks is 999; give 0 (all) or at least 1000"),
         ("log_level = 'loud'", "log_level is 'loud'; give one of debug, info, warning, error"),
         ("log_level = ", "correct the file or delete it"),
     ],

@@ -127,7 +127,7 @@ def test_a_history_too_short_for_proofs_is_refused(tmp_path: Path) -> None:
 def test_a_large_genesis_is_written_in_pieces_and_adopted_by_the_first_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.leveldb.store._GENESIS_PIECE_BYTES", 2_000)
+    monkeypatch.setattr("node.leveldb.pieces._PIECE_BYTES", 2_000)
     chance = random.Random(4)
     genesis = {chance.randbytes(8): chance.randbytes(4) for _ in range(500)}
     ledger = LedgerOfStates(128, genesis=genesis)
