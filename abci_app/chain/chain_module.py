@@ -78,8 +78,9 @@ FEE_PER_WEIGHT = Parameter(
 FEE_PARAMETERS = (FEE_PER_BYTE, FEE_PER_WEIGHT)
 
 MAX_SURCHARGE_NOPEN = 10 * NOPEN_PER_OPEN
-# What everybody needs to keep an account, its keys and its money: never dear, never for members alone.
-BASIC_MODULES = ("accounts", "bank")
+# What everybody needs to keep an account, its keys and its money, to get back what was locked and to have a say: never
+# dear, never for members alone.
+BASIC_MODULES = ("accounts", "bank", "locks", "governance")
 MAX_BASIC_SURCHARGE_NOPEN = NOPEN_PER_OPEN
 ROLE_UNIT = Bits("roles", tuple([role.name.lower() for role in Role]), "everybody")
 

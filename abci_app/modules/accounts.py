@@ -4,7 +4,8 @@ State: see `abci_app.accounts` (the bank module lists the tables).
 
 A stored policy always wins over a presented one. Rotating keys keeps the address and everything that it holds.
 Delegated keys let an agent or a worker act within bounds: message types, total spend (fees included), last height. They
-end with the policy that made them: an owner who changes keys because one was stolen is rid of the thief's delegations.
+end with the policy that made them, and so does the account's payee: an owner who changes keys because one was stolen is
+rid of what the thief set up.
 """
 
 from enum import IntEnum
@@ -24,6 +25,7 @@ from abci_app.accounts import (
     policy_id_of,
 )
 from abci_app.errors import Code, Rejected
+from abci_app.mechanisms.payees import end_payee
 from abci_app.module import Context, Event, Message, Module, Query
 from abci_app.policy import Policy, decode_policy
 from abci_app.state.codec import Record
@@ -39,7 +41,7 @@ class AccountsCode(IntEnum):
 
 
 class SetPolicy(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0011):
-    """Replace the sender's policy (canonical bytes); every delegated key ends with the old one."""
+    """Replace the sender's policy (canonical bytes); every delegated key and the payee end with the old one."""
 
     weight_each: ClassVar[int] = 70
 
@@ -97,11 +99,12 @@ class PolicyChanged(Event, frozen=True, gc=False):
 
 
 def execute_set_policy(context: Context, message: SetPolicy) -> None:
-    """Store the new policy; the address stays, what the old policy delegated ends."""
+    """Store the new policy; the address stays, what the old policy delegated and the payee it named end."""
     account = get_account(context.state, context.sender)
     changes = POLICY_CHANGES.get(context.state, context.sender)
     POLICY_CHANGES.set(context.state, context.sender, PolicyChanges(changes.count + 1 if changes else 1))
     ACCOUNTS.set(context.state, context.sender, structs.replace(account, policy=message.policy))
+    end_payee(context.state, context.sender)
     context.emit(PolicyChanged(context.sender))
 
 

@@ -1,10 +1,11 @@
-"""bank: balances, transfers, burning, module accounts.
+"""bank: balances, transfers, burning, payees, module accounts.
 
 Genesis: `balances`, [[address, nopen], ...]. What they leave of the supply goes to the `treasury` module account.
 
 State (owned by `abci_app.accounts`, so that a transfer rewrites one leaf an account):
     account/ | H(address) -> Account(sequence, balance_nopen, policy)
     bank/supply/value -> Supply(minted_nopen, burned_nopen)
+Payees (`SetPayee`) are kept by `abci_app.mechanisms.payees`.
 
 Invariant: minted - burned = the sum of all balances (module accounts hold stakes, escrows and fees).
 Nothing mints after genesis.
@@ -20,7 +21,9 @@ from abci_app import accounts
 from abci_app.accounts import ACCOUNTS, DELEGATIONS, POLICY_CHANGES
 from abci_app.errors import GenesisError, Rejected
 from abci_app.genesis_fields import read_address
+from abci_app.mechanisms.payees import PAYEES, payee_of, set_payee
 from abci_app.module import (
+    TREASURY_ACCOUNT,
     Context,
     GenesisContext,
     GenesisSection,
@@ -28,14 +31,13 @@ from abci_app.module import (
     Module,
     Query,
     is_module_account,
-    module_account,
 )
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import Item, MutableState
-from abci_app.types import SUPPLY_NOPEN, Address, Bytes32, Flag, Nopen
+from abci_app.types import SUPPLY_NOPEN, Address, Bytes32, Flag, Nopen, OptionalBytes32
 
-TREASURY_ACCOUNT = module_account("treasury")
+ADDRESS_BYTES = 32
 
 # --- Tables
 
@@ -59,6 +61,7 @@ class BankCode(IntEnum):
     ZERO_AMOUNT = 100
     SELF_TRANSFER = 101
     MODULE_ACCOUNT = 102
+    BAD_PAYEE = 103
 
 
 # --- Messages
@@ -100,6 +103,23 @@ class Burn(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc
         return self.amount_nopen
 
 
+class SetPayee(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0103):
+    """Let `payee` receive what rules pay the sender from now on; empty, or the sender: the sender receives again."""
+
+    weight_each: ClassVar[int] = 2
+
+    payee: OptionalBytes32
+
+    def validate(self) -> None:
+        """The payee must be an address, and no module's."""
+        if len(self.payee) not in (0, ADDRESS_BYTES):
+            raise Rejected(
+                BankCode.BAD_PAYEE,
+                f"payee has {len(self.payee)} bytes: give an address of {ADDRESS_BYTES}, or none to receive yourself",
+            )
+        require_no_module_account("payee", self.payee)
+
+
 # --- Handlers
 
 
@@ -114,6 +134,13 @@ def execute_transfer(context: Context, message: Transfer) -> None:
 def execute_burn(context: Context, message: Burn) -> None:
     """Take from the sender and count it as burned."""
     burn(context.state, context.sender, message.amount_nopen)
+
+
+def execute_set_payee(context: Context, message: SetPayee) -> None:
+    """Store or end it; the payee finds the transaction in its history."""
+    set_payee(context.state, context.sender, message.payee)
+    if message.payee:
+        context.involved.append(Address(message.payee))
 
 
 # --- For other modules
@@ -160,6 +187,19 @@ class AccountView(Struct, frozen=True):
     policy: bytes
 
 
+class PayeeQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """Whose payee."""
+
+    address: Bytes32
+
+
+class PayeeView(Struct, frozen=True):
+    """The account that receives what an address is paid: another one, or itself."""
+
+    address: bytes
+    payee: bytes
+
+
 class SupplyQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
     """No arguments."""
 
@@ -175,6 +215,11 @@ def query_account(view: StateView, args: AccountQuery) -> AccountView:
         balance_nopen=found.balance_nopen,
         policy=found.policy,
     )
+
+
+def query_payee(view: StateView, args: PayeeQuery) -> PayeeView:
+    """Who receives what an address is paid."""
+    return PayeeView(args.address, payee_of(view, args.address))
 
 
 def query_supply(view: StateView, args: SupplyQuery) -> Supply:
@@ -239,11 +284,12 @@ def write_genesis(state: MutableState, balances: Balances, context: GenesisConte
 
 MODULE = Module(
     name="bank",
-    tables=(ACCOUNTS, DELEGATIONS, POLICY_CHANGES, SUPPLY),
+    tables=(ACCOUNTS, DELEGATIONS, POLICY_CHANGES, PAYEES, SUPPLY),
     errors=BankCode,
-    messages={Transfer: execute_transfer, Burn: execute_burn},
+    messages={Transfer: execute_transfer, Burn: execute_burn, SetPayee: execute_set_payee},
     queries=(
         Query("account", AccountQuery, AccountView, query_account, "balance, sequence and policy of an address"),
+        Query("payee", PayeeQuery, PayeeView, query_payee, "who receives what an address is paid"),
         Query("supply", SupplyQuery, Supply, query_supply, "minted and burned nopen"),
     ),
     genesis=(GenesisSection(name="balances", type=Balances, default=(), check=check_genesis, write=write_genesis),),

@@ -13,6 +13,7 @@ from abci_app.accounts import (
     policy_id_of,
 )
 from abci_app.errors import Code
+from abci_app.mechanisms.payees import PAYEES, payee_of
 from abci_app.module import Message
 from abci_app.modules.accounts import (
     AccountsCode,
@@ -23,7 +24,7 @@ from abci_app.modules.accounts import (
     SetDelegation,
     SetPolicy,
 )
-from abci_app.modules.bank import Burn
+from abci_app.modules.bank import Burn, SetPayee
 from abci_app.policy import DelegatedKey, Policy, PolicyKey, encode_policy
 from abci_app.state.codec import encode
 from abci_app.state.table import hash_key_part
@@ -52,6 +53,19 @@ def test_set_policy_changes_the_policy_and_nothing_else(ledger: Ledger) -> None:
         ACCOUNTS.key(ALICE.address): encode(Account(1, FUNDS, BOB.policy)),
         POLICY_CHANGES.key(ALICE.address): encode(PolicyChanges(1)),
     }
+
+
+def test_a_payee_ends_with_the_policy_that_named_it(ledger: Ledger) -> None:
+    """Before, a thief who set it once would have been paid for ever, although the owner had changed keys."""
+    ledger.accept(ALICE, SetPayee(BOB.address))
+    before = ledger.chain.state()
+    ledger.accept(ALICE, SetPolicy(BOB.policy))
+    assert changed(before, ledger.chain.state()) == {
+        ACCOUNTS.key(ALICE.address): encode(Account(2, FUNDS, BOB.policy)),
+        POLICY_CHANGES.key(ALICE.address): encode(PolicyChanges(1)),
+        PAYEES.key(ALICE.address): None,
+    }
+    assert payee_of(ledger.store, ALICE.address) == ALICE.address
 
 
 def test_a_delegation_is_stored_with_nothing_spent(ledger: Ledger) -> None:

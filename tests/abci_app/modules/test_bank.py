@@ -4,16 +4,18 @@ import pytest
 from msgspec import structs
 
 from abci_app.accounts import ACCOUNTS, Account, credit, show_address
-from abci_app.chain.block import FEES_ACCOUNT
 from abci_app.errors import Code, GenesisError, Rejected
-from abci_app.module import is_module_account, module_account
+from abci_app.mechanisms.payees import PAYEES, Payee, payee_of
+from abci_app.module import FEES_ACCOUNT, TREASURY_ACCOUNT, is_module_account, module_account
 from abci_app.modules.bank import (
     SUPPLY,
-    TREASURY_ACCOUNT,
     AccountQuery,
     AccountView,
     BankCode,
     Burn,
+    PayeeQuery,
+    PayeeView,
+    SetPayee,
     Supply,
     SupplyQuery,
     Transfer,
@@ -24,7 +26,7 @@ from abci_app.state.overlay import Overlay
 from abci_app.types import MAX_INTEGER, SUPPLY_NOPEN
 from tests.kit.chain import Chain, changed, treasury_nopen
 from tests.kit.modules.drafts import contribute, digest
-from tests.kit.modules.ledger import ALICE, BOB, EVERYBODY, FUNDS, Ledger
+from tests.kit.modules.ledger import ALICE, BOB, CARL, EVERYBODY, FUNDS, Ledger
 
 STRANGER = digest("an address that nobody used")
 
@@ -150,6 +152,43 @@ def test_a_balance_from_nowhere_breaks_the_invariant(ledger: Ledger) -> None:
     assert supply_equals_balances(state) == [f"balances sum to {SUPPLY_NOPEN} nopen, supply is {SUPPLY_NOPEN - 1}"]
 
 
+# --- Payees
+
+
+def test_a_payee_is_stored_for_its_account_and_nothing_else_changes(ledger: Ledger) -> None:
+    assert ledger.effects(ALICE, SetPayee(BOB.address)) == {PAYEES.key(ALICE.address): encode(Payee(BOB.address))}
+    assert ledger.involved(ALICE, SetPayee(CARL.address)) == [ALICE.address, CARL.address]
+    assert ledger.ask("bank", "payee", PayeeQuery(ALICE.address)) == PayeeView(ALICE.address, CARL.address)
+    assert ledger.ask("bank", "payee", PayeeQuery(BOB.address)) == PayeeView(BOB.address, BOB.address)
+
+
+def test_payees_are_followed_one_hop_and_never_in_circles(ledger: Ledger) -> None:
+    for signer, payee in ((ALICE, BOB), (BOB, CARL), (CARL, ALICE)):
+        ledger.accept(signer, SetPayee(payee.address))
+    following = [payee_of(ledger.store, signer.address) for signer in (ALICE, BOB, CARL)]
+    assert following == [BOB.address, CARL.address, ALICE.address]
+
+
+@pytest.mark.parametrize("ending", [b"", ALICE.address], ids=["nobody", "the account itself"])
+def test_a_payee_can_be_taken_back(ledger: Ledger, ending: bytes) -> None:
+    ledger.accept(ALICE, SetPayee(BOB.address))
+    assert ledger.effects(ALICE, SetPayee(ending)) == {PAYEES.key(ALICE.address): None}
+    assert ledger.effects(ALICE, SetPayee(ending)) == {}
+    assert payee_of(ledger.store, ALICE.address) == ALICE.address
+
+
+@pytest.mark.parametrize("size", [1, 31])
+def test_a_payee_is_an_address(ledger: Ledger, size: int) -> None:
+    text = f"payee has {size} bytes: give an address of 32, or none to receive yourself"
+    assert ledger.refuse(ALICE, SetPayee(bytes([7]) * size)) == (BankCode.BAD_PAYEE, text)
+
+
+def test_transfers_between_people_do_not_go_to_payees(ledger: Ledger) -> None:
+    ledger.accept(ALICE, SetPayee(BOB.address))
+    ledger.accept(CARL, Transfer(ALICE.address, 5))
+    assert (ledger.chain.balance(ALICE), ledger.chain.balance(BOB)) == (FUNDS + 5, FUNDS)
+
+
 # --- Module accounts
 
 
@@ -176,6 +215,12 @@ def test_no_part_of_a_transaction_pays_a_module(ledger: Ledger, account: bytes) 
 def test_no_contribution_names_a_module_as_payee(ledger: Ledger, account: bytes) -> None:
     message = structs.replace(contribute(bytes(32), "rows"), payee=account)
     assert ledger.refuse(ALICE, message)[0] == BankCode.MODULE_ACCOUNT
+
+
+@pytest.mark.parametrize("account", MODULES_OWN)
+def test_no_module_is_a_payee(ledger: Ledger, account: bytes) -> None:
+    text = f"payee {show_address(account)} belongs to a module of the chain: name an account that has keys"
+    assert ledger.refuse(ALICE, SetPayee(account)) == (BankCode.MODULE_ACCOUNT, text)
 
 
 @pytest.mark.parametrize("account", MODULES_OWN)
