@@ -160,6 +160,8 @@ class HookContext:
     powers: dict[bytes, int] = field(default_factory=dict)
     consensus: ConsensusUpdate | None = None
     alarms: list[Alarm] = field(default_factory=list)
+    # For the mechanisms that run what modules declare.
+    machinery: "Machinery" = field(default_factory=lambda: NO_MACHINERY)
 
     @property
     def height(self) -> int:
@@ -251,6 +253,18 @@ class DeadlineKind:
 
 
 @dataclass(frozen=True, slots=True)
+class Machinery:
+    """The things that modules declare and a deadline runs from inside: mechanisms run them and know no module."""
+
+    kinds: Mapping[int, DeadlineKind] = field(default_factory=dict)
+    # (`<module>.epoch_end`, the hook), in the order of modules.
+    epoch_ends: tuple[tuple[str, Hook | None], ...] = ()
+
+
+NO_MACHINERY: Machinery = Machinery()
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A pure question: `function(view, args) -> result`, answered with a proof of everything that it read.
 
@@ -309,8 +323,12 @@ class Module:
     # Prefix of ids -> look-up of a name that people give to such objects; raises `Rejected` where there is none.
     names: Mapping[str, Callable[[StateView, str], bytes]] = field(default_factory=dict)
     genesis: tuple[GenesisSection, ...] = ()
+    # Writes what the chain starts with beside the sections, after all of them.
+    at_genesis: Callable[[MutableState, GenesisContext], None] | None = None
     begin_block: Hook | None = None
     end_block: Hook | None = None
+    # Runs in the last block of an epoch (`mechanisms/epochs.py`), while the epoch's record still stands.
+    epoch_end: Hook | None = None
     deadlines: tuple[DeadlineKind, ...] = ()
     # Message types that came after version 2 of the rules, with the version that brought them.
     since: Mapping[type[Message], int] = field(default_factory=dict)
@@ -327,6 +345,11 @@ def module_account(name: str) -> Address:
     """Address of an account that belongs to a module: no key can ever sign for it, and everybody can tell it."""
     digest = tagged_hash(TAGS["module_account"], name.encode("ascii"))
     return Address(MODULE_ACCOUNT_MARK + digest[len(MODULE_ACCOUNT_MARK) :])
+
+
+# What transactions pay for their places, until an epoch ends; what nobody was given, and what fines and fees leave.
+FEES_ACCOUNT = module_account("fees")
+TREASURY_ACCOUNT = module_account("treasury")
 
 
 def is_module_account(address: bytes) -> bool:

@@ -16,7 +16,7 @@ from msgspec import Meta
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import Item, MutableState
-from abci_app.types import NOPEN_PER_OPEN, U32, ChainId, Height, Integer, Seconds
+from abci_app.types import NOPEN_PER_OPEN, PPB, U32, ChainId, Height, Integer, Seconds
 from abci_app.versions import NEWEST_APP_VERSION, OLDEST_APP_VERSION
 
 # One section speaks at most of every message type that exists; the bound keeps it small enough to read a block.
@@ -65,6 +65,19 @@ class Amount(Unit):
         whole, rest = divmod(value, NOPEN_PER_OPEN)
         decimals = f"{rest:09d}".rstrip("0")
         return f"{text} ({whole:,}{'.' if decimals else ''}{decimals} OPEN)"
+
+
+@dataclass(frozen=True, slots=True)
+class PartUnit(Unit):
+    """A part of a whole in parts per billion: people read it in per cent too."""
+
+    name: str = "ppb"
+
+    def words(self, value: int) -> str:
+        """The value in parts per billion and in per cent."""
+        whole, rest = divmod(value, PPB // 100)
+        decimals = f"{rest:07d}".rstrip("0")
+        return f"{value:,} ppb ({whole}{'.' if decimals else ''}{decimals} %)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 
 from abci_app.accounts import ACCOUNTS, Account
 from abci_app.chain.application import Application
-from abci_app.chain.block import FEES_ACCOUNT
 from abci_app.chain.genesis import GenesisState, encode_genesis
 from abci_app.chain.registry import HANDLERS
 from abci_app.chain.transaction import decode_transaction
 from abci_app.chain.weight import MAX_BLOCK_WEIGHT
-from abci_app.module import BlockContext, Context, Message
+from abci_app.module import FEES_ACCOUNT, BlockContext, Context, Message
 from abci_app.modules.licences import expression, facts, judgement, view
 from abci_app.modules.licences import join as licence_join
 from abci_app.modules.members import Role

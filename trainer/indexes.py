@@ -14,7 +14,7 @@ from typing import Any
 
 from abci_app.bech32 import decode_id
 from abci_app.integers.shares import PayoutPolicy
-from abci_app.modules.bank import TREASURY_ACCOUNT
+from abci_app.module import TREASURY_ACCOUNT
 from attribution.adapted_model import AdaptedModel
 from attribution.entry import GRADIENTS, SPANS, EntryCommitment
 from attribution.lga.code_copies import MAX_CODE_ROWS, OFF, TOO_MANY

@@ -22,14 +22,16 @@ from abci_app.hashing import sha256
 from abci_app.mechanisms.deadlines import kinds_by_number, run_deadlines
 from abci_app.mechanisms.hooks import run_hooks
 from abci_app.module import (
+    FEES_ACCOUNT,
     Alarm,
     BlockContext,
     ConsensusUpdate,
     Context,
     Event,
     HookContext,
+    Machinery,
     Message,
-    module_account,
+    Module,
     snake_case,
 )
 from abci_app.modules import members
@@ -38,7 +40,6 @@ from abci_app.state.store import StateView
 from abci_app.types import Address
 from abci_app.versions import begins_after, enter_version
 
-FEES_ACCOUNT = module_account("fees")
 # (key, value, indexed)
 Attribute = tuple[str, str, bool]
 Decoder = Callable[[bytes], Transaction]
@@ -102,7 +103,7 @@ class BlockExecution:
         self._fees_nopen = 0
         # Units of all that was executed (weight.py).
         self.weight = 0
-        self._hooks = HookContext(context)
+        self._hooks = HookContext(context, machinery=machinery_of(MODULES))
         enter_version(self.state, context)
         run_hooks(self.state, self._hooks, [(f"{module.name}.begin_block", module.begin_block) for module in MODULES])
 
@@ -150,7 +151,7 @@ class BlockExecution:
         if self._fees_nopen:
             accounts.credit(self.state, FEES_ACCOUNT, self._fees_nopen)
         hooks = self._hooks
-        run_deadlines(self.state, hooks, kinds_by_number([kind for module in MODULES for kind in module.deadlines]))
+        run_deadlines(self.state, hooks, hooks.machinery.kinds)
         run_hooks(self.state, hooks, [(f"{module.name}.end_block", module.end_block) for module in MODULES])
         powers = take_powers(self.state, hooks)
         next_version = begins_after(self.state, self.context.height)
@@ -166,6 +167,14 @@ class BlockExecution:
             alarms=hooks.alarms,
             weight=self.weight,
         )
+
+
+def machinery_of(modules: Sequence[Module]) -> Machinery:
+    """Collect all that these modules declare which acts by itself from inside a deadline."""
+    return Machinery(
+        kinds=kinds_by_number([kind for module in modules for kind in module.deadlines]),
+        epoch_ends=tuple([(f"{module.name}.epoch_end", module.epoch_end) for module in modules]),
+    )
 
 
 def execute_block(

@@ -137,6 +137,9 @@ def write_genesis(state: MutableState, document: GenesisState, context: GenesisC
     write_parameters(state, SECTIONS, block.parameters, block.app_version)
     for section in GENESIS_SECTIONS:
         section.write(state, getattr(document, section.name), context)
+    for module in MODULES:
+        if module.at_genesis is not None:
+            module.at_genesis(state, context)
 
 
 def chain_parameters(document: Mapping[str, Mapping[str, object]]) -> Parameters:

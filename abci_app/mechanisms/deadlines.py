@@ -35,7 +35,8 @@ from abci_app.state.table import Item, Map, MutableState
 from abci_app.types import U8, U32, Bytes32, Height, Integer
 
 # Lane -> entries that it runs a block. Lane 0 holds few and important things (an epoch, validators, proposals: four
-# kinds of at most 64), lane 1 cases and proposals of DataNets (64 take some 30 ms), lane 2 what is dear.
+# kinds of at most 64), so its budget only ends what no rule should bring about; lane 1 cases and proposals of DataNets
+# (64 take some 30 ms), lane 2 what is dear.
 BUDGETS: Mapping[int, int] = {0: 256, 1: 64, 2: 4}
 # Heights without work and stale entries cost a read each: bounded too, so that neither holds up a block.
 LOOKS_AN_ENTRY = 16

@@ -1,8 +1,10 @@
-"""Begin and end hooks of modules, protected: a hook that fails costs its own writes and nothing else.
+"""Hooks of modules at the beginning and end of blocks and at the end of epochs, protected: one that fails costs its own
+writes and nothing else.
 
     hooks/failing/ | H(module.phase) -> FailingHook(name, since_height, failures)
 
-A hook that raised is tried again in the next block: what it stumbled over may be gone. While it fails it is listed.
+A hook that raised is tried again in the next block, or at the end of the next epoch: what it stumbled over may be gone.
+While it fails it is listed.
 """
 
 from collections.abc import Iterable

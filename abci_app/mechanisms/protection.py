@@ -35,7 +35,7 @@ class ActionOutcome:
 
 def run_protected(state: Overlay, context: HookContext, action: Action) -> ActionOutcome:
     """Run one action; its writes, events and updates reach `state` and `context` only if it ends without exception."""
-    scratch, inner = Overlay(state), HookContext(context.block)
+    scratch, inner = Overlay(state), HookContext(context.block, machinery=context.machinery)
     try:
         action(scratch, inner)
         # What no tree and no answer may hold would stop the block later, where nobody could be asked any more.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abci_app.hashing import TAGS, sha256, tagged_hash
+from abci_app.mechanisms.locks import Purpose, Withdraw
 from abci_app.module import Message
 from abci_app.modules.accounts import RevokeDelegation, SetDelegation, SetPolicy
-from abci_app.modules.bank import Burn, Transfer
+from abci_app.modules.bank import Burn, SetPayee, Transfer
 from abci_app.modules.datanets.records import (
     Contribute,
     Contribution,
@@ -150,4 +151,6 @@ MESSAGES: tuple[Message, ...] = (
     RecordEvaluations((EvaluationDraft(entry_id_of(ADAPTER), DATANET_ID, 1, "accuracy", -812_000, 500, 17_000),)),
     SupersedeEntry(entry_id_of(ADAPTER), entry_id_of(IMPORT), "wrong recipe"),
     ClaimEntry(entry_id_of(ADAPTER), (PathStep(Side.LEFT, digest("sibling")),), MODEL_ID, 1),
+    SetPayee(SHARED.address),
+    Withdraw(Purpose.VALIDATOR_BOND, b""),
 )

@@ -7,13 +7,12 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]  # an independent codec, to write what ours would not
 
 from abci_app.bech32 import encode_id
-from abci_app.chain.block import FEES_ACCOUNT
 from abci_app.chain.registry import HANDLERS, MESSAGE_NAMES, TAG_OF
 from abci_app.chain.transaction import decode_transaction
 from abci_app.errors import Rejected
 from abci_app.hashing import TAGS, sha256
-from abci_app.module import Message
-from abci_app.modules.bank import TREASURY_ACCOUNT, Burn, Transfer
+from abci_app.module import FEES_ACCOUNT, TREASURY_ACCOUNT, Message
+from abci_app.modules.bank import Burn, Transfer
 from abci_app.modules.datanets.records import contribution_id_of
 from abci_app.modules.models.records import entry_id_of
 from abci_app.state.codec import Record, encode

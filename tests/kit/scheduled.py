@@ -59,7 +59,7 @@ class Jobs:
 
     # Height -> (lane, number of the job, height for which it is scheduled).
     plan: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
-    # Place ("handler", "fallback", "due", "begin", "end") -> deed.
+    # Place ("handler", "fallback", "due", "begin", "end", "epoch") -> deed.
     deeds: dict[str, Deed] = field(default_factory=dict)
 
     def do(self, place: str, state: Overlay, context: HookContext, job: bytes = b"") -> None:
@@ -78,6 +78,10 @@ class Jobs:
     def end(self, state: Overlay, context: HookContext) -> None:
         """Nothing of its own."""
         self.do("end", state, context)
+
+    def end_epoch(self, state: Overlay, context: HookContext) -> None:
+        """Nothing of its own."""
+        self.do("epoch", state, context)
 
     def due(self, state: StateView, job: bytes, number: int) -> int | None:
         """The job's own deadline."""
@@ -121,6 +125,7 @@ class Jobs:
             errors=JobCode,
             begin_block=self.begin,
             end_block=self.end,
+            epoch_end=self.end_epoch,
             deadlines=tuple(self.kinds.values()),
         )
         known = [each for each in MODULES if each.name != "jobs"]

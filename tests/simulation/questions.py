@@ -7,10 +7,12 @@ from abci_app.chain.chain_module import ParametersQuery, VersionOfRulesQuery
 from abci_app.chain.queries import QUERY_BUDGET_UNITS
 from abci_app.chain.registry import query_named
 from abci_app.chain.validator_set import ValidatorsQuery
+from abci_app.mechanisms.epochs import EpochQuery
 from abci_app.mechanisms.hooks import FailingHooksQuery
+from abci_app.mechanisms.locks import LockQuery, LocksQuery, Purpose
 from abci_app.mechanisms.module import DueQuery, StuckQuery
 from abci_app.modules.accounts import DelegationsQuery
-from abci_app.modules.bank import AccountQuery, SupplyQuery
+from abci_app.modules.bank import AccountQuery, PayeeQuery, SupplyQuery
 from abci_app.modules.datanets.queries import (
     ContributionQuery,
     ContributionsQuery,
@@ -64,7 +66,11 @@ def questions(world: World) -> list[Question]:
     some, after = rng.randint(1, 20), rng.randint(0, 5)
     return [
         ("bank", "account", AccountQuery(address)),
+        ("bank", "payee", PayeeQuery(address)),
         ("bank", "supply", SupplyQuery()),
+        ("epochs", "current", EpochQuery()),
+        ("locks", "lock", LockQuery(Purpose.GOPEN, b"", address)),
+        ("locks", "list", LocksQuery(address, 0, b"", some)),
         ("accounts", "delegations", DelegationsQuery(address)),
         ("members", "member", MemberQuery(address)),
         ("members", "list", MembersQuery(b"", some)),

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from abci_app.module import Message
 from abci_app.modules.accounts import RevokeDelegation, SetDelegation, SetPolicy
-from abci_app.modules.bank import Burn, Transfer
+from abci_app.modules.bank import Burn, SetPayee, Transfer
 from abci_app.modules.datanets.records import (
     CONTRIBUTIONS,
     CreateDatanet,
@@ -59,6 +59,11 @@ def burn(world: World) -> Operation:
 def spend_of_the_poor(world: World) -> Operation:
     """Soon there is nothing left for fees."""
     return Operation(world.pauper, (Transfer(world.actors[0].address, world.rng.randint(1, 500)),))
+
+
+def set_payee(world: World) -> Operation:
+    sender, payee = world.rng.sample(world.actors, 2)
+    return Operation(sender, (SetPayee(payee.address if world.chance(2) else b""),))
 
 
 def set_member(world: World) -> Operation:
@@ -319,9 +324,10 @@ def claim(world: World) -> Operation | None:
 
 # Rule -> how often it is chosen.
 RULES: dict[Rule, int] = {
-    transfer: 2, burn: 1, spend_of_the_poor: 1, set_member: 2, set_peer: 1, set_policy: 1, set_delegation: 1,
-    revoke_delegation: 1, spend_by_an_agent: 1, register_terms: 2, create_datanet: 2, contribute_rows: 4, review: 8,
-    create_version: 4, revoke: 2, create_model: 1, record_runs: 6, reproduce: 1, evaluate: 2, supersede: 1, claim: 1,
+    transfer: 2, burn: 1, set_payee: 1, spend_of_the_poor: 1, set_member: 2, set_peer: 1, set_policy: 1,
+    set_delegation: 1, revoke_delegation: 1, spend_by_an_agent: 1, register_terms: 2, create_datanet: 2,
+    contribute_rows: 4, review: 8, create_version: 4, revoke: 2, create_model: 1, record_runs: 6, reproduce: 1,
+    evaluate: 2, supersede: 1, claim: 1,
 }  # fmt: skip
 
 

@@ -8,11 +8,11 @@ import pytest
 from abci_app.accounts import ACCOUNTS, Account
 from abci_app.chain import registry
 from abci_app.chain.application import MAX_CANDIDATES, SOFTWARE_VERSION, Application
-from abci_app.chain.block import FEES_ACCOUNT, TransactionFailure
+from abci_app.chain.block import TransactionFailure
 from abci_app.chain.wire import repeated_bytes_size
 from abci_app.errors import Code, GenesisError, InvariantBroken
-from abci_app.module import Context, Handler
-from abci_app.modules.bank import SUPPLY, TREASURY_ACCOUNT, Burn, Supply, Transfer
+from abci_app.module import FEES_ACCOUNT, TREASURY_ACCOUNT, Context, Handler
+from abci_app.modules.bank import SUPPLY, Burn, Supply, Transfer
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.memory_store import MemoryStore
 from abci_app.versions import NEWEST_APP_VERSION

@@ -3,7 +3,6 @@
 import pytest
 
 from abci_app.accounts import Account, show_address
-from abci_app.chain.block import FEES_ACCOUNT
 from abci_app.chain.transaction import (
     Auth,
     Body,
@@ -14,6 +13,7 @@ from abci_app.chain.transaction import (
     signed_digest,
 )
 from abci_app.errors import Code
+from abci_app.module import FEES_ACCOUNT
 from abci_app.modules.accounts import SetPolicy
 from abci_app.modules.bank import Burn, Transfer
 from abci_app.policy import Policy, PolicyKey, encode_policy, single_key_policy

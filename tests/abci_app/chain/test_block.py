@@ -4,7 +4,6 @@ import pytest
 
 from abci_app.accounts import ACCOUNTS, Account
 from abci_app.chain.block import (
-    FEES_ACCOUNT,
     BlockExecution,
     TransactionFailure,
     TransactionResult,
@@ -17,7 +16,7 @@ from abci_app.chain.registry import MODULES
 from abci_app.chain.transaction import Transaction, decode_transaction
 from abci_app.errors import Code
 from abci_app.hashing import sha256
-from abci_app.module import BlockContext, Module
+from abci_app.module import FEES_ACCOUNT, BlockContext, Module
 from abci_app.modules.bank import SUPPLY, Burn, Supply, Transfer
 from abci_app.modules.members import MemberChanged
 from abci_app.parameters import Parameters

@@ -11,7 +11,10 @@ from abci_app.chain.genesis import GenesisState, decode_genesis, encode_genesis
 from abci_app.chain.registry import SECTIONS, parameters_of
 from abci_app.chain.validator_set import VALIDATORS, ValidatorPowers
 from abci_app.errors import GenesisError
-from abci_app.modules.bank import SUPPLY, TREASURY_ACCOUNT, Supply
+from abci_app.mechanisms.deadlines import COUNTS, ENTRIES, Count, Deadline
+from abci_app.mechanisms.epochs import EPOCH, TICK_KIND, Epoch
+from abci_app.module import TREASURY_ACCOUNT
+from abci_app.modules.bank import SUPPLY, Supply
 from abci_app.modules.members import MEMBERS, PEER_LIST, PEERS, Member, Peer, PeerList
 from abci_app.parameters import CHAIN, ChainInfo, Parameters, write_parameters
 from abci_app.pb import abci_pb2 as pb
@@ -54,6 +57,11 @@ def test_the_whole_state_that_a_document_writes() -> None:
         **{key: value for key, value in parameters.writes.items() if value is not None},
         ACCOUNTS.key(ALICE.address): encode(Account(0, 7, b"")),
         ACCOUNTS.key(TREASURY_ACCOUNT): encode(Account(0, SUPPLY_NOPEN - 7, b"")),
+        EPOCH.key(): encode(
+            Epoch(number=0, start_height=1, end_height=50_001, treasury_start_nopen=SUPPLY_NOPEN - 7, spent_nopen=0)
+        ),
+        ENTRIES.key(0, 50_001, 0): encode(Deadline(TICK_KIND, bytes(32), 0)),
+        COUNTS.key(0, 50_001): encode(Count(1)),
         CHAIN.key(): encode(ChainInfo(CHAIN_ID, 1, GENESIS_SECONDS)),
         APP_VERSION.key(): encode(AppVersion(NEWEST_APP_VERSION, 0, 0)),
         VALIDATORS.key(): encode(ValidatorPowers(())),
@@ -126,7 +134,7 @@ HEX = ALICE.address.hex()
         ({"parameters": {"fee": 1}}, "app_state: Expected `object`, got `int` - at `$.parameters[...]`"),
         (
             {"parameters": {"fee": {}}},
-            "app_state.parameters: no section 'fee'; known: fees, surcharges, roles, licences",
+            "app_state.parameters: no section 'fee'; known: fees, surcharges, roles, ",
         ),
         ({"parameters": {"fees": {"a": 1}}}, "app_state.parameters: fees: no parameter 'a'; known: fee_per_byte_nopen"),
         (

@@ -75,7 +75,8 @@ def test_a_job_runs_at_its_height_and_leaves_no_entry(jobs: Jobs) -> None:
     response = chain.decide()
     assert events(response) == [("job_done", {"job": job_id(7).hex()})]
     assert job(chain, 7) == Job(0, 1, 0)
-    assert [key for key in chain.state() if key.startswith(b"deadlines/")] == []
+    # The epoch's end alone waits.
+    assert [ENTRIES.split_key(key)[:2] for key in chain.state() if key.startswith(ENTRIES.prefix)] == [(0, 50_001)]
 
 
 def test_what_is_due_already_is_due_in_the_next_block(jobs: Jobs) -> None:
@@ -103,6 +104,44 @@ def test_a_block_runs_no_more_than_its_budget_and_the_next_ones_the_rest_in_orde
     assert [len(each) for each in done] == [budget, budget, total - 2 * budget, 0]
     assert [each for block in done for each in block] == [job_id(number) for number in range(total)]
     assert CURSORS.get(chain.application.store, lane) is None
+
+
+THOUSAND = 1_000
+
+
+def test_a_thousand_due_at_once_in_every_lane_run_in_bounded_blocks_each_exactly_once(jobs: Jobs) -> None:
+    """Jobs of one height: of each lane every second one is refused and falls back, every tenth meets a bug."""
+    ran: list[int] = []
+
+    def deed(state: Overlay, context: HookContext, job: bytes) -> None:
+        number = int.from_bytes(job, "big")
+        ran.append(number)
+        if number % 10 == 0:
+            raise KeyError("bug")
+        if number % 2 == 0:
+            raise REFUSAL
+
+    jobs.deeds["handler"] = deed
+    jobs.plan = {1: [(lane, lane * THOUSAND + number, 2) for number in range(THOUSAND) for lane in BUDGETS]}
+    chain = start()
+    chain.block()
+    blocks: list[list[int]] = []
+    while len(blocks) < THOUSAND // BUDGETS[2]:
+        ran.clear()
+        chain.block()
+        blocks.append(list(ran))
+    for lane, budget in BUDGETS.items():
+        mine = [[number for number in block if number // THOUSAND == lane] for block in blocks]
+        assert max([len(block) for block in mine]) == budget
+        assert [number for block in mine for number in block] == list(range(lane * THOUSAND, (lane + 1) * THOUSAND))
+    chain.block()
+    stuck = [each.deadline.object for _, each in STUCK.iterate(chain.application.store)]
+    assert sorted(stuck) == [job_id(number) for number in range(3 * THOUSAND) if number % 10 == 0]
+    done = {number: job(chain, number) for number in range(3 * THOUSAND)}
+    assert {number for number, each in done.items() if each == Job(0, 1, 0)} == set(range(1, 3 * THOUSAND, 2))
+    fallen_back = {number for number in range(0, 3 * THOUSAND, 2) if number % 10}
+    assert {number for number, each in done.items() if each == Job(0, 0, 1)} == fallen_back
+    assert no_faults(chain)
 
 
 def test_a_backlog_delays_no_other_lane(jobs: Jobs) -> None:

@@ -14,6 +14,8 @@ TESTS = Path(__file__).parents[2]
 CODE_RANGES = {
     "chain": range(1, 100),
     "deadlines": range(1200, 1300),
+    "locks": range(1100, 1200),
+    "epochs": range(1300, 1400),
     "accounts": range(1, 100),
     "bank": range(100, 200),
     "members": range(200, 300),
@@ -24,6 +26,8 @@ CODE_RANGES = {
 TAG_RANGES = {
     "chain": 0x00,
     "deadlines": 0x00,
+    "locks": 0x0B,
+    "epochs": 0x00,
     "accounts": 0x00,
     "bank": 0x01,
     "members": 0x02,
