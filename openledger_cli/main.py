@@ -29,6 +29,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "keys": ("openledger_cli.keys", "make, recover, show and remove keys"),
     "tx": ("openledger_cli.tx", "build, sign, combine, send and try out transactions"),
     "query": ("openledger_cli.query.commands", "ask the chain; answers are verified unless --unverified"),
+    "account": ("openledger_cli.account.commands", "what an account has locked, take it out, who receives for it"),
     "trust": ("openledger_cli.proofs.trusted", "note what vouches for a chain, so that its answers are verified"),
     "model": (
         "openledger_cli.model.commands",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from abci_app.module import Message
     from openledger.client.client import Client
     from openledger.client.results import Answer, Committed
+    from openledger.client.typed.results import Found
     from openledger.data.reading import Known
     from openledger_cli.context import CommandContext
 
@@ -46,13 +47,25 @@ def add_reading_options(parser: argparse.ArgumentParser, *, content: bool = Fals
     add_trust_options(parser, one_answer=one_answer)
 
 
-def add_sending_options(parser: argparse.ArgumentParser) -> None:
-    """Options of tasks that send a transaction."""
+def add_sending_options(parser: argparse.ArgumentParser, *, required: bool = True, for_others: bool = False) -> None:
+    """Options of tasks that send a transaction; with `for_others`, also of an account that the key is not made for."""
     group = parser.add_argument_group("transaction")
-    group.add_argument("--from", dest="signer", metavar="KEY", required=True, help="name of the key that signs")
+    group.add_argument("--from", dest="signer", metavar="KEY", required=required, help="name of the key that signs")
+    if for_others:
+        group.add_argument(
+            "--account", metavar="KEY|ADDRESS", help="act for this account (rotated, shared or delegated)"
+        )
+        group.add_argument("--delegated", action="store_true", help="the key is delegated by --account")
+        group.add_argument("--sponsor", metavar="KEY", help="key of the account that pays the fee instead")
+        group.add_argument("--fee-limit", metavar="AMOUNT", help="most that the fee may be (default: the estimate)")
     signing.add_send_anyway(group)
     group.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default 30)")
     add_passphrase_option(parser)
+
+
+def sender_address(arguments: argparse.Namespace) -> bytes:
+    """The account that the task acts for."""
+    return signing.party_named(arguments.context, arguments.account or arguments.signer).address
 
 
 def send(arguments: argparse.Namespace, client: Client, messages: Sequence[Message]) -> Committed:
@@ -99,12 +112,12 @@ def say_next(context: CommandContext, *steps: str) -> None:
             note(f"{'next: ' if not number else '      '}{step}")
 
 
-def say_how(context: CommandContext, answer: Answer[Any] | Known) -> None:
+def say_how(context: CommandContext, answer: Answer[Any] | Known | Found) -> None:
     """Say how far an answer can be trusted; in JSON it stands in the document."""
     if not context.as_json:
         note(f"\n{answer.note}" if answer.verified else f"\nNOT VERIFIED: {answer.note}")
 
 
-def head_of(answer: Answer[Any] | Known) -> dict[str, Any]:
+def head_of(answer: Answer[Any] | Known | Found) -> dict[str, Any]:
     """The head of a JSON result."""
     return {"height": answer.height, "verified": answer.verified, "how": answer.note}

@@ -27,6 +27,7 @@ from openledger.client.rpc import AsyncRpcClient
 from openledger.client.steps import Batch, Pause, drive_async
 from openledger.client.transactions import Draft
 from openledger.client.typed import questions
+from openledger.client.typed.locks import LocksFound, ask_locks
 from openledger.client.typed.make import People
 from openledger.client.typed.results import AccountFound, Clean, Impact, Lineage, MixVerdict, Permission
 from openledger.errors import UsageError
@@ -172,6 +173,10 @@ class AsyncClient:
     async def account(self, account: str | bytes, *, height: int = 0, prove: bool = True) -> AccountFound:
         """An account by its address, or by what its key is called here (`people`)."""
         return await self._ask(questions.ask_account(self.people, account, height), prove)
+
+    async def locks(self, account: str | bytes, *, height: int = 0, prove: bool = True) -> LocksFound:
+        """Everything that an account has locked (bonds, stakes, gOPEN) and what of it is leaving until when."""
+        return await self._ask(ask_locks(self.people, account, height), prove)
 
     async def history(self, address: bytes, page: int = 1, per_page: int = 30) -> HistoryPage:
         """An account's transactions from the node's index, newest first (not proven)."""

@@ -28,6 +28,7 @@ from openledger.client.rpc import RpcClient
 from openledger.client.steps import Batch, Pause, drive
 from openledger.client.transactions import Draft
 from openledger.client.typed import questions
+from openledger.client.typed.locks import LocksFound, ask_locks
 from openledger.client.typed.make import People
 from openledger.client.typed.results import AccountFound, Clean, Impact, Lineage, MixVerdict, Permission
 from openledger.errors import TransactionFailed, UsageError
@@ -209,6 +210,10 @@ class Client:
     def account(self, account: str | bytes, *, height: int = 0, prove: bool = True) -> AccountFound:
         """An account by its address, or by what its key is called here (`people`)."""
         return self._ask(questions.ask_account(self.people, account, height), prove)
+
+    def locks(self, account: str | bytes, *, height: int = 0, prove: bool = True) -> LocksFound:
+        """Everything that an account has locked (bonds, stakes, gOPEN) and what of it is leaving until when."""
+        return self._ask(ask_locks(self.people, account, height), prove)
 
     def history(self, address: bytes, page: int = 1, per_page: int = 30) -> HistoryPage:
         """An account's transactions from the node's index, newest first (not proven)."""

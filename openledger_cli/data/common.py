@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from abci_app.bech32 import encode_id
 from openledger.errors import UsageError
-from openledger_cli import signing
+from openledger_cli import tasks
 from openledger_cli.pulse import waiting_for_people
-from openledger_cli.secrets import add_passphrase_option
 
 if TYPE_CHECKING:
     from openledger.content.store import ContentStore
@@ -21,16 +20,8 @@ _SHORT_ADDRESS = 12
 
 
 def add_sending_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Options of tasks that send a transaction."""
-    group = parser.add_argument_group("transaction")
-    group.add_argument("--from", dest="signer", metavar="KEY", required=required, help="name of the key that signs")
-    group.add_argument("--account", metavar="KEY|ADDRESS", help="act for this account (rotated, shared or delegated)")
-    group.add_argument("--delegated", action="store_true", help="the key is delegated by --account")
-    group.add_argument("--sponsor", metavar="KEY", help="key of the account that pays the fee instead")
-    group.add_argument("--fee-limit", metavar="AMOUNT", help="most that the fee may be (default: the estimate)")
-    signing.add_send_anyway(group)
-    group.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="how long to wait (default 30)")
-    add_passphrase_option(parser)
+    """Options of tasks that send a transaction, for an own account or another one."""
+    tasks.add_sending_options(parser, required=required, for_others=True)
 
 
 def decide_words(quorum: int, names: Sequence[str], owner: str = "the owner") -> str:
@@ -44,8 +35,7 @@ def decide_words(quorum: int, names: Sequence[str], owner: str = "the owner") ->
 
 def sender_address(arguments: argparse.Namespace) -> bytes:
     """The account that the task acts for."""
-    context: CommandContext = arguments.context
-    return signing.party_named(context, arguments.account or arguments.signer).address
+    return tasks.sender_address(arguments)
 
 
 def open_store(arguments: argparse.Namespace) -> ContentStore:

@@ -94,11 +94,12 @@ def ask_permission(
 
 def ask_account(people: People, account: str | bytes, height: int) -> Pages[AccountFound]:
     """An account, by its address (text or 32 bytes) or by what its key is called here."""
-    address = account if isinstance(account, bytes) else _address(people, account)
+    address = account if isinstance(account, bytes) else address_named(people, account)
     return make_account((yield "bank", "account", AccountQuery(address), height), address, people)
 
 
-def _address(people: People, text: str) -> bytes:
+def address_named(people: People, text: str) -> bytes:
+    """The address that a text is (open1...), or that of the key which is called so here; raises `UsageError`."""
     named = [address for address, name in people.items() if name == text]
     found = named[0] if named else id_of_text("open", text)
     if not found:
