@@ -174,8 +174,15 @@ def take_fee_and_sequence(state: Overlay, transaction: Transaction, block: Block
         if sponsor_nopen < fee:
             raise _cannot_pay(body.sponsor, sponsor_nopen, fee)
     # The dear checks come last: who cannot pay must not make anybody verify a signature, let alone ten keys.
-    sender = authenticate(state, transaction, block.height)
-    delegation = _spend(sender.delegation, own_fee + transaction.maximum_spend_nopen())
+    sender = authenticate(
+        state,
+        transaction,
+        block.height,
+        lambda view, address: account if address == body.sender else get_account(view, address),
+    )
+    delegation = sender.delegation
+    if delegation is not None:
+        delegation = _spend(delegation, own_fee + transaction.maximum_spend_nopen())
     transaction.check_keys()
     if body.sponsor:
         _charge_sponsor(state, transaction, fee)
@@ -192,10 +199,8 @@ def _charge_sponsor(state: Overlay, transaction: Transaction, fee: int) -> None:
     ACCOUNTS.set(state, sponsor, Account(account.sequence, account.balance_nopen - fee, policy))
 
 
-def _spend(delegation: Delegation | None, spend_nopen: int) -> Delegation | None:
+def _spend(delegation: Delegation, spend_nopen: int) -> Delegation:
     """Count the fee and the messages' maximum spend against a delegation, whether or not they succeed."""
-    if delegation is None:
-        return None
     spent_nopen = delegation.spent_nopen + spend_nopen
     if spent_nopen > delegation.spend_limit_nopen:
         raise Rejected(
