@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
+from abci_app.chain.registry import MESSAGE_TYPES
 from abci_app.module import Message
 from abci_app.modules.accounts import RevokeDelegation, SetDelegation, SetPolicy
 from abci_app.modules.bank import Burn, SetPayee, Transfer
@@ -343,6 +344,15 @@ def honest(world: World, count: int) -> list[Operation]:
             senders.add(operation.sponsor.address)
         chosen.append(operation)
     return chosen
+
+
+# Nothing locks yet: the first module that does brings the rule, and takes this away.
+WITHOUT_RULES = {"Withdraw"}
+
+
+def never_sent(world: World) -> list[str]:
+    """Message types of which none succeeded in a world."""
+    return sorted({message.__name__ for message in MESSAGE_TYPES} - set(world.succeeded) - WITHOUT_RULES)
 
 
 def message_types(operations: list[Operation]) -> set[type[Message]]:
