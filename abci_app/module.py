@@ -253,10 +253,31 @@ class DeadlineKind:
 
 
 @dataclass(frozen=True, slots=True)
+class Revealers:
+    """Facts about who reveals for the beacon (`mechanisms/beacon`), from the module that knows the proposers."""
+
+    # Consensus address, 20 bytes -> the account, 32 bytes, that it belongs or belonged to; None: nobody's.
+    owner_of: Callable[[StateView, bytes], bytes | None]
+    # The owner's bond, of which a fine is at most a part.
+    bond_nopen: Callable[[StateView, bytes], int]
+    # (state, context, owner, nopen): takes a fine, not above the bond, from the owner's bond to the treasury.
+    fine: Callable[[Overlay, HookContext, bytes, int], None]
+
+
+# Of a chain on which no module says who proposes: nobody reveals.
+NOBODY = Revealers(
+    owner_of=lambda view, address: None,
+    bond_nopen=lambda view, owner: 0,
+    fine=lambda state, context, owner, nopen: None,
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Machinery:
     """The things that modules declare and a deadline runs from inside: mechanisms run them and know no module."""
 
     kinds: Mapping[int, DeadlineKind] = field(default_factory=dict)
+    revealers: Revealers = NOBODY
     # (`<module>.epoch_end`, the hook), in the order of modules.
     epoch_ends: tuple[tuple[str, Hook | None], ...] = ()
 
@@ -330,6 +351,8 @@ class Module:
     # Runs in the last block of an epoch (`mechanisms/epochs.py`), while the epoch's record still stands.
     epoch_end: Hook | None = None
     deadlines: tuple[DeadlineKind, ...] = ()
+    # At most one module has them.
+    revealers: Revealers | None = None
     # Message types that came after version 2 of the rules, with the version that brought them.
     since: Mapping[type[Message], int] = field(default_factory=dict)
     # Each returns one line for everything that is wrong; run by simulation and `node check`, never per block.

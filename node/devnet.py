@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from abci_app.chain.genesis import GenesisState
-from node import cometbft, genesis, rpc
+from node import cometbft, genesis, onions, rpc
 from node.errors import NoAnswer, NodeError, NodeRpcError
 from node.faults import VARIABLE
 from node.home import Home, NodeSettings
@@ -32,6 +32,8 @@ from node.ports import free_ports, require_free
 from node.progress import while_waiting
 
 DEFAULT_CHAIN_ID = "dev-1"
+# Links of the onions of a network that is soon gone: hashed in a thirtieth of a second each.
+SHORT_ONION = 2**16
 # Ports of node i are the base plus this many times i.
 _PORTS_APART = 10
 _LAST_PORT = 65_535
@@ -186,13 +188,14 @@ class Devnet:
         settings: NodeSettings | None = None,
         comet: cometbft.Changes | None = None,
         base_port: int | None = None,
+        onion_length: int = SHORT_ONION,
         beside: str = "",
         between: Callable[[], None] = _nothing,
     ) -> Devnet:
         """Make the homes of a new network in an empty folder. Free ports unless `base_port` is given.
 
-        `comet` changes config.toml on all nodes; a folder named `beside` may be there already. `between` is called
-        between two steps and may raise. Raises NodeError.
+        `comet` changes config.toml on all nodes, `onion_length` is that of their onions; a folder named `beside` may be
+        there already. `between` is called between two steps and may raise. Raises NodeError.
         """
         if not 1 <= validators <= 50:
             raise NodeError(f"{validators} validators: give 1 to 50")
@@ -220,6 +223,7 @@ class Devnet:
             home.folder.mkdir(parents=True)
             cometbft.make_files(binary, home, changes)
             home.write_settings(dataclasses.replace(settings, cometbft_binary=str(binary)))
+            onions.make_secret(home, onion_length)
             genesis.write(home.genesis_file, document)
         declarations = [genesis.declare_validator(home, f"node{i}", 10) for i, home in enumerate(homes)]
         for home in homes:

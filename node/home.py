@@ -2,6 +2,7 @@
 
     config/config.toml  genesis.json  node_key.json  priv_validator_key.json    CometBFT's, see node.cometbft
     config/node.toml                                                            ours, see NodeSettings
+    config/beacon_secret.json                                                   ours and secret, see node.onions
     data/               CometBFT's databases; data/application is the application's state,
                         data/snapshots what joining nodes fetch
     logs/node.log  cometbft.log
@@ -135,6 +136,11 @@ class Home:
     @property
     def validator_key_file(self) -> Path:
         return self.config_folder / "priv_validator_key.json"
+
+    @property
+    def beacon_secret_file(self) -> Path:
+        """Holds the secret from which this validator's beacon reveals follow."""
+        return self.config_folder / "beacon_secret.json"
 
     @property
     def pid_file(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from node import cometbft, genesis
+from node import cometbft, genesis, onions
 from node.errors import NodeError
 from node.home import Home, NodeSettings
 from openledger.content.files import write_whole
@@ -42,6 +42,7 @@ def initialise(
     }
     cometbft.make_files(binary, home, {**changes, **(comet or {})})
     home.write_settings(settings)
+    onions.make_secret(home)
     if document is None:
         genesis.write(home.genesis_file, skeleton)
     else:

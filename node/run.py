@@ -40,6 +40,7 @@ from node.home import Home, NodeSettings
 from node.joining import begin_again_where_unfinished, joins_by_snapshot
 from node.leveldb.memory import StoreMemory
 from node.leveldb.store import LevelDBStore
+from node.onions import Revealing
 from node.ports import require_free
 from node.progress import NEXT_SECONDS, BlockWatch, every
 from node.snapshots.block_keeping import BlockKeeping, BlockNeeds, BlockTimes
@@ -140,7 +141,7 @@ def start(folder: Path, ending: Ending | None = None) -> int:
             require_signing_files(home, found.comet_blocks)
             known = store
             clock = _BlockClock()
-            local = LocalNode(chosen_peers(home), clock.seconds_behind, _report)
+            local = _local_node(home, clock)
             with open_snapshots(home, settings, store) as snapshots:
                 application, after_answer = _application(store, local, snapshots), None
                 if fault is not None:
@@ -199,6 +200,16 @@ def _say_how_it_begins(home: Home, store: LevelDBStore) -> None:
         _LOG.info("first start: the newest snapshot of the peers is fetched, then the blocks after it")
     else:
         _LOG.info("first start: the state of %d accounts is built from genesis", summary.accounts)
+
+
+def _local_node(home: Home, clock: _BlockClock) -> LocalNode:
+    """Collect the facts and calls that the application has of this node."""
+    return LocalNode(
+        persistent_peers=chosen_peers(home),
+        seconds_behind=clock.seconds_behind,
+        alarm=_report,
+        reveal=Revealing(home).reveal,
+    )
 
 
 def _application(store: LevelDBStore, local: LocalNode, snapshots: NodeSnapshots) -> AbciApplication:

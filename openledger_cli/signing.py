@@ -321,7 +321,8 @@ def _print_committed(console: Any, document: dict[str, Any]) -> None:
         ("hash", document["hash"]),
         ("outcome", outcome),
         ("height", f"{document['height']}, position {document['index']}"),
-        ("sender", f"{document['sender']}, sequence {document['sequence']}"),
+        # Nobody sends a beacon reveal: its block's proposer makes it.
+        ("sender", f"{document['sender']}, sequence {document['sequence']}" if document["sender"] else "none"),
         ("messages", ", ".join(document["messages"])),
     ]
     for event in document["events"]:

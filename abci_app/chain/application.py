@@ -28,6 +28,7 @@ from abci_app.chain.snapshots import NoSnapshots, Snapshots, announcement_of, me
 from abci_app.chain.transaction_cache import TransactionCache
 from abci_app.chain.weight import LIGHTEST, MAX_BLOCK_WEIGHT
 from abci_app.errors import MACHINE_ERRORS, Code, InvariantBroken, Rejected
+from abci_app.mechanisms import beacon
 from abci_app.module import BlockContext
 from abci_app.parameters import CHAIN, ChainInfo
 from abci_app.pb import abci_pb2 as pb
@@ -140,8 +141,8 @@ class Application:
         Bytes and weight bound a block. What is too heavy for the rest of this one waits; it comes early in the next.
         """
         execution = BlockExecution(self.store, self._block_context(request), self._decode)
-        chosen: list[bytes] = []
-        room_bytes, too_heavy = request.max_tx_bytes, 0
+        chosen = self._own_reveal(execution, request.max_tx_bytes)
+        room_bytes, too_heavy = request.max_tx_bytes - sum([wire.repeated_bytes_size(len(raw)) for raw in chosen]), 0
         for raw in request.txs:
             size_bytes = wire.repeated_bytes_size(len(raw))
             if execution.weight + LIGHTEST > MAX_BLOCK_WEIGHT or too_heavy >= MAX_TOO_HEAVY:
@@ -162,8 +163,20 @@ class Application:
         self._remember(chosen, execution.finish())
         return pb.ResponsePrepareProposal(txs=chosen)
 
+    def _own_reveal(self, execution: BlockExecution, room_bytes: int) -> list[bytes]:
+        """Put this node's beacon reveal first; nothing where it owes none, or knows none that the others would take."""
+        onion = execution.due_onion()
+        reveal = None if onion is None else self.local.reveal(onion.onion, onion.used)
+        if onion is None or reveal is None or beacon.next_onion(reveal) != onion.onion:
+            return []
+        raw = beacon.reveal_transaction(reveal)
+        if wire.repeated_bytes_size(len(raw)) > room_bytes:
+            return []
+        execution.show(raw)
+        return [raw]
+
     def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal:
-        """Reject what an honest proposer cannot produce: what does not pay, what raises, and more than fits."""
+        """Reject what no honest proposer produces: what does not pay, what raises, more than fits, a wrong reveal."""
         try:
             self._execute(self._block_context(request), list(request.txs), all_pay=True)
         except TransactionFailure as failure:

@@ -1,5 +1,7 @@
 """Execute one block: begin hooks, transactions in order, deadlines, end hooks. Nothing here touches committed state.
 
+A beacon reveal may stand before the transactions (`mechanisms/beacon`).
+
 Hooks and deadlines run protected (`mechanisms/protection.py`): what one of them raises cannot leave the block.
 
 Fees are collected in the block and credited to the `fees` module account at its end, so that the busiest leaf of the
@@ -19,10 +21,12 @@ from abci_app.chain.validator_set import take_powers
 from abci_app.chain.weight import MAX_BLOCK_WEIGHT
 from abci_app.errors import MACHINE_ERRORS, Code, Rejected
 from abci_app.hashing import sha256
+from abci_app.mechanisms import beacon
 from abci_app.mechanisms.deadlines import kinds_by_number, run_deadlines
 from abci_app.mechanisms.hooks import run_hooks
 from abci_app.module import (
     FEES_ACCOUNT,
+    NOBODY,
     Alarm,
     BlockContext,
     ConsensusUpdate,
@@ -137,9 +141,35 @@ class BlockExecution:
         if self.weight + transaction.weight > MAX_BLOCK_WEIGHT:
             raise Rejected(Code.TOO_HEAVY, f"the block holds {self.weight} units, {transaction.weight} are too many")
 
-    def execute_or_fail(self, raw: bytes, *, proposed: bool = False) -> TransactionResult:
-        """Execute one transaction; a bug comes out as `TransactionFailure`, errors of the machine as they are."""
+    def due_onion(self) -> beacon.OnionInForce | None:
+        """The onion that this block's beacon reveal must lead to; None where its proposer owes none."""
+        return beacon.due_onion(self.state, self.context, self._hooks.machinery.revealers)
+
+    def show(self, raw: bytes) -> TransactionResult:
+        """Take the block's beacon reveal, before any transaction: it is free, and one that is not valid has no place.
+
+        The result says in words what it is, for who lists transactions.
+        """
+        shown = Overlay(self.state)
+        result = TransactionResult(log=beacon.REVEAL_IN_WORDS)
         try:
+            beacon.show(shown, self.context, self._hooks.machinery.revealers, raw)
+            shown.merge_into(self.state)
+        except Rejected as rejection:
+            result = TransactionResult(
+                code=rejection.code, log=rejection.text, codespace=codespace_of(rejection.code), paid=False
+            )
+        self.results.append(result)
+        return result
+
+    def execute_or_fail(self, raw: bytes, *, proposed: bool = False, first: bool = False) -> TransactionResult:
+        """Execute one transaction, or the reveal that may stand first in a block.
+
+        A bug comes out as `TransactionFailure`, errors of the machine as they are.
+        """
+        try:
+            if first and beacon.is_reveal(raw):
+                return self.show(raw)
             return self.execute(raw, proposed=proposed)
         except MACHINE_ERRORS:
             raise
@@ -151,6 +181,7 @@ class BlockExecution:
         if self._fees_nopen:
             accounts.credit(self.state, FEES_ACCOUNT, self._fees_nopen)
         hooks = self._hooks
+        run_hooks(self.state, hooks, beacon.END_HOOKS)
         run_deadlines(self.state, hooks, hooks.machinery.kinds)
         run_hooks(self.state, hooks, [(f"{module.name}.end_block", module.end_block) for module in MODULES])
         powers = take_powers(self.state, hooks)
@@ -173,6 +204,7 @@ def machinery_of(modules: Sequence[Module]) -> Machinery:
     """Collect all that these modules declare which acts by itself from inside a deadline."""
     return Machinery(
         kinds=kinds_by_number([kind for module in modules for kind in module.deadlines]),
+        revealers=next((module.revealers for module in modules if module.revealers is not None), NOBODY),
         epoch_ends=tuple([(f"{module.name}.epoch_end", module.epoch_end) for module in modules]),
     )
 
@@ -186,8 +218,8 @@ def execute_block(
     `UnpaidTransaction`: what no honest proposer sends must not cost a validator more than one look.
     """
     execution = BlockExecution(view, context, decode)
-    for raw in transactions:
-        if not execution.execute_or_fail(raw, proposed=all_pay).paid and all_pay:
+    for place, raw in enumerate(transactions):
+        if not execution.execute_or_fail(raw, proposed=all_pay, first=place == 0).paid and all_pay:
             raise UnpaidTransaction
     return execution.finish()
 

@@ -84,6 +84,8 @@ class LocalNode:
     seconds_behind: Callable[[], int] = lambda: 0
     # Called after a commit for each bug that a hook or a deadline met.
     alarm: Callable[[Alarm], None] = lambda _: None
+    # (onion, how many reveals it gave) -> the link of its chain that comes before it, None where the node has none.
+    reveal: Callable[[bytes, int], bytes | None] = lambda onion, used: None
 
 
 class MultiQuery(Record, frozen=True, array_like=True, gc=False):

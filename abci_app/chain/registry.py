@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from abci_app.chain.chain_module import FEES, make_chain_module, make_sections
 from abci_app.errors import Code, Rejected
-from abci_app.mechanisms import epochs, locks
+from abci_app.mechanisms import beacon, epochs, locks
 from abci_app.mechanisms import module as deadlines
 from abci_app.module import Handler, Message, Module, Query, snake_case
 from abci_app.modules import accounts, bank, datanets, licences, members, models
@@ -13,6 +13,7 @@ from abci_app.state.store import StateView
 from abci_app.state.table import Table
 
 _MODULES: tuple[Module, ...] = (
+    beacon.MODULE,
     epochs.MODULE,
     locks.MODULE,
     accounts.MODULE,

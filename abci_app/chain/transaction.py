@@ -19,6 +19,7 @@ from abci_app.chain.registry import MESSAGE_TYPES, TAG_OF
 from abci_app.chain.weight import weight_of
 from abci_app.errors import Code, Rejected
 from abci_app.hashing import TAGS, tagged_hash
+from abci_app.mechanisms import beacon
 from abci_app.module import Message
 from abci_app.modules.accounts import FIRST_DELEGABLE_TYPE
 from abci_app.policy import MAX_POLICY_KEYS, SIGNATURE_BYTES, DelegatedKey, Policy, check_points, decode_policy
@@ -127,7 +128,8 @@ def encode_envelope(body: bytes, auths: tuple[Auth, ...]) -> bytes:
 
 
 def decode_transaction(raw: bytes) -> Transaction:
-    """Decode untrusted bytes and check all that needs no state; raises `Rejected`."""
+    """Decode untrusted bytes and check all that needs no state; raises `Rejected`, also for a beacon reveal."""
+    beacon.require_no_reveal(raw)
     if len(raw) > MAX_TRANSACTION_BYTES:
         raise Rejected(Code.TOO_LARGE, f"transaction has {len(raw)} bytes, at most {MAX_TRANSACTION_BYTES} are allowed")
     try:

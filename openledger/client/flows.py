@@ -15,6 +15,7 @@ from abci_app.chain.registry import FEE_SECTIONS, TAG_OF, query_named
 from abci_app.chain.simulation import Simulation
 from abci_app.chain.transaction import Transaction, decode_transaction
 from abci_app.errors import Code, Rejected
+from abci_app.mechanisms import beacon
 from abci_app.modules.bank import AccountQuery, AccountView
 from abci_app.parameters import ParameterRecord, Parameters
 from abci_app.state.codec import CodecError, decode, encode
@@ -344,13 +345,17 @@ def history(address: bytes, page: int = 1, per_page: int = 30) -> Flow[HistoryPa
 
 
 def committed_of(answer: calls.TransactionAnswer) -> Committed:
-    """A node's answer as a result; a transaction that does not even decode has only hash, place and code."""
+    """A node's answer as a result; what is no transaction has only hash, place and code, a beacon reveal its name."""
     result = answer.tx_result
+    messages: tuple[str, ...] = ()
     decoded: Transaction | None
     try:
         decoded = decode_transaction(answer.tx)
+        messages = tuple([NAME_OF_TAG[TAG_OF[type(message)]] for message in decoded.body.messages])
     except Rejected:
         decoded = None
+        if beacon.is_reveal(answer.tx):
+            messages = (beacon.REVEAL_IN_WORDS,)
     return Committed(
         hash=answer.hash,
         transaction_id=decoded.signed_digest.hex() if decoded else "",
@@ -361,6 +366,6 @@ def committed_of(answer: calls.TransactionAnswer) -> Committed:
         code=result.code,
         codespace=result.codespace,
         log=result.log or "",
-        messages=tuple([NAME_OF_TAG[TAG_OF[type(message)]] for message in decoded.body.messages]) if decoded else (),
+        messages=messages,
         events=events_of(result),
     )

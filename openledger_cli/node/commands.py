@@ -56,6 +56,15 @@ examples:
 
 Reads every value, recomputes the tree and the app hash, and runs every module's invariants. The node must be stopped.
 """
+_ONION_EXAMPLES = """\
+examples:
+  openledger node onion
+  openledger node onion --renew                  begins a new one, which takes half a second
+
+The chain must be told an onion that is to count: at genesis, with the application to become a validator, or with
+`openledger tx validators set-onion`, and then it counts two epochs later. Until then the old one goes on. The secret
+stays in config/beacon_secret.json; who reads that file knows what this validator will reveal.
+"""
 _ROLLBACK_EXAMPLES = """\
 examples:
   openledger node rollback
@@ -85,6 +94,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_command(commands, "start", "run the node until Ctrl-C or SIGTERM", _START_EXAMPLES, _start)
     add_command(commands, "status", "what a running node says about itself", _STATUS_EXAMPLES, _status)
     add_command(commands, "check", "recompute the stored state and compare (node stopped)", _CHECK_EXAMPLES, _check)
+    words = "the onion from which this validator's beacon reveals follow"
+    onion = add_command(commands, "onion", words, _ONION_EXAMPLES, _onion)
+    onion.add_argument(
+        "--renew", action="store_true", help="begin a new one; the old ones go on until they are used up"
+    )
     words = "take the last block back; it is executed again (node stopped)"
     add_command(commands, "rollback", words, _ROLLBACK_EXAMPLES, _rollback)
 
@@ -213,6 +227,20 @@ def _check(args: argparse.Namespace) -> int:
     with while_waiting("checking the state"):
         height = check(home)
     return report(args, f"the state of height {height} is whole and holds every invariant", height=height)
+
+
+def _onion(args: argparse.Namespace) -> int:
+    from node import onions
+    from node.progress import while_waiting
+
+    home = home_of(args)
+    if args.renew or not home.beacon_secret_file.exists():
+        with while_waiting("making the onion"):
+            made = onions.renew(home) if home.beacon_secret_file.exists() else onions.make_secret(home)
+        text = f"{made.hex()}\nnext: openledger tx validators set-onion --from OPERATOR --onion {made.hex()}"
+        return report(args, text, onion=made.hex())
+    newest = onions.read_secret(home).chains[-1]
+    return report(args, newest.onion.hex(), onion=newest.onion.hex(), number=newest.number, length=newest.length)
 
 
 def _rollback(args: argparse.Namespace) -> int:

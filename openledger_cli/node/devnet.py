@@ -112,7 +112,7 @@ def _deferring_signals() -> Iterator[list[int]]:
 def _new_network(args: argparse.Namespace, folder: Path, stop_if_asked: Callable[[], None]) -> Iterator[Devnet]:
     """A new network that has made its first block; before that, any end removes everything that was made."""
     from abci_app.chain.genesis import GenesisState
-    from node import genesis
+    from node import genesis, onions
     from node.devnet import DEFAULT_CHAIN_ID, Devnet
     from node.progress import while_waiting
     from openledger.content.new_files import making_folder, removing_new
@@ -136,6 +136,7 @@ def _new_network(args: argparse.Namespace, folder: Path, stop_if_asked: Callable
                 chain_id=chain_id,
                 app_state=GenesisState(balances=tuple([(one.address, one.amount_nopen) for one in funded])),
                 base_port=_BASE_PORT if args.base_port is None else args.base_port,
+                onion_length=onions.LENGTH,
                 beside=CLIENT_FOLDER,
                 between=stop_if_asked,
             )

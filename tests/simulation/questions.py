@@ -7,6 +7,7 @@ from abci_app.chain.chain_module import ParametersQuery, VersionOfRulesQuery
 from abci_app.chain.queries import QUERY_BUDGET_UNITS
 from abci_app.chain.registry import query_named
 from abci_app.chain.validator_set import ValidatorsQuery
+from abci_app.mechanisms.beacon import BeaconQuery, OnionQuery, WaitingQuery
 from abci_app.mechanisms.epochs import EpochQuery
 from abci_app.mechanisms.hooks import FailingHooksQuery
 from abci_app.mechanisms.locks import LockQuery, LocksQuery, Purpose
@@ -81,6 +82,9 @@ def questions(world: World) -> list[Question]:
         ("deadlines", "stuck", StuckQuery(0, some)),
         ("deadlines", "due", DueQuery(0, 1)),
         ("deadlines", "failing", FailingHooksQuery()),
+        ("beacon", "state", BeaconQuery()),
+        ("beacon", "onion", OnionQuery(address)),
+        ("beacon", "waiting", WaitingQuery(0, some)),
         ("licences", "terms", TermsQuery(_one_of(world, world.terms))),
         ("licences", "joined", JoinedTermsQuery(_joined_id(world))),
         ("licences", "list", TermsListQuery(_one_of(world, world.terms), some)),
