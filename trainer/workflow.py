@@ -39,7 +39,7 @@ from trainer.partition import held_out_rows
 from trainer.pinned import pinned
 from trainer.recipe import Recipe
 from trainer.record import record_training
-from trainer.run_folder import check_output_folder, forget_output, runs_home
+from trainer.run_folder import check_output_folder, forget_output, remember_recipe, runs_home
 from trainer.run_records import EntryRecord, ParentRecord, RunRecord
 from trainer.train import PreparedRun, TrainedRun, prepare_run, train
 from trainer.verify import AttributionGrade, RunGrade, RunVerdict, grade, read_plan, retrain
@@ -99,6 +99,7 @@ def train_recipe(
     written, (recipe, versions, base, adapter) = recipe, resolve(recipe, chain)
     work_folder = run_folder(recipe, base)
     check_output_folder(output_folder, work_folder)
+    remember_recipe(work_folder, recipe.canonical())
     watch = watch or Watch()
     watch.stage("fetch")
     say(f"fetching and checking {len(versions)} DataNet versions")
@@ -152,11 +153,11 @@ def run_folder(recipe: Recipe, base: KnownEntry) -> Path:
     return runs_home() / f"{recipe.digest().hex()[:32]}-{base.record.tensor_digest.hex()[:16]}"
 
 
-def discard_checkpoint(run: TrainedRun) -> None:
-    """Forget what a run that is recorded could be resumed from; its indexes lie in the content store."""
+def discard_checkpoint(run: TrainedRun, entry: str = "") -> None:
+    """Forget what a run that is recorded as `entry` could be resumed from; its indexes lie in the content store."""
     if run.checkpoint is not None:
         run.checkpoint.unlink(missing_ok=True)
-        forget_output(run.checkpoint.parent)
+        forget_output(run.checkpoint.parent, entry)
         for folder in run.checkpoint.parent.glob(f"{FOLDER_PREFIX}*"):
             shutil.rmtree(folder)
 

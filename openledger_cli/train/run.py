@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from openledger.exit_codes import ExitCode
 from openledger_cli.claimed import claimed_lines
 from openledger_cli.lines import count
 from openledger_cli.progress import Stages
+from openledger_cli.pulse import name_stage
+from openledger_cli.tasks import say_next
 from openledger_cli.text import note
 from openledger_cli.train.progress import RunWatch, reporting
 
@@ -26,10 +29,16 @@ if TYPE_CHECKING:
     OpenLedger = Callable[[argparse.Namespace], AbstractContextManager[ClientLedger]]
 
 
+# Torch and transformers take their seconds before anything is done.
+_LOADING = "loading the libraries that train"
+
+
 def write_draft(args: argparse.Namespace, opened: OpenLedger) -> int:
+    name_stage(_LOADING)
     from openledger.content.store import ContentStore
     from trainer.draft import draft_recipe
 
+    name_stage("asking the chain")
     with opened(args) as ledger:
         text = draft_recipe(
             args.init.stem,
@@ -39,6 +48,7 @@ def write_draft(args: argparse.Namespace, opened: OpenLedger) -> int:
             ContentStore.open(args.content),
             model=args.model or "",
             full=args.full,
+            stage=name_stage,
         )
     args.context.write(args.init, text)
     note(f"wrote {args.init}; look through it, then: openledger train {args.init} --check")
@@ -46,10 +56,12 @@ def write_draft(args: argparse.Namespace, opened: OpenLedger) -> int:
 
 
 def train(args: argparse.Namespace, opened: OpenLedger) -> int:
+    name_stage(_LOADING)
     from openledger.errors import UsageError
     from openledger_cli.train.events import EventFile
     from trainer.devices import rank_and_processes
     from trainer.recipe import load_recipe
+    from trainer.run_folder import check_output_folder
 
     recipe = load_recipe(args.recipe)
     if not (args.check or args.local or args.signer):
@@ -57,6 +69,7 @@ def train(args: argparse.Namespace, opened: OpenLedger) -> int:
     rank, processes = rank_and_processes()
     if rank:
         return _assist(args, recipe)
+    check_output_folder(_folder(args, recipe))
     if args.check:
         return _check(args, recipe, opened, processes)
     events = EventFile(args.events, recipe.digest().hex()[:16]) if args.events else None
@@ -91,23 +104,32 @@ def _check(args: argparse.Namespace, recipe: Recipe, opened: OpenLedger, process
     with opened(args) as ledger:
         if args.signer:
             ledger.check_model(recipe.output.model)
+        folder, known = _folder(args, recipe), _Resolved.of(recipe, ledger)
+        earlier = known.find_earlier(ledger, store)
+        if args.again or not earlier:
+            known.check_folder(folder)
         devices = Devices(device_of(recipe.train.device))
         summary, verdict = examine_recipe(
             recipe,
             ledger,
             store,
-            output_folder=_folder(args, recipe),
+            output_folder=folder,
             show_examples=True,
-            measure=lambda prepared, folder: time_line(prepared, folder, devices, processes),
+            stage=name_stage,
+            measure=lambda prepared, base_folder: time_line(prepared, base_folder, devices, processes),
         )
         for line in (*summary, *verdict.lines):
             note(line)
         if verdict.conflict:
             return ExitCode.REFUSED
-        earlier = _find_earlier(recipe, ledger, store)
-    if earlier:
+    again = f"openledger train {args.recipe} --from {args.signer or 'KEY'}"
+    if earlier and not args.again:
         note(f"this recipe has run already: it made {earlier[0]}, {entry_text(earlier[1])}")
-    note(f"next: openledger train {args.recipe} --from {args.signer or 'KEY'}")
+        say_next(
+            args.context, f"openledger model show {earlier[0]}", f"{again} --again --folder DIR    trains it again"
+        )
+    else:
+        say_next(args.context, again)
     return ExitCode.OK
 
 
@@ -115,7 +137,6 @@ def _run(args: argparse.Namespace, recipe: Recipe, opened: OpenLedger, watch: Ru
     from openledger.content.store import ContentStore
     from trainer.check import examine_recipe
     from trainer.devices import open_devices
-    from trainer.run_folder import check_output_folder
     from trainer.workflow import discard_checkpoint, train_recipe
 
     store, folder = ContentStore.open(args.content), _folder(args, recipe)
@@ -123,12 +144,13 @@ def _run(args: argparse.Namespace, recipe: Recipe, opened: OpenLedger, watch: Ru
         if args.signer:
             ledger.check_model(recipe.output.model)
         watch.stage("check")
-        earlier = None if args.again else _find_earlier(recipe, ledger, store)
+        known = _Resolved.of(recipe, ledger)
+        earlier = None if args.again else known.find_earlier(ledger, store)
         if earlier:
             _let_others_go(recipe, processes)
             return _say_earlier(args, recipe, ledger, store, watch, earlier)
-        check_output_folder(folder)
-        summary, verdict = examine_recipe(recipe, ledger, store, output_folder=folder)
+        known.check_folder(folder)
+        summary, verdict = examine_recipe(recipe, ledger, store, output_folder=folder, stage=name_stage)
         for line in (*summary, *verdict.lines):
             note(line)
         if verdict.conflict:
@@ -158,12 +180,17 @@ def _run(args: argparse.Namespace, recipe: Recipe, opened: OpenLedger, watch: Ru
             result |= {"entry": published.entry, "model": record.model_name, "height": published.height}
             result |= claimed_lines(published.claim)
             watch.write("recorded", {"entry": published.entry, "model": record.model_name, "height": published.height})
-        discard_checkpoint(trained)
+            discard_checkpoint(trained, published.entry)
         watch.write("done", {"folder": str(folder), "tensors": trained.artefact.tensor_digest.hex()})
         args.context.output.show(result)
-        if not args.local:
-            note(f"what it was trained on: openledger query lineage {record.model_name}")
+        _say_what_next(args, record.model_name)
     return ExitCode.OK
+
+
+def _say_what_next(args: argparse.Namespace, model: str) -> None:
+    if args.local:
+        note("nothing is recorded; the same command with --from KEY for --local does it, without training again")
+    say_next(args.context, *([] if args.local else [f"openledger model show {model}"]))
 
 
 def _folder(args: argparse.Namespace, recipe: Recipe) -> Path:
@@ -171,18 +198,37 @@ def _folder(args: argparse.Namespace, recipe: Recipe) -> Path:
     return args.folder or Path(f"{recipe.name.replace('/', '-')}-{kind}")
 
 
-def _find_earlier(recipe: Recipe, ledger: ClientLedger, store: ContentStore) -> tuple[str, bytes] | None:
-    """NAME@VERSION and entry's id that this very recipe has made; None where it has not run, or cannot be read yet."""
-    from openledger.errors import OpenLedgerError
-    from trainer.pinned import find_earlier_run
-    from trainer.workflow import resolve
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """A recipe with ids for names and its run's work folder; None where it cannot be read yet: the check says why."""
 
-    try:
-        pinned, *_ = resolve(recipe, ledger)
-    except (OpenLedgerError, ValueError):
-        return None  # the check says what is wrong, with all else that is
-    found = find_earlier_run(pinned, ledger, store)
-    return (f"{recipe.output.model}@{found[0]}", found[1]) if found else None
+    recipe: Recipe | None
+    work_folder: Path | None
+
+    @classmethod
+    def of(cls, recipe: Recipe, ledger: ClientLedger) -> _Resolved:
+        """Look the recipe's names up."""
+        from openledger.errors import OpenLedgerError
+        from trainer.workflow import resolve, run_folder
+
+        try:
+            pinned, _, base, _ = resolve(recipe, ledger)
+        except (OpenLedgerError, ValueError):
+            return cls(None, None)
+        return cls(pinned, run_folder(pinned, base))
+
+    def find_earlier(self, ledger: ClientLedger, store: ContentStore) -> tuple[str, bytes] | None:
+        """NAME@VERSION and entry's id that this very recipe has made; None where it has not run."""
+        from trainer.pinned import find_earlier_run
+
+        found = find_earlier_run(self.recipe, ledger, store) if self.recipe else None
+        return (f"{self.recipe.output.model}@{found[0]}", found[1]) if found and self.recipe else None
+
+    def check_folder(self, folder: Path) -> None:
+        """Raise `UsageError` for a folder with anything but what this very run has left there, not recorded yet."""
+        from trainer.run_folder import check_output_folder
+
+        check_output_folder(folder, self.work_folder)
 
 
 def _let_others_go(recipe: Recipe, processes: int) -> None:

@@ -89,7 +89,9 @@ def test_a_folder_with_something_in_it_is_refused_before_anything_is_fetched(cha
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
-    with pytest.raises(UsageError, match="mine is not empty: delete it, or name another folder"):
+    with pytest.raises(
+        UsageError, match="mine is not empty, and no run of this machine has left there what it holds: name"
+    ):
         train_recipe(tiny_recipe(), chain, chain.store, mine)
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
     with pytest.raises(UsageError, match=r"thesis.txt is a file: delete it"):
@@ -104,7 +106,7 @@ def test_what_a_run_has_written_and_nobody_recorded_is_its_own_until_somebody_ch
     check_output_folder(out)
     again, _ = train_recipe(tiny_recipe(), chain, chain.store, out, keep_checkpoint=True)
     assert again.artefact == run.artefact
-    with pytest.raises(UsageError, match="is not empty"):  # another run's
+    with pytest.raises(UsageError, match="holds the output of another run, which is not recorded yet; to record that"):
         train_recipe(tiny_recipe(("seed: 3", "seed: 4")), chain, chain.store, out)
     (out / "adapter_config.json").write_text("{}")
     with pytest.raises(UsageError, match="is not empty"):

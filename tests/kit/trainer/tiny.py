@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from abci_app.bech32 import decode_id
 from abci_app.modules.datanets import Form
 from attribution.numerics import prepare
 from openledger.content.artefact import describe_artefact, put_artefact
@@ -108,7 +109,7 @@ def byte_base(folder: Path, tokenizer: Any, *, rows: int = 259, tied: bool = Fal
 
 @dataclass
 class TinyChain:
-    """A chain reader over dictionaries; ids are found by name and by hex."""
+    """A chain reader over dictionaries; ids are found by name, by hex and in bech32m."""
 
     store: ContentStore
     versions: dict[tuple[str, int], VersionRecord] = field(default_factory=dict)
@@ -116,10 +117,10 @@ class TinyChain:
     measured: dict[bytes, Sequence[RecordedMeasurement]] = field(default_factory=dict)
 
     def datanet_version(self, reference: str, version: int) -> VersionRecord:
-        return self.versions[reference, version]
+        return self.versions[_in_hex("oldata", reference), version]
 
     def entry(self, reference: str) -> KnownEntry:
-        return self.entries[reference]
+        return self.entries[_in_hex("olrun", reference)]
 
     def measurements(self, entry_id: bytes) -> Sequence[RecordedMeasurement]:
         return self.measured.get(entry_id, ())
@@ -145,6 +146,10 @@ class TinyChain:
         known = KnownEntry(record.manifest_root, record)
         self.entries[name] = self.entries[known.entry_id.hex()] = known
         return known
+
+
+def _in_hex(prefix: str, reference: str) -> str:
+    return decode_id(reference, prefix)[1].hex() if reference.startswith(f"{prefix}1") else reference
 
 
 def sentence(number: int, length: int = 8) -> str:

@@ -112,10 +112,65 @@ def test_a_run_that_could_not_be_recorded_is_not_trained_again(
     assert record.entry.tensor_digest == describe_artefact(Path("tiny-run-adapter")).tensor_digest
     # Recorded, so forgotten: its folder is somebody's, and only another one can be trained into.
     assert main(words) == ExitCode.USAGE
-    assert "tiny-run-adapter is not empty: delete it, or name another folder" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "error: tiny-run-adapter holds the output of a run that is recorded as published: name another folder with "
+        "--folder DIR, or put this one aside: mv tiny-run-adapter tiny-run-adapter.old\n"
+    )
     assert main([*words, "--folder", "again"]) == ExitCode.OK
     assert "step 6/6" in capsys.readouterr().err
     assert ledger.records[1].entry == record.entry
+
+
+@pytest.mark.parametrize("way", [["--check"], ["--from", "alice"]])
+def test_a_folder_with_somebodys_files_is_refused_before_the_chain_is_asked(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, way: list[str]
+) -> None:
+    Path("tiny-run-adapter").mkdir()
+    Path("tiny-run-adapter/thesis.txt").write_text("years of work")
+    monkeypatch.setattr("openledger_cli.train.commands.open_ledger", None)
+    assert main(["train", "recipe.yaml", *way, "--content", "content"]) == ExitCode.USAGE
+    assert capsys.readouterr().err == (
+        "error: tiny-run-adapter is not empty, and no run of this machine has left there what it holds: name another "
+        "folder with --folder DIR, or put this one aside: mv tiny-run-adapter tiny-run-adapter.old\n"
+    )
+
+
+def test_who_changes_a_recipe_after_a_run_that_was_not_recorded_hears_how_to_record_that_one(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "recipe.yaml", "--from", "alice", "--content", "content"]
+    ledger.refusal = "no money"
+    assert main(words) == ExitCode.USAGE
+    ledger.refusal = ""
+    Path("recipe.yaml").write_text(RECIPE.replace("seed: 3", "seed: 4"))
+    said = ""
+    for way in (words, ["train", "recipe.yaml", "--check", "--content", "content"]):
+        capsys.readouterr()
+        assert main(way) == ExitCode.USAGE
+        said = capsys.readouterr().err
+        assert "tiny-run-adapter holds the output of another run, which is not recorded yet" in said
+        assert "for this one name another folder with --folder DIR" in said
+    command = said.partition("without training again: openledger ")[2].partition(" --from KEY")[0].split()
+    assert main([*command, "--from", "alice", "--content", "content"]) == ExitCode.OK
+    assert "step" not in capsys.readouterr().err.replace("steps", "")
+    (record,) = ledger.records
+    assert record.entry.tensor_digest == describe_artefact(Path("tiny-run-adapter")).tensor_digest
+    assert json.loads(record.manifest.parts["recipe"])["train"]["seed"] == 3
+
+
+def test_a_run_with_local_is_recorded_later_without_training_again(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "recipe.yaml", "--content", "content"]
+    assert main([*words, "--local"]) == ExitCode.OK
+    said = capsys.readouterr().err
+    assert "nothing is recorded; the same command with --from KEY for --local does it, without training again" in said
+    assert main([*words, "--from", "alice"]) == ExitCode.OK
+    said = capsys.readouterr().err
+    assert "step" not in said.replace("steps", "")
+    assert said.endswith("next: openledger model show tiny\n")
+    (record,) = ledger.records
+    assert record.entry.tensor_digest == describe_artefact(Path("tiny-run-adapter")).tensor_digest
 
 
 def test_somebody_elses_model_is_refused_before_training(
