@@ -16,6 +16,14 @@ from typing import Any
 _TERMINAL_SECONDS, _LOG_SECONDS = 2.0, 10.0
 _LOOK_SECONDS = 0.25
 _waiting_for_people = 0
+# The part of the work that a command is at, in its own words; empty where it has not said.
+_stage = ""
+
+
+def name_stage(words: str) -> None:
+    """Say at which part of its work this command is from now on; shown only while that takes long."""
+    global _stage
+    _stage = words
 
 
 class _Watched:
@@ -36,7 +44,8 @@ class _Watched:
 
 @contextmanager
 def pulse(what: str) -> Iterator[None]:
-    """While the block works in silence: `what: still at work (12 s)` on standard error."""
+    """While the block works in silence: `what: reading rows: still at work (12 s)` on standard error."""
+    name_stage("")
     stream, began = sys.stderr, time.monotonic()
     watched = _Watched(stream)
     done = threading.Event()
@@ -51,7 +60,8 @@ def pulse(what: str) -> Iterator[None]:
                 watched.last = now
             elif now - watched.last >= pause_seconds:
                 said = True
-                watched.write(f"{what}: still at work ({now - began:.0f} s)\n")
+                stage = f": {_stage}" if _stage else ""
+                watched.write(f"{what}{stage}: still at work ({now - began:.0f} s)\n")
                 watched.flush()
 
     thread = threading.Thread(target=speak, name="pulse", daemon=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from attribution.entry import GRADIENTS
 from attribution.lga.basis import DEFAULT_DIRECTIONS
+from attribution.lga.index.plan import IndexSettings
 from attribution.lga.parameters import MAX_MODULES
 from attribution.numerics import prepare
 from attribution.text_tokens import begin_ids, control_ids, end_id, padding_id
@@ -27,6 +28,8 @@ _NUMBERS_BESIDE = 3
 _LOGIT_COPIES = 4
 # Numbers that a layer keeps for the backward pass, in widths of the hidden state.
 _KEPT_WIDTHS = 20
+# Matrices of outputs x outputs that an eigenbasis holds at once: moments, vectors, workspace.
+_EIGEN_COPIES = 6
 _SHOWN_NAMES = 24
 _SHOWN_TOKENS = 5
 _MIB = 2**20
@@ -229,11 +232,28 @@ def needs_of(recipe: Recipe, model: Any, rows: int) -> Needs:
     widths = depth + _KEPT_WIDTHS if train.gradient_checkpointing else depth * _KEPT_WIDTHS
     kept = tokens * width * widths * _FLOAT_BYTES
     memory = (whole + adapter + trained * _NUMBERS_BESIDE) * _FLOAT_BYTES + logits + kept
-    points = recipe.attribution.checkpoints if recipe.attribution and adapter else 0
-    codes = recipe.attribution.codes if recipe.attribution and adapter else 0
+    indexed = recipe.attribution if recipe.attribution and adapter else None
+    points = indexed.checkpoints if indexed else 0
     # A checkpoint with moments and the one that takes its place, the output, adapters of all points twice (beside the
-    # run and in its index), codes and their work.
-    disk = trained * _FLOAT_BYTES * (7 + 2 * points) + rows * points * codes * 8
+    # run and in its index).
+    disk = trained * _FLOAT_BYTES * (7 + 2 * points)
+    if indexed is None or GRADIENTS not in indexed.methods:
+        return Needs(memory, disk)
+    index = _needs_of_index(recipe, model, rows)
+    return Needs(max(memory, (whole + adapter) * _FLOAT_BYTES + index.memory), disk + index.disk)
+
+
+def _needs_of_index(recipe: Recipe, model: Any, rows: int) -> Needs:
+    """What building lga-1 takes beside the model, when training is over: see `attribution.lga.index.build`."""
+    wanted, method, settings = recipe.attribution, recipe.method, IndexSettings()
+    assert wanted is not None, "only a recipe with attribution has an index"
+    assert isinstance(method, Lora), "only adapters have one"
+    outputs = [out for out, _ in target_layers(model, method.target_modules).values()]
+    row_bytes = sum(outputs) * method.rank * _FLOAT_BYTES
+    # A piece of gradients twice, and one layer's moments with what their eigenbasis takes, in float64.
+    memory = 2 * min(rows, settings.piece_examples) * row_bytes + _EIGEN_COPIES * max(outputs, default=0) ** 2 * 8
+    # Gradients that the bases are fitted on, of one checkpoint at a time; codes and their work.
+    disk = min(rows, settings.basis_examples) * row_bytes + rows * wanted.checkpoints * wanted.codes * 8
     return Needs(memory, disk)
 
 

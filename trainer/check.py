@@ -13,10 +13,10 @@ from abci_app.bech32 import IdError
 from attribution.entry import GRADIENTS
 from attribution.text_tokens import open_tokenizer
 from openledger.content.files import cache_home
-from openledger.content.store import ContentStore
+from openledger.content.store import ContentStore, calling_content
 from openledger.errors import OpenLedgerError, UsageError
 from openledger.exit_codes import ExitCode
-from trainer.ancestry import check_adapter_stands_on
+from trainer.ancestry import KnownEntry, check_adapter_stands_on
 from trainer.base_check import examine_base, needs_of, needs_problems, open_skeleton
 from trainer.describe import describe_cuts, describe_forms, describe_writing, share
 from trainer.devices import device_of
@@ -31,6 +31,8 @@ from trainer.train import PreparedRun, check_vocabulary, prepare_run
 from trainer.workflow import ChainReader, LicenceVerdict, artefact_folder, parents_of
 
 T = TypeVar("T")
+# Hears in words which part of the work begins.
+Stage = Callable[[str], None]
 
 
 _HEAVIEST = (ExitCode.NOT_VERIFIED, ExitCode.REFUSED, ExitCode.NOT_FOUND)
@@ -56,6 +58,8 @@ class _Findings:
     lines: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
+    # Hears at which part of the check it is.
+    stage: Stage = field(default=lambda _: None)
 
     def tried(self, attempt: Callable[[], T]) -> T | None:
         """The result of an attempt, or None and its errors."""
@@ -73,6 +77,7 @@ class _Findings:
         self, base_folder: Path, recipe: Recipe, prepared: PreparedRun | None, output_folder: Path
     ) -> None:
         """Open base and tokenizer, and read all examples as the run would."""
+        self.stage("opening base and tokenizer")
         tokenizer = self.tried(lambda: open_tokenizer(base_folder))
         model = self.tried(lambda: open_skeleton(base_folder))
         if model is None or tokenizer is None:
@@ -82,6 +87,7 @@ class _Findings:
         self.notes += found.notes
         if prepared is None or found.problems:
             return
+        self.stage(f"writing {len(prepared.order):,} rows in tokens")
         described = self.tried(lambda: _input_lines(prepared, tokenizer, model))
         if described is not None:
             self.lines, self.examples = described
@@ -99,25 +105,29 @@ def examine_recipe(
     output_folder: Path = Path(),
     show_examples: bool = False,
     measure: Callable[[PreparedRun, Path], str] | None = None,
+    stage: Stage = lambda _: None,
 ) -> tuple[tuple[str, ...], LicenceVerdict]:
     """Say what a recipe would do, and the verdict on its terms; raises `CheckFailed` or the only error.
 
     `show_examples` adds two examples, token by token, at the end; `measure` a line, from the prepared run and the
-    base's folder, where nothing is wrong.
+    base's folder, where nothing is wrong. `stage` hears at which part of the check it is.
     """
-    found = _Findings()
+    found = _Findings(stage=stage)
     tried = found.tried
+    stage("asking the chain for DataNet versions")
     versions = [
         tried(lambda each=dataset: chain.datanet_version(each.datanet, each.version))  # type: ignore[misc]
         for dataset in recipe.datasets
     ]
     known = [version for version in versions if version is not None]
+    stage("fetching and preparing rows")
     prepared = tried(lambda: prepare_run(recipe, known, store)) if len(known) == len(versions) else None
+    stage("fetching the base's files")
     base = tried(lambda: chain.entry(recipe.model.base))
     adapter = tried(lambda: chain.entry(recipe.model.adapter)) if recipe.model.adapter else None
-    folder = tried(lambda: artefact_folder(base, store)[0]) if base is not None else None
+    folder = tried(lambda: _files_of(recipe.model.base, base, store)) if base is not None else None
     if adapter is not None:
-        tried(lambda: artefact_folder(adapter, store)[0])
+        tried(lambda: _files_of(recipe.model.adapter, adapter, store))
     if adapter is not None and base is not None:
         tried(lambda: check_adapter_stands_on(chain, adapter, base))
     tried(lambda: device_of(recipe.train.device))
@@ -127,14 +137,22 @@ def examine_recipe(
     verdict = None
     if base is not None and len(known) == len(versions):
         inputs = [(version.datanet_id, version.version) for version in known]
+        stage("asking the chain whether the terms go together")
         verdict = tried(lambda: chain.licence_verdict(recipe.method.kind, parents_of(recipe, base, adapter), inputs))
     if len(found.errors) == 1:
         raise found.errors[0]
     if found.errors or verdict is None or attribution is None:
         raise CheckFailed(found.errors)
     if measure and prepared is not None and folder is not None:
+        stage("timing a step or two, and layers of the index")
         found.notes.append(measure(prepared, folder))
     return (*found.lines, *found.notes, attribution, *(found.examples if show_examples else ())), verdict
+
+
+def _files_of(reference: str, known: KnownEntry, store: ContentStore) -> Path:
+    """The folder with the files of an entry; what is missing is called by the name that the recipe has for it."""
+    with calling_content(f"a file of {reference}"):
+        return artefact_folder(known, store)[0]
 
 
 def _input_lines(prepared: PreparedRun, tokenizer: Any, model: Any) -> tuple[list[str], list[str]]:

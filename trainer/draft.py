@@ -6,7 +6,7 @@ rows are in the base's own tokens. It is a recipe that passes `--check` where th
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -64,9 +64,15 @@ def draft_recipe(
     *,
     model: str = "",
     full: bool = False,
+    stage: Callable[[str], None] = lambda _: None,
 ) -> str:
-    """The recipe's text; raises `UsageError` for a base or data that cannot be read."""
+    """The recipe's text; raises `UsageError` for a base or data that cannot be read.
+
+    `stage` hears in words which part of the work begins.
+    """
+    stage("looking at the rows")
     inputs = [_look_at(reference, chain, store) for reference in data]
+    stage("opening base and tokenizer")
     entry = chain.entry(base)
     folder = artefact_folder(entry, store)[0]
     skeleton, tokenizer = open_skeleton(folder), open_tokenizer(folder)
@@ -87,7 +93,9 @@ def draft_recipe(
     }
     recipe = _parsed(_text(facts, inputs))
     try:
+        stage("preparing rows")
         prepared = prepare_run(recipe, [item.version for item in inputs], store)
+        stage(f"writing {min(len(prepared.order), _READ_ROWS):,} rows in tokens, to see how long they are")
         facts |= _length_facts(_lengths(tokenizer, recipe, prepared.order), facts["window"])
     except (PartitionError, ExampleError) as error:
         # Something for a person to decide: the recipe is where they do.

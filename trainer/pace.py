@@ -1,20 +1,24 @@
 """Before compute is spent: the passes over each input that a recipe comes to, and how long it takes on this machine.
 
-Time is measured, not guessed: a step or two of the run itself, on its first rows, whose results are thrown away.
+Time is measured, not guessed: a step or two of the run itself, on its first rows, whose results are thrown away, and
+of the index one layer of each size (`trainer.index_pace`).
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from attribution.adapted_model import open_base
 from attribution.text_tokens import open_tokenizer, padding_id
+from trainer.base_check import open_skeleton, target_layers
 from trainer.devices import Devices
 from trainer.environment import make_deterministic
 from trainer.examples import read_tokens
+from trainer.index_pace import fitting_seconds, time_layer
+from trainer.method import Lora
 from trainer.optimise import optimise
 from trainer.partition import rows_used
 from trainer.train import PreparedRun
@@ -77,12 +81,38 @@ def time_line(prepared: PreparedRun, base_folder: Path, devices: Devices, proces
         )
     wanted = prepared.recipe.attribution
     if wanted is not None and "lga-1" in wanted.methods:
-        rows = sum(len(rows_used(prepared.order, index)) for index in range(len(prepared.recipe.datasets)))
-        parts.append(
-            f"index of {rows:,} rows {words_of_seconds(rows * wanted.checkpoints * row_seconds * _INDEX_PASSES)}"
-        )
+        # It is built by one process on the CPU, in float32, however training went.
+        is_same = devices.kind == "cpu" and settings.precision == "float32"
+        indexed_row_seconds = row_seconds * processes if is_same else _measure_cpu_row(prepared, base_folder)
+        parts.append(_index_words(prepared, base_folder, wanted.checkpoints, indexed_row_seconds))
     share = "" if processes == 1 else f", divided by {processes} processes"
     return f"time, about: {'; '.join(parts)}; estimated from {measured} measured on {devices.words}{share}"
+
+
+def _index_words(prepared: PreparedRun, base_folder: Path, checkpoints: int, row_seconds: float) -> str:
+    """How long the index takes: a pass over the rows, and what is fitted for every layer at every checkpoint."""
+    rows = sum(len(rows_used(prepared.order, index)) for index in range(len(prepared.recipe.datasets)))
+    method = prepared.recipe.method
+    assert isinstance(method, Lora), "a full fine-tune has no such index"
+    layers = target_layers(open_skeleton(base_folder), method.target_modules)
+    outputs = [out for out, _ in layers.values()]
+    timed = {size: time_layer(size, method.rank, prepared.recipe.train.threads) for size in sorted(set(outputs))}
+    passes = rows * checkpoints * row_seconds * _INDEX_PASSES
+    fitting = fitting_seconds(outputs, timed, rows=rows, checkpoints=checkpoints)
+    points = f"{checkpoints} checkpoint{'' if checkpoints == 1 else 's'}"
+    return (
+        f"index of {rows:,} rows {words_of_seconds(passes + fitting)} ({words_of_seconds(fitting)} of it for "
+        f"{len(outputs)} layers at {points})"
+    )
+
+
+def _measure_cpu_row(prepared: PreparedRun, base_folder: Path) -> float:
+    """Seconds of one row in float32 on the CPU."""
+    settings = msgspec.structs.replace(
+        prepared.recipe.train, batch_size=1, accumulation=1, precision="float32", device="cpu"
+    )
+    recipe = msgspec.structs.replace(prepared.recipe, train=settings)
+    return _measure_step(replace(prepared, recipe=recipe), base_folder, Devices())[0]
 
 
 def _measure_step(prepared: PreparedRun, base_folder: Path, devices: Devices) -> tuple[float, str]:

@@ -19,7 +19,7 @@ from attribution.loss import Tokens
 from attribution.numerics import prepare
 from attribution.text_tokens import open_tokenizer, padding_id
 from openledger.content.artefact import Artefact, describe_artefact
-from openledger.content.store import ContentStore
+from openledger.content.store import ContentStore, calling_content
 from openledger.data.manifest import to_json
 from openledger.data.versions import VersionRecord
 from trainer.checkpoint import Checkpoint
@@ -103,7 +103,8 @@ def prepare_run(recipe: Recipe, versions: Sequence[VersionRecord], store: Conten
         if first != index:
             problems.append(f"datasets[{index}]: is datasets[{first}] by another name; list it once, with one weight")
         try:
-            made.append(make_partition(dataset, index, load_rows(store, version)))
+            with calling_content(f"a contribution of {dataset.datanet} version {dataset.version}"):
+                made.append(make_partition(dataset, index, load_rows(store, version)))
         except PartitionError as error:
             problems.append(str(error))
     if problems:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.errors import OpenLedgerError
 from openledger.exit_codes import ExitCode
+from openledger_cli.pulse import name_stage
 from openledger_cli.text import note
 from trainer.watch import StepFacts, Watch
 
@@ -45,8 +46,10 @@ class RunWatch(Watch):
         """See base."""
         self.records = name == "record"
         self.write("stage", {"stage": name, "words": words})
+        shown = f"{_STAGE_WORDS.get(name, name)}{': ' if words else ''}{words}"
+        name_stage(shown)
         if name in _STAGE_WORDS:
-            note(f"{_STAGE_WORDS[name]}{': ' if words else ''}{words}")
+            note(shown)
 
     def step(self, facts: StepFacts) -> None:
         """See base."""

@@ -8,7 +8,7 @@ import pytest
 
 from openledger_cli import pulse as pulse_module
 from openledger_cli.main import parsed_name
-from openledger_cli.pulse import pulse, waiting_for_people
+from openledger_cli.pulse import name_stage, pulse, waiting_for_people
 
 
 class _Terminal(io.StringIO):
@@ -35,6 +35,17 @@ def test_a_log_hears_of_long_silence_now_and_then(monkeypatch: pytest.MonkeyPatc
     said = _said(monkeypatch, io.StringIO(), 1.3)
     assert said == ["openledger query lineage: still at work (1 s)"] * len(said)
     assert 1 <= len(said) <= 2
+
+
+def test_a_command_that_has_said_at_what_it_is_is_heard_to_be_at_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with pulse("openledger train"):
+        name_stage("preparing rows")
+        time.sleep(0.7)
+    assert stream.getvalue() == "openledger train: preparing rows: still at work (1 s)\n"
+    # The next command begins with nothing said.
+    assert _said(monkeypatch, _Terminal(), 0.3) == ["openledger query lineage: still at work (0 s)"]
 
 
 def test_a_terminal_hears_of_it_soon_and_short_work_passes_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,20 @@ def test_problems_of_rows_base_and_attribution_are_named_at_once(chain: TinyChai
     assert caught.value.exit_code == ExitCode.USAGE
 
 
+def test_a_check_says_at_what_it_is(chain: TinyChain) -> None:
+    said: list[str] = []
+    examine_recipe(parse_recipe(RECIPE), chain, chain.store, stage=said.append, measure=lambda *_: "time, about: 1 s")
+    assert said == [
+        "asking the chain for DataNet versions",
+        "fetching and preparing rows",
+        "fetching the base's files",
+        "opening base and tokenizer",
+        "writing 12 rows in tokens",
+        "asking the chain whether the terms go together",
+        "timing a step or two, and layers of the index",
+    ]
+
+
 def test_one_problem_is_said_in_one_line(chain: TinyChain) -> None:
     with pytest.raises(UsageError, match=r"\Amethod.target_modules: 'qproj' matches no layer .* [^\n]*\Z"):
         examine_recipe(parse_recipe(RECIPE.replace("q_proj, v_proj", "q_proj, qproj")), chain, chain.store)
