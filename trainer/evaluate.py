@@ -6,11 +6,11 @@ from math import isqrt
 from typing import Any
 
 from attribution.loss import Tokens, example_losses, make_batch
+from trainer.micronats import to_micronats
 
 # Mean over rows of the mean loss of a completion token, in millionths of a nat.
 METRIC = "held-out-loss-micronats"
 BATCH_ROWS = 4
-_MICRONATS_PER_NAT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,6 @@ class Measurement:
     loss_micronats: int
     sample_size: int
     interval_micronats: int
-
-
-def to_micronats(loss_nats: float) -> int:
-    """Round a loss to an integer number of micronats."""
-    return round(loss_nats * _MICRONATS_PER_NAT)
 
 
 def summarise(losses_micronats: Sequence[int]) -> Measurement:

@@ -12,7 +12,7 @@ from attribution.loss import Tokens
 from openledger.errors import OpenLedgerError
 from trainer.checkpoint import Checkpoint
 from trainer.devices import Devices
-from trainer.evaluate import to_micronats
+from trainer.micronats import to_micronats
 from trainer.recipe import Recipe, Train
 from trainer.schedule import learning_rate
 from trainer.step_loss import check_packing, step_weights, weighed_loss

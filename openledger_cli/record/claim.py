@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from openledger.exit_codes import ExitCode
 from openledger_cli.claimed import claimed_lines
-from openledger_cli.text import note
+from openledger_cli.tasks import say_next
 
 if TYPE_CHECKING:
     from openledger.data.manifest import Manifest
@@ -40,7 +40,7 @@ def claim_entry(args: argparse.Namespace) -> int:
             )
         claim = ledger.claim(entry_id, manifest, args.model)
         args.context.output.show(shown | {"outcome": "claimed"} | claimed_lines(claim))
-    note(f"next: openledger query lineage {args.model}")
+    say_next(args.context, f"openledger query lineage {args.model}")
     return ExitCode.OK
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from openledger.exit_codes import ExitCode
 from openledger_cli.proofs.trust import add_trust_options
 from openledger_cli.secrets import add_passphrase_option
+from openledger_cli.tasks import say_next
 
 _EXAMPLES = """\
 examples:
@@ -48,6 +49,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_fact_options(parser)
     parser.add_argument(
         "--claim", metavar="ENTRY", help="record nothing: take over your run that somebody else recorded first"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="record a run that is recorded already once more, as a repetition"
     )
     parser.add_argument("--content", metavar="URL", help="content store, folder or fsspec URL ($OPENLEDGER_CONTENT)")
     parser.add_argument("--from", dest="signer", required=True, metavar="KEY", help="key that records the run")
@@ -106,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     from openledger_cli.record.claim import claim_entry
     from openledger_cli.record.experiment import record_experiment
     from openledger_cli.record.gather import gather_facts
-    from openledger_cli.record.one_run import record_run, require_model_name
+    from openledger_cli.record.one_run import record_run, require_model_name, say_recorded_before
     from openledger_cli.train.commands import open_ledger
 
     require_model_name(args)
@@ -117,7 +121,13 @@ def run(args: argparse.Namespace) -> int:
     gathered = gather_facts(args)
     store = ContentStore.open(args.content)
     with open_ledger(args) as ledger:
+        if gathered.recorded_entry and gathered.recorded_chain == ledger.chain_id and not args.again:
+            say_recorded_before(gathered.recorded_entry)
+            args.context.output.show({"entry": gathered.recorded_entry, "recorded": "before"})
+            say_next(args.context, f"openledger query lineage {gathered.recorded_entry}")
+            return ExitCode.OK
         published = record_run(args, gathered, ledger, store)
         gathered.tag(published.entry, ledger.chain_id)
     args.context.output.show(published.shown)
+    say_next(args.context, f"openledger query lineage {args.model}")
     return ExitCode.OK

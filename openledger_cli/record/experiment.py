@@ -7,6 +7,7 @@ import argparse
 from openledger.errors import OpenLedgerError, UsageError
 from openledger.exit_codes import ExitCode
 from openledger_cli.record.gather import Gathered
+from openledger_cli.tasks import say_next
 from openledger_cli.text import note
 
 
@@ -26,7 +27,7 @@ def record_experiment(args: argparse.Namespace) -> int:
     rows: list[dict[str, str]] = []
     with open_ledger(args) as ledger:
         for run in finished_runs(tracking, args.mlflow_experiment):
-            if run.recorded_entry and run.recorded_chain == ledger.chain_id:
+            if run.recorded_entry and run.recorded_chain == ledger.chain_id and not args.again:
                 rows.append({"run": run.name, "entry": run.recorded_entry, "state": "recorded before"})
                 continue
             facts = replace(run.facts, kind=args.kind or run.facts.kind)
@@ -38,8 +39,10 @@ def record_experiment(args: argparse.Namespace) -> int:
                 rows.append({"run": run.name, "entry": "", "state": f"left out: {error}"})
                 note(f"{run.name}: left out: {error}")
                 continue
-            rows.append({"run": run.name, "entry": recorded.entry, "state": "recorded"})
-            note(f"{run.name}: recorded as {recorded.entry}")
+            state = "recorded before" if recorded.is_old else "recorded"
+            rows.append({"run": run.name, "entry": recorded.entry, "state": state})
+            note(f"{run.name}: {state} as {recorded.entry}")
     table = [[row["run"], row["state"], row["entry"]] for row in rows]
     args.context.output.rows(f"Runs of {args.mlflow_experiment}", ["run", "state", "entry"], table, rows)
+    say_next(args.context, f"openledger model show {args.model}")
     return ExitCode.FAILURE if any(row["state"].startswith("left out") for row in rows) else ExitCode.OK

@@ -28,6 +28,9 @@ class Gathered:
     facts: RunFacts
     is_output: bool
     tag: Callable[[str, str], None] = _no_tag
+    # The entry that the tool says the run is recorded as, and on which chain.
+    recorded_entry: str = ""
+    recorded_chain: str = ""
 
     def result_folder(self) -> Path:
         """The folder that holds the result, and more in an output; raises `UsageError` when there is none."""
@@ -64,12 +67,19 @@ def _of_mlflow(args: argparse.Namespace) -> Gathered:
     from trainer.recording.mlflow_runs import open_store, read_run, tag_run
 
     store = open_store(args.tracking_uri)
-    facts = read_run(store, args.mlflow).facts
+    run = read_run(store, args.mlflow)
+    facts = run.facts
     if args.source is not None:
         if not args.source.is_dir():
             raise UsageError(f"{args.source} is no folder: name the one that holds the result of the run")
         facts = replace(facts, output_folder=args.source)
-    return Gathered(facts, True, lambda entry, chain_id: tag_run(store, args.mlflow, entry, chain_id))
+    return Gathered(
+        facts,
+        True,
+        lambda entry, chain_id: tag_run(store, args.mlflow, entry, chain_id),
+        recorded_entry=run.recorded_entry,
+        recorded_chain=run.recorded_chain,
+    )
 
 
 def _of_configuration(path: Path) -> Gathered:

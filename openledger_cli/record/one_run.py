@@ -17,10 +17,11 @@ from openledger_cli.text import note
 
 if TYPE_CHECKING:
     from openledger.content.store import ContentStore
+    from trainer.ancestry import KnownEntry
     from trainer.publish import ClientLedger
     from trainer.recording.declared import Declared
     from trainer.recording.facts import RunFacts
-    from trainer.run_records import RunEventRecord
+    from trainer.run_records import RunEventRecord, RunRecord
 
 # Clocks of machines differ a little.
 _CLOCK_SECONDS = 60
@@ -28,10 +29,11 @@ _CLOCK_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class RecordedRun:
-    """A recorded run: the id of its entry, and the lines to show."""
+    """A recorded run: the id of its entry, the lines to show, and whether it had been recorded before."""
 
     entry: str
     shown: dict[str, Any]
+    is_old: bool = False
 
 
 def require_model_name(args: argparse.Namespace) -> None:
@@ -43,8 +45,9 @@ def require_model_name(args: argparse.Namespace) -> None:
 
 
 def record_run(args: argparse.Namespace, gathered: Gathered, ledger: ClientLedger, store: ContentStore) -> RecordedRun:
-    """Describe, declare, store, publish."""
+    """Describe, declare, store, publish; a run that is recorded already is named instead, unless it is to be again."""
     from trainer.outside import check_base_of_adapter, describe_folder
+    from trainer.recording.already import find_recorded
     from trainer.recording.external import record_external
 
     facts = gathered.facts
@@ -72,6 +75,9 @@ def record_run(args: argparse.Namespace, gathered: Gathered, ledger: ClientLedge
             undeclared=declared.undeclared,
             owner=ledger.signer_address,
         )
+        earlier = None if args.again else find_recorded(record, ledger)
+        if earlier:
+            return _recorded_before(f"{args.model}@{earlier[0]}", earlier[1], record, ledger)
         published = ledger.publish(record)
     if declared.undeclared != "nothing" and not args.undeclared:
         note(
@@ -87,6 +93,25 @@ def record_run(args: argparse.Namespace, gathered: Gathered, ledger: ClientLedge
         **claimed_lines(published.claim),
     }
     return RecordedRun(published.entry, shown)
+
+
+def _recorded_before(version: str, known: KnownEntry, record: RunRecord, ledger: ClientLedger) -> RecordedRun:
+    """What is recorded of the run; claimed, where the command that recorded it did not come to that."""
+    from trainer.publish import entry_text
+
+    entry = entry_text(known.entry_id)
+    say_recorded_before(f"{version}, {entry}")
+    is_same = known.record.manifest_root == record.entry.manifest_root
+    claim = ledger.claim(known.entry_id, record.manifest, record.model_name) if is_same else None
+    return RecordedRun(entry, {"entry": entry, "model": version, "recorded": "before", **claimed_lines(claim)}, True)
+
+
+def say_recorded_before(what: str) -> None:
+    """Say as what a run is recorded, and what to do where that was the intention."""
+    note(
+        f"this run is recorded already, as {what}: nothing was recorded now (--again records it once more, as another "
+        "run with the same result)"
+    )
 
 
 def ask(question: str) -> str:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from attribution.loss import Tokens
 from tests.kit.trainer.tiny import tiny_model
-from trainer.evaluate import BATCH_ROWS, HeldOutLoss, Measurement, evaluate, summarise, to_micronats
+from trainer.evaluate import BATCH_ROWS, HeldOutLoss, Measurement, evaluate, summarise
 
 pytestmark = pytest.mark.ml
 
@@ -36,10 +36,6 @@ def test_mean_and_interval_are_those_of_floating_point_rounded(losses: list[int]
     assert abs(found.loss_micronats - values.mean().item()) <= 1
     # Integer square roots and divisions each round down once.
     assert found.interval_micronats == pytest.approx(1.96 * values.std().item() / len(losses) ** 0.5, abs=3)
-
-
-def test_micronats_are_rounded_to_the_nearest() -> None:
-    assert [to_micronats(value) for value in (0.0, 1.2345674, 1.2345676)] == [0, 1_234_567, 1_234_568]
 
 
 def test_measurements_are_given_by_input_and_over_all(model: torch.nn.Module) -> None:

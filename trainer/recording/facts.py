@@ -5,7 +5,6 @@ this chain. `training` becomes the manifest's part of that name, and lineage sho
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -18,9 +17,6 @@ from openledger.errors import UsageError
 MAX_LOGGED_LOSSES = 100_000
 # Configuration files and states are read by people; what is larger is something else.
 MAX_CONFIGURATION_BYTES = 4 * 2**20
-_MICRONATS_PER_NAT = 1_000_000
-# Micronats that the chain's integers hold with room to spare.
-_MAX_LOSS_NATS = 1_000_000.0
 
 
 class FactsError(UsageError, ValueError):
@@ -55,13 +51,6 @@ class RunFacts:
     evaluation_loss_micronats: int | None = None
     started_seconds: int = 0
     finished_seconds: int = 0
-
-
-def to_micronats(loss: object) -> int | None:
-    """A loss in nats as integer micronats; None for what is no loss that can be recorded (NaN, infinite, text)."""
-    if isinstance(loss, bool) or not isinstance(loss, int | float) or not math.isfinite(loss):
-        return None
-    return round(loss * _MICRONATS_PER_NAT) if abs(loss) <= _MAX_LOSS_NATS else None
 
 
 def thinned(losses: list[LoggedLoss]) -> tuple[LoggedLoss, ...]:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from trainer.micronats import read_micronats
 from trainer.recording.arguments import recipe_of_arguments, training_of_arguments
-from trainer.recording.facts import FactsError, LoggedLoss, RunFacts, thinned, to_micronats
+from trainer.recording.facts import FactsError, LoggedLoss, RunFacts, thinned
 from trainer.recording.trainer_folder import is_trainer_folder, kind_of, read_trainer_folder, result_of
 
 # Tags that a recorded run gets in MLflow.
@@ -149,7 +150,7 @@ def _history(store: Any, run: Any, names: tuple[str, ...]) -> list[LoggedLoss]:
         return []
     found = []
     for point in store.get_metric_history(run.info.run_id, name):
-        loss = to_micronats(point.value)
+        loss = read_micronats(point.value)
         if loss is not None:
             found.append(LoggedLoss(point.step, loss))
     return sorted(found, key=lambda logged: logged.step)

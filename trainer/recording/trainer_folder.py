@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from openledger.content.store import file_digest
+from trainer.micronats import read_micronats
 from trainer.recording.arguments import recipe_of_arguments, training_of_arguments
 from trainer.recording.facts import (
     FactsError,
@@ -20,7 +21,6 @@ from trainer.recording.facts import (
     plain_number,
     read_json,
     thinned,
-    to_micronats,
     whole_number,
 )
 from trainer.recording.saved_arguments import read_saved_arguments
@@ -119,10 +119,10 @@ def losses_of(history: object) -> tuple[tuple[LoggedLoss, ...], int | None]:
     for entry in history if isinstance(history, list) else ():
         if not isinstance(entry, dict):
             continue
-        loss, step = to_micronats(entry.get("loss")), whole_number(entry.get("step"))
+        loss, step = read_micronats(entry.get("loss")), whole_number(entry.get("step"))
         if loss is not None and step is not None:
             losses.append(LoggedLoss(step, loss))
-        measured = to_micronats(entry.get("eval_loss"))
+        measured = read_micronats(entry.get("eval_loss"))
         evaluation = evaluation if measured is None else measured
     return thinned(losses), evaluation
 

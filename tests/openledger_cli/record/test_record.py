@@ -71,6 +71,33 @@ def test_record_says_when_it_had_to_claim_what_somebody_else_recorded_first(
     ) in said.err
 
 
+def test_a_run_that_is_recorded_already_is_named_and_recorded_again_only_when_asked(
+    ledger: FakeLedger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.remembers = True
+    words = [
+        "record", "--model", "mine", "--kind", "full", str(tiny_model()), "--recipe", "recipe.yaml",
+        "--framework", "axolotl", "--parent", "base", "--input", "questions@1",
+        "--from", "alice", "--content", "content",
+    ]  # fmt: skip
+    assert main(words) == ExitCode.OK
+    assert capsys.readouterr().err.endswith("next: openledger query lineage mine\n")
+    # Described otherwise it is another entry, and still the same run.
+    for again in (words, [*words, "--step", "removed addresses"]):
+        assert main([*again, "--output", "json"]) == ExitCode.OK
+        said = capsys.readouterr()
+        shown = json.loads(said.out)
+        assert (shown["model"], shown["recorded"]) == ("mine@1", "before")
+        assert f"this run is recorded already, as mine@1, {shown['entry']}: nothing was recorded now" in said.err
+    # The command that recorded it ended before it could claim what somebody else had recorded first.
+    ledger.needed_claim = Claim(9, b"\6" * 32)
+    assert main([*words, "--output", "json"]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["claimed_height"] == 9
+    assert len(ledger.records) == 1
+    assert main([*words, "--again"]) == ExitCode.OK
+    assert len(ledger.records) == 2
+
+
 def test_record_with_all_rows_names_the_rows_of_every_version(ledger: FakeLedger) -> None:
     words = [
         "record", "--model", "mine", "--kind", "full", str(tiny_model()), "--recipe", "recipe.yaml",
