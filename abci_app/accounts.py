@@ -79,7 +79,8 @@ def debit(state: MutableState, address: bytes, amount_nopen: int) -> None:
     if account.balance_nopen < amount_nopen:
         raise Rejected(
             Code.INSUFFICIENT_FUNDS,
-            f"{show_address(address)} has {account.balance_nopen} nopen, needs {amount_nopen}: fund the account first",
+            f"{show_address(address)} has {account.balance_nopen} nopen, needs {amount_nopen} nopen: fund the account "
+            "first",
         )
     ACCOUNTS.set(state, address, Account(account.sequence, account.balance_nopen - amount_nopen, account.policy))
 

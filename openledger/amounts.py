@@ -7,6 +7,7 @@ from openledger.errors import UsageError
 
 _AMOUNT = re.compile(r"\A([0-9][0-9_]*)(?:\.([0-9]+))?\s*(OPEN|nopen)?\Z", re.IGNORECASE)
 _SHARE = re.compile(r"\A([0-9]{1,3})(?:\.([0-9]{1,7}))?%\Z")
+_OF_NOPEN = re.compile(r"(?<![\w.,])(\d[\d,]{0,30}) nopen\b")
 _DECIMALS = 9
 
 
@@ -35,6 +36,11 @@ def show_amount(amount_nopen: int) -> str:
     decimals = str(rest).rjust(_DECIMALS, "0").rstrip("0")
     sign = "-" if amount_nopen < 0 else ""
     return f"{sign}{whole}{'.' if decimals else ''}{decimals} OPEN"
+
+
+def in_open(text: str) -> str:
+    """The chain's words with every amount of nopen in OPEN; the chain itself counts in whole nopen."""
+    return _OF_NOPEN.sub(lambda found: show_amount(int(found[1].replace(",", ""))), text)
 
 
 def parse_share(text: str) -> int:

@@ -73,7 +73,10 @@ class TimedOut(OpenLedgerError):
 
 
 class Refused(OpenLedgerError):
-    """The chain's rules say no: `code` and `codespace` are stable, `text` explains, `hint` says what to do."""
+    """The chain's rules say no: `code` and `codespace` are stable, `text` explains, `hint` says what to do.
+
+    `text` is the chain's own, in whole nopen; as a line for people amounts stand in OPEN.
+    """
 
     exit_code = ExitCode.REFUSED
 
@@ -84,7 +87,10 @@ class Refused(OpenLedgerError):
         self.hint = HINTS.get(self.code, "")
         self.exit_code = exit_code_of_refusal(self.code)
         hint = f"; {self.hint}" if self.hint else ""
-        super().__init__(f"{text} ({self.codespace} code {self.code}){hint}")
+        # Amounts are read and written with errors of this file.
+        from openledger.amounts import in_open
+
+        super().__init__(f"{in_open(text)} ({self.codespace} code {self.code}){hint}")
 
 
 class TransactionFailed(Refused):
@@ -109,14 +115,22 @@ class WouldFail(TransactionFailed):
 
 
 class QueryFailed(Refused):
-    """A node gave no answer to a query. That is its word: what it says is missing may exist."""
+    """A node gave no answer to a query. That is its word: what it says is missing may exist.
+
+    `near` says which names are like one that it has not found, where somebody has looked.
+    """
+
+    near = ""
 
     def __init__(self, code: int, codespace: str, text: str) -> None:
         super().__init__(code, codespace, text)
         self.exit_code = ExitCode.UNPROVEN
 
     def __str__(self) -> str:
-        return f"{super().__str__()}; this is the node's word, not proven"
+        return f"{self._refusal()}; this is the node's word, not proven"
+
+    def _refusal(self) -> str:
+        return f"{super().__str__()}{'; ' if self.near else ''}{self.near}"
 
 
 class Denied(QueryFailed):
@@ -129,7 +143,7 @@ class Denied(QueryFailed):
         self.exit_code = exit_code_of_refusal(self.code)
 
     def __str__(self) -> str:
-        return f"{Refused.__str__(self)}; {self.note}"
+        return f"{self._refusal()}; {self.note}"
 
 
 # What to do, where the chain's own text does not say it already.

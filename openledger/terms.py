@@ -64,10 +64,10 @@ def unknown_terms(text: str) -> str:
     )
 
 
-def is_registered(client: Asks, terms_id: bytes) -> bool:
-    """Whether terms are registered: proven where the client can, and never relied on."""
-    question = ("licences", "terms", TermsQuery(terms_id))
-    return _refusal(client, question, getattr(client, "light", None) is not None)[1] is None
+def is_registered(client: Asks, terms_id: bytes, *, prove: bool | None = None) -> bool:
+    """Whether terms are registered: proven where the client can (`prove` chooses), and never relied on."""
+    proven = getattr(client, "light", None) is not None if prove is None else prove
+    return _refusal(client, ("licences", "terms", TermsQuery(terms_id)), proven)[1] is None
 
 
 def is_name_taken(client: Asks, name: str) -> bool:

@@ -15,11 +15,12 @@ from importlib import import_module
 from itertools import takewhile
 from typing import Any
 
-from openledger.errors import UsageError
+from openledger.errors import QueryFailed, UsageError
 from openledger.exit_codes import MEANINGS, ExitCode
 from openledger.packages import LEVEL_WITH, advice, is_installed
 from openledger.settings import OUTPUTS, SETTINGS, load_settings
 from openledger_cli.context import CommandContext
+from openledger_cli.near_names import add_near_names
 from openledger_cli.parser import OutputFile, Parser
 from openledger_cli.pulse import pulse
 from openledger_cli.text import printable
@@ -150,7 +151,11 @@ def _run(words: list[str]) -> int:
         stack.enter_context(_content_store(settings.content))
         if not _goes_on(rest, parsed):
             stack.enter_context(pulse(parsed_name(rest)))
-        return int(parsed.run(parsed) or ExitCode.OK)
+        try:
+            return int(parsed.run(parsed) or ExitCode.OK)
+        except QueryFailed as failure:
+            add_near_names(failure, parsed)
+            raise
 
 
 def _goes_on(words: list[str], parsed: argparse.Namespace) -> bool:

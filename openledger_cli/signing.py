@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from abci_app.bech32 import encode_id
 from abci_app.errors import Code
-from openledger.amounts import parse_amount, show_amount
+from openledger.amounts import in_open, parse_amount, show_amount
 from openledger.client.core import Party, SendOptions, SigningAccount
 from openledger.documents.fields import KEY_FIELDS
 from openledger.errors import KeyFailure, UsageError, WouldFail
@@ -315,7 +315,9 @@ def show_committed(context: CommandContext, committed: "Committed") -> None:
 
 def _print_committed(console: Any, document: dict[str, Any]) -> None:
     outcome = (
-        "ok" if not document["code"] else f"failed: {document['log']} ({document['codespace']} {document['code']})"
+        "ok"
+        if not document["code"]
+        else f"failed: {in_open(document['log'])} ({document['codespace']} {document['code']})"
     )
     lines = [
         ("hash", document["hash"]),
@@ -335,7 +337,9 @@ def _print_committed(console: Any, document: dict[str, Any]) -> None:
 
 def print_simulation(console: Any, document: dict[str, Any]) -> None:
     """A dry run for people."""
-    outcome = "ok" if not document["code"] else f"{document['log']} ({document['codespace']} {document['code']})"
+    outcome = "ok"
+    if document["code"]:
+        outcome = f"{in_open(document['log'])} ({document['codespace']} {document['code']})"
     print_line(console, f"outcome  {outcome}")
     print_line(console, f"fee      {show_amount(document['fee_nopen'])} ({document['fee_nopen']} nopen)")
     print_line(console, f"weight   {document['weight']} units")

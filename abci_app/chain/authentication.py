@@ -74,7 +74,7 @@ def fee_nopen(transaction: Transaction, block: BlockContext) -> int:
     if fee > transaction.body.fee_limit_nopen:
         raise Rejected(
             Code.INSUFFICIENT_FEE,
-            f"fee is {fee} nopen, the transaction allows {transaction.body.fee_limit_nopen}: raise the fee limit",
+            f"fee is {fee} nopen, the transaction allows {transaction.body.fee_limit_nopen} nopen: raise the fee limit",
         )
     return fee
 
@@ -205,7 +205,8 @@ def _spend(delegation: Delegation, spend_nopen: int) -> Delegation:
     if spent_nopen > delegation.spend_limit_nopen:
         raise Rejected(
             Code.DELEGATION,
-            f"the delegated key may spend {delegation.spend_limit_nopen} nopen in total, this would make {spent_nopen}",
+            f"the delegated key may spend {delegation.spend_limit_nopen} nopen in total, this would make "
+            f"{spent_nopen} nopen",
         )
     return structs.replace(delegation, spent_nopen=spent_nopen)
 
@@ -213,5 +214,6 @@ def _spend(delegation: Delegation, spend_nopen: int) -> Delegation:
 def _cannot_pay(address: bytes, balance_nopen: int, fee: int) -> Rejected:
     return Rejected(
         Code.INSUFFICIENT_FUNDS,
-        f"{show_address(address)} has {balance_nopen} nopen and cannot pay the fee of {fee}: fund the account first",
+        f"{show_address(address)} has {balance_nopen} nopen and cannot pay the fee of {fee} nopen: fund the account "
+        "first",
     )

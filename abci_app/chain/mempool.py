@@ -152,7 +152,7 @@ class Mempool:
         if spent_nopen > limit_nopen:
             raise Rejected(
                 Code.DELEGATION,
-                f"the delegated key may spend {limit_nopen} nopen in total, with what waits {spent_nopen}",
+                f"the delegated key may spend {limit_nopen} nopen in total, with what waits {spent_nopen} nopen",
             )
 
     def _after_commit(self, height: int, writes: Mapping[bytes, bytes | None]) -> None:
@@ -283,7 +283,7 @@ class Mempool:
                 raise Rejected(
                     Code.INSUFFICIENT_FUNDS,
                     f"{show_address(payer)} has {max(available, 0)} nopen left beside its pending transactions, "
-                    f"needs {cost}: fund the account first",
+                    f"needs {cost} nopen: fund the account first",
                 )
         return pending_of(transaction, digest, costs, block)
 
@@ -306,7 +306,7 @@ class Mempool:
             raise Rejected(
                 Code.DELEGATION,
                 f"the delegated key may spend {delegation.spend_limit_nopen} nopen in total, with this it would "
-                f"spend {spent} (pending ones counted)",
+                f"spend {spent} nopen (pending ones counted)",
             )
         pending.delegated_key = delegation.public_key
         # The delegation's last height is the transaction's too.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from openledger.content.folder import IGNORED_NAMES, ArtefactFile
-from openledger.content.store import ContentStore, file_digest
+from openledger.content.store import ContentStore, calling_content, file_digest
 from openledger.errors import NotVerified, UsageError
 
 # Of bytes done and bytes in all.
@@ -37,7 +37,8 @@ def fetch_files(
     total = sum(file.byte_count for file in files)
     done = total - sum(file.byte_count for file in wanted)
     for file in wanted:
-        store.get_file(file.digest, targets[file.name])
+        with calling_content(f"the model's file {file.name}"):
+            store.get_file(file.digest, targets[file.name])
         done += file.byte_count
         if progress is not None:
             progress(done, total)

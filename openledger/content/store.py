@@ -13,6 +13,7 @@ trusted: its operator can withhold content, not change it. What was erased is sa
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -45,9 +46,13 @@ class ContentError(OpenLedgerError):
 
 
 class ContentMissing(ContentError):
-    """The store does not have the object."""
+    """The store does not have the object; `place` is where it would be."""
 
     exit_code = ExitCode.NOT_FOUND
+
+    def __init__(self, text: str, digest: bytes = b"", place: str = "") -> None:
+        super().__init__(text, digest)
+        self.place = place
 
 
 class ContentErased(ContentMissing):
@@ -70,6 +75,24 @@ class ContentCorrupt(ContentError):
 
 class ContentTooLarge(ContentError):
     """The object is larger than the limit of this read or write."""
+
+
+def _missing(what: str, digest: bytes, place: str) -> ContentMissing:
+    text = f"{what} is not in the store ({place}); point {ENVIRONMENT_VARIABLE} or --content to a store that has it"
+    return ContentMissing(text, digest, place)
+
+
+@contextmanager
+def calling_content(what: str) -> Iterator[None]:
+    """What the block does not find in a store is called by what it is to people, not by its digest."""
+    try:
+        yield
+    except ContentErased:
+        raise
+    except ContentMissing as error:
+        if not error.place:
+            raise
+        raise _missing(what, error.digest, error.place) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +307,7 @@ class ContentStore:
         erased = self._read_tombstone(place)
         if erased is not None:
             return self._erased(digest, place, erased)
-        return ContentMissing(
-            f"content {digest.hex()} is not in the store ({place}); point {ENVIRONMENT_VARIABLE} or --content to a "
-            "store that has it",
-            digest,
-        )
+        return _missing(f"content {digest.hex()}", digest, place)
 
     def _require_not_erased(self, place: str, digest: bytes) -> None:
         """Raises `ContentErased`: what was removed on purpose does not come back by a copy or a repetition."""

@@ -6,6 +6,7 @@
 
 import re
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from abci_app.bech32 import decode_id, encode_id
@@ -172,7 +173,11 @@ class Wallet:
     def _read(self, name: str) -> KeyRecord:
         path = self._path(name)
         if not path.exists():
-            raise KeyFailure(f"no key named {name!r}: see `openledger keys list`, make one with `openledger keys add`")
+            near = get_close_matches(name, [known.stem for known in self.folder.glob("*.json")], n=1, cutoff=0.7)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise KeyFailure(
+                f"no key named {name!r}: {meant}see `openledger keys list`, make one with `openledger keys add`"
+            )
         return read_key_file(path)
 
     def _store(self, record: KeyRecord) -> KeyInfo:

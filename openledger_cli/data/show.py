@@ -210,6 +210,6 @@ def _show_version(
 
 
 def _joined_words(joined: JoinedTerms | None, terms: dict[bytes, str]) -> list[str]:
-    from openledger_cli.query.terms_words import joined_words
+    from openledger_cli.terms.words import joined_words
 
     return [] if joined is None else joined_words(joined, lambda terms_id: terms.get(terms_id, "other terms"))

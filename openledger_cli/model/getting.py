@@ -41,14 +41,15 @@ def get(arguments: argparse.Namespace) -> None:
     """Ask which files the proven entry names, and bring them."""
     from abci_app.modules.models.kinds import EntryKind
     from openledger.content.fetching import fetch_files
-    from openledger.content.store import ContentStore
+    from openledger.content.store import ContentStore, calling_content
 
     context: CommandContext = arguments.context
     store = ContentStore.open(arguments.content)
     with open_client(context, arguments) as client:
         answer = entry_of(client, arguments.name, prove=not arguments.unverified)
     stored: StoredEntry = answer.value.stored
-    files = recorded_files(store, stored)
+    with calling_content(f"the manifest of {arguments.name}, which lists its files,"):
+        files = recorded_files(store, stored)
     folder = arguments.to.expanduser()
     total = sum(file.byte_count for file in files)
     if not context.as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -60,6 +61,39 @@ def _claimed(verdicts: Sequence[BundleVerdict]) -> Statement:
         return Statement(f"the answer to {_name(first.question)}: run again on proven state")
     keys, ranges = count(len(first.value.values), "key"), count(len(first.value.rows), "range")
     return Statement(f"{keys} of raw state, present or absent, and {ranges}, each complete")
+
+
+# Kinds of names -> the command that shows what the chain says of it now.
+_SHOWN_BY = {
+    "oldata": "openledger data show",
+    "olmodel": "openledger query lineage",
+    "olrun": "openledger query lineage",
+    "olterms": "openledger terms show",
+}
+
+
+def next_step(verdicts: Sequence[BundleVerdict], said: Statement, files: Sequence[str]) -> str:
+    """The next step after a check of these files: an anchor, the other pages, or what the chain says now."""
+    if not all(verdict.anchored for verdict in verdicts):
+        return f"openledger verify {shlex.join(files)} --genesis GENESIS    the chain's, from somebody whom you trust"
+    if said.complete is False:
+        return f"openledger verify {shlex.join(files)} ...    with the other pages of the answer, in order"
+    asked = [f"{_SHOWN_BY[name.kind]} {shlex.quote(name.text)}" for name in verdicts[0].names if name.kind in _SHOWN_BY]
+    found = [f"openledger query lineage {_root_name(said.lineage)}"] if said.lineage is not None else []
+    page = _page(verdicts[0])
+    if page is not None and page.query == IMPACT:
+        version = f"@{page.value.version}" if page.value.version else ""
+        found.append(f"openledger query impact {page.value.name}{version}")
+    command = next(iter([*asked, *found]), "openledger status")
+    return f"{command}    what the chain says now"
+
+
+def _root_name(page: LineagePage) -> str:
+    """`tutor@2`, or the id of an entry that belongs to no model."""
+    stored = next((item.stored for item in page.entries if item.entry_id == page.entry_id), None)
+    model_id = stored.model_id if stored is not None else b""
+    name = next((item.name for item in page.models if model_id and item.model_id == model_id), "")
+    return f"{name}@{stored.model_version}" if stored is not None and name else encode_id("olrun", page.entry_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from openledger.exit_codes import ExitCode
 from openledger_cli.text import note
 
 if TYPE_CHECKING:
+    from abci_app.modules.models.lineage import LineagePage
     from openledger.data.manifest import Manifest
     from openledger.exports import ProofReference
     from openledger.light.anchors import GenesisAnchor, HashAnchor
@@ -100,7 +101,8 @@ def read_rules(args: argparse.Namespace) -> TrustRules:
 def run(args: argparse.Namespace) -> int:
     """Check the bundles and say what they prove."""
     from openledger_cli.export.verifying import find_reference
-    from openledger_cli.proofs.proven import statement
+    from openledger_cli.proofs.proven import next_step, statement
+    from openledger_cli.tasks import say_next
 
     files = [_read(path, "the bundle") for path in args.bundle]
     reference = find_reference(files[0])
@@ -113,14 +115,16 @@ def run(args: argparse.Namespace) -> int:
         several = {"proven": said.sentence, "complete": said.complete, "bundles": documents}
         args.context.output.show(documents[0] if len(documents) == 1 else several)
     else:
-        _print(args, said, documents, files)
+        _print(args, said, verdicts, documents, files)
+        say_next(args.context, next_step(verdicts, said, list(map(str, args.bundle))))
     return max([int(verdict.exit_code) for verdict in verdicts])
 
 
 def _run_export(args: argparse.Namespace, data: bytes, reference: ProofReference) -> int:
     """Check the bundles that lie beside an export, and whether it says what they prove."""
     from openledger_cli.export.verifying import compare_export
-    from openledger_cli.proofs.proven import statement
+    from openledger_cli.proofs.proven import next_step, statement
+    from openledger_cli.tasks import say_next
 
     path: Path = args.bundle[0]
     if len(args.bundle) > 1:
@@ -143,6 +147,7 @@ def _run_export(args: argparse.Namespace, data: bytes, reference: ProofReference
     if not checked.same:
         note(f"NOT VERIFIED: {path} was changed, or its bundle belongs to another export: do not rely on it")
         return ExitCode.NOT_VERIFIED
+    say_next(args.context, next_step(verdicts, said, [str(path)]))
     return max([int(verdict.exit_code) for verdict in verdicts])
 
 
@@ -156,11 +161,16 @@ def _check(args: argparse.Namespace, data: bytes) -> BundleVerdict:
 
 
 def _print(
-    args: argparse.Namespace, said: Statement, documents: Sequence[dict[str, Any]], files: Sequence[bytes]
+    args: argparse.Namespace,
+    said: Statement,
+    verdicts: Sequence[BundleVerdict],
+    documents: Sequence[dict[str, Any]],
+    files: Sequence[bytes],
 ) -> None:
     """For people: what was verified, then the answer; a lineage as its tree, where the pages make one statement."""
     page = said.lineage
-    for document in documents:
+    for verdict, each in zip(verdicts, documents, strict=True):
+        document = {**each, "attachments": _attachment_words(verdict, page)}
         told_otherwise = page is not None or "rows" in document
         args.context.output.show(
             {name: value for name, value in document.items() if not told_otherwise or name != "answer"}
@@ -172,6 +182,22 @@ def _print(
     from openledger_cli.query.lineage_tree import Shown, lineage_tree
 
     print_lines(people_console(), lineage_tree(Shown(page, _manifests(files), {})))
+
+
+def _attachment_words(verdict: BundleVerdict, page: LineagePage | None) -> list[str]:
+    """What the bundle carries beside its proof, by the names that the proven answer has for it."""
+    from openledger.client.may.sources import entry_name
+
+    names: dict[bytes, str] = {}
+    if page is not None:
+        for item in page.entries:
+            names[item.stored.entry.manifest_root] = entry_name(page, item.entry_id, item.stored)
+    return [
+        f"the manifest of {names[each.digest]}"
+        if each.digest in names
+        else f"a {each.kind} that the proven state names, called {each.label!r} by the bundle"
+        for each in verdict.attachments
+    ]
 
 
 def _manifests(files: Sequence[bytes]) -> dict[bytes, Manifest | str]:

@@ -7,7 +7,7 @@ import argparse
 from typing import Any
 
 from abci_app.bech32 import encode_id
-from openledger.amounts import show_amount
+from openledger.amounts import in_open, show_amount
 from openledger.connection import known_people
 from openledger.errors import KeyFailure, QueryFailed, UsageError
 from openledger_cli import examples, signing
@@ -215,7 +215,7 @@ def _history(arguments: argparse.Namespace) -> None:
             people.get(one.sender) or encode_id("open", one.sender),
             one.sequence,
             ", ".join(one.messages),
-            "ok" if not one.code else one.log,
+            "ok" if not one.code else in_open(one.log),
         )
         for one in page.transactions
     ]

@@ -15,6 +15,7 @@ from openledger.errors import UsageError
 from openledger_cli import examples
 from openledger_cli.context import CommandContext
 from openledger_cli.proofs.trust import add_trust_options, open_client
+from openledger_cli.tasks import say_next
 from openledger_cli.text import note
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def _lineage(arguments: argparse.Namespace) -> None:
         page=whole.value, manifests=manifests, people=known_people(context), all_contributors=arguments.all_contributors
     )
     show_whole(context, whole, counts(whole.value), {}, lineage_tree(shown))
+    version = f"@{arguments.version}" if arguments.version else ""
+    say_next(context, f"openledger model may {arguments.entry or arguments.name}{version} --sell")
 
 
 def read_manifests(page: LineagePage, url: str | None = None) -> dict[bytes, Manifest | str]:
@@ -117,19 +120,21 @@ def read_manifests(page: LineagePage, url: str | None = None) -> dict[bytes, Man
 
     The store is not trusted: a manifest is taken only when it hashes to the root that its proven entry names.
     """
-    from openledger.content.store import ContentError, ContentStore
+    from openledger.client.may.sources import entry_name
+    from openledger.content.store import ContentError, ContentStore, calling_content
     from openledger.data.manifest import get_manifest
     from openledger.errors import OpenLedgerError
 
-    roots = dict.fromkeys([item.stored.entry.manifest_root for item in page.entries])
+    roots = {item.stored.entry.manifest_root: entry_name(page, item.entry_id, item.stored) for item in page.entries}
     try:
         store = ContentStore.open(url)
     except ContentError as error:
         return {root: str(error) for root in roots}
     found: dict[bytes, Manifest | str] = {}
-    for root in roots:
+    for root, name in roots.items():
         try:
-            found[root] = get_manifest(store, root)
+            with calling_content(f"the manifest of {name}"):
+                found[root] = get_manifest(store, root)
         except (OpenLedgerError, OSError) as error:
             found[root] = " ".join(str(error).split())
     return found
@@ -166,6 +171,15 @@ def _impact(arguments: argparse.Namespace) -> None:
         show_whole(context, whole, "", {})
         return
     show_whole(context, whole, impact_counts(whole.value, direct_only=arguments.direct), {}, impact_lines(whole.value))
+    say_next(context, impact_next(whole.value))
+
+
+def impact_next(page: ImpactPage) -> str:
+    """The next step: what the newest model was made from besides, else what the DataNet is."""
+    named = [item for item in page.entries if item.model_name]
+    if named:
+        return f"openledger query lineage {named[0].model_name}@{named[0].model_version}"
+    return f"openledger data show {page.name}@{page.version}" if page.version else f"openledger data show {page.name}"
 
 
 def impact_lines(page: ImpactPage) -> list[Line]:
@@ -242,6 +256,7 @@ def _clean(arguments: argparse.Namespace) -> None:
         print_lines(console, lines)
 
     show_answer(context, answer, people)
+    say_next(context, f"openledger query lineage {arguments.name}")
 
 
 def clean_lines(view: CleanView, model: str, datanet_version: int) -> list[Line]:

@@ -17,7 +17,7 @@ from openledger.amounts import show_share
 from openledger.licences import terms_title
 from openledger.words import word_of
 from openledger_cli.lines import Line, count, show_size, show_time
-from openledger_cli.query.terms_words import joined_words, terms_line
+from openledger_cli.terms.words import joined_words, terms_line
 
 if TYPE_CHECKING:
     from abci_app.modules.models.lineage import LineageDatanet, LineagePage

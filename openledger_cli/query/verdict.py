@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,10 @@ from openledger_cli.proofs.trust import add_trust_options, open_client
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from abci_app.modules.licences import Terms
     from abci_app.modules.models.queries import VerdictView
     from abci_app.modules.models.records import Entry
+    from openledger.client.client import Client
     from openledger.client.names import QuestionNames
     from openledger_cli.lines import Line
 
@@ -50,7 +53,7 @@ def register(commands: Any) -> None:
         metavar="WHAT",
         help="parents, inputs or parents-and-inputs: there are more than those named, under the terms of --terms",
     )
-    parser.add_argument("--terms", default="", metavar="TERMS", help="terms that it would bring in itself")
+    parser.add_argument("--terms", default="", metavar="TERMS", help="licence or terms that it would bring in itself")
     parser.add_argument("--draft", metavar="FILE", help="instead of all these: an entry as JSON")
     parser.add_argument("--at", type=int, metavar="SECONDS", help="judge as of this Unix time (default: now)")
     add_trust_options(parser)
@@ -58,9 +61,11 @@ def register(commands: Any) -> None:
 
 
 def _verdict(arguments: argparse.Namespace) -> int:
-    from abci_app.modules.licences.records import Outcome
+    from abci_app.bech32 import encode_id
+    from abci_app.modules.licences import terms_id_of
     from abci_app.modules.models.queries import VerdictQuery
     from openledger.client.names import QuestionNames
+    from openledger.terms import is_registered, registration_of
     from openledger_cli.query.answers import ask, show_answer
 
     if bool(arguments.draft) == bool(arguments.input or arguments.parent or arguments.terms):
@@ -70,8 +75,14 @@ def _verdict(arguments: argparse.Namespace) -> int:
     if at_seconds < 0:
         raise UsageError(f"--at {at_seconds}: give a Unix time in seconds")
     names = QuestionNames()
+    registration = registration_of(arguments.terms)
+    if registration is not None:
+        # The licence as the table has it, and not other terms that somebody has registered under its name.
+        arguments.terms = encode_id("olterms", terms_id_of(registration.terms))
     entry = _read_draft(context, arguments, names) if arguments.draft else _draft(arguments, names)
     with open_client(context, arguments) as client:
+        if registration is not None and not is_registered(client, entry.terms_id, prove=not arguments.unverified):
+            return _verdict_with_licence(client, arguments, entry, registration.terms, at_seconds)
         answer = ask(client, arguments, "models", "verdict", names.arguments(VerdictQuery(entry, at_seconds)))
     lines = verdict_lines(answer.value)
 
@@ -81,7 +92,45 @@ def _verdict(arguments: argparse.Namespace) -> int:
         print_lines(console, lines)
 
     show_answer(context, answer, people)
-    return ExitCode.REFUSED if answer.value.outcome == Outcome.CONFLICT else ExitCode.OK
+    return _exit_code(answer.value)
+
+
+def _exit_code(view: VerdictView) -> int:
+    from abci_app.modules.licences.records import Outcome
+
+    return ExitCode.REFUSED if view.outcome == Outcome.CONFLICT else ExitCode.OK
+
+
+def _verdict_with_licence(
+    client: Client, arguments: argparse.Namespace, entry: Entry, terms: Terms, at_seconds: int
+) -> int:
+    """The licence of --terms is not registered: say so, and judge by what the table says of it."""
+    from openledger.documents import to_document
+    from openledger_cli.query.unregistered import judge_with_licence
+    from openledger_cli.tasks import head_of, say_how
+
+    add = f"openledger terms add {shlex.quote(terms.name)} --from KEY"
+    if arguments.bundle:
+        raise UsageError(
+            f"--bundle: {terms.name} is not registered, so the chain has no answer to prove: `{add}` registers it"
+        )
+    context: CommandContext = arguments.context
+    view, answer = judge_with_licence(client, arguments, entry, terms, at_seconds)
+    said = f"{terms.name} is not registered here yet: judged by what the table of licences says of it"
+    if context.as_json:
+        context.output.show({**head_of(answer), "note": said, "result": to_document(view)})
+        return _exit_code(view)
+    (top,) = verdict_lines(view)
+    top.add(said)
+
+    def people(console: Console, _document: Any) -> None:
+        from openledger_cli.lines import print_lines
+
+        print_lines(console, [top])
+
+    context.output.show({}, people)
+    say_how(context, answer)
+    return _exit_code(view)
 
 
 def verdict_lines(view: VerdictView) -> list[Line]:
@@ -89,7 +138,7 @@ def verdict_lines(view: VerdictView) -> list[Line]:
     from openledger.licences import terms_title
     from openledger.words import word_of
     from openledger_cli.lines import Line
-    from openledger_cli.query.terms_words import joined_words
+    from openledger_cli.terms.words import joined_words
 
     names = {item.terms_id: terms_title(item.terms) for item in view.terms}
     outcome = word_of("outcome", view.outcome).replace("-", " ").upper()

@@ -82,7 +82,7 @@ def mix_lines(mix: Mix, items: list[MixItem]) -> list[Line]:
     from abci_app.modules.licences import Outcome, terms_id_of
     from openledger.words import word_of_number
     from openledger_cli.lines import Line
-    from openledger_cli.query.terms_words import joined_words
+    from openledger_cli.terms.words import joined_words
 
     names: dict[bytes, str] = {terms_id_of(item.terms): item.name for item in items}
     heads = {
@@ -139,13 +139,13 @@ def _from_chain(arguments: argparse.Namespace) -> tuple[list[MixItem], Profile, 
     return items, _profile(arguments.policy) if arguments.policy else profile, answer
 
 
-def chain_policy(client: Client, *, prove: bool) -> tuple[Profile, Answer[Any]]:
+def chain_policy(client: Client, *, prove: bool, height: int = 0) -> tuple[Profile, Answer[Any]]:
     """Ask the chain how it judges silence."""
     from abci_app.chain.chain_module import ParametersQuery
     from abci_app.modules.licences import Profile
     from abci_app.modules.licences.view import LICENCE_POLICY, SECTION
 
-    answer = client.query("chain", "parameters", ParametersQuery(SECTION), prove=prove)
+    answer = client.query("chain", "parameters", ParametersQuery(SECTION), height=height, prove=prove)
     values = {item.index: item.value for item in answer.value.parameters}
     return Profile(values[LICENCE_POLICY.index]), answer
 

@@ -83,16 +83,18 @@ openledger train sft.yaml --from alice                               # train, st
 ```
 
 `--check` holds the recipe against base, data and terms: rows that are left out and why, the epochs that result, two
-examples exactly as the model will see them, an estimate of time (from a step or two that it computes), memory and
-disk. All wrong fields are named at once.
+examples exactly as the model will see them, an estimate of time (from a step or two that it computes, and of the
+index from one layer of each size), memory and disk. All wrong fields are named at once.
 
 Models and DataNets go by name, `NAME@VERSION` or id. What is recorded names ids: `adapter: gardener` is recorded as
 the version that it was when the run began. A recipe that has made a version already says which one (`--again`
-trains it once more). The output goes into a new folder, `<name>-adapter` or `<name>-model`, never over files that
-are there.
+trains it once more). The output goes into a new folder, `<name>-adapter` or `<name>-model`, or the one of `--folder
+DIR`, never over files that are there. A folder that is full is said at once, also by `--check`, with what it holds.
 
 A run that was interrupted goes on from its last checkpoint (`checkpoint_steps`) when the same command is given
-again, to the same bytes as if nothing had happened; so does one that could not be recorded, without training again."""
+again, to the same bytes as if nothing had happened. One that could not be recorded, or was trained with `--local`, is
+recorded by the same command without training again. Who has changed the recipe since hears how to record that run,
+and to name another folder for the new one."""
 
 _PRECISION = """\
 ## Devices, precision and what a repetition promises

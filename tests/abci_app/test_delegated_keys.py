@@ -111,7 +111,7 @@ def test_a_delegated_key_cannot_spend_beyond_its_limit(chain: Chain, alice: Sign
     before = chain.state()
     (result,) = chain.block(raw)
     assert (result.code, result.log) == (
-        Code.DELEGATION, f"the delegated key may spend 10000 nopen in total, this would make {spend}",
+        Code.DELEGATION, f"the delegated key may spend 10000 nopen in total, this would make {spend} nopen",
     )  # fmt: skip
     assert changed(before, chain.state()) == {}
 

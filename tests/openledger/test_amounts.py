@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abci_app.types import MAX_INTEGER, PPB
-from openledger.amounts import parse_amount, parse_share, show_amount, show_share
+from openledger.amounts import in_open, parse_amount, parse_share, show_amount, show_share
 from openledger.errors import UsageError
 
 
@@ -61,3 +61,9 @@ def test_every_share_comes_back(share_ppb: int) -> None:
 def test_a_bad_share_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="share"):
         parse_share(text)
+
+
+def test_the_chains_words_are_told_in_open() -> None:
+    said = "open1abc has 3000 nopen left, needs 1,500,000,000 nopen: fund the account first"
+    assert in_open(said) == "open1abc has 0.000003 OPEN left, needs 1.5 OPEN: fund the account first"
+    assert in_open("fee limit 12nopen, x3000 nopen, a nopen") == "fee limit 12nopen, x3000 nopen, a nopen"

@@ -20,7 +20,7 @@ MAX_NAMES_SHOWN = 3
 # name alone took longer than the whole check, for a run that records nothing. Their names stand in the text anyway.
 MAX_TERMS_SEARCHED = 8
 # Kinds of entries whose weights are moved by their inputs.
-_LEARNING = (EntryKind.PRETRAIN, EntryKind.LORA, EntryKind.FULL, EntryKind.DISTIL)
+LEARNING_KINDS = (EntryKind.PRETRAIN, EntryKind.LORA, EntryKind.FULL, EntryKind.DISTIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class TermsCheck:
 def judge_terms(view: StateView, entry: Entry, profile: Profile, time_seconds: int) -> TermsCheck:
     """Read what the entry refers to and judge it; raises `Rejected` for anything that does not exist or is revoked."""
     items = [_input_terms(view, item) for item in entry.inputs]
-    learned = [licences.learned_from(item, is_model=False) if entry.kind in _LEARNING else item for item in items]
+    learned = [licences.learned_from(item, is_model=False) if entry.kind in LEARNING_KINDS else item for item in items]
     numbers: list[int] = []
     unknown_below = is_unknown_below(entry.kind, entry.undeclared)
     for parent in entry.parents:

@@ -208,7 +208,7 @@ def test_a_fee_above_the_limit_is_refused_and_exactly_the_limit_accepted(
     limit = fee_of(alice.transaction(Transfer(bob.address, 5), sequence=0, fee_limit_nopen=3_000))
     below = alice.transaction(Transfer(bob.address, 5), sequence=0, fee_limit_nopen=limit - 1)
     assert refused(chain, below) == (
-        Code.INSUFFICIENT_FEE, f"fee is {limit} nopen, the transaction allows {limit - 1}: raise the fee limit",
+        Code.INSUFFICIENT_FEE, f"fee is {limit} nopen, the transaction allows {limit - 1} nopen: raise the fee limit",
     )  # fmt: skip
     assert chain.codes(alice.transaction(Transfer(bob.address, 5), fee_limit_nopen=limit)) == [0]
 
@@ -219,7 +219,7 @@ def test_an_account_that_cannot_pay_the_fee_leaves_no_trace(alice: Signer, bob: 
     before = chain.state()
     (result,) = chain.block(raw)
     assert result.code == Code.INSUFFICIENT_FUNDS
-    assert result.log.endswith(f"has 3000 nopen and cannot pay the fee of {fee_of(raw)}: fund the account first")
+    assert result.log.endswith(f"has 3000 nopen and cannot pay the fee of {fee_of(raw)} nopen: fund the account first")
     assert changed(before, chain.state()) == {}
 
 

@@ -123,7 +123,7 @@ def test_the_message_that_failed_is_named_by_its_place_where_there_are_several(
     block = execution(chain)
     lone_log, second_log = block.execute(alone).log, block.execute(second).log
     assert second_log.startswith("message 1: ")
-    assert (lone_log.startswith("message"), " nopen, needs 2000000000: " in lone_log) == (False, True)
+    assert (lone_log.startswith("message"), " nopen, needs 2000000000 nopen: " in lone_log) == (False, True)
 
 
 def test_a_failure_names_height_place_and_the_hash_that_cometbft_shows(

@@ -81,12 +81,12 @@ def test_the_treasury_holds_what_genesis_leaves_and_no_key_has_its_address(ledge
         (
             Transfer(BOB.address, FUNDS + 1),
             Code.INSUFFICIENT_FUNDS,
-            f"{show_address(ALICE.address)} has {FUNDS} nopen, needs {FUNDS + 1}: fund the account first",
+            f"{show_address(ALICE.address)} has {FUNDS} nopen, needs {FUNDS + 1} nopen: fund the account first",
         ),
         (
             Burn(MAX_INTEGER),
             Code.INSUFFICIENT_FUNDS,
-            f"{show_address(ALICE.address)} has {FUNDS} nopen, needs {MAX_INTEGER}: fund the account first",
+            f"{show_address(ALICE.address)} has {FUNDS} nopen, needs {MAX_INTEGER} nopen: fund the account first",
         ),
     ],
 )

@@ -232,7 +232,7 @@ def test_stale_sequence(node: FakeNode) -> None:
 
 
 def test_no_funds(node: FakeNode) -> None:
-    with node.client() as client, pytest.raises(TransactionFailed, match=r"has 0 nopen left .* fund the account first"):
+    with node.client() as client, pytest.raises(TransactionFailed, match=r"has 0 OPEN left .* fund the account first"):
         client.send(CAROL, Transfer(BOB.address, 1))
 
 

@@ -144,7 +144,7 @@ def test_names_are_checked_and_never_overwritten(wallet: Wallet) -> None:
         wallet.create("alice", PASSPHRASE)
     with pytest.raises(KeyFailure, match="at least 8 characters"):
         wallet.create("bob", "short")
-    with pytest.raises(KeyFailure, match="no key named 'bob'"):
+    with pytest.raises(KeyFailure, match="no key named 'bob': see"):
         wallet.get("bob")
     wallet.delete("alice")
     assert wallet.all_keys() == []

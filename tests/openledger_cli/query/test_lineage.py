@@ -56,7 +56,8 @@ def test_a_lineage_is_a_tree_that_people_can_read(run: Run, story: Story) -> Non
     assert "11 rows from open1" in out
     assert "reproduced: bit exact, by open1" in out
     assert "accuracy 812 ± 15 over 40 rows" in out
-    (how,) = [line for line in error.splitlines() if line]
+    how, step = [line for line in error.splitlines() if line]
+    assert step == "next: openledger model may tutor --sell"
     assert how.startswith("verified: state after block 4 of dev-simulated, header 5 of 2026-09-21T14:13:24Z signed by")
     assert "trusted from genesis document" in how
 
@@ -104,7 +105,8 @@ def test_a_manifest_that_is_missing_or_false_is_said_so(run: Run, story: Story, 
     assert f"not shown: content {root} at {path} has been changed" in out
     path.unlink()
     out = run("query", "lineage", "tutor")[1]
-    assert f"not shown: content {root} is not in the store" in out
+    assert "not shown: the manifest of" in out
+    assert f"/{root}); point OPENLEDGER_CONTENT or --content" in out
     assert "filter: keep rows" in out
 
 
@@ -117,7 +119,7 @@ def test_the_names_of_ones_own_keys_are_shown(run: Run, tmp_path: Path) -> None:
 def test_an_unverified_lineage_says_so_twice(run: Run) -> None:
     _, out, error = run("query", "lineage", "tutor", "--unverified")
     assert "complete if the node is honest: 3 entries" in out
-    assert error == "\nNOT VERIFIED: the node's word, not verified\n"
+    assert error.startswith("\nNOT VERIFIED: the node's word, not verified\nnext: ")
 
 
 def test_a_lying_node_is_found_out(run: Run, primary: LocalNode) -> None:
@@ -141,14 +143,15 @@ def test_a_node_that_hides_blocks_is_stale_unless_that_is_allowed(run: Run, prim
         "blocks; ask another node, or pass --allow-stale\n"
     )
     code, _, error = run("query", "lineage", "tutor", "--allow-stale")
-    assert (code, error.rstrip().endswith(", STALE: height 5 is verified already")) == (0, True)
+    assert (code, ", STALE: height 5 is verified already\n" in error) == (0, True)
 
 
 def test_a_bundle_is_written_and_says_what_it_proves(run: Run, story: Story, tmp_path: Path) -> None:
     bundle = tmp_path / "lineage.json"
     assert run("query", "lineage", "tutor", "--bundle", str(bundle))[0] == 0
-    code, out, _ = run("verify", str(bundle), "--genesis", str(tmp_path / "genesis.json"))
-    assert code == 0
+    code, out, error = run("verify", str(bundle), "--genesis", str(tmp_path / "genesis.json"))
+    assert (code, error) == (0, "next: openledger query lineage tutor@2    what the chain says now\n")
+    assert ("the manifest of tutor@2" in out, "the manifest of tutor@1" in out) == (True, True)
     assert "the complete lineage of " + encode_id("olrun", story.entries["second"]) in out
     assert "tutor version 2, lora" in out
     document = _json(run("verify", str(bundle), "--genesis", str(tmp_path / "genesis.json"), "--output", "json"))
@@ -187,6 +190,8 @@ def test_only_all_pages_together_are_called_complete(
     for chosen, sentence in sentences.items():
         document = _json(run("verify", *[pages[number] for number in chosen], *anchor, "--output", "json"))
         assert document["proven"] == sentence
+    step = f"next: openledger verify {pages[0]} ...    with the other pages of the answer, in order\n"
+    assert run("verify", pages[0], *anchor)[2] == step
     out = run("verify", *pages, *anchor)[1]
     assert f"tutor version 2, lora, {entry}" in out
     assert "filter: keep rows" in out
@@ -210,6 +215,8 @@ def test_all_pages_of_an_impact(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     for chosen, sentence in sentences.items():
         words = ("--genesis", str(tmp_path / "genesis.json"), "--output", "json")
         assert _json(run("verify", *[pages[number] for number in chosen], *words))["proven"] == sentence
+    step = run("verify", *pages, "--genesis", str(tmp_path / "genesis.json"))[2]
+    assert step == "next: openledger query impact reference@1    what the chain says now\n"
 
 
 def test_another_question_is_said_plainly(run: Run, tmp_path: Path) -> None:
@@ -231,6 +238,7 @@ def test_what_was_made_from_a_version(run: Run, story: Story) -> None:
     assert "tutor version 1, lora, trained on it" in lines
     assert "tutor version 2, lora, through a parent" in lines
     assert lines[-1] == "complete: 2 entries: 1 trained on it, 1 through a parent"
+    assert error.endswith("next: openledger query lineage tutor@1\n")
     only = run("query", "impact", "questions", "--direct")[1]
     assert "through a parent" not in only
     assert "complete: 1 entry trained on it (what stands on those was not asked for)" in only
@@ -242,7 +250,8 @@ def test_what_was_made_from_a_version(run: Run, story: Story) -> None:
 
 
 def test_nothing_was_made_from_it(run: Run) -> None:
-    out = run("query", "impact", "exam")[1]
+    _, out, error = run("query", "impact", "exam")
+    assert error.endswith("next: openledger data show exam\n")
     assert "nothing" in out
     assert "complete: 0 entries" in out
 
@@ -294,6 +303,26 @@ def test_a_mix_that_fits_and_one_that_clashes(run: Run, story: Story) -> None:
     assert code == 0
 
 
+def test_a_licence_that_nobody_has_registered_is_judged_by_the_table(run: Run, story: Story) -> None:
+    code, out, error = run("query", "verdict", "--input", "questions@1", "--parent", "tutor@1", "--terms", "mit")
+    assert (code, out.splitlines()[0]) == (0, "COMPATIBLE under the chain's conservative policy")
+    assert "MIT is not registered here yet: judged by what the table of licences says of it" in out
+    assert "MIT" in out.partition("terms joined: ")[2].splitlines()[0]
+    assert "verified: state" in error
+    code, out, _ = run(
+        "query", "verdict", "--input", "questions@1", "--terms", "CC-BY-NC-SA-4.0", "--undeclared", "inputs"
+    )
+    assert (code, out.splitlines()[0]) == (ExitCode.REFUSED, "CONFLICT under the chain's conservative policy")
+    code, out, _ = run("query", "verdict", "--kind", "import", "--terms", "gpl-3.0-only", "--output", "json")
+    found = json.loads(out)
+    assert (code, found["result"]["outcome"], found["verified"]) == (0, "compatible", True)
+    assert found["note"].startswith("GPL-3.0-only is not registered here yet")
+    code, _, error = run("query", "verdict", "--kind", "import", "--terms", "mit", "--bundle", "b.json")
+    assert (code, "`openledger terms add MIT --from KEY` registers it" in error) == (ExitCode.USAGE, True)
+    code, _, error = run("query", "verdict", "--kind", "import", "--terms", "mitt")
+    assert (code, "did you mean MIT?" in error) == (ExitCode.NOT_FOUND, True)
+
+
 def test_a_draft_from_a_file(run: Run, story: Story, tmp_path: Path) -> None:
     draft = {
         "kind": "import",
@@ -342,6 +371,29 @@ def test_a_mistake_is_one_line_and_a_code(run: Run, words: tuple[str, ...], code
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert text in error
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("query", "lineage", "tutr"), "tutor"),
+        (("model", "show", "Tutor@2"), "tutor"),
+        (("query", "lineage", "tutr", "--unverified"), "tutor"),
+        (("query", "impact", "question"), "questions"),
+        (("query", "verdict", "--input", "refrence@1"), "reference"),
+        (("query", "verdict", "--kind", "import", "--terms", "CC BYNCSA 4.0"), "CC-BY-NC-SA-4.0 or"),
+    ],
+)
+def test_who_mistypes_a_name_hears_which_ones_there_are(run: Run, words: tuple[str, ...], meant: str) -> None:
+    code, out, error = run(*words)
+    assert (code, out) == (ExitCode.UNPROVEN if "--unverified" in words else ExitCode.NOT_FOUND, "")
+    assert f"; did you mean {meant}" in error
+    assert "?; " in error
+    assert error.count("\n") == 1
+
+
+def test_a_name_that_is_like_none_gets_no_advice(run: Run) -> None:
+    assert "did you mean" not in run("query", "lineage", "zebra")[2]
 
 
 def test_several_pages_become_several_bundles(tmp_path: Path) -> None:
