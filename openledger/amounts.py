@@ -4,10 +4,12 @@ import re
 
 from abci_app.types import MAX_INTEGER, NOPEN_PER_OPEN, PPB
 from openledger.errors import UsageError
+from openledger.shown_amounts import in_open, show_amount
+
+__all__ = ["in_open", "parse_amount", "parse_share", "show_amount", "show_share"]
 
 _AMOUNT = re.compile(r"\A([0-9][0-9_]*)(?:\.([0-9]+))?\s*(OPEN|nopen)?\Z", re.IGNORECASE)
 _SHARE = re.compile(r"\A([0-9]{1,3})(?:\.([0-9]{1,7}))?%\Z")
-_OF_NOPEN = re.compile(r"(?<![\w.,])(\d[\d,]{0,30}) nopen\b")
 _DECIMALS = 9
 
 
@@ -28,19 +30,6 @@ def parse_amount(text: str) -> int:
     if amount_nopen > MAX_INTEGER or len(whole) > 20:
         raise UsageError(f"amount {text!r} is more than there can be ({MAX_INTEGER} nopen)")
     return amount_nopen
-
-
-def show_amount(amount_nopen: int) -> str:
-    """`1.5 OPEN`, without needless zeros."""
-    whole, rest = divmod(abs(amount_nopen), NOPEN_PER_OPEN)
-    decimals = str(rest).rjust(_DECIMALS, "0").rstrip("0")
-    sign = "-" if amount_nopen < 0 else ""
-    return f"{sign}{whole}{'.' if decimals else ''}{decimals} OPEN"
-
-
-def in_open(text: str) -> str:
-    """The chain's words with every amount of nopen in OPEN; the chain itself counts in whole nopen."""
-    return _OF_NOPEN.sub(lambda found: show_amount(int(found[1].replace(",", ""))), text)
 
 
 def parse_share(text: str) -> int:

@@ -18,6 +18,7 @@ OpenLedgerError
 
 from abci_app.errors import Code
 from openledger.exit_codes import ExitCode, exit_code_of_refusal
+from openledger.shown_amounts import in_open
 
 
 class OpenLedgerError(Exception):
@@ -87,9 +88,6 @@ class Refused(OpenLedgerError):
         self.hint = HINTS.get(self.code, "")
         self.exit_code = exit_code_of_refusal(self.code)
         hint = f"; {self.hint}" if self.hint else ""
-        # Amounts are read and written with errors of this file.
-        from openledger.amounts import in_open
-
         super().__init__(f"{in_open(text)} ({self.codespace} code {self.code}){hint}")
 
 

@@ -78,9 +78,9 @@ def naming(context: CommandContext, members: Mapping[bytes, str] | None = None) 
 
     The latter go with the beginning of the address, since several may be called the same; others have only that.
     """
-    from openledger_cli.query.lineage import known_people
+    from openledger.connection import known_people
 
-    known = known_people(context)
+    known = known_people(context.settings)
 
     def name_of(address: bytes) -> str:
         short = f"{encode_id('open', address)[:_SHORT_ADDRESS]}…"

@@ -244,7 +244,7 @@ def needs_of(recipe: Recipe, model: Any, rows: int) -> Needs:
 
 
 def _needs_of_index(recipe: Recipe, model: Any, rows: int) -> Needs:
-    """What building lga-1 takes beside the model, when training is over: see `attribution.lga.index.build`."""
+    """Bytes that building lga-1 takes beside the model, when training is over (`attribution.lga.index.build`)."""
     wanted, method, settings = recipe.attribution, recipe.method, IndexSettings()
     assert wanted is not None, "only a recipe with attribution has an index"
     assert isinstance(method, Lora), "only adapters have one"

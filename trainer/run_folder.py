@@ -53,7 +53,7 @@ def check_output_folder(folder: Path, work_folder: Path | None = None) -> None:
 
 
 def _what_is_there(folder: Path, left: _Left | None) -> str:
-    """What a folder holds that is in the way, and how to go on."""
+    """Say which output is in the way, and how to go on."""
     place = shlex.quote(str(folder))
     elsewhere = f"name another folder with --folder DIR, or put this one aside: mv {place} {place}.old"
     if left is None:
@@ -109,7 +109,7 @@ def _filled(folder: Path) -> Iterator[Path]:
 
 
 def _find_left(folder: Path) -> _Left | None:
-    """What a run of this machine has left in a folder, unchanged since; the latest of several."""
+    """Find the run of this machine that has filled a folder, unchanged since; None for somebody else's files."""
     place = str(folder.resolve())
     found = [_read_left(marker) for marker in runs_home().glob(f"*/{MARKER}")]
     here = [left for left in found if left is not None and left.folder == place]

@@ -84,7 +84,7 @@ def _missing(what: str, digest: bytes, place: str) -> ContentMissing:
 
 @contextmanager
 def calling_content(what: str) -> Iterator[None]:
-    """What the block does not find in a store is called by what it is to people, not by its digest."""
+    """Call content that the block does not find by the name that it has for people, not by its digest."""
     try:
         yield
     except ContentErased:

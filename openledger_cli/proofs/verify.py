@@ -102,7 +102,6 @@ def run(args: argparse.Namespace) -> int:
     """Check the bundles and say what they prove."""
     from openledger_cli.export.verifying import find_reference
     from openledger_cli.proofs.proven import next_step, statement
-    from openledger_cli.tasks import say_next
 
     files = [_read(path, "the bundle") for path in args.bundle]
     reference = find_reference(files[0])
@@ -116,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         args.context.output.show(documents[0] if len(documents) == 1 else several)
     else:
         _print(args, said, verdicts, documents, files)
-        say_next(args.context, next_step(verdicts, said, list(map(str, args.bundle))))
+        note(f"next: {next_step(verdicts, said, list(map(str, args.bundle)))}")
     return max([int(verdict.exit_code) for verdict in verdicts])
 
 
@@ -124,7 +123,6 @@ def _run_export(args: argparse.Namespace, data: bytes, reference: ProofReference
     """Check the bundles that lie beside an export, and whether it says what they prove."""
     from openledger_cli.export.verifying import compare_export
     from openledger_cli.proofs.proven import next_step, statement
-    from openledger_cli.tasks import say_next
 
     path: Path = args.bundle[0]
     if len(args.bundle) > 1:
@@ -147,7 +145,8 @@ def _run_export(args: argparse.Namespace, data: bytes, reference: ProofReference
     if not checked.same:
         note(f"NOT VERIFIED: {path} was changed, or its bundle belongs to another export: do not rely on it")
         return ExitCode.NOT_VERIFIED
-    say_next(args.context, next_step(verdicts, said, [str(path)]))
+    if not args.context.as_json:
+        note(f"next: {next_step(verdicts, said, [str(path)])}")
     return max([int(verdict.exit_code) for verdict in verdicts])
 
 
@@ -185,7 +184,7 @@ def _print(
 
 
 def _attachment_words(verdict: BundleVerdict, page: LineagePage | None) -> list[str]:
-    """What the bundle carries beside its proof, by the names that the proven answer has for it."""
+    """Name the attachments of a bundle as the proven answer does."""
     from openledger.client.may.sources import entry_name
 
     names: dict[bytes, str] = {}

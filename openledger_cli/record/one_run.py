@@ -96,7 +96,7 @@ def record_run(args: argparse.Namespace, gathered: Gathered, ledger: ClientLedge
 
 
 def _recorded_before(version: str, known: KnownEntry, record: RunRecord, ledger: ClientLedger) -> RecordedRun:
-    """What is recorded of the run; claimed, where the command that recorded it did not come to that."""
+    """Name the entry of the run, and claim it where the command that recorded it did not come to that."""
     from trainer.publish import entry_text
 
     entry = entry_text(known.entry_id)
@@ -107,7 +107,7 @@ def _recorded_before(version: str, known: KnownEntry, record: RunRecord, ledger:
 
 
 def say_recorded_before(what: str) -> None:
-    """Say as what a run is recorded, and what to do where that was the intention."""
+    """Say as which version a run is recorded, and how it is recorded once more."""
     note(
         f"this run is recorded already, as {what}: nothing was recorded now (--again records it once more, as another "
         "run with the same result)"
