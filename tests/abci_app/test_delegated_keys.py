@@ -106,7 +106,7 @@ def test_a_delegated_key_cannot_spend_beyond_its_limit(chain: Chain, alice: Sign
     spend = 10_001 + fee_of(raw)
     assert chain.check(raw) == (
         Code.DELEGATION,
-        f"the delegated key may spend 10000 nopen in total, with this it would spend {spend} (pending ones counted)",
+        f"the delegated key may spend 10000 nopen in total, with this it would spend {spend} nopen (pending ones counted)",
     )
     before = chain.state()
     (result,) = chain.block(raw)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abci_app.types import MAX_INTEGER, PPB
+from abci_app.types import MAX_INTEGER, NOPEN_PER_OPEN, PPB
 from openledger.amounts import in_open, parse_amount, parse_share, show_amount, show_share
 from openledger.errors import UsageError
 
@@ -66,4 +66,5 @@ def test_a_bad_share_is_refused(text: str) -> None:
 def test_the_chains_words_are_told_in_open() -> None:
     said = "open1abc has 3000 nopen left, needs 1,500,000,000 nopen: fund the account first"
     assert in_open(said) == "open1abc has 0.000003 OPEN left, needs 1.5 OPEN: fund the account first"
+    assert show_amount(NOPEN_PER_OPEN) == "1 OPEN"
     assert in_open("fee limit 12nopen, x3000 nopen, a nopen") == "fee limit 12nopen, x3000 nopen, a nopen"
