@@ -104,10 +104,8 @@ def test_a_delegated_key_cannot_spend_beyond_its_limit(chain: Chain, alice: Sign
     delegate(chain, alice, limit=10_000)
     raw = alice.delegated_transaction(AGENT, Transfer(bob.address, 10_001))
     spend = 10_001 + fee_of(raw)
-    assert chain.check(raw) == (
-        Code.DELEGATION,
-        f"the delegated key may spend 10000 nopen in total, with this it would spend {spend} nopen (pending ones counted)",
-    )
+    refusal = f"may spend 10000 nopen in total, with this it would spend {spend} nopen (pending ones counted)"
+    assert chain.check(raw) == (Code.DELEGATION, f"the delegated key {refusal}")
     before = chain.state()
     (result,) = chain.block(raw)
     assert (result.code, result.log) == (
