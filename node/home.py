@@ -114,6 +114,11 @@ class Home:
         return self.data_folder / "application"
 
     @property
+    def unfinished_restore_file(self) -> Path:
+        """Stands there while the parts of a backup take their places."""
+        return self.data_folder / "UNFINISHED_RESTORE"
+
+    @property
     def snapshot_folder(self) -> Path:
         return self.data_folder / "snapshots"
 

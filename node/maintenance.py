@@ -1,8 +1,9 @@
-"""Work on a stopped node: `check` its store and what the state says, `rollback` by one height."""
+"""Work on a stopped node: `check` its store and what the state says, `rollback` by one height, `make_snapshot`."""
 
 from __future__ import annotations
 
 from abci_app.chain.invariants import violations
+from abci_app.state.snapshot import SnapshotTooLarge
 from abci_app.state.store import UnknownHeight
 from abci_app.state.tree.pages import CorruptPage
 from node import cometbft
@@ -11,6 +12,8 @@ from node.errors import NodeError
 from node.home import Home
 from node.leveldb.records import StoreDamaged
 from node.run import open_store
+from node.snapshots.folder import SnapshotFolder, StoredSnapshot
+from node.snapshots.making import make
 
 # One contradiction often shows in several records; the first few say where to look.
 MAX_FAULTS_SHOWN = 5
@@ -65,3 +68,22 @@ def check(home: Home) -> int:
                 f"{'; '.join(faults[:MAX_FAULTS_SHOWN])}{more}. This is a bug: keep this home and report it"
             )
         return store.height
+
+
+def make_snapshot(home: Home) -> StoredSnapshot:
+    """Make a snapshot of a stopped node's last block. Raises NodeError."""
+    home.require_initialised()
+    settings = home.settings()
+    with home.lock(), open_store(home, settings) as store:
+        if not store.height:
+            raise NodeError(f"{home.folder} has no block yet: there is nothing to make a snapshot of")
+        folder = SnapshotFolder(home.snapshot_folder)
+        folder.open()
+        known = folder.at(store.height)
+        if known is not None:
+            return known
+        try:
+            with store.latest() as version:
+                return make(version, folder, keep=settings.snapshots_kept)
+        except (OSError, SnapshotTooLarge) as error:
+            raise NodeError(f"the snapshot of height {store.height} was not made: {error}") from error

@@ -266,6 +266,8 @@ def chosen_peers(home: Home) -> frozenset[str]:
 @contextmanager
 def open_store(home: Home, settings: NodeSettings) -> Iterator[LevelDBStore]:
     """The application's state on disk, closed at the end."""
+    if home.unfinished_restore_file.exists():
+        raise NodeError(f"{home.folder}: a backup was not put back to the end: run `openledger node restore` again")
     home.store_folder.mkdir(parents=True, exist_ok=True)
     store = LevelDBStore.open(
         home.store_folder,

@@ -128,7 +128,7 @@ def power_seen(consensus_state: dict[str, Any]) -> tuple[int, int]:
 
 def judge(found: NodeStatus, now_seconds: float) -> tuple[State, str]:
     """The state of a node that answers, and why; pure."""
-    still_seconds = int(now_seconds - _seconds_of(found.block_time)) if found.height else None
+    still_seconds = int(now_seconds - block_seconds(found.block_time)) if found.height else None
     if found.catching_up:
         behind = "" if still_seconds is None else f", {still_seconds} s behind"
         return State.SYNCING, f"at height {found.height}{behind}; {found.peers} peers"
@@ -141,7 +141,7 @@ def judge(found: NodeStatus, now_seconds: float) -> tuple[State, str]:
     return State.WAITING, f"{when}: more than two thirds of the power must be running and reachable ({power})"
 
 
-def _seconds_of(text: str) -> float:
+def block_seconds(text: str) -> float:
     """An RFC 3339 time of CometBFT, which may have nine digits below the second."""
     try:
         return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text)).timestamp()

@@ -49,7 +49,10 @@ GROUPS: dict[str, tuple[str, str]] = {
     "explain": ("openledger_cli.explain.commands", "who shaped an answer of a recorded model, verified"),
     "attribution": ("openledger_cli.explain.attribution", "how good the attribution of a model is: measure, calibrate"),
     "record": ("openledger_cli.record.commands", "record a run of any tool from its files, or from MLflow"),
-    "node": ("openledger_cli.node.commands", "run a node: init, start, status, check, rollback"),
+    "node": (
+        "openledger_cli.node.commands",
+        "run a node: init, start, status, doctor, snapshot, backup, restore, check, rollback",
+    ),
     "genesis": ("openledger_cli.node.genesis", "write the document that a chain starts from"),
     "demo": ("openledger_cli.demo", "the whole story on this machine: chain, data, fine-tunes, proofs"),
     "devnet": ("openledger_cli.node.devnet", "several validators on this machine, for development"),

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from openledger.errors import UsageError
 from openledger.settings import ClientSettings
+from openledger_cli.node import upkeep
+from openledger_cli.node.arguments import add_command, home_of, report
 from openledger_cli.node.client_files import fund, funded_lines, read_accounts, source_line, write_client_files
+from openledger_cli.node.join import Joining, add_join_options, prepare_joining
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from node.home import Home
 
 _EXAMPLES = """\
@@ -21,11 +22,14 @@ examples:
   openledger node start                          run it until Ctrl-C
   openledger node status --output json           what it says about itself
   openledger node rollback                       take the last block back (node stopped)
+  openledger node doctor                         what is wrong with it, and what to do
 """
 _INIT_EXAMPLES = """\
 examples:
   openledger node init --chain-id dev-1 --account alice=1000OPEN
   openledger node init --chain-id ledger-1 --home /srv/openledger --moniker alpha --p2p-port 26656
+  openledger node init --state-sync --node http://a:26657 --witness http://b:26657 --genesis genesis.json --home ./n
+                                                 joins that chain by a snapshot; --trust HEIGHT:HASH where it is old
 
 Both ports are on loopback. Let other nodes in by changing [p2p] laddr in config/config.toml; the RPC has no
 authentication, so put something that has before it (docs/operators.md).
@@ -88,6 +92,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         commands, "init", "make a home with keys, settings and a genesis document", _INIT_EXAMPLES, _init
     )
     add_account_option(init)
+    add_join_options(init)
     init.add_argument("--moniker", default="", help="the node's name among its peers (default: the folder's name)")
     init.add_argument("--rpc-port", type=int, default=26657, help="port of the RPC on loopback (default: 26657)")
     init.add_argument("--p2p-port", type=int, default=26656, help="port for other nodes on loopback (default: 26656)")
@@ -101,6 +106,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     words = "take the last block back; it is executed again (node stopped)"
     add_command(commands, "rollback", words, _ROLLBACK_EXAMPLES, _rollback)
+    upkeep.register(commands)
 
 
 def add_account_option(parser: argparse.ArgumentParser) -> None:
@@ -114,45 +120,15 @@ def add_account_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    words: str,
-    examples: str,
-    run: Callable[[argparse.Namespace], int],
-) -> argparse.ArgumentParser:
-    """One command of a group, with examples below its options."""
-    parser = commands.add_parser(
-        name, help=words, description=words, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-def home_of(args: argparse.Namespace) -> Home:
-    """The node's home that the command line names; raises `NodeError` when there is none."""
-    from node.home import Home
-
-    home = Home(args.context.home)
-    home.require_initialised()
-    return home
-
-
-def report(args: argparse.Namespace, text: str, **values: str | int | dict[str, str]) -> int:
-    """Print what was done: `text` for people, `values` as JSON when that is asked for."""
-    if args.context.as_json:
-        args.context.output.json(values)
-    else:
-        print(text)
-    return 0
-
-
 def _init(args: argparse.Namespace) -> int:
     from node import genesis
     from node.initialise import initialise
     from node.progress import while_waiting
     from openledger.content.new_files import removing_new
 
+    joining = prepare_joining(args)
+    if joining is not None:
+        return _init_joining(args, joining)
     chain_id = args.context.settings.chain_id
     if not chain_id:
         raise UsageError("which chain? pass --chain-id, such as --chain-id dev-1 for trying things out")
@@ -179,6 +155,33 @@ def _init(args: argparse.Namespace) -> int:
         ]
     )
     return report(args, text, home=str(home.folder), chain_id=chain_id, settings=str(script))
+
+
+def _init_joining(args: argparse.Namespace, joining: Joining) -> int:
+    from node.initialise import initialise
+    from node.progress import while_waiting
+    from openledger.content.new_files import removing_new
+
+    if args.account:
+        raise UsageError("--account is for new chains: this one exists, leave it out")
+    with removing_new(args.context.home.resolve()), while_waiting("making the home"):
+        home = initialise(
+            args.context.home,
+            joining.chain_id,
+            moniker=args.moniker,
+            rpc_port=args.rpc_port,
+            p2p_port=args.p2p_port,
+            document=joining.document,
+            comet=joining.comet,
+        )
+        script = write_client_files(_client_settings(home, joining.chain_id), home.folder)
+    text = (
+        f"made {home.folder} to join chain {joining.chain_id}, trusting block {joining.height}:{joining.hash}\n"
+        f"in any terminal: {source_line(script)}\n"
+        "next, there: openledger node start"
+    )
+    values = {"height": joining.height, "hash": joining.hash, "settings": str(script)}
+    return report(args, text, home=str(home.folder), chain_id=joining.chain_id, **values)
 
 
 def _client_settings(home: Home, chain_id: str) -> ClientSettings:

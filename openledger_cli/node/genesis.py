@@ -8,8 +8,9 @@ from pathlib import Path
 
 from openledger.amounts import show_amount
 from openledger.errors import UsageError
+from openledger_cli.node.arguments import add_command, home_of, report
 from openledger_cli.node.client_files import fund, funded_lines, is_address, read_accounts
-from openledger_cli.node.commands import add_account_option, add_command, home_of, report
+from openledger_cli.node.commands import add_account_option
 from openledger_cli.parser import OutputFile
 
 _EXAMPLES = """\

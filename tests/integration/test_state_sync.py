@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +11,12 @@ import pytest
 from node import cometbft
 from node.comet_heights import comet_base, comet_heights
 from node.devnet import Devnet, DevnetNode
-from node.home import NodeSettings
-from node.initialise import initialise
-from node.join_settings import peer_of, settings_to_join
+from node.home import Home, NodeSettings
 from node.maintenance import check
 from node.ports import free_ports
 from node.run import open_store
+from openledger.exit_codes import ExitCode
+from openledger_cli.main import main
 from tests.kit.integration.load import Load
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -25,12 +26,17 @@ QUICK: cometbft.Changes = {("consensus", "timeout_commit"): "200ms", ("consensus
 DISCOVERY: cometbft.Changes = {("statesync", "discovery_time"): "5s", ("statesync", "chunk_request_timeout"): "5s"}
 
 
-@pytest.fixture
-def net(tmp_path: Path) -> Iterator[Devnet]:
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     load = Load(CHAIN_ID)
     settings = NodeSettings(snapshot_interval_heights=10, snapshots_kept=10)
     net = Devnet.create(
-        tmp_path / "net", validators=4, chain_id=CHAIN_ID, app_state=load.genesis(), settings=settings, comet=QUICK
+        tmp_path_factory.mktemp("sync") / "net",
+        validators=4,
+        chain_id=CHAIN_ID,
+        app_state=load.genesis(),
+        settings=settings,
+        comet=QUICK,
     )
     with net:
         net.wait_for_height(3)
@@ -41,20 +47,46 @@ def net(tmp_path: Path) -> Iterator[Devnet]:
 
 
 def joining(net: Devnet, folder: Path) -> DevnetNode:
-    """A fifth node, told to begin with a snapshot, that trusts a block of the chain."""
+    """A fifth node, told to begin with a snapshot, that trusts a block that the light client verified."""
     ports = free_ports()
-    trusted = net.nodes[0].call("commit", height="2")["signed_header"]["commit"]["block_id"]["hash"]
-    urls = [node.rpc_url for node in net.nodes]
-    changes = settings_to_join(urls[:2], [peer_of(url) for url in urls], 2, bytes.fromhex(trusted), 36 * 3600)
-    home = initialise(
-        folder,
-        CHAIN_ID,
-        rpc_port=next(ports),
-        p2p_port=next(ports),
-        document=net.nodes[0].home.genesis_file.read_bytes(),
-        comet={**cometbft.LOCAL_NETWORK, **QUICK, **DISCOVERY, **changes},
-    )
+    words = ["node", "init", "--state-sync", "--home", str(folder), "--node", net.nodes[0].rpc_url]
+    words += ["--witness", net.nodes[1].rpc_url, "--genesis", str(net.nodes[0].home.genesis_file)]
+    assert main([*words, "--rpc-port", str(next(ports)), "--p2p-port", str(next(ports))]) == 0
+    home = Home(folder)
+    cometbft.change_config(home, {**cometbft.LOCAL_NETWORK, **QUICK, **DISCOVERY})
     return DevnetNode(home, 5, alone=False)
+
+
+def test_the_joining_home_trusts_what_was_verified_and_never_a_nodes_word(
+    net: Devnet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = joining(net, tmp_path / "fifth")
+    told = cometbft.read_config(node.home)["statesync"]
+    block = net.nodes[2].call("commit", height=str(told["trust_height"]))["signed_header"]["commit"]["block_id"]
+    assert (told["enable"], told["trust_hash"], told["trust_period"]) == (True, block["hash"], "129600s")
+    assert told["rpc_servers"] == f"{net.nodes[0].rpc_url},{net.nodes[1].rpc_url}"
+    capsys.readouterr()
+    words = ["node", "init", "--state-sync", "--home", str(tmp_path / "sixth"), "--node", net.nodes[0].rpc_url]
+    words += ["--genesis", str(net.nodes[0].home.genesis_file)]
+    assert main([*words, "--no-witness", "--trust", "2:" + "00" * 32]) == ExitCode.NOT_VERIFIED
+    assert main(words) == ExitCode.NOT_ANCHORED
+    assert "no second node is named that would show a forged or an old answer" in capsys.readouterr().err
+    assert not (tmp_path / "sixth").exists()
+
+
+def test_a_running_node_makes_a_snapshot_when_it_is_asked(net: Devnet, capsys: pytest.CaptureFixture[str]) -> None:
+    home = str(net.nodes[3].home.folder)
+    assert main(["node", "snapshot", "make", "--home", home, "--output", "json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert main(["node", "snapshot", "list", "--home", home, "--output", "json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert made in listed
+    assert made["height"] > 13
+    assert main(["node", "doctor", "--home", home, "--output", "json"]) == 0
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert [name for name, check in checks.items() if check["mark"] == "fail"] == []
+    assert checks["node"]["found"].startswith("making blocks, height ")
+    assert checks["peers"]["found"] == "3 connected of 3 configured, none far ahead"
 
 
 def test_a_node_joins_by_a_snapshot_though_it_is_killed_on_the_way_and_then_follows(
