@@ -51,7 +51,7 @@ class SignedUntil(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.height, self.round, self.step
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BackupManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """backup.json: of which chain and heights, how far the key had signed, every file's size and SHA-256."""
 
     format: str
@@ -112,7 +112,7 @@ def backup(home: Home, target: Path) -> Done:
 
 
 def _write_manifest(folder: Path, home: Home, found: Heights, files: dict[str, tuple[int, str]]) -> None:
-    manifest = Manifest(
+    manifest = BackupManifest(
         format=FORMAT,
         chain_id=genesis.chain_id(home.genesis_file),
         genesis_sha256=_digest(home.genesis_file),
@@ -129,10 +129,10 @@ def _write_manifest(folder: Path, home: Home, found: Heights, files: dict[str, t
     disk.sync_folder(folder)
 
 
-def read_manifest(source: Path) -> Manifest:
+def read_manifest(source: Path) -> BackupManifest:
     """The manifest of a backup. Raises NodeError for a folder that is none."""
     try:
-        found = msgspec.json.decode((source / MANIFEST_FILE).read_bytes(), type=Manifest)
+        found = msgspec.json.decode((source / MANIFEST_FILE).read_bytes(), type=BackupManifest)
     except FileNotFoundError:
         raise NodeError(
             f"{source} holds no {MANIFEST_FILE}: name a folder that `openledger node backup` made"
@@ -186,7 +186,7 @@ def _swap(home: Home, staged: Path) -> None:
     disk.sync_folder(home.data_folder)
 
 
-def _require_same_chain(home: Home, source: Path, manifest: Manifest) -> None:
+def _require_same_chain(home: Home, source: Path, manifest: BackupManifest) -> None:
     chain_id = genesis.chain_id(home.genesis_file)
     if manifest.chain_id != chain_id or manifest.genesis_sha256 != _digest(home.genesis_file):
         raise NodeError(

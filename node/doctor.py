@@ -42,7 +42,7 @@ class Mark(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class HealthCheck:
     """One line of the page: what was looked at, how it is, and what to do where something is to be done."""
 
     name: str
@@ -51,23 +51,23 @@ class Check:
     remedy: str = ""
 
 
-def _ok(name: str, found: str) -> Check:
-    return Check(name=name, mark=Mark.OK, found=found)
+def _ok(name: str, found: str) -> HealthCheck:
+    return HealthCheck(name=name, mark=Mark.OK, found=found)
 
 
-def _warn(name: str, found: str, remedy: str) -> Check:
-    return Check(name=name, mark=Mark.WARN, found=found, remedy=remedy)
+def _warn(name: str, found: str, remedy: str) -> HealthCheck:
+    return HealthCheck(name=name, mark=Mark.WARN, found=found, remedy=remedy)
 
 
-def _fail(name: str, found: str, remedy: str) -> Check:
-    return Check(name=name, mark=Mark.FAIL, found=found, remedy=remedy)
+def _fail(name: str, found: str, remedy: str) -> HealthCheck:
+    return HealthCheck(name=name, mark=Mark.FAIL, found=found, remedy=remedy)
 
 
-def examine(home: Home, now_seconds: Callable[[], float] = time.time) -> list[Check]:
+def examine(home: Home, now_seconds: Callable[[], float] = time.time) -> list[HealthCheck]:
     """All checks of a home. Raises NodeError where there is no home."""
     home.require_initialised()
     status = status_of(home)
-    parts: list[tuple[str, Callable[[], Iterator[Check]]]] = [
+    parts: list[tuple[str, Callable[[], Iterator[HealthCheck]]]] = [
         ("home", lambda: _home(home)),
         ("settings", lambda: _settings(home)),
         ("keys", lambda: _keys(home)),
@@ -78,7 +78,7 @@ def examine(home: Home, now_seconds: Callable[[], float] = time.time) -> list[Ch
         ("clock", lambda: _clock(status, now_seconds())),
         ("peers", lambda: _peers(home, status)),
     ]
-    found: list[Check] = []
+    found: list[HealthCheck] = []
     for name, look in parts:
         try:
             found += look()
@@ -87,14 +87,14 @@ def examine(home: Home, now_seconds: Callable[[], float] = time.time) -> list[Ch
     return found
 
 
-def _home(home: Home) -> Iterator[Check]:
+def _home(home: Home) -> Iterator[HealthCheck]:
     if home.unfinished_restore_file.exists():
         yield _fail("home", "a backup was not put back to the end", "run `openledger node restore` again")
     else:
         yield _ok("home", f"{home.folder}, chain {genesis.chain_id(home.genesis_file)}")
 
 
-def _settings(home: Home) -> Iterator[Check]:
+def _settings(home: Home) -> Iterator[HealthCheck]:
     settings = home.settings()
     cometbft.require_known_settings(cometbft.binary_path(settings.cometbft_binary), home)
     host, port = cometbft.listen_addresses(home)["rpc"]
@@ -114,7 +114,7 @@ def _settings(home: Home) -> Iterator[Check]:
         yield _ok("settings", "config.toml and node.toml have known settings only")
 
 
-def _keys(home: Home) -> Iterator[Check]:
+def _keys(home: Home) -> Iterator[HealthCheck]:
     open_files = [path.name for path in (home.validator_key_file, home.node_key_file) if path.stat().st_mode & 0o077]
     signed = signed_until(home)
     if open_files:
@@ -125,7 +125,7 @@ def _keys(home: Home) -> Iterator[Check]:
         yield _ok("keys", f"validator {signed.address}, signed until height {signed.height}")
 
 
-def _disk(home: Home) -> Iterator[Check]:
+def _disk(home: Home) -> Iterator[HealthCheck]:
     free = disk.free_bytes(home.folder)
     used = disk.size_of_files(home.data_folder)
     found = f"{free // 2**20} MiB free, the node's data take {used // 2**20} MiB"
@@ -137,7 +137,7 @@ def _disk(home: Home) -> Iterator[Check]:
         yield _ok("disk", found)
 
 
-def _versions(home: Home) -> Iterator[Check]:
+def _versions(home: Home) -> Iterator[HealthCheck]:
     binary = cometbft.binary_path(home.settings().cometbft_binary)
     wrong = [text for layer in _LAYERS for text in _not_as_locked(_REQUIREMENTS / layer)]
     digest = hashlib.sha256(b"".join([(_REQUIREMENTS / layer).read_bytes() for layer in _LAYERS])).hexdigest()[:16]
@@ -162,7 +162,7 @@ def _not_as_locked(path: Path) -> Iterator[str]:
             yield f"{match[1]} {installed} (locked {match[2]})"
 
 
-def _snapshots(home: Home, status: NodeStatus, now_seconds: float) -> Iterator[Check]:
+def _snapshots(home: Home, status: NodeStatus, now_seconds: float) -> Iterator[HealthCheck]:
     interval = home.settings().snapshot_interval_heights
     folder = SnapshotFolder(home.snapshot_folder)
     folder.look()
@@ -187,7 +187,7 @@ def _snapshots(home: Home, status: NodeStatus, now_seconds: float) -> Iterator[C
         yield _ok("snapshots", found)
 
 
-def _running(status: NodeStatus) -> Iterator[Check]:
+def _running(status: NodeStatus) -> Iterator[HealthCheck]:
     words = f"{status.state.value.replace('_', ' ')}{', height ' + str(status.height) if status.height else ''}"
     if status.state is State.NOT_RUNNING:
         yield _warn("node", f"{words}: {status.why}", "openledger node start")
@@ -199,7 +199,7 @@ def _running(status: NodeStatus) -> Iterator[Check]:
         yield _ok("node", words)
 
 
-def _clock(status: NodeStatus, now_seconds: float) -> Iterator[Check]:
+def _clock(status: NodeStatus, now_seconds: float) -> Iterator[HealthCheck]:
     """A block's time is the median of the validators' clocks, so a clock that lags sees blocks from the future."""
     if status.state is not State.MAKING_BLOCKS:
         yield _ok("clock", "cannot be judged while no blocks come")
@@ -211,7 +211,7 @@ def _clock(status: NodeStatus, now_seconds: float) -> Iterator[Check]:
         yield _ok("clock", f"the last block is {max(-ahead, 0):.1f} s old")
 
 
-def _peers(home: Home, status: NodeStatus) -> Iterator[Check]:
+def _peers(home: Home, status: NodeStatus) -> Iterator[HealthCheck]:
     wanted = [peer for peer in str(cometbft.read_config(home)["p2p"].get("persistent_peers", "")).split(",") if peer]
     if status.state in (State.NOT_RUNNING, State.STARTING):
         return

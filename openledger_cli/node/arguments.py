@@ -1,4 +1,4 @@
-"""What the commands of `openledger node` share: how they are declared, which home they are about, how they report."""
+"""Helpers of the commands of `openledger node`: how they are declared, which home they are about, how they report."""
 
 from __future__ import annotations
 
