@@ -12,6 +12,7 @@ trusted: its operator can withhold content, not change it. What was erased is sa
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -154,6 +155,11 @@ class ContentStore:
             ) from error
         return cls(filesystem, root)
 
+    @property
+    def place(self) -> str:
+        """Where it lies, for people."""
+        return self._root
+
     # Bytes in memory
 
     def put(self, data: bytes) -> bytes:
@@ -270,6 +276,21 @@ class ContentStore:
     def open_file(self, path: str) -> IO[bytes]:
         """A file of this store by its path, unchecked."""
         return cast("IO[bytes]", self._filesystem.open(path, "rb"))
+
+    def require_room(self, byte_count: int) -> None:
+        """Raise `ContentError` where a local store has plainly no room for so many bytes, or may not be written to."""
+        if not isinstance(self._filesystem, LocalFileSystem):
+            return
+        folder = Path(self._root)
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise ContentError(f"the content store {folder} cannot be written to: name another one with --content")
+        free = shutil.disk_usage(there).free
+        if free < byte_count:
+            raise ContentError(
+                f"the content store {folder} has room for {free:,} bytes, and {byte_count:,} are to be stored: free "
+                "space on that disk, or name another store with --content"
+            )
 
     def has(self, digest: bytes) -> bool:
         """Whether an object of this name exists (its bytes are checked when they are read)."""

@@ -19,13 +19,14 @@ from pathlib import Path
 
 from msgspec import structs
 
-from abci_app.modules.datanets.queries import ContributionsPage, ContributionsQuery
+from abci_app.bech32 import encode_id
 from abci_app.modules.datanets.records import Status
 from openledger.client.client import Client
 from openledger.client.core import SendOptions, SigningParty
 from openledger.content.store import ContentStore
 from openledger.data.contribute.chain import open_datanet, require_would_pass
 from openledger.data.contribute.cut import Cutter
+from openledger.data.contribute.front_running import Rival
 from openledger.data.contribute.journal import Journal, Note
 from openledger.data.contribute.overlap import Nearest, fetch_others
 from openledger.data.contribute.prepare import About, Begun, Prepared, Preparer
@@ -236,6 +237,7 @@ class _Adding:
         self._prepared = prepared
         self._notes = notes
         self._progress = progress
+        self._new_count = self._sent_count = self._stored_count = 0
 
     def run(self) -> Added:
         """Compare, send, tell."""
@@ -270,31 +272,41 @@ class _Adding:
         return settled(target, note, options.payee, target.datanet.terms_id)
 
     def _send(self, new: list[Note]) -> list[Note]:
-        stored: list[Note] = []
-        sent: list[Note] = []
+        self._target.store.require_room(sum([note.byte_count for note in new]))
+        self._new_count = len(new)
+        return send_parts(self._target, new, self)
 
-        def on_store(note: Note) -> None:
-            stored.append(note)
-            self._progress("store", len(stored), len(new), note.row_count)
+    def sent(self, note: Note) -> None:
+        """Tell of a part that is in a block."""
+        self._sent_count += 1
+        self._progress("send", self._sent_count, self._new_count, note.row_count)
 
-        def on_chain(note: Note) -> None:
-            sent.append(note)
-            self._progress("send", len(sent), len(new), note.row_count)
+    def stored(self, note: Note) -> None:
+        """Tell of a part whose rows are in the content store."""
+        self._stored_count += 1
+        self._progress("store", self._stored_count, self._new_count, note.row_count)
 
-        return send_parts(self._target, new, on_store, on_chain)
+    def copied(self, note: Note, rival: Rival) -> None:
+        """Note who registered a part first, from a transaction of ours that was on its way."""
+        who = self._target.client.people.get(rival.contributor) or encode_id("open", rival.contributor)
+        self._notes.append(
+            f"{note.first}: {who} copied the registration of these rows while it was on its way, as "
+            f"{self._target.datanet.name}#{rival.number}, and does not have the rows; they were registered again under "
+            "new salts: tell the reviewers"
+        )
 
     def _compare(self, ready: list[Prepared]) -> list[Nearest | None]:
         """The nearest submission of each part that is new; raises `FilesRefused` for copies."""
         target = self._target
         known = [item.note.number for item in ready if item.note.state == "done"]
-        proven = target.client.light is not None
-
-        def ask(question: ContributionsQuery) -> ContributionsPage:
-            page = target.client.query("datanets", "contributions", question, prove=proven).value
-            assert isinstance(page, ContributionsPage)
-            return page
-
-        others = fetch_others(ask, target.datanet.datanet_id, target.datanet.submitted, known)
+        roots = [each for item in ready for each in (item.note.rows_root, item.note.content_digest, *item.note.former)]
+        others = fetch_others(
+            target.ask_page,
+            target.datanet.datanet_id,
+            target.datanet.submitted,
+            known,
+            own=frozenset([bytes.fromhex(each) for each in roots]),
+        )
         found: list[Nearest | None] = []
         copies: list[str] = []
         for item in ready:
@@ -339,10 +351,14 @@ class _Adding:
 
 
 def _left_over(journal: Journal, keys: set[str]) -> list[str]:
-    """A line for each source whose parts an earlier command prepared and did not send."""
-    waiting = Counter([note.source for note in journal.all() if note.state != "done" and note.key not in keys])
+    """A line for each source whose parts an earlier command prepared and did not send, or sent and did not store."""
+    notes = [note for note in journal.all() if note.state != "done" and note.key not in keys]
+    waiting, sent = Counter([note.source for note in notes]), {note.source for note in notes if note.state == "sent"}
     return [
-        f"{source}: {parts} prepared and not sent by an earlier command; give that command again, or remove what waits "
-        f"in {journal.folder}"
+        f"{source}: {parts} prepared by an earlier command, and perhaps registered, but not stored, so that nobody can "
+        "see the rows: give that command again"
+        if source in sent
+        else f"{source}: {parts} prepared and not sent by an earlier command; give that command again, or remove what "
+        f"waits in {journal.folder}"
         for source, parts in waiting.items()
     ]

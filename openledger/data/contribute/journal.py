@@ -49,6 +49,8 @@ class Note(Struct, frozen=True, forbid_unknown_fields=True):
     content_digest: str
     sketch: str
     duplicates: int = 0
+    # Roots and digests that its rows had under salts that somebody copied: who has these is no other source.
+    former: tuple[str, ...] = ()
     # The submission's number in its DataNet and its id, once the chain has it.
     number: int = 0
     contribution_id: str = ""

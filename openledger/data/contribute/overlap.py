@@ -1,13 +1,13 @@
 """How much of the rows that are contributed the DataNet holds already, by sketches, and rows that stand there twice."""
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from operator import eq
 
-from abci_app.modules.datanets.queries import MAX_PAGE, ContributionsPage, ContributionsQuery
 from abci_app.modules.datanets.records import Status
 from abci_app.types import PPB
+from openledger.data.contribute.front_running import Ask, submissions
 from openledger.data.contribute.work import DIGEST_BYTES
 from openledger.data.sketch import SKETCH_BUCKETS, SKETCH_BYTES, sketch_similarity_ppb
 
@@ -75,21 +75,16 @@ class Others:
 
 
 def fetch_others(
-    ask: Callable[[ContributionsQuery], ContributionsPage], datanet_id: bytes, submitted: int, without: Iterable[int]
+    ask: Ask, datanet_id: bytes, submitted: int, without: Iterable[int], *, own: Collection[bytes] = ()
 ) -> Others:
-    """All submissions but those of these numbers, page by page."""
+    """All submissions but those of these numbers, and those with roots or digests of our `own`, page by page."""
     others, left_out = Others(), frozenset(without)
-    after = max(0, submitted - MOST_COMPARED)
-    while after < submitted:
-        page = ask(ContributionsQuery(datanet_id=datanet_id, name="", after_number=after, limit=MAX_PAGE))
-        for item in page.contributions:
-            stored, rows = item.stored, item.stored.contribution
-            if stored.status in (Status.PENDING, Status.ACCEPTED) and stored.submitted_number not in left_out:
-                others.add(stored.submitted_number, rows.sketch, rows.row_count, rows.byte_count)
-        if page.next_number <= after:
-            # The last page; or a node that would have us ask for ever.
-            break
-        after = page.next_number
+    for item in submissions(ask, datanet_id, max(0, submitted - MOST_COMPARED)) if submitted else ():
+        stored, rows = item.stored, item.stored.contribution
+        if stored.status not in (Status.PENDING, Status.ACCEPTED) or stored.submitted_number in left_out:
+            continue
+        if rows.rows_root not in own and rows.content_digest not in own:
+            others.add(stored.submitted_number, rows.sketch, rows.row_count, rows.byte_count)
     return others
 
 

@@ -13,8 +13,8 @@ from openledger.data.contribute.overlap import EqualRows
 from openledger.data.contribute.work import Chunk, ChunkResult, word
 from openledger.data.contribute.workers import Workers
 from openledger.data.findings import Findings, missing_libraries
-from openledger.data.intake.problems import SHOWN_PROBLEMS
-from openledger.data.row_json import read_row
+from openledger.data.intake.problems import SHOWN_PROBLEMS, utf8_advice
+from openledger.data.row_json import CONVERT_IT, read_row
 from openledger.data.rows import MAGIC
 from openledger.data.sketch import Sketch
 
@@ -136,7 +136,10 @@ class Preparer:
             result = future.result()
             rows_of_part += len(rows.lines)
             self._told(part.position(rows_of_part), self._rows_done + rows_of_part)
-            self._refuse([f"{rows.place(row)} {problem}" for row, problem in result.problems])
+            advice = utf8_advice(rows.reader.file.name)
+            self._refuse(
+                [f"{rows.place(row)} {problem.replace(CONVERT_IT, advice)}" for row, problem in result.problems]
+            )
             refused = refused or bool(result.problems)
             if refused:
                 continue
@@ -150,6 +153,7 @@ class Preparer:
         if refused:
             return None
         first, last = part.places
+        before = self._journal.find(begun.key)
         note = Note(
             key=begun.key,
             state="prepared",
@@ -166,6 +170,7 @@ class Preparer:
             content_digest=hasher.digest().hex(),
             sketch=sketch.encode().hex(),
             duplicates=duplicates,
+            former=before.former if before is not None else (),
         )
         first_row = read_row(part.chunks[0].data.split(b"\n", 1)[0])
         return Prepared(note, findings, is_known=False, fields=tuple(first_row))

@@ -88,7 +88,7 @@ def test_a_stop_around_every_step_doubles_no_row(garden: Garden, monkeypatch: py
     path = garden.write("chat.jsonl", chats(200))
     stop = KeyboardInterrupt()
     steps = [
-        (Journal, "put"), (Journal, "rows_path"), (Journal, "drop_rows"), (send, "_send_group"), (send, "_finish"),
+        (Journal, "put"), (Journal, "rows_path"), (Journal, "drop_rows"), (send, "_register"), (send, "_finish"),
         (send, "find_stored"),
     ]  # fmt: skip
     for owner, name in steps:
@@ -162,6 +162,17 @@ def test_one_bad_row_and_nothing_is_contributed(garden: Garden) -> None:
     assert not list(garden.home.rglob("*.json"))
     bad.write_text('{"text":"a"}\n')
     assert len(garden.add(good, bad).items) == 2
+
+
+def test_another_encoding_is_told_with_the_command_that_mends_it(garden: Garden) -> None:
+    path = garden.write("latin.jsonl", b'{"text":"caf\xe9"}\n')
+    with pytest.raises(FilesRefused) as caught:
+        garden.add(path)
+    (problem,) = caught.value.problems
+    assert problem == (
+        f"{path}: line 1 byte 13 is not UTF-8; save it as UTF-8 (in a spreadsheet: CSV UTF-8), or convert it: "
+        f"iconv -f WINDOWS-1252 -t UTF-8 {path} > /tmp/latin.jsonl and put that in its place"
+    )
 
 
 def test_a_mixed_file_says_where_it_changes(garden: Garden) -> None:
@@ -334,26 +345,6 @@ def test_a_chain_that_was_started_anew_gets_what_the_one_before_had(garden: Gard
     assert [(one.number, one.is_new) for one in anew.add(path, options=AddOptions(dry_run=True)).items] == [(1, True)]
     assert [(one.number, one.is_new) for one in anew.add(path).items] == [(1, True)]
     assert [json.loads(row) for row in anew.rows()] == chats(3)
-
-
-def test_what_an_earlier_command_prepared_is_not_forgotten(garden: Garden, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, other = garden.write("a.jsonl", chats(3)), garden.write("b.jsonl", chats(3, first=10))
-    with monkeypatch.context() as patched:
-        patched.setattr(send, "_send_group", failing_once(send._send_group, KeyboardInterrupt(), after=False))
-        with pytest.raises(KeyboardInterrupt):
-            garden.add(first)
-    (note,) = garden.add(other).notes
-    assert note.startswith(f"{first}: 1 prepared and not sent by an earlier command; give that command again")
-    assert garden.add(first).notes == ()
-
-
-def test_what_a_kill_left_half_written_is_removed(garden: Garden) -> None:
-    path = garden.write("a.jsonl", chats(1))
-    garden.add(path)
-    (folder,) = [one.parent for one in garden.home.rglob("lock")]
-    (folder / ".incoming-left").write_text("rows of somebody")
-    garden.add(path)
-    assert not list(folder.glob(".incoming-*"))
 
 
 def test_a_node_that_pages_in_circles_is_not_asked_for_ever() -> None:
