@@ -87,8 +87,11 @@ class Refused(OpenLedgerError):
         self.text = text
         self.hint = HINTS.get(self.code, "")
         self.exit_code = exit_code_of_refusal(self.code)
+        super().__init__(text)
+
+    def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
-        super().__init__(f"{in_open(text)} ({self.codespace} code {self.code}){hint}")
+        return f"{in_open(self.text)} ({self.codespace} code {self.code}){hint}"
 
 
 class TransactionFailed(Refused):

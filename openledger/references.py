@@ -1,13 +1,18 @@
 """References that people write: NAME@VERSION of a DataNet or model, NAME#NUMBER for a submission to a DataNet.
 
-A part may also be an id (oldata1…); this module only takes a reference apart and asks nobody.
+A part may also be an id (oldata1…); this module only takes a reference apart and asks nobody. It has the one place,
+too, for what a name that nobody has may have been meant to be.
 """
+
+from collections.abc import Iterable
 
 from openledger.errors import UsageError
 
 # Versions, and numbers in a DataNet's listings, are unsigned 32-bit integers on the chain.
 _MAX_NUMBER = 2**32 - 1
 _MAX_DIGITS = 10
+# Names nearer than this are told; comparing takes the product of both lengths.
+_NEAR, _SHOWN_NEAR, _COMPARED_LENGTH = 0.7, 3, 100
 
 
 def split_version(reference: str, version: int = 0) -> tuple[str, int]:
@@ -33,6 +38,17 @@ def split_number(reference: str) -> tuple[str, int]:
     if not name or not number:
         raise UsageError(f"{reference!r}: write DATANET#NUMBER, for example {name or text or 'my-datanet'}#2")
     return name, number
+
+
+def did_you_mean(text: str, names: Iterable[str]) -> str:
+    """`did you mean 'garden'?` where names are spelled nearly like a text that is none of them; else empty."""
+    from difflib import get_close_matches
+
+    by_spelling = {name.lower(): name for name in names}
+    if text in by_spelling.values():
+        return ""
+    near = get_close_matches(text.lower()[:_COMPARED_LENGTH], list(by_spelling), n=_SHOWN_NEAR, cutoff=_NEAR)
+    return f"did you mean {' or '.join([repr(by_spelling[name]) for name in near])}?" if near else ""
 
 
 def _number(text: str) -> int:

@@ -1,6 +1,6 @@
 """The settings of one call (openledger/settings.py), and what every command makes from them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ from openledger.settings import ClientSettings
 from openledger_cli.output import Printer
 
 if TYPE_CHECKING:
+    from openledger.keys.signer import Signer
     from openledger.keys.wallet import Wallet
 
 
@@ -20,6 +21,8 @@ class CommandContext:
     overwrite: bool = False
     # Settings that stand on the command line itself.
     named: frozenset[str] = frozenset()
+    # Keys that this call has opened: a passphrase is asked for once, and read once from what can be read once.
+    opened: "dict[tuple[str, str], Signer]" = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def home(self) -> Path:

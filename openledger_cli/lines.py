@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from textwrap import wrap
@@ -19,6 +20,8 @@ _LAST_SECONDS = 253_402_300_799
 _BINARY = 1024
 # Deep in a tree on a narrow terminal lines get longer than the terminal rather than narrower than this.
 _LEAST_WIDTH = 40
+# Of a row of data; anybody may contribute rows of thousands of fields.
+_SHOWN_FIELDS, _SHOWN_NAME, _SHOWN_CHARACTERS = 24, 60, 600
 
 
 @dataclass(slots=True)
@@ -83,3 +86,17 @@ def show_size(byte_count: int) -> str:
     while value >= _BINARY and unit < len(units) - 1:
         value, unit = value / _BINARY, unit + 1
     return f"{byte_count} bytes" if not unit else f"{value:.1f} {units[unit]}"
+
+
+def row_lines(row: str) -> list[str]:
+    """A row for people: a line for each field, long ones cut."""
+    lines = []
+    fields = json.loads(row)
+    for name, value in list(fields.items())[:_SHOWN_FIELDS]:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        shown = " ".join(text.split())
+        more = f" … ({len(shown):,} characters)" if len(shown) > _SHOWN_CHARACTERS else ""
+        lines.append(f"{name[:_SHOWN_NAME]}: {shown[:_SHOWN_CHARACTERS]}{more}")
+    if len(fields) > _SHOWN_FIELDS:
+        lines.append(f"… and {len(fields) - _SHOWN_FIELDS:,} more fields")
+    return lines or ["(no field)"]

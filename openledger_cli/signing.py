@@ -139,11 +139,13 @@ def public_party(context: CommandContext, name: str) -> Any:
 
 
 def open_signer(context: CommandContext, arguments: argparse.Namespace, name: str, chain_id: str) -> "Signer":
-    """The key, opened; asks for its passphrase. Plain keys sign for development chains only."""
+    """The key, opened; asks for its passphrase, once a command. Plain keys sign for development chains only."""
     wallet = context.wallet(chain_id)
     name = key_named(context, name, chain_id).name
-    passphrase = ask_passphrase(arguments, name) if wallet.needs_passphrase(name) else ""
-    return wallet.signer(name, passphrase)
+    if (chain_id, name) not in context.opened:
+        passphrase = ask_passphrase(arguments, name) if wallet.needs_passphrase(name) else ""
+        context.opened[chain_id, name] = wallet.signer(name, passphrase)
+    return context.opened[chain_id, name]
 
 
 def question_resolver(context: CommandContext, names: "QuestionNames") -> "Resolver":
@@ -243,7 +245,8 @@ def _submit(
     options: SendOptions,
 ) -> "PendingTransaction":
     chain_id = client.chain_id
-    if client.try_first and context.wallet(chain_id).needs_passphrase(key_named(context, names[0], chain_id).name):
+    name = key_named(context, names[0], chain_id).name
+    if client.try_first and (chain_id, name) not in context.opened and context.wallet(chain_id).needs_passphrase(name):
         # Nobody should type a passphrase for what is bound to fail.
         client.try_out(public_party(context, arguments.signer), *messages, **options)
     signers = [open_signer(context, arguments, name, chain_id) for name in names]

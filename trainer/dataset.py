@@ -49,7 +49,8 @@ def load_rows(store: ContentStore, version: VersionRecord) -> Iterator[Row]:
             "holds in memory: train on a smaller version"
         )
     for record in version.contributions:
-        batch = load_batch(store, record.contribution_id, record.commitment)
+        name = f"submission #{record.registered_number}" if record.registered_number else ""
+        batch = load_batch(store, record.contribution_id, record.commitment, name)
         for index, (data, leaf) in enumerate(zip(batch.rows, batch.leaves, strict=True)):
             yield Row(
                 contribution_id=record.contribution_id,

@@ -38,7 +38,9 @@ class Exported:
 
     form: str
     rows: int
+    # A sentence for each field and change; and all of them in one line.
     remarks: tuple[str, ...]
+    in_short: str
     erased: tuple[ErasedPart, ...]
     # Path and SHA-256 of every file.
     files: tuple[tuple[str, bytes], ...]
@@ -119,7 +121,14 @@ def export_version(
             written = write(source, sink, remarks)
         files = ((str(target), file_digest(target)),) if target.is_file() else ()
     erased = tuple(source.erased.values())
-    return Exported(form=form, rows=written, remarks=tuple(remarks.sentences()), erased=erased, files=files)
+    return Exported(
+        form=form,
+        rows=written,
+        remarks=tuple(remarks.sentences()),
+        in_short=remarks.in_short(),
+        erased=erased,
+        files=files,
+    )
 
 
 @contextmanager
@@ -163,23 +172,23 @@ def _write_csv(source: _Source, sink: IO[bytes], remarks: Remarks) -> int:
 def _cell(name: str, values: dict[str, Any], remarks: Remarks) -> str:
     """A value as CSV has it; what it was can no longer be told, which is remarked."""
     if name not in values:
-        remarks.add(f"'{name}' is not there, which CSV does not tell from an empty text")
+        remarks.add(name, "not there, which CSV does not tell from an empty text")
         return ""
     value = values[name]
     if value is None:
-        remarks.add(f"'{name}' is null, which CSV does not tell from an empty text")
+        remarks.add(name, "null, which CSV does not tell from an empty text")
         return ""
     if isinstance(value, bool):
-        remarks.add(f"'{name}' is true or false, which stands as text")
+        remarks.add(name, "true or false, which stands as text")
         return "true" if value else "false"
     if isinstance(value, Number):
-        remarks.add(f"'{name}' is a number, which stands as text")
+        remarks.add(name, "a number, which stands as text")
         return str(value)
     if isinstance(value, str):
         if value.startswith(_FORMULA_STARTS):
-            remarks.add(f"'{name}' begins with = or @, which a spreadsheet runs as a formula")
+            remarks.add(name, "a text that begins with = or @, which a spreadsheet runs as a formula")
         return value
-    remarks.add(f"'{name}' is a list or an object, which stands as JSON text")
+    remarks.add(name, "a list or an object, which stands as JSON text")
     return _json_text(value)
 
 

@@ -39,6 +39,12 @@ class ErasedPart:
     tombstone: Tombstone | None
     why: str
 
+    @property
+    def in_short(self) -> str:
+        """When and why, in a few words."""
+        stone = self.tombstone
+        return f"erased on {stone.day} ({stone.reason.replace('-', ' ')})" if stone is not None else "erased"
+
 
 def first_numbers(version: WholeVersion) -> list[int]:
     """Number of the first row of each contribution."""
@@ -64,7 +70,7 @@ def batches(
     """
     for first, each in zip(first_numbers(version), version.contributions, strict=True):
         try:
-            yield first, each, load_batch(store, each.contribution_id, each.commitment)
+            yield first, each, load_batch(store, each.contribution_id, each.commitment, each.reference)
         except ContentErased as error:
             if not without_erased:
                 raise

@@ -26,6 +26,8 @@ MAX_ROW_BYTES = 2**20
 MAX_DEPTH = 32
 # Characters of a number: the longest double written out in full has 767 digits, programs stop at 4,300.
 MAX_NUMBER_CHARACTERS = 1_000
+# What is told about other encodings; who knows the file says how.
+CONVERT_IT = "convert the file to UTF-8"
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _SHOWN_PROBLEMS = 5
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -57,13 +59,13 @@ def read_row(data: bytes) -> dict[str, Any]:
     except RowError:
         raise
     except UnicodeDecodeError as error:
-        raise RowError(f"byte {error.start + 1} is not UTF-8; convert the file to UTF-8") from error
+        raise RowError(f"byte {error.start + 1} is not UTF-8; {CONVERT_IT}") from error
     except RecursionError as error:
         raise RowError(f"is nested more than {MAX_DEPTH} levels deep; flatten it") from error
     except json.JSONDecodeError as error:
         # Its own text names line 1, which a reader of a file would look up.
         raise RowError(
-            f"is not JSON: {error.msg} at character {error.pos + 1}; write one JSON object a line"
+            f"is not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}; write one JSON object a line"
         ) from error
     except ValueError as error:
         raise RowError(f"is not JSON: {error}; write one JSON object a line") from error

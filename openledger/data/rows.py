@@ -22,7 +22,13 @@ from functools import cached_property
 from typing import Any
 
 from abci_app.hashing import SALT_BYTES, list_root, row_leaf, sha256
-from openledger.content.store import ContentCorrupt, ContentStore
+from openledger.content.store import (
+    ENVIRONMENT_VARIABLE,
+    ContentCorrupt,
+    ContentErased,
+    ContentMissing,
+    ContentStore,
+)
 from openledger.data.row_json import RowError, check_object, joined, read_row
 from openledger.data.sketch import similarity_sketch
 from openledger.errors import NotVerified
@@ -172,18 +178,29 @@ def put_batch(store: ContentStore, batch: RowBatch) -> RowCommitment:
     return commitment
 
 
-def load_batch(store: ContentStore, contribution: bytes, expected: RowCommitment) -> RowBatch:
+def load_batch(store: ContentStore, contribution: bytes, expected: RowCommitment, name: str = "") -> RowBatch:
     """Fetch a batch and check it against the chain's record: file digest, root, counts.
 
     Raises `TamperedRows` naming contribution and, when one row is to blame, its index; `ContentMissing` when absent.
+    `name` is what people call the contribution; they count its rows from 1.
     """
-    name = f"contribution {contribution.hex()[:16]}…"
+    first = 1 if name else 0
+    name = name or f"contribution {contribution.hex()[:16]}…"
     try:
         blob = store.get(expected.content_digest, MAX_FILE_BYTES)
+    except ContentErased:
+        raise
+    except ContentMissing as error:
+        raise ContentMissing(
+            f"the rows of {name} are not in the content store {store.place}: name one that has them, with "
+            f"{ENVIRONMENT_VARIABLE} or --content",
+            error.digest,
+        ) from None
     except ContentCorrupt as error:
         index = changed_row(error.found, expected.rows_root)
-        where = "its file" if index is None else f"row {index}"
-        text = f"{name}: {where} was changed after it was registered; {error}"
+        where = "its file" if index is None else f"row {index + first}"
+        place = store.path_of(expected.content_digest)
+        text = f"{name}: {where} was changed after it was registered: delete {place} and fetch it from another store"
         raise TamperedRows(text, contribution, index) from error
     try:
         batch = RowBatch.decode(blob, f"batch file {expected.content_digest.hex()[:16]}…")

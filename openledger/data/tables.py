@@ -16,6 +16,7 @@ _LARGEST = 2**63
 MAX_COLUMNS = 1_000
 # Whole numbers up to here are exact as 64-bit floats.
 _EXACT_AS_FLOAT = 2**53
+_SHOWN_NAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,26 +123,41 @@ def fitted(value: Any, kind: ColumnKind) -> Any:
 
 @dataclass
 class Remarks:
-    """Sentences on what a form could not hold as it was, each with how many rows it happened to."""
+    """All that a form could not hold as it was: field, what about it, and how many rows it happened to."""
 
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def add(self, text: str) -> None:
+    def add(self, name: str, text: str) -> None:
         """One more row to which it happened."""
-        self.counts[text] = self.counts.get(text, 0) + 1
+        self.counts[name, text] = self.counts.get((name, text), 0) + 1
 
     def sentences(self) -> list[str]:
-        """All of them, the same ones once."""
-        return [f"{text} ({count:,} {'row' if count == 1 else 'rows'})" for text, count in self.counts.items()]
+        """A sentence for each field and what happened to it."""
+        return [
+            f"'{name}' is {text} ({count:,} {'row' if count == 1 else 'rows'})"
+            for (name, text), count in self.counts.items()
+        ]
+
+    def in_short(self) -> str:
+        """All of it in one line: each thing that happened once, with the fields that it happened to."""
+        fields: dict[str, list[str]] = {}
+        for name, text in self.counts:
+            fields.setdefault(text, []).append(f"'{name}'")
+        return "; ".join([f"{text}: {_some(names)}" for text, names in fields.items()])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN_NAMES
+    return ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def remark_table(row: Mapping[str, Any], columns: Mapping[str, ColumnKind], remarks: Remarks) -> None:
     """Note what a table of these columns changes about one row."""
     for name, kind in columns.items():
         if name in row and row[name] is None:
-            remarks.add(f"'{name}' is null, which a table does not tell from a field that is not there")
+            remarks.add(name, "null, which a table does not tell from a field that is not there")
         elif name in row and _holds_json(kind):
-            remarks.add(f"'{name}' is not of one kind in all rows, so its values stand as JSON text")
+            remarks.add(name, "not of one kind in all rows, so its values stand as JSON text")
 
 
 def _holds_json(kind: ColumnKind) -> bool:

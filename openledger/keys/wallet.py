@@ -6,7 +6,6 @@
 
 import re
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from abci_app.bech32 import decode_id, encode_id
@@ -16,6 +15,7 @@ from openledger.errors import KeyFailure
 from openledger.keys import derivation, phrase
 from openledger.keys.key_file import Cost, KeyRecord, decrypt_seed, encrypt_seed, read_key_file, write_key_file
 from openledger.keys.signer import SEED_BYTES, Signer, shared_policy
+from openledger.references import did_you_mean
 
 BACKENDS = ("file", "test")
 MIN_PASSPHRASE_CHARACTERS = 8
@@ -173,10 +173,10 @@ class Wallet:
     def _read(self, name: str) -> KeyRecord:
         path = self._path(name)
         if not path.exists():
-            near = get_close_matches(name, [known.stem for known in self.folder.glob("*.json")], n=1, cutoff=0.7)
-            meant = f"did you mean {near[0]}? " if near else ""
+            near = did_you_mean(name, [known.stem for known in self.folder.glob("*.json")])
+            advice = f"{near} " if near else ""
             raise KeyFailure(
-                f"no key named {name!r}: {meant}see `openledger keys list`, make one with `openledger keys add`"
+                f"no key named {name!r}: {advice}see `openledger keys list`, make one with `openledger keys add`"
             )
         return read_key_file(path)
 

@@ -220,7 +220,7 @@ def _size(byte_count: int) -> str:
 def _overlap(item: AddedItem) -> str:
     near = item.nearest
     if near is None:
-        return "overlap with others 0 %"
+        return "nothing to compare with"
     return f"overlap with others {round(near.overlap_ppb / _PPB_OF_PER_CENT)} %"
 
 

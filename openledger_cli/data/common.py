@@ -81,6 +81,17 @@ def numbers_of(text: str) -> list[int]:
     return sorted(found)
 
 
+def numbers_in_words(numbers: Sequence[int]) -> str:
+    """Write rising numbers as `numbers_of` reads them: `1-3,7`."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1][1:] = [number]
+        else:
+            parts.append([number])
+    return ",".join(["-".join(map(str, part)) for part in parts])
+
+
 def agreed(question: str, *, yes: bool) -> bool:
     """Whether the user wants it: --yes, or an answer at the terminal; raises `UsageError` where nobody can be asked."""
     if yes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from openledger.client.client import Client
-    from openledger.data.reading import Submission
+    from openledger.data.reading import Submission, WholeDatanet
     from openledger_cli.context import CommandContext
     from openledger_cli.data.holdings import Holding
 
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{submission.reference} is erased here; looked again: nothing but what is said to stay holds its text")
     print("still provable: who contributed how many rows and when, versions, lineages, shares by gradients")
     print("no longer: its rows, training on versions with it, spans of models that were trained on it")
-    say_next(context, *_next_steps(submission))
+    say_next(context, *_next_steps(datanet, submission))
 
 
 def _registered(client: Client, height: int, *, prove: bool) -> dict[bytes, Sequence[Submission]]:
@@ -170,9 +170,13 @@ def _say_beyond(submission: Submission, models: dict[str, str]) -> None:
         print_line(console, "  it is not revoked: versions with it can neither be trained on here nor replaced")
 
 
-def _next_steps(submission: Submission) -> list[str]:
+def _next_steps(datanet: WholeDatanet, submission: Submission) -> list[str]:
     from abci_app.modules.datanets.records import Status
 
-    if submission.stored.status in (Status.ACCEPTED, Status.PENDING):
+    stored = submission.stored
+    if stored.status in (Status.ACCEPTED, Status.PENDING):
         return [f"openledger data revoke {submission.reference} --reason REASON --from KEY"]
+    if not stored.accepted_number or datanet.versions[-1].height > stored.decided_height:
+        # No version ever held it, or the latest one does not any more.
+        return [f"openledger data show {submission.datanet}"]
     return [f"openledger data freeze {submission.datanet} --from KEY     (a version without it)"]

@@ -85,7 +85,9 @@ def _say(arguments: argparse.Namespace, version: WholeVersion, done: Exported) -
     from openledger.data.loading import revoked_parts
 
     context: CommandContext = arguments.context
-    left_out = [f"{part.submission.reference}, rows {part.first} to {part.last}: {part.why}" for part in done.erased]
+    left_out = [
+        f"{part.submission.reference}, rows {part.first} to {part.last}: {part.in_short}" for part in done.erased
+    ]
     revoked = [
         f"{each.reference}, {show_rows(first, each)}: {status_word(each)}" for first, each in revoked_parts(version)
     ]
@@ -110,8 +112,8 @@ def _say(arguments: argparse.Namespace, version: WholeVersion, done: Exported) -
     say(f"{arguments.to}: {count(done.rows, 'row')} of {version.reference}, each checked against {against}")
     for line in revoked:
         say(f"  not to be trained on: {line}")
-    for line in done.remarks:
-        say(f"  not held as it was: {line}")
+    if done.in_short:
+        say(f"  not held as it was: {done.in_short}")
     for line in left_out:
         say(f"  left out: {line}")
     say_how(context, version.known)

@@ -174,7 +174,8 @@ class Search:
     def _needles(self) -> Needles:
         rows: tuple[bytes, ...] = ()
         try:
-            rows = load_batch(self.store, self.submission.contribution_id, self.submission.commitment).rows
+            submission = self.submission
+            rows = load_batch(self.store, submission.contribution_id, submission.commitment, submission.reference).rows
         except (OpenLedgerError, OSError) as error:
             if not isinstance(error, ContentErased):
                 self.limits.append(f"its rows are not at hand to be searched for: {' '.join(str(error).split())}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from openledger.errors import NotVerified, UsageError
 from openledger_cli.data.common import open_store, people, who
-from openledger_cli.data.review import row_lines
+from openledger_cli.lines import row_lines
 from openledger_cli.output import people_console, print_line
 from openledger_cli.parser import OutputFile
 from openledger_cli.proofs.proven import revoked_words
@@ -57,7 +57,9 @@ def run(arguments: argparse.Namespace) -> None:
         submission, index = find_place(version, arguments.row)
         target = arguments.bundle or _default_target(version, arguments.row)
         context.check_new(target)
-        proof = prove_row(load_batch(open_store(arguments), submission.contribution_id, submission.commitment), index)
+        store = open_store(arguments)
+        batch = load_batch(store, submission.contribution_id, submission.commitment, submission.reference)
+        proof = prove_row(batch, index)
         label = f"row {arguments.row} of {version.reference}"
         bundle = _bundle(client, version, submission, proof, label)
     noted = WrittenFile(str(target.absolute()), f"proof of {label}", (submission.contribution_id,))

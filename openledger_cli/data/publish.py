@@ -85,9 +85,11 @@ def _require_own(arguments: argparse.Namespace, client: Client) -> None:
     from openledger.data.reading import read_datanet
     from openledger.terms import terms_of_name
 
+    near = ""
     try:
         datanet = read_datanet(client, arguments.datanet, prove=not arguments.unverified)
     except Refused as refusal:
+        near = f"; {refusal.hint}" if refusal.hint else ""
         # Only a proven denial means that there is none, or the node's word where the user takes it.
         if refusal.exit_code != ExitCode.NOT_FOUND and not arguments.unverified:
             raise
@@ -99,7 +101,9 @@ def _require_own(arguments: argparse.Namespace, client: Client) -> None:
             )
         return
     if not arguments.terms:
-        raise UsageError(f"there is no DataNet {arguments.datanet} yet: say under which licence, as --terms CC-BY-4.0")
+        raise UsageError(
+            f"there is no DataNet {arguments.datanet} yet: say under which licence, as --terms CC-BY-4.0{near}"
+        )
     terms_id, registration = terms_of_name(client, arguments.terms)
     messages: list[Message] = [registration] if registration else []
     messages.append(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from openledger.errors import OpenLedgerError, TransactionFailed, UsageError
 from openledger.references import split_number
 from openledger_cli.data.common import add_sending_options, numbers_of, open_store, people, sender_address, who
+from openledger_cli.data.verdicts import looked_at, next_steps
 from openledger_cli.data.words import form_word, names_of_terms, status_word, submission_document, terms_ids
-from openledger_cli.lines import count, show_size
+from openledger_cli.lines import count, row_lines, show_size
 from openledger_cli.output import people_console, print_line
 from openledger_cli.proofs.trust import open_client
 from openledger_cli.tasks import add_reading_options, add_task, head_of, say_how, say_next, send
@@ -30,10 +31,7 @@ _EXAMPLES = """\
   openledger data review garden --accept 1,3 --reject 2 --reason plagiarism --from remy
 """
 _SHOWN_ROWS = 3
-_SHOWN_CHARACTERS = 600
 _SHOWN_COPIES = 5
-# Of a row; anybody may contribute rows of thousands of fields.
-_SHOWN_FIELDS, _SHOWN_NAME = 24, 60
 # Each is compared with all that is there, which takes its time.
 _SHOWN_SUBMISSIONS = 20
 
@@ -156,14 +154,19 @@ def _require_reviewer(datanet: WholeDatanet, address: bytes, key: str) -> None:
 def _look(
     arguments: argparse.Namespace, datanet: WholeDatanet, waiting: list[Submission], terms: dict[bytes, str]
 ) -> None:
+    from abci_app.modules.datanets.records import Status
+
     context: CommandContext = arguments.context
     store, names = open_store(arguments), people(context)
-    documents = []
+    documents, looked = [], []
     console = people_console()
     further = waiting[_SHOWN_SUBMISSIONS:]
     for each in waiting[:_SHOWN_SUBMISSIONS]:
         seen = _examine(arguments, store, datanet, each)
-        documents.append({**submission_document(each, names, terms), **seen})
+        summary = looked_at(each.number, seen, quick=arguments.quick)
+        if each.stored.status == Status.PENDING:
+            looked.append(summary)
+        documents.append({**submission_document(each, names, terms), **seen, "findings": list(summary.findings)})
         if not context.as_json:
             record = each.stored.contribution
             head = f"{count(record.row_count, 'row')}, {show_size(record.byte_count)}, {form_word(each)}"
@@ -184,25 +187,24 @@ def _look(
     if not waiting:
         print_line(console, f"nothing waits for review in {datanet.name}")
     say_how(context, datanet.known)
-    if waiting:
-        numbers = f"{waiting[0].number}-{waiting[-1].number}" if len(waiting) > 1 else str(waiting[0].number)
-        say_next(
-            context,
-            f"openledger data review {datanet.name} --accept {numbers} --from KEY",
-            f"openledger data review {datanet.name} --reject NUMBERS --reason REASON --from KEY",
-        )
+    if looked:
+        say_next(context, *next_steps(datanet.name, looked, is_one="#" in arguments.datanet))
+    elif not waiting:
+        say_next(context, f"openledger data show {datanet.name}")
 
 
 def _examine(
     arguments: argparse.Namespace, store: ContentStore, datanet: WholeDatanet, submission: Submission
 ) -> dict[str, Any]:
     """Everything that a reviewer wants to know of one submission; why its rows cannot be seen, where they cannot."""
+    from openledger.data.findings import missing_libraries
     from openledger.data.rows import load_batch
 
     try:
-        batch = load_batch(store, submission.contribution_id, submission.commitment)
+        batch = load_batch(store, submission.contribution_id, submission.commitment, submission.reference)
     except (OpenLedgerError, OSError) as error:
         return {"rows_not_seen": " ".join(str(error).split())}
+    missing = missing_libraries()
     copies, not_compared = _copies(arguments, store, datanet, submission, batch)
     return {
         "first_rows": [row.decode() for row in batch.rows[: arguments.show]],
@@ -211,6 +213,7 @@ def _examine(
         "near_copies": [{"row": each.index + 1, "like": each.like} for each in copies if not each.exact],
         "not_compared": not_compared,
         "looks_like": _findings(batch),
+        "not_looked_for": [f"personal data and secrets: {', '.join(missing)} not installed here"] if missing else [],
     }
 
 
@@ -260,9 +263,9 @@ def _copies(
     total, done = sum(each.stored.contribution.row_count for each in others), 0
     for each in others:
         try:
-            there = load_batch(store, each.contribution_id, each.commitment)
+            there = load_batch(store, each.contribution_id, each.commitment, each.reference)
         except (OpenLedgerError, OSError) as error:
-            missing.append(f"{each.reference}: {' '.join(str(error).split())}")
+            missing.append(" ".join(str(error).split()))
             continue
         for index, row in enumerate(there.rows):
             likeness.see(row, f"{each.reference} row {index + 1}")
@@ -278,9 +281,8 @@ def _findings(batch: RowBatch) -> list[str]:
     from openledger.data.row_json import read_row
     from openledger_cli.progress import counting
 
-    missing = missing_libraries()
-    if missing:
-        return [f"personal data and secrets were not looked for: {', '.join(missing)} not installed here"]
+    if missing_libraries():
+        return []
     findings = Findings()
     report = counting("looking for personal data and secrets", silent_seconds=1.0)
     for number, row in enumerate(batch.rows, 1):
@@ -294,7 +296,7 @@ def _findings(batch: RowBatch) -> list[str]:
 
 def _say_seen(console: Any, seen: dict[str, Any]) -> None:
     if "rows_not_seen" in seen:
-        print_line(console, f"  its rows cannot be seen: {seen['rows_not_seen']}")
+        print_line(console, f"  not seen: {seen['rows_not_seen']}")
         return
     print_line(console, f"  overlap with what is there {seen['overlap_percent']} % (by sketches)")
     for kind in ("exact", "near"):
@@ -307,23 +309,9 @@ def _say_seen(console: Any, seen: dict[str, Any]) -> None:
         print_line(console, f"  not compared: {line}")
     for line in seen["looks_like"]:
         print_line(console, f"  looks like: {line}")
+    for line in seen["not_looked_for"]:
+        print_line(console, f"  not looked for: {line}")
     for number, row in enumerate(seen["first_rows"], 1):
         for line in row_lines(row):
             print_line(console, f"  {number:>4}  {line}")
     print_line(console, "")
-
-
-def row_lines(row: str) -> list[str]:
-    """A row for people: a line for each field, long ones cut."""
-    import json
-
-    lines = []
-    fields = json.loads(row)
-    for name, value in list(fields.items())[:_SHOWN_FIELDS]:
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        shown = " ".join(text.split())
-        more = f" … ({len(shown):,} characters)" if len(shown) > _SHOWN_CHARACTERS else ""
-        lines.append(f"{name[:_SHOWN_NAME]}: {shown[:_SHOWN_CHARACTERS]}{more}")
-    if len(fields) > _SHOWN_FIELDS:
-        lines.append(f"… and {len(fields) - _SHOWN_FIELDS:,} more fields")
-    return lines or ["(no field)"]

@@ -86,7 +86,9 @@ def run_list(arguments: argparse.Namespace) -> None:
     columns = ("name", "owner", "versions", "rows", "submissions", "about")
     context.output.rows("", columns, rows, {**head_of(known), "datanets": documents})
     say_how(context, known)
-    if not found:
+    if found:
+        say_next(context, f"openledger data show {found[0].datanet.name}")
+    else:
         say_next(context, "openledger data new NAME --terms CC-BY-4.0 --from KEY")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,16 +34,19 @@ class Statement:
     lineage: LineagePage | None = None
 
 
-def statement(verdicts: Sequence[BundleVerdict]) -> Statement:
-    """Make the statement of all bundles together; without an anchor even consistent bundles prove nothing."""
-    claimed = _claimed(verdicts)
+def statement(verdicts: Sequence[BundleVerdict], people: Mapping[bytes, str] | None = None) -> Statement:
+    """Make the statement of all bundles together; without an anchor even consistent bundles prove nothing.
+
+    `people` are names of keys here by address: a reader's own knowledge, which goes beside the address.
+    """
+    claimed = _claimed(verdicts, people or {})
     if all(verdict.anchored for verdict in verdicts):
         return claimed
     sentence = f"nothing, since nothing that you trust vouches for it; with an anchor it would be: {claimed.sentence}"
     return Statement(sentence, None if claimed.complete is None else False, claimed.lineage)
 
 
-def _claimed(verdicts: Sequence[BundleVerdict]) -> Statement:
+def _claimed(verdicts: Sequence[BundleVerdict], people: Mapping[bytes, str]) -> Statement:
     if len({(verdict.chain_id, verdict.height, verdict.header.hash) for verdict in verdicts}) > 1:
         return Statement(f"{len(verdicts)} answers of different heights or chains, which do not make a whole")
     first = verdicts[0]
@@ -54,7 +57,7 @@ def _claimed(verdicts: Sequence[BundleVerdict]) -> Statement:
         return _of_pages(pages)
     if len(verdicts) > 1:
         return Statement(f"{len(verdicts)} answers, each for itself")
-    shown = proven_rows(first)
+    shown = proven_rows(first, people)
     if shown:
         return Statement("; ".join([each.sentence for each in shown]))
     if isinstance(first.question, QueryQuestion):
@@ -104,7 +107,7 @@ class RowStatement:
     row: bytes
 
 
-def proven_rows(verdict: BundleVerdict) -> tuple[RowStatement, ...]:
+def proven_rows(verdict: BundleVerdict, people: Mapping[bytes, str] | None = None) -> tuple[RowStatement, ...]:
     """Rows that the bundle carries, of contributions that its answer lists as those of a version."""
     from abci_app.modules.datanets.queries import FullVersionView
 
@@ -116,7 +119,9 @@ def proven_rows(verdict: BundleVerdict) -> tuple[RowStatement, ...]:
     for attachment in verdict.attachments:
         stored = held.get(attachment.digest)
         if attachment.row is not None and stored is not None:
-            who = encode_id("open", stored.contribution.contributor)
+            address = encode_id("open", stored.contribution.contributor)
+            name = (people or {}).get(stored.contribution.contributor, "")
+            who = f"{name} ({address})" if name else address
             place = f"row {attachment.row.index + 1} of the {attachment.row.count}"
             sentence = (
                 f"{place} in {view.name}#{stored.submitted_number}, "

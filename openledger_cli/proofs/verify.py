@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openledger.connection import known_people
 from openledger.errors import UsageError
 from openledger.exit_codes import ExitCode
 from openledger_cli.text import note
@@ -30,6 +32,9 @@ what is trusted comes from you, never from the bundle:
 exit code 0 only when one of them vouches for the answer; 8 when the bundle is consistent but nothing does; 7 when
 something in it is wrong.
 """
+# What a proof of a row has as ids and digests beside, which its sentence says in words; `--output json` has all of it.
+_TOLD_BY_A_ROW = ("rows", "question", "names", "attachments", "answer")
+_TOLD_BY_THE_FILE = ("answer", "question", "names", "attachments")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -108,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     if reference is not None:
         return _run_export(args, files[0], reference)
     verdicts = [_check(args, data) for data in files]
-    said = statement(verdicts)
+    said = statement(verdicts, known_people(args.context.settings))
     documents = [describe(verdict, said.sentence, said.complete) for verdict in verdicts]
     if args.context.as_json:
         several = {"proven": said.sentence, "complete": said.complete, "bundles": documents}
@@ -131,20 +136,22 @@ def _run_export(args: argparse.Namespace, data: bytes, reference: ProofReference
     verdicts = [_check(args, each) for each in files]
     said = statement(verdicts)
     checked = compare_export(data, reference, files, verdicts)
-    document = {
-        "export": str(path),
-        "form": reference.form,
-        "of": checked.name,
-        "says": "what its proof proves" if checked.same else "something else than its proof",
-        **({} if checked.same else {"differs": list(checked.differs)}),
-        **({"unproven": list(checked.beside)} if checked.beside else {}),
-        **describe(verdicts[0], said.sentence, said.complete),
-        "bundles": [str(path.parent / name) for name in reference.bundles],
-    }
-    args.context.output.show({name: value for name, value in document.items() if name != "answer"})
+    about = {"export": str(path), "form": reference.form, "of": checked.name}
+    beside = {"unproven": list(checked.beside)} if checked.beside else {}
+    bundles = [str(path.parent / name) for name in reference.bundles]
     if not checked.same:
-        note(f"NOT VERIFIED: {path} was changed, or its bundle belongs to another export: do not rely on it")
+        # That its bundle holds by itself says nothing about this file: the one outcome is the worst.
+        outcome = "NOT VERIFIED: this file does not say what its proof proves"
+        args.context.output.show(
+            {"outcome": outcome, **about, "differs": list(checked.differs), **beside, "bundles": bundles}
+        )
+        note(f"{path} was changed, or its bundle belongs to another export: do not rely on it")
+        note(f"next: openledger verify {shlex.join(bundles)}      (what is proven)")
         return ExitCode.NOT_VERIFIED
+    described = describe(verdicts[0], said.sentence, said.complete)
+    document = {**about, "says": "what its proof proves", **beside, **described, "bundles": bundles}
+    untold = ("answer",) if args.context.as_json else _TOLD_BY_THE_FILE
+    args.context.output.show({name: value for name, value in document.items() if name not in untold})
     if not args.context.as_json:
         note(f"next: {next_step(verdicts, said, [str(path)])}")
     return max([int(verdict.exit_code) for verdict in verdicts])
@@ -170,17 +177,29 @@ def _print(
     page = said.lineage
     for verdict, each in zip(verdicts, documents, strict=True):
         document = {**each, "attachments": _attachment_words(verdict, page)}
-        told_otherwise = page is not None or "rows" in document
-        args.context.output.show(
-            {name: value for name, value in document.items() if not told_otherwise or name != "answer"}
-        )
+        rows = each.get("rows")
+        untold = _TOLD_BY_A_ROW if rows else ("answer",) if page is not None else ()
+        args.context.output.show({name: value for name, value in document.items() if name not in untold})
+        for row in rows or ():
+            _print_row(row)
     if page is None:
         return
     from openledger_cli.lines import print_lines
     from openledger_cli.output import people_console
     from openledger_cli.query.lineage_tree import Shown, lineage_tree
 
-    print_lines(people_console(), lineage_tree(Shown(page, _manifests(files), {})))
+    people = known_people(args.context.settings)
+    print_lines(people_console(), lineage_tree(Shown(page, _manifests(files), people)))
+
+
+def _print_row(row: str) -> None:
+    """A row that is proven, a line for each field."""
+    from openledger_cli.lines import row_lines
+    from openledger_cli.output import people_console, print_line
+
+    print_line(people_console(), "the row")
+    for line in row_lines(row):
+        print_line(people_console(), f"  {line}")
 
 
 def _attachment_words(verdict: BundleVerdict, page: LineagePage | None) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from openledger.errors import UsageError
-from openledger.references import split_number, split_version
+from openledger.references import did_you_mean, split_number, split_version
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,19 @@ def test_what_is_no_submission_is_refused(reference: str) -> None:
 def test_a_number_of_thousands_of_digits_is_refused_like_any_other() -> None:
     with pytest.raises(UsageError, match="NAME@VERSION"):
         split_version("garden@" + "9" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gardn", "did you mean 'garden'?"),
+        ("Garden", "did you mean 'garden'?"),
+        ("chatz", "did you mean 'chat' or 'chats'?"),
+        ("garden", ""),
+        ("physics", ""),
+        ("", ""),
+        ("x" * 10_000, ""),
+    ],
+)
+def test_a_name_that_nobody_has_is_told_with_those_spelled_nearly_so(text: str, said: str) -> None:
+    assert did_you_mean(text, ["garden", "chat", "chats", "zoo"]) == said

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable
+from pathlib import PurePath
 
 from openledger.data.row_json import RowError
 
@@ -12,13 +13,18 @@ _GZIP = ".gz"
 
 
 def utf8_advice(name: str) -> str:
-    """Tell how a file of another encoding becomes UTF-8: the whole command, whose output is a file of the same kind."""
+    """Tell how a file of another encoding becomes UTF-8: the whole command, whose output is a file of the same kind.
+
+    It lies elsewhere: beside the old one, in a folder that is contributed, both would be read.
+    """
     source = name.removesuffix(_GZIP)
-    stem, dot, kind = source.rpartition(".")
-    target = f"{stem}-utf8.{kind}" if dot and stem and "/" not in kind else f"{source}-utf8"
+    target = f"/tmp/{PurePath(source).name}"  # noqa: S108 - a place for the reader, not for this program
     convert = "iconv -f WINDOWS-1252 -t UTF-8"
     read = f"gunzip -c {shlex.quote(name)} | {convert}" if source != name else f"{convert} {shlex.quote(name)}"
-    return f"save it as UTF-8 (in a spreadsheet: CSV UTF-8), or convert it: {read} > {shlex.quote(target)}"
+    return (
+        f"save it as UTF-8 (in a spreadsheet: CSV UTF-8), or convert it: {read} > {shlex.quote(target)} "
+        "and put that in its place"
+    )
 
 
 class FileRefused(RowError):

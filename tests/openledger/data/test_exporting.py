@@ -105,7 +105,7 @@ def test_nothing_is_written_over_and_nothing_is_left_of_what_failed(garden: Gard
     path = Path(garden.store.path_of(version.contributions[2].commitment.content_digest))
     kept = path.read_bytes()
     path.write_bytes(kept.replace(b"Mulch", b"mulch"))
-    with pytest.raises(TamperedRows, match="row 1 was changed"):
+    with pytest.raises(TamperedRows, match="garden#3: row 2 was changed"):
         export_version(garden.store, version, folder / "new", form)
     path.unlink()
     with pytest.raises(ContentMissing):

@@ -28,6 +28,7 @@ REFUSED: dict[bytes, str] = {
     b'{"text":"a"} {"text":"b"}': "is not JSON: Extra data",
     b'{"text":"bad "quote"}': "is not JSON: ",
     b"{'text':'a'}": "is not JSON: ",
+    b'{"text":"a': "is not JSON: Unterminated string starting at character 9",
     b'{"text":"a",}': "is not JSON: ",
     b'{"text":"a\tb"}': "is not JSON: Invalid control character",
     b'{"text":"\xff"}': "byte 10 is not UTF-8; convert the file to UTF-8",

@@ -24,10 +24,7 @@ def garden(tmp_path: Path) -> Garden:
 @pytest.fixture
 def signed(garden: Garden) -> SimulatedChain:
     """The garden's state under signed headers."""
-    chain = SimulatedChain()
-    chain.make_block(list(garden.ledger.chain.state().items()))
-    chain.make_blocks(4)
-    return chain
+    return SimulatedChain.holding(garden.ledger.chain.state())
 
 
 @pytest.fixture

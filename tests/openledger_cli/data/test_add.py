@@ -78,9 +78,9 @@ def test_a_newcomer_sees_a_line_for_each_contribution_and_what_to_do_next(comman
     assert (code, planned.splitlines()) == (
         0,
         [
-            "garden#1  chat.jsonl  150 rows  messages    22 KiB  overlap with others 0 %",
-            "garden#2  faq.csv        1 row  other     62 bytes  overlap with others 0 %",
-            "garden#3  notes/         1 row  text      17 bytes  overlap with others 0 %",
+            "garden#1  chat.jsonl  150 rows  messages    22 KiB  nothing to compare with",
+            "garden#2  faq.csv        1 row  other     62 bytes  nothing to compare with",
+            "garden#3  notes/         1 row  text      17 bytes  nothing to compare with",
         ],
     )
     assert "notes/: left out, about the data: notes/README.md" in remarks

@@ -13,7 +13,7 @@ from openledger.data.written import read_written
 from openledger.exit_codes import ExitCode
 from openledger.light.attachments import Attachment
 from openledger.light.bundle import make_bundle, parse_bundle
-from openledger_cli.data.review import row_lines
+from openledger_cli.lines import row_lines
 from tests.kit.modules.ledger import CARL
 from tests.kit.openledger.garden import ROWS, Garden
 from tests.kit.openledger.local_node import Run
@@ -73,19 +73,33 @@ def test_a_reviewer_sees_rows_copies_and_what_looks_like_personal_data(run: Run)
     assert code == ExitCode.OK
     assert "exact copies 1: row 1 is garden#3 row 1" in out
     assert "text: WATER THE ROSES IN THE MORNING" in out
-    assert "next: openledger data review garden --accept 4 --from KEY" in err
+    # Nobody is proposed to accept unseen what was found to be a copy.
+    assert "next: openledger data review garden#4 --show 20     (exact copies: look, then decide it by itself)" in err
+    assert "--accept" not in err
+    code, out, err = run("data", "review", "garden#4")
+    assert "next: openledger data review garden --reject 4 --reason plagiarism --from KEY     (exact copies)" in err
+    assert "openledger data review garden --accept 4 --from KEY     (if that may be there)" in err
     code, out, _ = run("data", "review", "garden", "--output", "json")
     (waiting,) = json.loads(out)["waiting"]
     assert waiting["exact_copies"] == [{"row": 1, "like": "garden#3 row 1"}]
     assert [json.loads(row) for row in waiting["first_rows"]] == ROWS[3]
+    assert waiting["findings"] == ["exact copies"]
     code, out, _ = run("data", "review", "garden", "--quick", "--output", "json")
     assert json.loads(out)["waiting"][0]["not_compared"] == ["compared by sketches alone (--quick)"]
 
 
 def test_rows_that_cannot_be_seen_are_said_to_be_so(run: Run, garden: Garden) -> None:
     Path(garden.store.path_of(garden.batches[3].commitment().content_digest)).unlink()
-    code, out, _ = run("data", "review", "garden")
-    assert (code, "its rows cannot be seen: content" in out) == (ExitCode.OK, True)
+    code, out, err = run("data", "review", "garden")
+    assert code == ExitCode.OK
+    assert f"not seen: the rows of garden#4 are not in the content store {garden.store.place}: name one that" in out
+    assert "next: openledger data review garden#4 --content URL     (its rows cannot be seen here)" in err
+    for words in (("export", "garden@2", "--to", "out.csv"), ("prove", "garden@1", "--row", "4")):
+        digest = garden.batches[1].commitment().content_digest
+        Path(garden.store.path_of(digest)).unlink(missing_ok=True)
+        code, _, err = run("data", *words)
+        assert (code, "the rows of garden#2 are not in the content store" in err) == (ExitCode.NOT_FOUND, True)
+        assert digest.hex() not in err
 
 
 @pytest.mark.parametrize(
@@ -108,7 +122,12 @@ def test_an_export_is_noted_so_that_an_erasure_knows_of_it(run: Run, garden: Gar
     code, out, err = run("data", "export", "garden@1", "--to", "out.jsonl")
     assert (code, out) == (ExitCode.OK, "out.jsonl: 5 rows of garden@1, each checked against the chain\n")
     assert "next: openledger data prove garden@1 --row 1" in err
-    (noted,) = read_written(tmp_path / "home")
+    code, out, _ = run("data", "export", "garden@2", "--to", "out.csv")
+    assert (code, len(out.splitlines())) == (ExitCode.OK, 2)
+    assert out.splitlines()[1].startswith(
+        "  not held as it was: a list or an object, which stands as JSON text: 'messages'; "
+    )
+    (noted,) = [each for each in read_written(tmp_path / "home") if each.path.endswith("out.jsonl")]
     assert (noted.path, noted.what, noted.holds) == (
         str(tmp_path / "desk" / "out.jsonl"),
         "export of garden@1",
@@ -116,7 +135,7 @@ def test_an_export_is_noted_so_that_an_erasure_knows_of_it(run: Run, garden: Gar
     )
     code, _, err = run("data", "export", "garden@1", "--to", "out.jsonl")
     assert (code, "is there already" in err) == (ExitCode.USAGE, True)
-    code, out, _ = run("data", "export", "garden@2", "--to", "out.csv", "--output", "json")
+    code, out, _ = run("data", "export", "garden@2", "--to", "out.csv", "--overwrite", "--output", "json")
     assert (json.loads(out)["rows"], len(json.loads(out)["changed_by_form"])) == (7, 5)
 
 
@@ -134,7 +153,19 @@ def test_an_export_without_erased_rows_says_which_are_left_out(run: Run, garden:
         ExitCode.OK,
         "out.jsonl: 3 rows of garden@1, each checked against the chain",
     )
-    assert "left out: garden#2, rows 4 to 5: the rows of garden#2 were erased" in out
+    assert "left out: garden#2, rows 4 to 5: erased on 1970-01-01 (other)\n" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("show", "gardn"), ("show", "gardn@1"), ("review", "Garden"), ("export", "garden1@2", "--to", "x.csv")],
+    ids=["datanet", "version", "review", "export"],
+)
+def test_a_misspelled_datanet_is_told_with_those_spelled_nearly_so(run: Run, words: tuple[str, ...]) -> None:
+    code, _, err = run("data", *words)
+    assert (code, "; did you mean 'garden'?; verified" in err) == (ExitCode.NOT_FOUND, True)
+    code, _, err = run("data", "show", "garden@9")
+    assert (code, "did you mean" in err) == (ExitCode.NOT_FOUND, False)
 
 
 # --- Proofs of rows
@@ -152,6 +183,17 @@ def test_a_row_is_proven_by_a_file_that_needs_no_network(run: Run, tmp_path: Pat
     assert document["proven"].startswith("row 1 of the 2 in garden#2, contributed by open1")
     assert document["proven"].endswith(", is in version 1 of garden")
     assert read_written(tmp_path / "home")[0].what == "proof of row 4 of garden@1"
+    code, out, _ = run("verify", "garden-1-row-4.bundle.json", "--genesis", genesis)
+    lines = out.splitlines()
+    assert (code, [line.split()[0] for line in lines[:-3]]) == (
+        ExitCode.OK,
+        ["outcome", "proven", "chain", "height", "header", "header_time", "age_seconds", "anchor", "path"],
+    )
+    assert lines[-3:] == [
+        "the row",
+        "  prompt: Which soil suits plant number 0 best of all?",
+        "  completion: Sandy, with compost.",
+    ]
     code, _, err = run("data", "prove", "garden@1", "--row", "4")
     assert (code, "is there already" in err) == (ExitCode.USAGE, True)
 

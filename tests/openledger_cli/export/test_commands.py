@@ -51,9 +51,22 @@ def test_a_changed_export_is_told_with_the_field(run: Run) -> None:
     code, out, error = run("verify", str(path))
     assert code == ExitCode.NOT_VERIFIED
     assert "metadata.component.version says '3', proven is '2'" in out
-    assert "do not rely on it" in error
-    document = json.loads(run("verify", str(path), "--output", "json")[1])
-    assert document["says"] == "something else than its proof"
+    assert [line.split() for line in out.splitlines() if "erified" in line.lower()] == [
+        ["outcome", "NOT", "VERIFIED:", "this", "file", "does", "not", "say", "what", "its", "proof", "proves"]
+    ]
+    assert "do not rely on it\nnext: openledger verify tutor-2.cdx.json.bundle.json" in error
+    code, out, _ = run("verify", str(path), "--output", "json")
+    assert (code, json.loads(out)) == (
+        ExitCode.NOT_VERIFIED,
+        {
+            "outcome": "NOT VERIFIED: this file does not say what its proof proves",
+            "export": "tutor-2.cdx.json",
+            "form": "cyclonedx",
+            "of": "tutor@2",
+            "differs": ["metadata.component.version says '3', proven is '2'"],
+            "bundles": ["tutor-2.cdx.json.bundle.json"],
+        },
+    )
 
 
 def test_without_its_bundle_or_with_another_one_nothing_is_proven(run: Run) -> None:

@@ -152,7 +152,7 @@ REFUSED: list[tuple[str, bytes | str, str]] = [
     ("a.csv", "q,a\n1,caf\u00e9\n".encode("latin-1"),
      "line 2, near column 2: byte 6 is no UTF-8, perhaps Windows-1252"),
     ("a.csv", ",".join(map(str, range(10_001))), "line 1 names 10001 columns, more than 10000"),
-    ("a.txt", "caf\u00e9".encode("latin-1"), "/a-utf8.txt"),
+    ("a.txt", "caf\u00e9".encode("latin-1"), "> /tmp/a.txt and put"),
     ("a.jsonl", '{"text":"' + "a" * 2**20 + '"}', "line 1 is longer than 1048576 bytes, more than a row may have"),
     ("a.json", '[\n{"text":"' + "a" * 6 * 2**20 + '"}]', "has no end within 1048576 bytes, more than a row may have"),
     ("a.csv", "q,a\n1," + "x" * 2**21, "line 2 is longer than 1048576 bytes"),
@@ -184,6 +184,8 @@ def test_fields_are_renamed_and_left_out_and_numbers_stay_as_they_are_written(re
     row = '{"question":"a", "n":1.50,"mail":"x","answer":{"b":[1E+2,true,null,"\\u00e4"]}}'
     assert read("a.jsonl", row, **options) == [(1, '{"prompt":"a","n":1.50,"completion":{"b":[1E+2,true,null,"ä"]}}')]
     assert read("a.csv", "question,mail,answer\n1,2,3\n", **options) == [(2, '{"prompt":"1","completion":"3"}')]
+    # A row without these fields stays as it is, byte for byte: it is the same row with and without the options.
+    assert read("b.jsonl", '{ "text" : "\\u00e4" }', **options) == [(1, '{ "text" : "\\u00e4" }')]
     with pytest.raises(FileRefused, match="line 1 would have the field 'prompt' twice"):
         read("a.jsonl", '{"question":1,"prompt":2}', **options)
 
@@ -211,10 +213,13 @@ def test_what_a_csv_writer_writes_is_read_as_it_was(
 @pytest.mark.parametrize(
     ("name", "command"),
     [
-        ("a.csv", "iconv -f WINDOWS-1252 -t UTF-8 a.csv > a-utf8.csv"),
-        ("b.d/notes", "iconv -f WINDOWS-1252 -t UTF-8 b.d/notes > b.d/notes-utf8"),
-        ("a b.csv.gz", "gunzip -c 'a b.csv.gz' | iconv -f WINDOWS-1252 -t UTF-8 > 'a b-utf8.csv'"),
+        ("a.csv", "iconv -f WINDOWS-1252 -t UTF-8 a.csv > /tmp/a.csv"),
+        ("b.d/notes", "iconv -f WINDOWS-1252 -t UTF-8 b.d/notes > /tmp/notes"),
+        ("a b.csv.gz", "gunzip -c 'a b.csv.gz' | iconv -f WINDOWS-1252 -t UTF-8 > '/tmp/a b.csv'"),
     ],
 )
 def test_another_encoding_is_told_with_the_whole_command(name: str, command: str) -> None:
-    assert utf8_advice(name) == f"save it as UTF-8 (in a spreadsheet: CSV UTF-8), or convert it: {command}"
+    """The new file lies elsewhere: beside the old one, in a folder that is contributed, both would be read."""
+    assert utf8_advice(name) == (
+        f"save it as UTF-8 (in a spreadsheet: CSV UTF-8), or convert it: {command} and put that in its place"
+    )
