@@ -10,14 +10,19 @@ import msgspec
 
 from abci_app.chain.names import Name, Named
 from abci_app.hashing import sha256
+from abci_app.modules.datanets.queries import VersionQuery
 from abci_app.modules.models.impact import ImpactQuery
 from abci_app.modules.models.lineage import CleanQuery, LineageQuery
 from openledger.client.light_client import LightClient
+from openledger.content.store import ContentStore
 from openledger.data.manifest import Manifest
+from openledger.data.row_proof import prove_row
 from openledger.errors import Denied
 from openledger.light.attachments import Attachment
 from openledger.light.bundle import verify_bundle
 from tests.golden.values import plain
+from tests.kit.modules.ledger import BOB
+from tests.kit.openledger.garden import Garden
 from tests.kit.openledger.story import Story
 from tests.kit.simulated_chain import SimulatedChain, SimulatedNode
 
@@ -37,6 +42,46 @@ def _chain(story: Story) -> SimulatedChain:
     chain.make_block([*state, (MANIFEST_KEY, MANIFEST.root)])
     chain.make_blocks(7)
     return chain
+
+
+def _add_rows(bundles: list[dict[str, Any]], other: SimulatedChain) -> None:
+    """Two rows of a contribution of three, the last of which has no sibling on the level of the leaves."""
+    garden = Garden.grow(ContentStore.open("memory://openledger-vectors"))
+    chain = SimulatedChain.holding(garden.ledger.chain.state(), blocks_above=7)
+    # The same validators from the same genesis document, with another state.
+    assert (chain.genesis_bytes(), chain.now_ns) == (other.genesis_bytes(), other.now_ns)
+    client = LightClient(
+        SimulatedNode(chain, "primary"),
+        [SimulatedNode(chain, "witness")],
+        anchor=chain.genesis,
+        clock=lambda: chain.now_ns,
+    )
+    question = VersionQuery(datanet_id=b"", name="garden", version=1, after_number=0, limit=1)
+    answer = client.query("datanets", "version_contributions", question)
+    proofs = [prove_row(garden.batches[0], index) for index in (1, 2)]
+    attached = [Attachment(f"row {one.index + 1} of garden@1", one.encode(), "row") for one in proofs]
+    data = client.bundle(answer, attached)
+    verdict = verify_bundle(data, chain.genesis, chain.now_ns)
+    proven = [
+        {
+            "row": json.loads(one.row.row),
+            "place": one.row.index + 1,
+            "submission": "garden#1",
+            "version": "garden@1",
+            "contributor": BOB.address.hex(),
+        }
+        for one in verdict.attachments
+        if one.row is not None
+    ]
+    bundles.append(
+        {
+            "kind": "rows of a version",
+            "bundle": data.decode(),
+            "path_from_genesis": list(verdict.path),
+            "names": [],
+            "rows_proven": proven,
+        }
+    )
 
 
 def make() -> dict[str, Any]:
@@ -74,6 +119,7 @@ def make() -> dict[str, Any]:
     bundles[-1]["rows"] = [plain(list(rows)) for rows in read.value.rows]
     add("raw read with attachments", client.read([MANIFEST_KEY]), ATTACHED)
     add("query below the anchor, with headers down to it", client.query("models", "impact", impact, 3), (), 8)
+    _add_rows(bundles, chain)
     return {
         "now_nanoseconds": chain.now_ns,
         "genesis": chain.genesis_bytes().decode(),

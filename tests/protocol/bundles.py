@@ -68,7 +68,7 @@ def lead_to_header(bundle: Document, genesis: bytes) -> Document:
     return dict(headers[-1])
 
 
-def check_bundle(data: bytes, genesis: bytes) -> Document:
+def check_bundle(data: bytes, genesis: bytes, queries: type[Further] = Further) -> Document:
     """Say what a bundle proves: of a query the result or denial, of a raw read the values and rows."""
     bundle = open_bundle(data)
     app_hash, height = bytes.fromhex(lead_to_header(bundle, genesis)["app_hash"]), int(bundle["height"])
@@ -77,9 +77,9 @@ def check_bundle(data: bytes, genesis: bytes) -> Document:
         return read_raw(question, State(proof, height, app_hash))
     names = question.get("names", [])
     arguments = base64.b64decode(question["args"], validate=True)
-    state = Further(proof, height, app_hash)
+    state = queries(proof, height, app_hash)
     require(state.find("chain/version", b"value")["current"] == question["app_version"], "rules of another version")
-    state = Further(proof, height, app_hash)
+    state = queries(proof, height, app_hash)
     door, asked = ("named", Further.with_names(arguments, names)) if names else ("query", arguments)
     answer = state.answer(f"/{door}/{question['module']}/{question['name']}", asked)
     require(answer["denied"] != BAD_QUERY, "a question that nobody can answer")

@@ -26,7 +26,7 @@ def _checked(kind: str) -> dict[str, Any]:
 def test_the_vectors_have_every_kind() -> None:
     assert list(BUNDLES) == [
         "query", "query with names", "denial", "raw read", "raw read with attachments",
-        "query below the anchor, with headers down to it",
+        "query below the anchor, with headers down to it", "rows of a version",
     ]  # fmt: skip
 
 
