@@ -41,8 +41,9 @@ LIMITS: dict[str, tuple[str, ...]] = {
         "what is unknown is an attribute of the entity below which it is unknown, never an invented origin",
     ),
     "eu-summary": (
-        "provider, markets, crawled or bought data, measures on unlawful content: these are left for the provider",
-        "sizes are rows and bytes of text: the template's bands are in tokens",
+        "provider, market, modalities, kinds of sources, measures on illegal content: these are left for the provider",
+        "sizes are rows and bytes of whole versions: the template's ranges are in tokens",
+        "its numbered headings are the template's of 24 July 2025; later versions of it are not followed",
         "it is filled in from declared DataNets alone, and it is no legal advice",
     ),
 }

@@ -258,3 +258,26 @@ def test_hostile_values_come_back_as_one_visible_line_of_text(gallery: Gallery) 
     assert settings[name] == HOSTILE.replace("openledger-proof:", "openledger-proof;")
     assert settings["recipe"].startswith("a text of 15 bytes, SHA-256 ")
     assert UNSEEN not in str(settings)
+
+
+def test_the_numbered_headings_of_the_summary_are_the_templates(gallery: Gallery) -> None:
+    """Article 53(1)(d) of the AI Act: the Commission's template of 24 July 2025; our own headings have no number."""
+    text = make_export("eu-summary", gallery.model("gardener")).decode()
+    headings = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
+    assert [heading for heading in headings if heading[0].isdigit()] == [
+        "1 General information",
+        "1.1 Provider identification",
+        "1.2 Model identification",
+        "1.3 Modalities, overall training data size and other characteristics",
+        "2 List of data sources",
+        "2.1 Publicly available datasets",
+        "2.2 Private non-publicly available datasets obtained from third parties",
+        "2.3 Data crawled and scraped from online sources",
+        "2.4 User data",
+        "2.5 Synthetic data",
+        "2.6 Other sources of data",
+        "3 Data processing aspects",
+        "3.1 Respect of reservation of rights from text and data mining exception or limitation",
+        "3.2 Removal of illegal content",
+        "3.3 Other information (optional)",
+    ]
