@@ -18,10 +18,8 @@ from abci_app.mechanisms.module import MAX_PAGE, StuckPage, StuckQuery
 from abci_app.state.codec import encode
 from node import rpc
 from node.errors import NodeRpcError
+from node.log_tail import CRITICAL, STARTED, last_lines
 
-_LOG_TAIL_BYTES = 1024 * 1024
-_CRITICAL = " CRITICAL openledger"
-_STARTED = " INFO openledger.node: node started"
 # Told by the state, or by how CometBFT stands.
 _SAID_ELSEWHERE = (".node: hook ", ".node: deadline of kind ", " is not running: ")
 
@@ -68,14 +66,9 @@ def _ask(rpc_url: str, query: str, arguments: Any, result: Any) -> Any:
 
 def log_alarm(log_file: Path) -> str:
     """Count the critical lines since this node started that the state does not tell of, with the last; "" for none."""
-    try:
-        with log_file.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - _LOG_TAIL_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return ""
-    begin = max([place for place, line in enumerate(lines) if _STARTED in line], default=0)
-    found = [line.partition(_CRITICAL)[2] for line in lines[begin:] if _CRITICAL in line]
+    lines = last_lines(log_file)
+    begin = max([place for place, line in enumerate(lines) if STARTED in line], default=0)
+    found = [line.partition(CRITICAL)[2] for line in lines[begin:] if CRITICAL in line]
     found = [line for line in found if not any(said in line for said in _SAID_ELSEWHERE)]
     if not found:
         return ""

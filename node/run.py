@@ -41,6 +41,7 @@ from node.joining import begin_again_where_unfinished, joins_by_snapshot
 from node.leveldb.memory import StoreMemory
 from node.leveldb.store import LevelDBStore
 from node.onions import Revealing
+from node.log_tail import NODE_LOG
 from node.ports import require_free
 from node.progress import NEXT_SECONDS, BlockWatch, every
 from node.snapshots.block_keeping import BlockKeeping, BlockNeeds, BlockTimes
@@ -164,7 +165,7 @@ def _exit_code(home: Home, ending: Ending) -> int:
         _LOG.critical("stopped: the disk is full: %s; free space and start again, nothing is lost", ending.halt)
         return EXIT_DISK_FULL
     if ending.halt is not None:
-        _LOG.critical("stopped: %s; details in %s", ending.halt, home.log_folder / "node.log")
+        _LOG.critical("stopped: %s; details in %s", ending.halt, home.log_folder / NODE_LOG)
         return EXIT_HALTED
     if ending.failure:
         _LOG.critical("stopped: %s; details in %s", ending.failure, home.log_folder / "cometbft.log")
@@ -311,7 +312,7 @@ def _signals(ending: Ending) -> Iterator[None]:
 def _set_up_logging(home: Home, settings: NodeSettings) -> None:
     """Everything to logs/node.log; the same lines, without the time, to the console."""
     home.log_folder.mkdir(exist_ok=True)
-    file = logging.handlers.RotatingFileHandler(home.log_folder / "node.log", maxBytes=_MAX_LOG_BYTES, backupCount=1)
+    file = logging.handlers.RotatingFileHandler(home.log_folder / NODE_LOG, maxBytes=_MAX_LOG_BYTES, backupCount=1)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     console = logging.StreamHandler(sys.stderr)
     console.setFormatter(_FirstLine())

@@ -22,12 +22,12 @@ from typing import Any
 from node import cometbft, disk, rpc
 from node.errors import NoAnswer, NodeRpcError
 from node.home import Home
+from node.log_tail import CRITICAL, NODE_LOG, STARTED, STOPPED, last_lines
 from node.put_aside import log_alarm, put_aside
 
 # Blocks come every second or so; a chain whose last block is older than this stands still.
 STILL_SECONDS = 60
 _BIT_ARRAY = re.compile(r"\} (\d+)/(\d+) = ")
-_LOG_TAIL_BYTES = 64 * 1024
 
 
 class State(StrEnum):
@@ -154,11 +154,11 @@ def status_of(home: Home) -> NodeStatus:
     url = cometbft.rpc_url(home)
     if not home.is_in_use():
         return NodeStatus(
-            State.NOT_RUNNING, last_critical_line(home.log_folder / "node.log") or "it was not started", url
+            State.NOT_RUNNING, last_critical_line(home.log_folder / NODE_LOG) or "it was not started", url
         )
     try:
         found = status(url)
-        said = log_alarm(home.log_folder / "node.log")
+        said = log_alarm(home.log_folder / NODE_LOG)
         return replace(found, alarm="; ".join([text for text in (found.alarm, said) if text]))
     except (NoAnswer, NodeRpcError):
         if disk.free_bytes(home.folder) < disk.RESUME_ABOVE_BYTES:
@@ -168,15 +168,9 @@ def status_of(home: Home) -> NodeStatus:
 
 def last_critical_line(log_file: Path) -> str:
     """The last line in a node's log that said why it stopped; empty where the last run was asked to stop."""
-    try:
-        with log_file.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - _LOG_TAIL_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return ""
-    for line in reversed(lines):
-        if " INFO openledger.node: node started" in line or line.endswith(" INFO openledger.node: stopped"):
+    for line in reversed(last_lines(log_file)):
+        if STARTED in line or line.endswith(STOPPED):
             return ""
-        if " CRITICAL openledger.node: stopped: " in line:
-            return line.partition(" CRITICAL openledger.node: ")[2]
+        if f"{CRITICAL}.node: stopped: " in line:
+            return line.partition(f"{CRITICAL}.node: ")[2]
     return ""
