@@ -93,7 +93,10 @@ class AsyncClient:
         **options: Unpack[SendOptions],
     ) -> list[Sent]:
         """One transaction a group of messages, pipelined; raises `flows.BatchFailed` at the first that is refused."""
-        async with self._turn:
+        async with self._turn_of(options.get("account", signer).address):
+            if self.try_first and groups:
+                # Later groups may build on the first one, so only that can be tried.
+                await self.run(self._core.try_out(signer, groups[0], options))
             flow = self._core.send_many(signer, groups, options, time.monotonic, timeout_seconds, mode)
             return await self.run(flow)
 

@@ -96,9 +96,7 @@ class Corpus:
     @cached_property
     def bundle(self) -> BundleCase:
         """Raw state, an answer with names, a lineage and a proven no, under signed headers of a simulated chain."""
-        chain = SimulatedChain()
-        chain.make_block(list(self.story.ledger.chain.state().items()))
-        chain.make_blocks(12)
+        chain = SimulatedChain.holding(self.story.ledger.chain.state(), blocks_above=12)
         client = LightClient(
             SimulatedNode(chain, "primary"),
             [SimulatedNode(chain, "witness")],

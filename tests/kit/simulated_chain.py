@@ -13,7 +13,7 @@ import base64
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -114,6 +114,14 @@ class SimulatedChain:
         self.store = MemoryStore()
         self.blocks: dict[int, LightBlock] = {}
         self.salt = ""
+
+    @classmethod
+    def holding(cls, state: Mapping[bytes, bytes], blocks_above: int = 4) -> SimulatedChain:
+        """A chain whose first block makes this state, with blocks above it."""
+        chain = cls()
+        chain.make_block(list(state.items()))
+        chain.make_blocks(blocks_above)
+        return chain
 
     @property
     def height(self) -> int:

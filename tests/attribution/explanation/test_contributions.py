@@ -5,18 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from abci_app.types import PPB
 from attribution.explanation.contributions import ContributionShare, contribution_shares, positive_of_all
 from attribution.explanation.document import ContributionLine, MatchLine, OwnerLine, SpanLine
-from tests.kit.attribution.explained import Story, tell
+from tests.kit.attribution.explained import Story
 from tests.kit.attribution.small_index import key
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    return tell(tmp_path_factory.mktemp("spans"))
 
 
 def test_contributions_have_their_part_of_the_positive_scores(story: Story) -> None:

@@ -20,11 +20,6 @@ from tests.kit.attribution.explained import Story, tell
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    return tell(tmp_path_factory.mktemp("spans"))
-
-
-@pytest.fixture(scope="module")
 def data(story: Story) -> bytes:
     return story.document.encode()
 

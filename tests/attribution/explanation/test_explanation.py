@@ -26,11 +26,6 @@ from tests.kit.attribution.explained import BY_OWNER, FIRST, POLICY, SECOND, Sto
 from tests.kit.attribution.small_index import committed, key
 
 
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    return tell(tmp_path_factory.mktemp("spans"))
-
-
 def test_an_explanation_verifies_offline_and_with_the_whole_indexes(story: Story) -> None:
     assert verify_integers(story.document, story.facts) is None
     assert verify_integers(story.document, story.facts, story.evidence) is None

@@ -27,11 +27,6 @@ from tests.kit.attribution.explained import BY_OWNER, FIRST, POLICY, SECOND, Sto
 from tests.kit.attribution.small_index import committed, key, small_index
 
 
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    return tell(tmp_path_factory.mktemp("spans"))
-
-
 def flip(text: str) -> str:
     """Base64 of codes with one code changed by one."""
     data = bytearray(from_base64(text, ""))

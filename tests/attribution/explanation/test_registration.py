@@ -32,7 +32,7 @@ from openledger.data.versions import ContributionRecord, VersionRecord
 from openledger.errors import NotVerified
 from tests.kit.attribution.explained import FIRST as FIRST_ENTRY
 from tests.kit.attribution.explained import SECOND as SECOND_ENTRY
-from tests.kit.attribution.explained import Story, tell
+from tests.kit.attribution.explained import Story
 from tests.kit.attribution.small_index import committed, key
 
 FIRST, SECOND, THIRD = key(3), key(2), key(1)
@@ -94,11 +94,6 @@ class Chain:
         self.asked.append((reference, version))
         records = tuple(record(name, owner) for name, owner in self.owners.items())
         return VersionRecord.of(key(70), version, records)
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    return tell(tmp_path_factory.mktemp("spans"))
 
 
 def stored(leaves: LeafList | None = None) -> StoredEntry:

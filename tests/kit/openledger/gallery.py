@@ -136,10 +136,7 @@ class Gallery:
     @cached_property
     def chain(self) -> SimulatedChain:
         """The state under signed headers."""
-        chain = SimulatedChain()
-        chain.make_block(list(self.story.ledger.chain.state().items()))
-        chain.make_blocks(4)
-        return chain
+        return SimulatedChain.holding(self.story.ledger.chain.state())
 
     @cached_property
     def client(self) -> Client:

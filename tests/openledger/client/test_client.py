@@ -366,10 +366,13 @@ def test_asyncio_takes_turns_with_other_programs_and_tries_out_first(node: FakeN
             client.try_first = True
             with pytest.raises(WouldFail):
                 await client.send(ALICE, Transfer(ALICE.address, 1))
+            with pytest.raises(WouldFail):
+                await client.send_many(ALICE, [[Transfer(ALICE.address, 1)]])
             with node.client() as other:
                 other.turns = KeyTurns(tmp_path)
                 first = (await client.send(ALICE, Transfer(BOB.address, 1))).sequence
                 second = other.send(ALICE, Transfer(BOB.address, 1)).sent.sequence
-                return [first, second, (await client.send(ALICE, Transfer(BOB.address, 1))).sequence]
+                many = await client.send_many(ALICE, [[Transfer(BOB.address, 1)]] * 2)
+                return [first, second, *[one.sequence for one in many]]
 
-    assert asyncio.run(story()) == [0, 1, 2]
+    assert asyncio.run(story()) == [0, 1, 2, 3]

@@ -25,17 +25,8 @@ NOTHING = bytes(range(32))
 
 
 @pytest.fixture(scope="module")
-def story() -> Story:
-    return Story.tell()
-
-
-@pytest.fixture(scope="module")
-def chain(story: Story) -> SimulatedChain:
-    """The story's state under signed headers."""
-    made = SimulatedChain()
-    made.make_block(list(story.ledger.chain.state().items()))
-    made.make_blocks(4)
-    return made
+def chain(signed: SimulatedChain) -> SimulatedChain:
+    return signed
 
 
 NOS: tuple[tuple[str, str, Any, str], ...] = (

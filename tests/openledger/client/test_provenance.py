@@ -26,11 +26,6 @@ from tests.kit.openledger.fake_node import FakeNode
 from tests.kit.openledger.story import Story
 
 
-@pytest.fixture(scope="module")
-def story() -> Story:
-    return Story.tell()
-
-
 @pytest.fixture
 def client(story: Story) -> Client:
     return FakeNode(story.ledger.chain).client()

@@ -14,11 +14,6 @@ from tests.kit.openledger.fake_node import FakeNode
 from tests.kit.openledger.story import Story
 
 
-@pytest.fixture(scope="module")
-def story() -> Story:
-    return Story.tell()
-
-
 class Noting:
     """Asks and keeps each answer as a page."""
 

@@ -23,19 +23,6 @@ ALONE = LightSettings(without_witness=True)
 NAMES = {BOB.address: "bob", DORA.address: "dora"}
 
 
-@pytest.fixture(scope="module")
-def story() -> Story:
-    return Story.tell()
-
-
-@pytest.fixture(scope="module")
-def signed(story: Story) -> SimulatedChain:
-    chain = SimulatedChain()
-    chain.make_block(list(story.ledger.chain.state().items()))
-    chain.make_blocks(4)
-    return chain
-
-
 @pytest.fixture
 def client(signed: SimulatedChain) -> Client:
     node = LocalNode(signed, "primary")

@@ -25,10 +25,7 @@ def story() -> Story:
 @pytest.fixture(scope="module")
 def signed(story: Story) -> SimulatedChain:
     """The story's state under signed headers."""
-    chain = SimulatedChain()
-    chain.make_block(list(story.ledger.chain.state().items()))
-    chain.make_blocks(4)
-    return chain
+    return SimulatedChain.holding(story.ledger.chain.state())
 
 
 @pytest.fixture

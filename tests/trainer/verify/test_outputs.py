@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from attribution.adapter_file import ADAPTER_FILE
 from openledger.content.artefact import describe_artefact, put_artefact
 from openledger.data.manifest import Manifest, put_manifest, to_json
 from openledger.errors import NotVerified
-from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_recipe
+from tests.kit.trainer.tiny import TinyChain, tiny_recipe
 from trainer.ancestry import KnownEntry
 from trainer.evaluate import METRIC
 from trainer.measurements import RecordedMeasurement
@@ -25,19 +25,6 @@ from trainer.verify import RunGrade, RunVerdict
 from trainer.workflow import train_recipe, verify_entry
 
 pytestmark = pytest.mark.ml
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyChain]:
-    folder = tmp_path_factory.mktemp("verify")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        yield tiny_chain(folder)
-
-
-@pytest.fixture(scope="module")
-def recorded(chain: TinyChain, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedRun, RunRecord]:
-    return train_recipe(tiny_recipe(), chain, chain.store, tmp_path_factory.mktemp("adapter"))
 
 
 def repeat(chain: TinyChain, entry: EntryRecord) -> RunVerdict:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_recipe
+from tests.kit.trainer.tiny import TinyChain
 from trainer.ancestry import KnownEntry
 from trainer.measurements import RecordedMeasurement
 from trainer.run_records import RunRecord
 from trainer.verify import RunVerdict
-from trainer.workflow import train_recipe, verify_entry
+from trainer.workflow import verify_entry
 
 pytestmark = pytest.mark.ml
 
@@ -19,12 +19,8 @@ HEIGHT = 9
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[TinyChain, RunRecord]:
-    folder = tmp_path_factory.mktemp("parents")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        chain = tiny_chain(folder)
-        return chain, train_recipe(tiny_recipe(), chain, chain.store, folder / "adapter")[1]
+def made(chain: TinyChain, record: RunRecord) -> tuple[TinyChain, RunRecord]:
+    return chain, record
 
 
 def measurements(record: RunRecord, *, of_parent: bool) -> list[RecordedMeasurement]:

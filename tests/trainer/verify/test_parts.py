@@ -1,31 +1,17 @@
 """Verification reads the whole manifest: what people see in the lineage is what the recipe gives, or it is named."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from openledger.data.manifest import Manifest, put_manifest, to_json
-from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_recipe
+from tests.kit.trainer.tiny import TinyChain
 from trainer.ancestry import KnownEntry
 from trainer.run_records import RunRecord
 from trainer.verify import RunGrade, RunVerdict
-from trainer.workflow import train_recipe, verify_entry
+from trainer.workflow import verify_entry
 
 pytestmark = pytest.mark.ml
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyChain]:
-    folder = tmp_path_factory.mktemp("parts")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        yield tiny_chain(folder)
-
-
-@pytest.fixture(scope="module")
-def record(chain: TinyChain, tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
-    return train_recipe(tiny_recipe(), chain, chain.store, tmp_path_factory.mktemp("adapter"))[1]
 
 
 def repeated(chain: TinyChain, record: RunRecord, parts: dict[str, bytes]) -> RunVerdict:

@@ -1,6 +1,6 @@
 """Repetitions: bit-exact, trace match, differs; and entries whose manifest, recipe or inputs contradict them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from abci_app.types import PPB
 from openledger.data.manifest import Manifest, put_manifest, to_json
 from openledger.errors import NotVerified, UsageError
-from tests.kit.trainer.tiny import TinyChain, tiny_chain, tiny_model, tiny_recipe
+from tests.kit.trainer.tiny import TinyChain, tiny_model, tiny_recipe
 from trainer.ancestry import KnownEntry
 from trainer.partition import data_order_root
 from trainer.run_records import EntryRecord, RunRecord
@@ -22,19 +22,6 @@ pytestmark = pytest.mark.ml
 BIT_EXACT = "output files and tensors are equal byte for byte"
 DECLARED = "times, machine and environment of the recorded run, which are declared"
 OF_THE_BASE = "measurements of the model that training started from, which stand at that model's entry"
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyChain]:
-    folder = tmp_path_factory.mktemp("verify")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        yield tiny_chain(folder)
-
-
-@pytest.fixture(scope="module")
-def recorded(chain: TinyChain, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedRun, RunRecord]:
-    return train_recipe(tiny_recipe(), chain, chain.store, tmp_path_factory.mktemp("adapter"))
 
 
 def repeat(chain: TinyChain, entry: EntryRecord) -> RunVerdict:
