@@ -40,8 +40,8 @@ from node.home import Home, NodeSettings
 from node.joining import begin_again_where_unfinished, joins_by_snapshot
 from node.leveldb.memory import StoreMemory
 from node.leveldb.store import LevelDBStore
-from node.onions import Revealing
 from node.log_tail import NODE_LOG
+from node.onions import Revealing
 from node.ports import require_free
 from node.progress import NEXT_SECONDS, BlockWatch, every
 from node.snapshots.block_keeping import BlockKeeping, BlockNeeds, BlockTimes

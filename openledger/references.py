@@ -40,15 +40,15 @@ def split_number(reference: str) -> tuple[str, int]:
     return name, number
 
 
-def did_you_mean(text: str, names: Iterable[str]) -> str:
-    """`did you mean 'garden'?` where names are spelled nearly like a text that is none of them; else empty."""
+def names_like(text: str, names: Iterable[str]) -> list[str]:
+    """Names that somebody may have meant who wrote a text that is none of them, the nearest first."""
     from difflib import get_close_matches
 
     by_spelling = {name.lower(): name for name in names}
     if text in by_spelling.values():
-        return ""
+        return []
     near = get_close_matches(text.lower()[:_COMPARED_LENGTH], list(by_spelling), n=_SHOWN_NEAR, cutoff=_NEAR)
-    return f"did you mean {' or '.join([repr(by_spelling[name]) for name in near])}?" if near else ""
+    return [by_spelling[spelling] for spelling in near]
 
 
 def _number(text: str) -> int:

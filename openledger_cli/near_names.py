@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 # Names of one kind that are looked at; a page of proven rows, and far more than a permissioned chain usually has.
 LOOKED_AT = 200
 SHOWN = 3
-_LIKENESS = 0.7
 # "there is no model named 'gardner': ...", as the modules' queries refuse a name.
 _REFUSED = re.compile(r"\bno (model|DataNet|terms) named '([^']+)'")
 
@@ -29,6 +27,7 @@ def add_near_names(failure: QueryFailed, arguments: argparse.Namespace) -> None:
     """
     from openledger.errors import OpenLedgerError
     from openledger.light.errors import LightError
+    from openledger.references import names_like
 
     refused = _REFUSED.search(failure.text)
     if refused is None or not hasattr(arguments, "unverified"):
@@ -38,7 +37,7 @@ def add_near_names(failure: QueryFailed, arguments: argparse.Namespace) -> None:
         names, is_whole = _names_of(what, arguments)
     except (OpenLedgerError, LightError, OSError):
         return
-    near = like(text, names)
+    near = names_like(text, names)
     if what == "terms":
         from openledger.licences import licences_like
 
@@ -46,12 +45,6 @@ def add_near_names(failure: QueryFailed, arguments: argparse.Namespace) -> None:
     if near:
         known = "" if is_whole else f", of the {len(names)} names looked at"
         failure.near = f"did you mean {' or '.join(near)}{known}?"
-
-
-def like(text: str, names: list[str]) -> list[str]:
-    """Names that somebody may have meant, the nearest first."""
-    folded = {name.lower(): name for name in reversed(names)}
-    return [folded[name] for name in get_close_matches(text.lower(), list(folded), SHOWN, _LIKENESS)]
 
 
 def _names_of(what: str, arguments: argparse.Namespace) -> tuple[list[str], bool]:

@@ -5,21 +5,18 @@ answer's own proof says what they stand for. A transaction holds ids only; for t
 node's word, and the signer sees the ids.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from abci_app.chain.names import Name, Named
 from abci_app.chain.registry import NAME_KINDS
-from abci_app.errors import Code
-from abci_app.modules.datanets.queries import MAX_PAGE, ContributionQuery, DatanetListQuery, DatanetQuery
+from abci_app.modules.datanets.queries import ContributionQuery, DatanetQuery
 from abci_app.modules.licences.queries import TermsQuery
-from abci_app.modules.models.queries import EntryQuery, ModelListQuery, ModelQuery
+from abci_app.modules.models.queries import EntryQuery, ModelQuery
 from abci_app.types import MAX_TEXT_LENGTH
 from openledger.client.provenance import Asks
-from openledger.errors import OpenLedgerError, QueryFailed, UsageError
+from openledger.errors import QueryFailed, UsageError
 from openledger.licences import known_licence
-from openledger.references import did_you_mean, split_number, split_version
+from openledger.references import split_number, split_version
 
 # Id prefix -> (module, query, its arguments for an id).
 _SHOWN_BY: dict[str, tuple[str, str, Any]] = {
@@ -29,8 +26,6 @@ _SHOWN_BY: dict[str, tuple[str, str, Any]] = {
     "olrun": ("models", "entry", EntryQuery),
     "olterms": ("licences", "terms", TermsQuery),
 }
-# Names that are compared with one that nobody has; of more, these are the first by their ids.
-_PAGES_OF_NAMES = 5
 
 
 class QuestionNames:
@@ -74,39 +69,3 @@ def id_on_the_nodes_word(client: Asks, kind: str, text: str) -> bytes | None:
         return client.query(*query_of_name(kind, text), prove=False).names[0].id
     except QueryFailed:
         return None
-
-
-@contextmanager
-def suggesting_names(client: Asks, kind: str, text: str) -> Iterator[None]:
-    """Add to a refusal for want of a DataNet (`oldata`) or model (`olmodel`) whose names are spelled nearly so.
-
-    The names are the node's word: advice, which changes nothing about what is refused and proven.
-    """
-    try:
-        yield
-    except QueryFailed as refusal:
-        if refusal.code == Code.NOT_FOUND:
-            near = did_you_mean(text, _names_on_the_nodes_word(client, kind))
-            refusal.hint = "; ".join([part for part in (near, refusal.hint) if part])
-        raise
-
-
-def _names_on_the_nodes_word(client: Asks, kind: str) -> list[str]:
-    """Names of DataNets or models, as far as some pages reach; none where the node does not tell."""
-    found: list[str] = []
-    after = b""
-    try:
-        for _ in range(_PAGES_OF_NAMES):
-            if kind == "oldata":
-                page = client.query("datanets", "list", DatanetListQuery(after, MAX_PAGE), prove=False).value
-                found += [item.datanet.name for item in page.items]
-                after = page.next_datanet_id
-            else:
-                page = client.query("models", "list", ModelListQuery(after, MAX_PAGE), prove=False).value
-                found += [item.model.name for item in page.items]
-                after = page.next_model_id
-            if not after:
-                break
-    except OpenLedgerError:
-        return found
-    return found

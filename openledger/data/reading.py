@@ -24,7 +24,6 @@ from abci_app.modules.datanets.queries import (
     VersionsQuery,
 )
 from abci_app.modules.datanets.records import Datanet, DatanetCounts, DatanetVersion, StoredContribution
-from openledger.client.names import suggesting_names
 from openledger.client.provenance import Asks, id_of_text
 from openledger.data.rows import RowCommitment
 from openledger.data.versions import ContributionRecord, VersionRecord
@@ -156,8 +155,7 @@ def split_datanet(text: str) -> tuple[bytes, str]:
 
 def read_datanet(client: Asks, text: str, *, height: int = 0, prove: bool = True) -> WholeDatanet:
     """A DataNet by name or id with all of its submissions and versions; raises `QueryFailed`, `NotVerified`."""
-    with suggesting_names(client, "oldata", text):
-        answer = client.query("datanets", "datanet", DatanetQuery(*split_datanet(text)), height=height, prove=prove)
+    answer = client.query("datanets", "datanet", DatanetQuery(*split_datanet(text)), height=height, prove=prove)
     view: DatanetView = answer.value
     items: list[FullContribution] = []
     versions: list[DatanetVersion] = []
@@ -199,8 +197,7 @@ def read_version(client: Asks, reference: str, *, height: int = 0, prove: bool =
     text, version = split_version(reference)
     datanet_id, name = split_datanet(text)
     question = VersionQuery(datanet_id=datanet_id, name=name, version=version, after_number=0, limit=MAX_FULL_PAGE)
-    with suggesting_names(client, "oldata", text):
-        first = client.query("datanets", "version_contributions", question, height=height, prove=prove)
+    first = client.query("datanets", "version_contributions", question, height=height, prove=prove)
     page: FullVersionView = first.value
     items = list(page.contributions)
     after = page.next_number

@@ -15,7 +15,7 @@ from openledger.errors import KeyFailure
 from openledger.keys import derivation, phrase
 from openledger.keys.key_file import Cost, KeyRecord, decrypt_seed, encrypt_seed, read_key_file, write_key_file
 from openledger.keys.signer import SEED_BYTES, Signer, shared_policy
-from openledger.references import did_you_mean
+from openledger.references import names_like
 
 BACKENDS = ("file", "test")
 MIN_PASSPHRASE_CHARACTERS = 8
@@ -173,10 +173,10 @@ class Wallet:
     def _read(self, name: str) -> KeyRecord:
         path = self._path(name)
         if not path.exists():
-            near = did_you_mean(name, [known.stem for known in self.folder.glob("*.json")])
-            advice = f"{near} " if near else ""
+            near = names_like(name, sorted([known.stem for known in self.folder.glob("*.json")]))
+            meant = f"did you mean {' or '.join(near)}? " if near else ""
             raise KeyFailure(
-                f"no key named {name!r}: {advice}see `openledger keys list`, make one with `openledger keys add`"
+                f"no key named {name!r}: {meant}see `openledger keys list`, make one with `openledger keys add`"
             )
         return read_key_file(path)
 

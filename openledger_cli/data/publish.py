@@ -11,11 +11,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openledger.errors import Refused, UsageError
+from openledger.errors import QueryFailed, Refused, UsageError
 from openledger.exit_codes import ExitCode
 from openledger_cli.data.add import add_row_options, hand_over, options_of, print_added
 from openledger_cli.data.common import add_sending_options, sender_address
 from openledger_cli.lines import count
+from openledger_cli.near_names import add_near_names
 from openledger_cli.proofs.trust import open_client
 from openledger_cli.tasks import add_reading_options, add_task, head_of, say_how, say_next, send
 from openledger_cli.text import note
@@ -89,7 +90,9 @@ def _require_own(arguments: argparse.Namespace, client: Client) -> None:
     try:
         datanet = read_datanet(client, arguments.datanet, prove=not arguments.unverified)
     except Refused as refusal:
-        near = f"; {refusal.hint}" if refusal.hint else ""
+        if isinstance(refusal, QueryFailed):
+            add_near_names(refusal, arguments)
+            near = f"; {refusal.near}" if refusal.near else ""
         # Only a proven denial means that there is none, or the node's word where the user takes it.
         if refusal.exit_code != ExitCode.NOT_FOUND and not arguments.unverified:
             raise

@@ -154,7 +154,6 @@ def _ask(client: Client, arguments: argparse.Namespace) -> tuple[list[Answer[Any
 
 def _ask_sheet(client: Client, arguments: argparse.Namespace) -> list[Answer[Any]]:
     """All pages of a DataNet version."""
-    from openledger.client.names import suggesting_names
     from openledger.data.reading import split_datanet
     from openledger.exports import next_sheet_question, sheet_question
     from openledger.references import split_version
@@ -165,7 +164,7 @@ def _ask_sheet(client: Client, arguments: argparse.Namespace) -> list[Answer[Any
     question: Any = sheet_question(*split_datanet(text), version)
     answers: list[Answer[Any]] = []
     done = 0
-    with suggesting_names(client, "oldata", text), denials_as_bundles(client, arguments):
+    with denials_as_bundles(client, arguments):
         while question is not None:
             height = answers[0].height if answers else arguments.height
             answers.append(client.query("datanets", "datasheet", question, height=height))

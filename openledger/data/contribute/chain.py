@@ -9,7 +9,7 @@ from abci_app.modules.datanets.records import Contribute
 from abci_app.modules.licences.handlers import RegisterTerms
 from openledger.client.client import Client
 from openledger.client.core import Party, SendOptions
-from openledger.client.names import query_of_name, suggesting_names
+from openledger.client.names import query_of_name
 from openledger.client.provenance import id_of_text
 from openledger.errors import TransactionFailed, UsageError
 from openledger.references import split_version
@@ -36,8 +36,7 @@ def open_datanet(client: Client, reference: str, terms: str) -> Destination:
         raise UsageError(f"{reference!r}: rows are added to a DataNet, not to a version or submission: write {name!r}")
     datanet_id = id_of_text("oldata", name)
     question = ("datanets", "datanet", DatanetQuery(datanet_id, "")) if datanet_id else query_of_name("oldata", name)
-    with suggesting_names(client, "oldata", name):
-        view = client.query(*question, prove=client.light is not None).value
+    view = client.query(*question, prove=client.light is not None).value
     assert isinstance(view, DatanetView)
     terms_id, registration = terms_of_name(client, terms) if terms else (view.datanet.default_terms_id, None)
     return Destination(

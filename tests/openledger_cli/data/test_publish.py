@@ -65,4 +65,4 @@ def test_a_passphrase_that_can_be_read_once_is_enough(garden: Garden, monkeypatc
 def test_a_name_like_one_that_is_there_is_told(garden: Garden, capsys: pytest.CaptureFixture[str]) -> None:
     path = garden.write("chat.jsonl", chats(3))
     assert main(["data", "publish", "gardn", str(path), "--from", "dana", "--unverified"]) == 2
-    assert "say under which licence, as --terms CC-BY-4.0; did you mean 'garden'?" in capsys.readouterr().err
+    assert "say under which licence, as --terms CC-BY-4.0; did you mean garden?" in capsys.readouterr().err
