@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from node import cometbft, rpc
 from node.errors import NoAnswer, NodeError, NodeRpcError
 
-_PEER = re.compile(r"[0-9a-f]{40}@[^@:,\s]+:\d{1,5}")
+_PEER = re.compile(r"[0-9a-f]{40}@(?:[^@:,\s\[\]]+|\[[0-9a-f:.]+\]):\d{1,5}")
 _LISTENS = re.compile(r"(?:tcp://)?(.*):(\d{1,5})")
 _ANYWHERE = ("", "0.0.0.0", "::", "[::]")  # noqa: S104 - an address that is read, not listened on
 

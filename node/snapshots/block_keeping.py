@@ -96,6 +96,7 @@ class BlockKeeping:
     def retain_height(self, height: int, seconds: int, oldest_snapshot: int) -> int:
         """The first height to keep after this commit, 0: nothing is pruned."""
         self._times.note(height, seconds)
+        self._base = self._base or height  # a new node, or one that has just joined
         needed = self._needs.first_needed(height, seconds, oldest_snapshot, self._times)
         retain = min(needed, self._base + PRUNED_AT_ONCE)
         if retain <= self._base:

@@ -165,6 +165,8 @@ class SnapshotMaker:
             _LOG.critical("the snapshot of height %d was not made: %s", version.height, error)
         except (OSError, SnapshotTooLarge, NodeError) as error:
             _LOG.warning("the snapshot of height %d was not made, blocks go on: %s", version.height, error)
+        except Exception:  # noqa: BLE001 - a snapshot is no reason to stop, and silence none to go on
+            _LOG.exception("the snapshot of height %d was not made, blocks go on", version.height)
         else:
             _LOG.info(
                 "made the snapshot of height %d: %d chunks, %.1f MB, in %.0f s",

@@ -75,9 +75,10 @@ class NodeSnapshots:
                 self._begin()
             if self._blocks is None:
                 return 0
-            oldest = self.folder.kept[-1].height if self.folder.kept else 0
+            kept = self.folder.kept  # the maker's thread may replace it meanwhile
+            oldest = kept[-1].height if kept else 0
             return self._blocks.retain_height(height, time_seconds, oldest)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
             _LOG.warning("snapshots and pruning wait, blocks go on: %s", error)
             return 0
 
