@@ -109,7 +109,7 @@ def _look_at(reference: str, chain: ChainReader, store: ContentStore) -> _Input:
     """One DataNet version: its rows by form, and a template where no form says what to train on."""
     name, number = split_version(reference)
     if not number:
-        raise UsageError(f"--data {reference}: which version? write {reference}@VERSION; 'openledger query datanets'")
+        raise UsageError(f"--data {reference}: which version? write {reference}@VERSION; see 'openledger data list'")
     version = chain.datanet_version(name, number)
     forms: Counter[str] = Counter()
     for record in version.contributions:

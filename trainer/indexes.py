@@ -118,7 +118,7 @@ def _found_copies(index: GradientIndex) -> str:
     if index.copies.outcome == OFF:
         return "copies by codes: not looked for, the recipe switches it off"
     owners = {index.leaves[leaf].owner for leaf, _ in index.copies.found}
-    found = f"{len(index.copies.found)} of {rows} rows, of {len(owners)} contributors"
+    found = f"{len(index.copies.found)} of {rows} rows, of {len(owners)} contributor{'' if len(owners) == 1 else 's'}"
     return f"copies by codes: {found}; of rows that are alike the one that was registered first is credited"
 
 

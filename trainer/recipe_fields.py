@@ -21,7 +21,7 @@ FIELD_HELP = {
     "version": "the recipe format: 1",
     "name": "a short name: lower-case letters, digits, '.', '_', '-', '/'",
     "model.base": "the model that training starts from: its name, NAME@VERSION or entry id (olrun1…); see "
-    "'openledger query models'",
+    "'openledger model list'",
     "model.adapter": "the adapter to continue from: name, NAME@VERSION or entry id (olrun1…); or leave it out",
     "model.adapter_share_ppb": "the adapter's part in what this model owes its parents, 0 % to 100 %; the rest is the "
     "base's",
@@ -34,7 +34,7 @@ FIELD_HELP = {
     "method.rslora": "true or false: scale the adapter by alpha / sqrt(rank), which suits high ranks, not alpha / rank",
     "datasets": "1 to 32 inputs, each with a datanet and, where there are several, its weight",
     "datasets.datanet": "a DataNet as NAME@VERSION, or its name or id (oldata1…) with the version beside it; see "
-    "'openledger query datanets'",
+    "'openledger data list'",
     "datasets.version": "the number of a frozen version, 1 or more; or write it as datanet: NAME@VERSION",
     "datasets.weight_ppb": "share of the mix in per cent, for example weight: 75 %; all together are 100 %, one input "
     "alone needs none",

@@ -102,7 +102,7 @@ def train_recipe(
     remember_recipe(work_folder, recipe.canonical())
     watch = watch or Watch()
     watch.stage("fetch")
-    say(f"fetching and checking {len(versions)} DataNet versions")
+    say(f"fetching and checking {len(versions)} DataNet version{'' if len(versions) == 1 else 's'}")
     # With the names that people know in what it says.
     prepared = replace(prepare_run(written, versions, store), recipe=recipe)
     base_folder, base_artefact = artefact_folder(base, store)

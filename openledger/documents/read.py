@@ -29,10 +29,10 @@ _SORTED_FIELDS = frozenset({"reviewers", "message_types", "fields_of_use", "excl
 # Id prefix -> the command that lists what there is.
 _LISTED_BY = {
     "open": "keys list",
-    "oldata": "query datanets list",
+    "oldata": "data list",
     "olrun": "query models entries",
-    "olmodel": "query models list",
-    "olterms": "query licences list",
+    "olmodel": "model list",
+    "olterms": "terms list",
     "olcontrib": "query datanets contributions",
 }
 

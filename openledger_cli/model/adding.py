@@ -11,6 +11,7 @@ from openledger.errors import UsageError
 from openledger_cli.lines import count, show_size
 from openledger_cli.progress import counting
 from openledger_cli.proofs.trust import open_client
+from openledger_cli.pulse import name_stage
 from openledger_cli.signing import open_signer, wait_until_provable
 from openledger_cli.tasks import add_reading_options, add_sending_options, add_task, say_next
 from openledger_cli.text import note
@@ -69,6 +70,7 @@ def add(arguments: argparse.Namespace) -> None:
         ledger.check_model(arguments.name)
         terms_id = ledger.terms(arguments.terms)
         _say(context, f"reading {found.path}")
+        name_stage("checking its tensors against its configuration")
         model = examine_model(found)
         _say_found(context, model)
         if arguments.dry_run:

@@ -142,7 +142,7 @@ def _make_default(context: CommandContext, chain_id: str) -> bool:
 
 def _say(context: CommandContext, noted: dict[str, str], header: VerifiedHeader, *, is_default: bool) -> None:
     chain_id, option = noted["chain_id"], "" if is_default else f" --chain-id {noted['chain_id']}"
-    next_command = f"openledger query datanets list{option}"
+    next_command = f"openledger data list{option}"
     if context.as_json:
         more = {"height": header.header.height, "anchor": header.anchor, "default": is_default, "next": next_command}
         context.output.show({**noted, **more})

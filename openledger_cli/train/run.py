@@ -260,6 +260,7 @@ def _say_earlier(
         result |= claimed_lines(ledger.claim(entry_id, manifest, recipe.output.model))
     watch.write("done", {"folder": "", "tensors": ""})
     args.context.output.show(result)
+    say_next(args.context, f"openledger model show {version}")
     return ExitCode.OK
 
 

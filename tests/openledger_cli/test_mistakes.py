@@ -74,14 +74,14 @@ def test_an_unknown_datanet(run: Run) -> None:
         run(*words, "--datanet-id", "nothing"),
         ExitCode.NOT_FOUND,
         "'nothing' is neither an id (oldata1...)",
-        "see `openledger query datanets list`",
+        "see `openledger data list`",
     )
     _refused(
         run(*words, "--datanet-id", encode_id("oldata", b"\x01" * 32)),
         ExitCode.NOT_FOUND,
         "there is no DataNet oldata1",
         "datanets code 501",
-        "see `openledger query datanets list`",
+        "see `openledger data list`",
     )
 
 

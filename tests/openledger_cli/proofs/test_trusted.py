@@ -61,7 +61,7 @@ def test_a_strangers_chain_is_verified_and_noted_and_becomes_the_one_that_is_ask
         0,
         f"trusted: dev-simulated, verified up to height 12 from {chain.genesis}\n",
     )
-    assert error == "next: openledger query datanets list\n"
+    assert error == "next: openledger data list\n"
     genesis.unlink()
     kept = tmp_path / "home" / "trust" / "dev-simulated" / "genesis.json"
     assert _listed(run) == [
@@ -134,5 +134,5 @@ def test_a_second_chain_is_asked_when_it_is_named(run: Run, genesis: Path, tmp_p
     config.write_text("chain_id: mine\n")
     code, out, error = run("trust", "add", "--node", NODE, "--genesis", str(genesis), "--no-witness")
     assert (code, "add --chain-id dev-simulated" in out) == (0, True)
-    assert error == "next: openledger query datanets list --chain-id dev-simulated\n"
+    assert error == "next: openledger data list --chain-id dev-simulated\n"
     assert config.read_text() == "chain_id: mine\n"
