@@ -2,7 +2,7 @@
 
 Code ranges (never renumbered, never reused): 1-99 transaction and query layer, then one hundred per module:
 bank 100, members 200, validators 300, licences 400, datanets 500, models 600, inference 700, claims 800,
-governance 900, panels 1000, locks 1100, deadlines 1200, epochs 1300, beacon 1400.
+governance 900, panels 1000, locks 1100, deadlines 1200, epochs 1300, beacon 1400, freezes 1500.
 """
 
 from enum import IntEnum

@@ -17,6 +17,7 @@ TAGS: dict[str, str] = {
     "transaction": "openledger/tx/v1",
     "address": "openledger/address/v1",
     "policy": "openledger/policy/v1",
+    "proposal_actions": "openledger/proposal-actions/v1",
     "module_account": "openledger/module-account/v1",
     "state_key": "openledger/key/v1",
     "row": "openledger/row/v1",

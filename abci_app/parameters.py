@@ -249,15 +249,23 @@ def read_document(sections: Iterable[Section], document: Mapping[str, Mapping[st
 
 
 def with_changes(
-    sections: Iterable[Section], parameters: Parameters, section_name: str, changes: Iterable[tuple[int, int]]
+    sections: Iterable[Section],
+    parameters: Parameters,
+    section_name: str,
+    changes: Iterable[tuple[int, int]],
+    app_version: int = NEWEST_APP_VERSION,
 ) -> Parameters:
-    """These parameters with (index, value) changes of one section, all checked together; raises `ParameterError`."""
+    """These parameters with (index, value) changes of one section, all checked together; raises `ParameterError`.
+
+    A parameter that a later version of the rules brings is none yet.
+    """
     known = {section.name: section for section in sections}
     if section_name not in known:
         raise ParameterError(f"no section {section_name!r}; known: {', '.join(known)}")
     values = dict(parameters.values)
     for index, value in changes:
-        if index not in known[section_name].by_index:
+        parameter = known[section_name].by_index.get(index)
+        if parameter is None or parameter.since > app_version:
             raise ParameterError(f"{section_name} has no parameter with index {index}")
         values[section_name, index] = value
     changed = Parameters(values)

@@ -1,13 +1,15 @@
 """Which version of the rules is in force: state, so that every height's rules are known to every reader of its proof.
 
     chain/version/value -> AppVersion(current, next, from_height)
+    upgrade/value -> Plan(height, name, app_version, lock_digest)      the last upgrade that was decided
 
 A binary knows the rules of `OLDEST_APP_VERSION` to `NEWEST_APP_VERSION` and branches on the version of the block or of
 the state that it looks at, never on its own. So a new binary may be installed early, replay from genesis gives the same
 hashes, and a proof of an old height is read by the rules of that height.
 
-A version is scheduled for a height in advance. The first block of that height migrates the state before anything else;
-the block before it tells CometBFT, whose headers carry the version.
+A version is scheduled for a height in advance, by a plan that governance decides. The first block of that height
+migrates the state before anything else; the block before it tells CometBFT, whose headers carry the version. A binary
+that lacks the version commits that block before, and stops.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +20,7 @@ from abci_app.errors import MachineFailure
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import Item, MutableState
-from abci_app.types import U32, Height
+from abci_app.types import U32, Bytes32, Height, Name
 
 if TYPE_CHECKING:
     from abci_app.module import BlockContext
@@ -39,6 +41,21 @@ class AppVersion(Record, frozen=True, array_like=True, tag=1, gc=False):
 
 
 APP_VERSION = Item("chain/version/", AppVersion)
+
+
+class Plan(Record, frozen=True, array_like=True, tag=1, gc=False):
+    """An upgrade: from which height on which version of the rules holds, and the release that knows it.
+
+    `lock_digest` is of that release's Python version and pinned packages (node/release.py).
+    """
+
+    height: Height
+    name: Name
+    app_version: U32
+    lock_digest: Bytes32
+
+
+PLAN = Item("upgrade/", Plan)
 
 Migration = Callable[["Overlay", "BlockContext"], None]
 
@@ -66,11 +83,11 @@ RULES = Rules(OLDEST_APP_VERSION, NEWEST_APP_VERSION, {})
 class UnknownVersion(MachineFailure):
     """The chain's rules are of a version that this binary does not know; nothing can be executed or read by guess."""
 
-    def __init__(self, version: int) -> None:
-        super().__init__(
-            f"the chain's rules are version {version}, this program knows {RULES}: "
-            "install the release that the chain upgraded to"
-        )
+    def __init__(self, version: int, plan: Plan | None = None) -> None:
+        release = "the release that the chain upgraded to"
+        if plan is not None and plan.app_version == version:
+            release = f"release {plan.name}, lock digest {plan.lock_digest.hex()}, which takes over at {plan.height}"
+        super().__init__(f"the chain's rules are version {version}, this program knows {RULES}: install {release}")
 
 
 def app_version_of(view: StateView) -> int:
@@ -85,12 +102,14 @@ def app_version_at(view: StateView, height: int) -> int:
     record = APP_VERSION.get(view)
     if record is None:
         return RULES.oldest
-    return _known(record.next if record.next and height >= record.from_height else record.current)
+    version = record.next if record.next and height >= record.from_height else record.current
+    # Nobody proves this: a node reads its own state, and tells its operator what to install.
+    return _known(version, None if RULES.knows(version) else PLAN.get(view))
 
 
-def _known(version: int) -> int:
+def _known(version: int, plan: Plan | None = None) -> int:
     if not RULES.knows(version):
-        raise UnknownVersion(version)
+        raise UnknownVersion(version, plan)
     return version
 
 
@@ -100,6 +119,20 @@ def schedule_version(state: MutableState, version: int, from_height: int, height
     if record is None or version <= record.current or from_height <= height + 1:
         raise ValueError(f"version {version} from height {from_height} cannot follow {record} after height {height}")
     APP_VERSION.set(state, AppVersion(record.current, version, from_height))
+
+
+def cancel_version(state: MutableState, height: int) -> None:
+    """Let no version follow; raises ValueError where none is scheduled for a height after this block's."""
+    record = APP_VERSION.get(state)
+    if record is None or not record.next or record.from_height <= height:
+        raise ValueError(f"no version follows {record} after height {height}")
+    APP_VERSION.set(state, AppVersion(record.current, 0, 0))
+
+
+def scheduled_version(view: StateView) -> AppVersion | None:
+    """The record while a version is scheduled to follow, else None."""
+    record = APP_VERSION.get(view)
+    return record if record is not None and record.next else None
 
 
 def begins_after(view: StateView, height: int) -> int:

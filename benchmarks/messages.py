@@ -18,13 +18,14 @@ from abci_app.chain.registry import MESSAGE_TYPES
 from abci_app.chain.weight import MAX_BLOCK_WEIGHT
 from benchmarks.choice_cases import CASES_OF_CHOICES
 from benchmarks.claim_cases import CLAIM_CASES
+from benchmarks.governance_cases import GOVERNANCE_CASES
 from benchmarks.message_cases import CASES
 from benchmarks.message_world import UNIT_SECONDS, Measured, World
 from benchmarks.money_cases import MONEY_CASES
 from benchmarks.report import print_table
 from node.leveldb.store import LevelDBStore
 
-ALL_CASES = (*CASES_OF_CHOICES, *CLAIM_CASES, *MONEY_CASES, *CASES)
+ALL_CASES = (*CASES_OF_CHOICES, *CLAIM_CASES, *GOVERNANCE_CASES, *MONEY_CASES, *CASES)
 # A block of 30,000 units may take 0.5 s of the reference machine.
 LARGEST_FACTOR = 5 / 3
 

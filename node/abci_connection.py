@@ -25,6 +25,7 @@ from google.protobuf.message import DecodeError, Message
 
 from abci_app.errors import Code
 from abci_app.pb import abci_pb2 as pb
+from abci_app.versions import UnknownVersion
 from node.arrivals import Arrivals
 from node.errors import in_one_line
 from node.framing import FrameDecoder, FrameError, field_frame
@@ -54,6 +55,8 @@ _WRITE_EVERY_SECONDS = 0.005
 _WRITE_EVERY_ANSWERS = 64
 
 _ACCEPTED_CHECK_TX = field_frame(9, b"")
+# Between the last block of the old rules and the stop: CometBFT goes on handing that block to peers meanwhile.
+UPGRADE_GRACE_SECONDS = 5
 _FLUSH_FRAME = field_frame(3, b"")
 _EXCEPTION_FIELD = 1
 _CHECK_TX_FIELD = 9
@@ -119,8 +122,12 @@ class Halt:
     method: str
     height: int | None
     detail: str
+    # Nothing is broken: the chain goes on with rules that this program does not have.
+    is_upgrade: bool = False
 
     def __str__(self) -> str:
+        if self.is_upgrade:
+            return self.detail
         where = self.method if self.height is None else f"{self.method} at height {self.height}"
         return f"the application failed in {where}: {self.detail}"
 
@@ -289,8 +296,13 @@ class Connection:
         notes = [*getattr(error, "__notes__", ())]
         if tx is not None:
             notes.append(f"transaction {hashlib.sha256(tx).hexdigest().upper()}")
-        halt = Halt(method, self._height, "; ".join([in_one_line(error), *notes]))
-        _LOG.critical("%s\n%s", halt, "".join(traceback.format_exception(error)))
+        if isinstance(error, UnknownVersion):
+            halt = Halt(method, self._height, str(error), is_upgrade=True)
+            _LOG.critical("%s; others may still fetch this block here for %d seconds", halt, UPGRADE_GRACE_SECONDS)
+            self._server.pause(UPGRADE_GRACE_SECONDS)
+        else:
+            halt = Halt(method, self._height, "; ".join([in_one_line(error), *notes]))
+            _LOG.critical("%s\n%s", halt, "".join(traceback.format_exception(error)))
         self._server.report_halt(halt)
         self._refuse(str(halt))
         return _Stopped()

@@ -111,6 +111,10 @@ class AbciServer:
         """Whether this connection owns a part of the application; who asks first does, until the generation ends."""
         return self._owners.setdefault(part, connection) is connection
 
+    def pause(self, seconds: float) -> None:
+        """Wait so long, or until the server stops."""
+        self._stopping.wait(seconds)
+
     def report_halt(self, halt: Halt) -> None:
         """Pass the first halt on; later ones are its consequences."""
         if self._halted.acquire(blocking=False):

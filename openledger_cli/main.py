@@ -53,6 +53,7 @@ GROUPS: dict[str, tuple[str, str]] = {
         "openledger_cli.node.commands",
         "run a node: init, start, status, doctor, snapshot, backup, restore, check, rollback",
     ),
+    "gov": ("openledger_cli.gov.commands", "governance: lock gOPEN, delegate, propose, vote, object; parameters"),
     "genesis": ("openledger_cli.node.genesis", "write the document that a chain starts from"),
     "demo": ("openledger_cli.demo", "the whole story on this machine: chain, data, fine-tunes, proofs"),
     "devnet": ("openledger_cli.node.devnet", "several validators on this machine, for development"),

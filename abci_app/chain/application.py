@@ -36,7 +36,7 @@ from abci_app.policy import check_signature_edge_cases
 from abci_app.state.overlay import Overlay
 from abci_app.state.store import StagedBlock, Store
 from abci_app.state.views import EmptyView
-from abci_app.versions import app_version_at
+from abci_app.versions import UnknownVersion, app_version_at
 
 SOFTWARE_VERSION = "0.1.0"
 # Rounds of one height that are worth remembering.
@@ -115,11 +115,13 @@ class Application:
         An exception comes out as it is, and the transaction that led to it is not taken again.
         """
         books = self._books
-        next_block = books.follow().next_block
+        committed = books.follow()
+        next_block = committed.next_block
         judged = False
         try:
             if next_block is None:
-                raise Rejected(Code.HEIGHT_UNAVAILABLE, "the chain has not started yet: try again")
+                why = "this node waits for the next release" if committed.height else "the chain has not started yet"
+                raise Rejected(Code.HEIGHT_UNAVAILABLE, f"{why}: try again")
             if recheck:
                 books.recheck(tx, next_block)
             else:
@@ -220,7 +222,12 @@ class Application:
                 self._cache.forget(transactions)
         self._ahead = self._decided = None
         self._candidates.clear()
-        self._committed = self._last_commit(result.context.time_seconds, dict(result.changes))
+        seconds, writes = result.context.time_seconds, dict(result.changes)
+        try:
+            self._committed = self._last_commit(seconds, writes)
+        except UnknownVersion:
+            # This block counts, and CometBFT hears so. What it asks for next raises the same, and stops this node.
+            self._committed = self._last_commit(seconds, writes, has_next=False)
         for alarm in result.alarms:
             self.local.alarm(alarm)
         retain_height = self.snapshots.committed(staged.height, result.context.time_seconds)
@@ -308,11 +315,13 @@ class Application:
             misbehaviour=misbehaviour,
         )
 
-    def _last_commit(self, last_block_seconds: int, writes: Mapping[bytes, bytes | None]) -> CommittedState:
-        """The record to publish of what the store holds now."""
+    def _last_commit(
+        self, last_block_seconds: int, writes: Mapping[bytes, bytes | None], *, has_next: bool = True
+    ) -> CommittedState:
+        """The record to publish of what the store holds now; without `has_next` this program cannot go on from it."""
         height = self.store.height
         next_block = None
-        if CHAIN.get(self.store) is not None:
+        if has_next and CHAIN.get(self.store) is not None:
             next_block = self._context(self._expected_height(), last_block_seconds)
         view = self.store.latest() if height else self.store
         return CommittedState(

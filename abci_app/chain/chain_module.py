@@ -2,7 +2,8 @@
 
 State:
     chain/info/value -> ChainInfo(chain_id, initial_height, genesis_time_seconds)
-    chain/version/value -> AppVersion(current, next, from_height)
+    chain/version/value -> AppVersion(current, next, from_height)          versions.py
+    upgrade/value -> Plan(height, name, app_version, lock_digest)          versions.py
     chain/validators/value -> ValidatorPowers([(public_key, power)])      validator_set.py
     parameters/<section>/value -> ParameterRecord([(index, value)])        one record a section
 
@@ -49,7 +50,7 @@ from abci_app.parameters import (
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.types import NOPEN_PER_OPEN, PRINTABLE
-from abci_app.versions import APP_VERSION, AppVersion, app_version_of
+from abci_app.versions import APP_VERSION, PLAN, AppVersion, app_version_of
 
 FEES = "fees"
 AMOUNT = Amount()
@@ -213,7 +214,7 @@ def make_chain_module(sections: Sequence[Section]) -> Module:
 
     return Module(
         name="chain",
-        tables=(CHAIN, APP_VERSION, VALIDATORS, *[section.table for section in sections]),
+        tables=(CHAIN, APP_VERSION, PLAN, VALIDATORS, *[section.table for section in sections]),
         errors=ChainCode,
         events=(ValidatorUpdatesRefused,),
         genesis=(

@@ -1,27 +1,39 @@
 """The modules in execution order, and the tables made from them. A new module is one line here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from abci_app.chain.chain_module import FEES, make_chain_module, make_sections
 from abci_app.errors import Code, Rejected
-from abci_app.mechanisms import beacon, epochs, locks
+from abci_app.mechanisms import beacon, epochs, freezes, locks
 from abci_app.mechanisms import module as deadlines
-from abci_app.module import Handler, Message, Module, Query, snake_case
-from abci_app.modules import accounts, bank, datanets, licences, members, models
+from abci_app.mechanisms.deadlines import kinds_by_number
+from abci_app.module import DeadlineKind, Handler, Message, Module, Query, snake_case
+from abci_app.modules import accounts, bank, datanets, governance, licences, members, models
 from abci_app.parameters import SURCHARGES, Parameters, Section, read_parameters
 from abci_app.state.store import StateView
 from abci_app.state.table import Table
+
+
+def _sections() -> tuple[Section, ...]:
+    return SECTIONS
+
+
+def _kinds() -> Mapping[int, DeadlineKind]:
+    return kinds_by_number([kind for module in MODULES for kind in module.deadlines])
+
 
 _MODULES: tuple[Module, ...] = (
     beacon.MODULE,
     epochs.MODULE,
     locks.MODULE,
+    freezes.MODULE,
     accounts.MODULE,
     bank.MODULE,
     members.MODULE,
     licences.MODULE,
     datanets.MODULE,
     models.MODULE,
+    governance.make_module(governance.Book(_sections, _kinds)),
 )
 # The parameters of all modules, and who keeps them: the chain's own module, made from the others.
 SECTIONS: tuple[Section, ...] = make_sections(_MODULES)

@@ -9,8 +9,9 @@ from abci_app.chain.registry import MESSAGE_NAMES
 
 _WORDS_OF_PREFIX: dict[str, tuple[str, ...]] = {
     "open": (
-        "account", "address", "contributor", "creator", "evaluator", "holder", "member", "operator", "owner", "payee",
-        "payer", "recipient", "recorder", "registrar", "reproducer", "reviewer", "sender", "sponsor", "submitter",
+        "account", "address", "contributor", "creator", "delegate", "evaluator", "holder", "member", "operator",
+        "owner", "payee", "payer", "proposer", "recipient", "recorder", "registrar", "reproducer", "reviewer", "sender",
+        "sponsor", "submitter",
     ),
     "oldata": ("datanet", "benchmark"),
     "olrun": ("ancestor", "child", "descendant", "entry", "entries", "head", "parent", "run", "supersedes"),

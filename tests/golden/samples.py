@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abci_app.hashing import TAGS, sha256, tagged_hash
+from abci_app.mechanisms.freezes import Freezable
 from abci_app.mechanisms.locks import Purpose, Withdraw
 from abci_app.module import Message
 from abci_app.modules.accounts import RevokeDelegation, SetDelegation, SetPolicy
@@ -18,6 +19,25 @@ from abci_app.modules.datanets.records import (
     ReviewContribution,
     RevokeContribution,
     contribution_id_of,
+)
+from abci_app.modules.governance import (
+    AppointMember,
+    CancelUpgrade,
+    CastVote,
+    Delegate,
+    FreezeObject,
+    LockGopen,
+    NoteDown,
+    ParameterChange,
+    Propose,
+    RaiseObjection,
+    Scope,
+    SetParameters,
+    SetValidator,
+    Spend,
+    UnlockGopen,
+    Upgrade,
+    VoteChoice,
 )
 from abci_app.modules.licences import terms_id_of
 from abci_app.modules.licences.handlers import RegisterTerms
@@ -153,4 +173,26 @@ MESSAGES: tuple[Message, ...] = (
     ClaimEntry(entry_id_of(ADAPTER), (PathStep(Side.LEFT, digest("sibling")),), MODEL_ID, 1),
     SetPayee(SHARED.address),
     Withdraw(Purpose.VALIDATOR_BOND, b""),
+    LockGopen(10**12),
+    UnlockGopen(10**11),
+    Delegate(SHARED.address),
+    Propose(
+        scope=Scope.CHAIN,
+        object_id=b"",
+        actions=(
+            SetParameters("fees", (ParameterChange(0, 500), ParameterChange(1, 2_000))),
+            AppointMember(member=SHARED.address, roles=9, name="Shared", organisation=3),
+            SetValidator(ALICE.address, 10),
+            FreezeObject(object_kind=Freezable.DATANET, object_id=DATANET_ID, until_height=200_000),
+            Spend(SPONSOR.address, 10**9),
+            Upgrade(height=500_000, name="two", app_version=3, lock_digest=digest("lock")),
+            CancelUpgrade(),
+            NoteDown("so be it", digest("a longer text")),
+        ),
+        title="Eight things at once",
+        digest=digest("why"),
+        maximum_deposit_nopen=10**13,
+    ),
+    CastVote(3, VoteChoice.VETO),
+    RaiseObjection(3),
 )

@@ -9,6 +9,7 @@ from abci_app.chain.registry import query_named
 from abci_app.chain.validator_set import ValidatorsQuery
 from abci_app.mechanisms.beacon import BeaconQuery, OnionQuery, WaitingQuery
 from abci_app.mechanisms.epochs import EpochQuery
+from abci_app.mechanisms.freezes import FreezesQuery
 from abci_app.mechanisms.hooks import FailingHooksQuery
 from abci_app.mechanisms.locks import LockQuery, LocksQuery, Purpose
 from abci_app.mechanisms.module import DueQuery, StuckQuery
@@ -21,6 +22,16 @@ from abci_app.modules.datanets.queries import (
     DatanetQuery,
     VersionQuery,
     VersionsQuery,
+)
+from abci_app.modules.governance import (
+    BallotQuery,
+    DryRunQuery,
+    HolderQuery,
+    OpenQuery,
+    ProposalQuery,
+    ProposalsQuery,
+    Scope,
+    UpgradeQuery,
 )
 from abci_app.modules.licences.queries import JoinedTermsQuery, TermsListQuery, TermsQuery
 from abci_app.modules.members import MemberQuery, MembersQuery, PeersQuery
@@ -41,6 +52,7 @@ from abci_app.state.views import RecordingView
 from abci_app.state.work import Work
 from tests.kit.modules.drafts import digest
 from tests.kit.modules.ledger import ask
+from tests.simulation import governing
 from tests.simulation.rules import random_entry
 from tests.simulation.world import World
 
@@ -72,6 +84,14 @@ def questions(world: World) -> list[Question]:
         ("epochs", "current", EpochQuery()),
         ("locks", "lock", LockQuery(Purpose.GOPEN, b"", address)),
         ("locks", "list", LocksQuery(address, 0, b"", some)),
+        ("governance", "proposals", ProposalsQuery(rng.randint(0, 9), some)),
+        ("governance", "proposal", ProposalQuery(rng.randint(1, 9))),
+        ("governance", "open", OpenQuery(rng.choice((Scope.CHAIN, Scope.COMMITTEE)), b"")),
+        ("governance", "holder", HolderQuery(address)),
+        ("governance", "ballot", BallotQuery(rng.randint(1, 9), address)),
+        ("governance", "dry_run", DryRunQuery(Scope.CHAIN, b"", governing.some_actions(world), world.chain.height)),
+        ("governance", "upgrade", UpgradeQuery()),
+        ("freezes", "list", FreezesQuery(0, b"", some)),
         ("accounts", "delegations", DelegationsQuery(address)),
         ("members", "member", MemberQuery(address)),
         ("members", "list", MembersQuery(b"", some)),

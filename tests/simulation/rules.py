@@ -40,6 +40,7 @@ from openledger.data.ownership import make_claim
 from openledger.licences import complete_terms
 from tests.kit.modules.drafts import FREE, RUN, contribute, contribution_id, digest, entry, new_id, run_of
 from tests.kit.signing import Key
+from tests.simulation import governing
 from tests.simulation.world import Net, Operation, World
 
 Rule = Callable[[World], Operation | None]
@@ -328,7 +329,9 @@ RULES: dict[Rule, int] = {
     transfer: 2, burn: 1, set_payee: 1, spend_of_the_poor: 1, set_member: 2, set_peer: 1, set_policy: 1,
     set_delegation: 1, revoke_delegation: 1, spend_by_an_agent: 1, register_terms: 2, create_datanet: 2,
     contribute_rows: 4, review: 8, create_version: 4, revoke: 2, create_model: 1, record_runs: 6, reproduce: 1,
-    evaluate: 2, supersede: 1, claim: 1,
+    evaluate: 2, supersede: 1, claim: 1, governing.lock_gopen: 3, governing.unlock_gopen: 1,
+    governing.withdraw_gopen: 1, governing.delegate: 1, governing.propose: 2, governing.cast_vote: 5,
+    governing.raise_objection: 1,
 }  # fmt: skip
 
 
@@ -346,8 +349,8 @@ def honest(world: World, count: int) -> list[Operation]:
     return chosen
 
 
-# Nothing locks yet: the first module that does brings the rule, and takes this away.
-WITHOUT_RULES = {"Withdraw"}
+# Nobody validates in this world, so nobody objects.
+WITHOUT_RULES = {"RaiseObjection"}
 
 
 def never_sent(world: World) -> list[str]:

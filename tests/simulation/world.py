@@ -27,6 +27,18 @@ FUNDS = 10**12
 # Pays for a few transactions, then for none.
 POOR_FUNDS = 20_000
 NAMES = ("olga", "oleg", "ruth", "rolf", "carl", "cora", "bert", "beth")
+# Windows at their minimum, so that hundreds of blocks see many proposals end.
+SHORT_WINDOWS = {
+    "governance": {
+        "voting_blocks": 20,
+        "timelock_blocks": 10,
+        "unlock_blocks": 40,
+        "deposit_nopen": 10**9,
+        "electorate_floor_nopen": 0,
+        "freeze_blocks": 10,
+    },
+    "epochs": {"epoch_blocks": 10},
+}
 # One transaction in this many blocks makes a handler raise.
 POISON_NOPEN = 666
 
@@ -100,6 +112,7 @@ class World:
             parameters={
                 "licences": {"licence_policy": "permissive"},
                 "roles": {"models.create_model": ["builder"]},
+                **SHORT_WINDOWS,
             },
             members=[{"address": actors[0].address.hex(), "roles": ["registrar"], "name": "Olga"}],
         )

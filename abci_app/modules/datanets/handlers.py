@@ -4,6 +4,7 @@ from msgspec import structs
 
 from abci_app.bech32 import encode_id
 from abci_app.errors import InvariantBroken, Rejected
+from abci_app.mechanisms.freezes import Freezable, require_not_frozen
 from abci_app.module import Context
 from abci_app.modules import licences
 from abci_app.modules.datanets.records import (
@@ -92,6 +93,7 @@ def execute_contribute(context: Context, message: Contribute) -> None:
     """Register under the DataNet's next number, pending; refused if the DataNet knows rows or file already."""
     state, datanet_id = context.state, message.datanet_id
     datanet, counts = _datanet(state, datanet_id)
+    require_not_frozen(state, Freezable.DATANET, datanet_id, context.height, f"DataNet {datanet.name}")
     if message.terms_id:
         _require_terms(state, message.terms_id)
     contribution = Contribution(
@@ -268,6 +270,7 @@ def execute_create_version(context: Context, message: CreateVersion) -> None:
         raise Rejected(
             DatanetsCode.NOTHING_NEW, f"DataNet {datanet.name!r} has no contributions beyond its last version"
         )
+    require_not_frozen(state, Freezable.DATANET, datanet_id, context.height, f"DataNet {datanet.name}")
     version = counts.versions + 1
     record = DatanetVersion(
         contributions_root=running_root(state, datanet_id, counts.accepted),

@@ -62,9 +62,9 @@ from abci_app.modules.models.records import (
     RecordRuns,
     SupersedeEntry,
 )
-from abci_app.modules.models.resolve import entry_of_name, model_of_name
+from abci_app.modules.models.resolve import entry_of_name, find_entry, find_model, model_of_name
 
-__all__ = ["DEFAULT_SCHEDULE", "MODULE"]
+__all__ = ["DEFAULT_SCHEDULE", "MODULE", "find_entry", "find_model"]
 
 MODULE = Module(
     name="models",

@@ -17,6 +17,7 @@ from abci_app.modules.models.events import (
     ReproductionRecorded,
     RunsRecorded,
 )
+from abci_app.modules.models.frozen import parent_models, require_run_possible, require_version_possible
 from abci_app.modules.models.kinds import EntryKind, is_unknown_below
 from abci_app.modules.models.records import (
     BY_INPUT,
@@ -128,6 +129,8 @@ def _record_run(recording: _Recording, draft: RunDraft) -> bytes:
     context, state = recording.context, recording.context.state
     entry_id = entry_id_of(draft.entry)
     known = ENTRIES.get(state, entry_id)
+    if known is not None:
+        require_run_possible(state, draft.entry, parent_models(state, draft.entry), context.height)
     stored = known or _admit(recording, draft, entry_id)
     if known is not None:
         run = StoredRun(
@@ -135,7 +138,7 @@ def _record_run(recording: _Recording, draft: RunDraft) -> bytes:
         )
         RUNS.set(state, known.admission.number, recording.next_event(), run)
     if draft.model_id:
-        stored = _attach(context, stored, draft)
+        stored = _attach(context, stored, draft, entry_id)
     if stored is not known:
         ENTRIES.set(state, entry_id, stored)
     return entry_id
@@ -147,6 +150,7 @@ def _admit(recording: _Recording, draft: RunDraft, entry_id: bytes) -> StoredEnt
     check = judge_terms(state, entry, licences.profile_of(context.block.parameters), context.time_seconds)
     if check.outcome == Outcome.CONFLICT and entry.kind != EntryKind.IMPORT:
         raise Rejected(ModelsCode.TERMS_CLASH, check.text)
+    require_run_possible(state, entry, check.parent_model_ids, context.height)
     number = recording.next_entry(is_unknown_below(entry.kind, entry.undeclared))
     NUMBERS.set(state, number, EntryReference(entry_id))
     for item in entry.inputs:
@@ -176,7 +180,7 @@ def _admit(recording: _Recording, draft: RunDraft, entry_id: bytes) -> StoredEnt
     )
 
 
-def _attach(context: Context, stored: StoredEntry, draft: RunDraft) -> StoredEntry:
+def _attach(context: Context, stored: StoredEntry, draft: RunDraft, entry_id: bytes) -> StoredEntry:
     """Make the entry the next version of the sender's model, unless it is the latest one already.
 
     The entry is shown with a model of its owner's only: others may run it, too, and name theirs as they like.
@@ -187,6 +191,7 @@ def _attach(context: Context, stored: StoredEntry, draft: RunDraft) -> StoredEnt
         raise Rejected(ModelsCode.UNKNOWN_MODEL, f"there is no model {encode_id('olmodel', draft.model_id)}")
     if model.owner != context.sender:
         raise Rejected(ModelsCode.NOT_OWNER, f"only the owner of model {model.name!r} adds versions to it")
+    require_version_possible(state, draft.model_id, model, entry_id, context.height)
     number = stored.admission.number
     latest = VERSIONS.get(state, draft.model_id, model.version_count) if model.version_count else None
     version = model.version_count

@@ -44,6 +44,16 @@ def resolve_entry(view: StateView, entry_id: bytes, model_name: str, model_versi
     return entry_of_number(view, record.entry_number)
 
 
+def find_model(view: StateView, model_id: bytes) -> Model | None:
+    """The record of a model, or None."""
+    return MODELS.get(view, model_id)
+
+
+def find_entry(view: StateView, entry_id: bytes) -> StoredEntry | None:
+    """The record of an entry, or None."""
+    return ENTRIES.get(view, entry_id)
+
+
 def model_of_name(view: StateView, name: str) -> bytes:
     """Id of the model with this name; raises `Rejected`."""
     return resolve_model(view, b"", name)[0]

@@ -11,7 +11,7 @@ from abci_app.modules import datanets, licences
 from abci_app.modules.licences import JoinedTerms, Outcome, Profile, first_clash, judge
 from abci_app.modules.models.codes import ModelsCode
 from abci_app.modules.models.kinds import EntryKind, is_unknown_below
-from abci_app.modules.models.records import ENTRIES, Admission, Entry, Input, Parent
+from abci_app.modules.models.records import ENTRIES, Entry, Input, Parent, StoredEntry
 from abci_app.state.store import StateView
 
 # Terms named beside a clashing input; more would make the line unreadable.
@@ -35,6 +35,8 @@ class TermsCheck:
     joined: JoinedTerms
     # Entry numbers of the parents, in the entry's order.
     parent_numbers: tuple[int, ...]
+    # The models with which the parents are shown, empty for those that are no version of one.
+    parent_model_ids: tuple[bytes, ...]
     # Whether something that the entry or an ancestor of it was made from is not on this chain.
     unknown_below: bool
 
@@ -44,10 +46,13 @@ def judge_terms(view: StateView, entry: Entry, profile: Profile, time_seconds: i
     items = [_input_terms(view, item) for item in entry.inputs]
     learned = [licences.learned_from(item, is_model=False) if entry.kind in LEARNING_KINDS else item for item in items]
     numbers: list[int] = []
+    model_ids: list[bytes] = []
     unknown_below = is_unknown_below(entry.kind, entry.undeclared)
     for parent in entry.parents:
-        admission = _parent_admission(view, parent)
+        stored = _stored_parent(view, parent)
+        admission = stored.admission
         numbers.append(admission.number)
+        model_ids.append(stored.model_id)
         unknown_below = unknown_below or bool(admission.unknown_below)
         items.append(licences.joined_terms(view, admission.joined_terms_id))
         is_taught = entry.kind == EntryKind.DISTIL
@@ -67,6 +72,7 @@ def judge_terms(view: StateView, entry: Entry, profile: Profile, time_seconds: i
             second="",
             joined=joined_terms,
             parent_numbers=tuple(numbers),
+            parent_model_ids=tuple(model_ids),
             unknown_below=unknown_below,
         )
     first, second, why = _name_clash(view, entry, learned, profile, time_seconds)
@@ -79,6 +85,7 @@ def judge_terms(view: StateView, entry: Entry, profile: Profile, time_seconds: i
         second=second,
         joined=joined_terms,
         parent_numbers=tuple(numbers),
+        parent_model_ids=tuple(model_ids),
         unknown_below=unknown_below,
     )
 
@@ -105,13 +112,13 @@ def _input_terms(view: StateView, item: Input) -> JoinedTerms:
     return datanets.version_terms(view, record)
 
 
-def _parent_admission(view: StateView, parent: Parent) -> Admission:
+def _stored_parent(view: StateView, parent: Parent) -> StoredEntry:
     stored = ENTRIES.get(view, parent.entry_id)
     if stored is None:
         raise Rejected(
             ModelsCode.UNKNOWN_PARENT, f"parent entry {show_entry(parent.entry_id)} does not exist: record it first"
         )
-    return stored.admission
+    return stored
 
 
 def _own_terms(view: StateView, terms_id: bytes) -> JoinedTerms:

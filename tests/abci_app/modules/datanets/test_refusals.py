@@ -6,6 +6,7 @@ import pytest
 from msgspec import structs
 
 from abci_app.bech32 import encode_id
+from abci_app.chain.registry import SECTIONS
 from abci_app.errors import Code, InvariantBroken, Rejected
 from abci_app.module import Message
 from abci_app.modules.bank import Transfer
@@ -362,7 +363,12 @@ def test_asking_for_a_version_in_vain_does_not_read_the_contributions(ledger: Le
         for start in range(0, 40, 16):
             ledger.accept(DORA, *[RevokeContribution(each, 1) for each in ids[start : start + 16]])
     with pytest.raises(Rejected) as rejection:
-        execute(Overlay(RecordingView(ledger.store, Work(8 * GET_UNITS))), ALICE, NEW_VERSION, ledger.height + 1)
+        execute(
+            Overlay(RecordingView(ledger.store, Work((3 + len(SECTIONS)) * GET_UNITS))),
+            ALICE,
+            NEW_VERSION,
+            ledger.height + 1,
+        )
     assert rejection.value.code == DatanetsCode.NOTHING_NEW
 
 

@@ -110,5 +110,5 @@ def test_a_version_costs_the_same_in_a_datanet_of_ten_and_of_two_thousand_contri
         assert [fault for invariant in INVARIANTS for fault in invariant(state)] == []
     small, large = counts
     # A read for each binary digit of 2,000 (of 10), and a rewritten node for each level.
-    assert small == ((4, 2), (8, 7), (5, 5), (6, 2))
-    assert large == ((8, 2), (15, 14), (5, 5), (10, 2))
+    assert small == ((5, 2), (8, 7), (5, 5), (7, 2))
+    assert large == ((9, 2), (15, 14), (5, 5), (11, 2))

@@ -1,0 +1,1 @@
+"""`openledger gov`: gOPEN, proposals, votes, objections, parameters."""
