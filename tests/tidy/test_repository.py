@@ -125,5 +125,10 @@ def test_every_script_says_what_it_is_for() -> None:
     assert silent == []
 
 
+def test_every_decision_has_a_number_of_its_own_and_none_is_left_out() -> None:
+    numbers = sorted([path.name[:4] for path in tracked_files("docs/adr/*.md")])
+    assert numbers == [f"{number:04d}" for number in range(1, len(numbers) + 1)]
+
+
 def _locked(layer: str) -> list[tuple[str, str]]:
     return ENTRY.findall((ROOT / "requirements" / f"{layer}.txt").read_text())
