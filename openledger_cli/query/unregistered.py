@@ -26,10 +26,11 @@ def judge_with_licence(
     All answers are of one height. Raises what the questions about inputs and parents raise.
     """
     from abci_app.modules.licences import TermsView, judge, learned_from, terms_id_of
-    from abci_app.modules.licences.join import join_all, lift
+    from abci_app.modules.licences.join import TooManySources, join_all, lift
     from abci_app.modules.models.kinds import EntryKind, is_unknown_below
     from abci_app.modules.models.queries import VerdictView
     from abci_app.modules.models.terms import LEARNING_KINDS
+    from openledger.errors import UsageError
     from openledger_cli.terms.checking import chain_policy
 
     prove = not arguments.unverified
@@ -50,7 +51,11 @@ def judge_with_licence(
         learned.append(learned_from(view.joined, is_model=bool(parents)) if is_learned else view.joined)
         shown |= {item.terms_id: item for item in view.terms}
         unknown_below = unknown_below or bool(view.unknown_below)
-    outcome, text = judge(join_all(learned), profile, at_seconds)
+    try:
+        joined, judged = join_all(items), join_all(learned)
+    except TooManySources as error:
+        raise UsageError(f"{error}: check fewer at a time") from None
+    outcome, text = judge(judged, profile, at_seconds)
     found = VerdictView(
         profile=int(profile),
         outcome=int(outcome),
@@ -58,7 +63,7 @@ def judge_with_licence(
         first="",
         second="",
         unknown_below=int(unknown_below),
-        joined=join_all(items),
+        joined=joined,
         terms=tuple(shown.values()),
     )
     return found, answer

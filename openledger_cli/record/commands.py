@@ -110,7 +110,12 @@ def run(args: argparse.Namespace) -> int:
     from openledger_cli.record.claim import claim_entry
     from openledger_cli.record.experiment import record_experiment
     from openledger_cli.record.gather import gather_facts
-    from openledger_cli.record.one_run import record_run, require_model_name, say_recorded_before
+    from openledger_cli.record.one_run import (
+        is_recorded,
+        record_run,
+        require_model_name,
+        say_recorded_before,
+    )
     from openledger_cli.train.commands import open_ledger
 
     require_model_name(args)
@@ -121,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
     gathered = gather_facts(args)
     store = ContentStore.open(args.content)
     with open_ledger(args) as ledger:
-        if gathered.recorded_entry and gathered.recorded_chain == ledger.chain_id and not args.again:
+        if not args.again and is_recorded(gathered.recorded_entry, gathered.recorded_chain, ledger):
             say_recorded_before(gathered.recorded_entry)
             args.context.output.show({"entry": gathered.recorded_entry, "recorded": "before"})
             say_next(args.context, f"openledger query lineage {gathered.recorded_entry}")

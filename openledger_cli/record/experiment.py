@@ -16,7 +16,7 @@ def record_experiment(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from openledger.content.store import ContentStore
-    from openledger_cli.record.one_run import record_run
+    from openledger_cli.record.one_run import is_recorded, record_run
     from openledger_cli.train.commands import open_ledger
     from trainer.recording.mlflow_runs import finished_runs, open_store, tag_run
 
@@ -27,7 +27,7 @@ def record_experiment(args: argparse.Namespace) -> int:
     rows: list[dict[str, str]] = []
     with open_ledger(args) as ledger:
         for run in finished_runs(tracking, args.mlflow_experiment):
-            if run.recorded_entry and run.recorded_chain == ledger.chain_id and not args.again:
+            if not args.again and is_recorded(run.recorded_entry, run.recorded_chain, ledger):
                 rows.append({"run": run.name, "entry": run.recorded_entry, "state": "recorded before"})
                 continue
             facts = replace(run.facts, kind=args.kind or run.facts.kind)

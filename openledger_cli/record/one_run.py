@@ -106,6 +106,22 @@ def _recorded_before(version: str, known: KnownEntry, record: RunRecord, ledger:
     return RecordedRun(entry, {"entry": entry, "model": version, "recorded": "before", **claimed_lines(claim)}, True)
 
 
+def is_recorded(entry: str, chain_id: str, ledger: ClientLedger) -> bool:
+    """Whether an entry that a tool's tag names is on this chain: another chain may have had the same id."""
+    from openledger.errors import QueryFailed
+    from openledger.exit_codes import ExitCode
+
+    if not entry or chain_id != ledger.chain_id:
+        return False
+    try:
+        ledger.entry(entry)
+    except QueryFailed as failure:
+        if failure.exit_code not in (ExitCode.NOT_FOUND, ExitCode.UNPROVEN):
+            raise
+        return False
+    return True
+
+
 def say_recorded_before(what: str) -> None:
     """Say as which version a run is recorded, and how it is recorded once more."""
     note(

@@ -2,23 +2,29 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from abci_app.bech32 import encode_id
+from abci_app.errors import Code
 from abci_app.hashing import list_root
 from abci_app.types import PPB
 from openledger.data.ownership import find_owner
-from openledger.errors import UsageError
+from openledger.errors import Denied, UsageError
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
 from openledger_cli.record.declared import divide
+from openledger_cli.record.one_run import is_recorded
 from tests.kit.openledger.fake_ledger import FakeLedger, use_fake_ledger
 from tests.kit.trainer.adapters import made_adapter
 from tests.kit.trainer.tiny import tiny_model
 from trainer.claiming import Claim
 from trainer.dataset import load_rows
 from trainer.run_records import ParentRecord
+
+if TYPE_CHECKING:
+    from trainer.publish import ClientLedger
 
 pytestmark = pytest.mark.ml
 
@@ -185,3 +191,17 @@ def test_shares_that_are_left_out_divide_the_rest() -> None:
     for wrong in (["60%", "50%"], ["60%"], ["60%", "60%", ""]):
         with pytest.raises(UsageError, match="shares of --input sum to"):
             divide(wrong, "--input")
+
+
+def test_a_tag_of_another_chain_with_the_same_id_does_not_count() -> None:
+    class Ledger:
+        chain_id = "dev-1"
+
+        def entry(self, reference: str) -> str:
+            if reference != "here":
+                raise Denied(Code.NOT_FOUND, "", "no such entry", "verified", None)
+            return reference
+
+    ledger = cast("ClientLedger", Ledger())
+    found = [is_recorded(*tag, ledger) for tag in (("here", "dev-1"), ("gone", "dev-1"), ("here", "dev-2"), ("", ""))]
+    assert found == [True, False, False, False]

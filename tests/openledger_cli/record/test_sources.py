@@ -152,7 +152,9 @@ def test_an_experiment_is_imported_once_and_its_runs_get_their_entries_as_tags(
     assert len(ledger.records) == 1
 
 
-def test_a_single_run_is_recorded_with_the_folder_that_its_user_names(ledger: FakeLedger, output: Path) -> None:
+def test_a_single_run_is_recorded_with_the_folder_that_its_user_names(
+    ledger: FakeLedger, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     uri = f"sqlite:///{Path.cwd()}/mlflow.db"
     store = open_store(uri)
     experiment_id = store.create_experiment("one", artifact_location=str(Path("artefacts").resolve()))
@@ -163,3 +165,9 @@ def test_a_single_run_is_recorded_with_the_folder_that_its_user_names(ledger: Fa
     assert (tags[ENTRY_TAG], tags["openledger.chain"]) == ("published", "dev-fake")
     (record,) = ledger.records
     assert record.manifest.json("loss-trace")["losses"] == [3_000_000, 2_900_000]
+    # Its tag names the entry now, so that it is not recorded twice.
+    assert main(words) == ExitCode.OK
+    assert "this run is recorded already, as published: nothing was recorded now" in capsys.readouterr().err
+    assert len(ledger.records) == 1
+    assert main([*words, "--again"]) == ExitCode.OK
+    assert len(ledger.records) == 2
