@@ -188,7 +188,8 @@ def _look(
         print_line(console, f"nothing waits for review in {datanet.name}")
     say_how(context, datanet.known)
     if looked:
-        say_next(context, *next_steps(datanet.name, looked, is_one="#" in arguments.datanet))
+        unlooked = any(each.get("not_looked_for") for each in documents)
+        say_next(context, *next_steps(datanet.name, looked, is_one="#" in arguments.datanet, unlooked=unlooked))
     elif not waiting:
         say_next(context, f"openledger data show {datanet.name}")
 

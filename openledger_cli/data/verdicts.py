@@ -38,11 +38,16 @@ def looked_at(number: int, seen: dict[str, Any], *, quick: bool) -> Looked:
     return Looked(number, tuple([words for words, _ in found]), reason_word(reason))
 
 
-def next_steps(datanet: str, looked: Sequence[Looked], *, is_one: bool) -> list[str]:
-    """Commands that decide what was looked at; `is_one`: the reviewer named this submission to look at it."""
+def next_steps(datanet: str, looked: Sequence[Looked], *, is_one: bool, unlooked: bool = False) -> list[str]:
+    """Commands that decide what was looked at; `is_one`: the reviewer named this submission to look at it.
+
+    `unlooked`: what looks for personal data and secrets is not installed here.
+    """
     clean = [each.number for each in looked if not each.findings]
     flagged = [each for each in looked if each.findings]
-    steps = [f"openledger data review {datanet} --accept {numbers_in_words(clean)} --from KEY"] if clean else []
+    doubt = "     (not looked for: personal data and secrets; `scripts/setup data` has what does)" if unlooked else ""
+    accept = f"openledger data review {datanet} --accept {numbers_in_words(clean)} --from KEY{doubt}"
+    steps = [accept] if clean else []
     if clean and not flagged:
         return [*steps, f"openledger data review {datanet} --reject NUMBERS --reason REASON --from KEY"]
     if is_one and flagged and flagged[0].findings != (_NOT_SEEN,):

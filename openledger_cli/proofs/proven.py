@@ -73,6 +73,8 @@ _SHOWN_BY = {
     "olrun": "openledger query lineage",
     "olterms": "openledger terms show",
 }
+# Queries about one version of a DataNet: proofs of rows, data sheets.
+_OF_VERSIONS = (("datanets", "datasheet"), ("datanets", "version_contributions"), ("datanets", "version"))
 
 
 def next_step(verdicts: Sequence[BundleVerdict], said: Statement, files: Sequence[str]) -> str:
@@ -87,6 +89,9 @@ def next_step(verdicts: Sequence[BundleVerdict], said: Statement, files: Sequenc
     if page is not None and page.query == IMPACT:
         version = f"@{page.value.version}" if page.value.version else ""
         found.append(f"openledger query impact {page.value.name}{version}")
+    if page is not None and page.query in _OF_VERSIONS:
+        name = page.value.datanet.name if page.query == _OF_VERSIONS[0] else page.value.name
+        found.append(f"openledger data show {shlex.quote(f'{name}@{page.value.version}')}")
     command = next(iter([*asked, *found]), "openledger status")
     return f"{command}    what the chain says now"
 

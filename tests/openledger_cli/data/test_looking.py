@@ -183,8 +183,9 @@ def test_a_row_is_proven_by_a_file_that_needs_no_network(run: Run, tmp_path: Pat
     assert document["proven"].startswith("row 1 of the 2 in garden#2, contributed by open1")
     assert document["proven"].endswith(", is in version 1 of garden")
     assert read_written(tmp_path / "home")[0].what == "proof of row 4 of garden@1"
-    code, out, _ = run("verify", "garden-1-row-4.bundle.json", "--genesis", genesis)
+    code, out, err = run("verify", "garden-1-row-4.bundle.json", "--genesis", genesis)
     lines = out.splitlines()
+    assert "next: openledger data show garden@1    what the chain says now" in err
     assert (code, [line.split()[0] for line in lines[:-3]]) == (
         ExitCode.OK,
         ["outcome", "proven", "chain", "height", "header", "header_time", "age_seconds", "anchor", "path"],

@@ -36,6 +36,9 @@ def test_only_what_nothing_was_found_in_is_proposed_for_acceptance() -> None:
         f"{REVIEW} --accept 1-3,7 --from KEY",
         f"{REVIEW} --reject NUMBERS --reason REASON --from KEY",
     ]
+    assert next_steps("garden", looked[:1], is_one=False, unlooked=True)[0].startswith(
+        f"{REVIEW} --accept 1 --from KEY     (not looked for: personal data and secrets; `scripts/setup data`"
+    )
     flagged = Looked(4, ("near copies", "personal data or secrets"), "plagiarism")
     assert next_steps("garden", [*looked, flagged], is_one=False) == [
         f"{REVIEW} --accept 1-3,7 --from KEY",
