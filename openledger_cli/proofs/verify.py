@@ -193,13 +193,10 @@ def _print(
 
 
 def _print_row(row: str) -> None:
-    """A row that is proven, a line for each field."""
-    from openledger_cli.lines import row_lines
+    """A row that is proven, word for word: the proof is of nothing less."""
     from openledger_cli.output import people_console, print_line
 
-    print_line(people_console(), "the row")
-    for line in row_lines(row):
-        print_line(people_console(), f"  {line}")
+    print_line(people_console(), f"row          {row}")
 
 
 def _attachment_words(verdict: BundleVerdict, page: LineagePage | None) -> list[str]:

@@ -186,15 +186,13 @@ def test_a_row_is_proven_by_a_file_that_needs_no_network(run: Run, tmp_path: Pat
     code, out, err = run("verify", "garden-1-row-4.bundle.json", "--genesis", genesis)
     lines = out.splitlines()
     assert "next: openledger data show garden@1    what the chain says now" in err
-    assert (code, [line.split()[0] for line in lines[:-3]]) == (
+    assert (code, [line.split()[0] for line in lines[:-1]]) == (
         ExitCode.OK,
         ["outcome", "proven", "chain", "height", "header", "header_time", "age_seconds", "anchor", "path"],
     )
-    assert lines[-3:] == [
-        "the row",
-        "  prompt: Which soil suits plant number 0 best of all?",
-        "  completion: Sandy, with compost.",
-    ]
+    assert lines[-1] == (
+        'row          {"prompt":"Which soil suits plant number 0 best of all?","completion":"Sandy, with compost."}'
+    )
     code, _, err = run("data", "prove", "garden@1", "--row", "4")
     assert (code, "is there already" in err) == (ExitCode.USAGE, True)
 
