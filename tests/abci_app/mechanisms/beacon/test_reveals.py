@@ -84,6 +84,17 @@ def test_the_value_is_the_chain_of_all_reveals_that_counted(net: RevealingChain)
     assert replay(net.chain) == net.chain.hashes
 
 
+def test_the_state_does_not_grow(net: RevealingChain) -> None:
+    """A reveal replaces what was there: one record, and one for each validator."""
+    for turn in range(8):
+        net.block_by(turn % 4)
+    keys = list(net.chain.state())
+    assert len([key for key in keys if key.startswith(b"beacon/")]) == 5
+    for turn in range(40):
+        net.block_by(turn % 4)
+    assert list(net.chain.state()) == keys
+
+
 def test_one_validator_alone_reveals_block_after_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """What its last block showed is counted before its next reveal is judged."""
     net = RevealingChain.start(monkeypatch, validators=1)
