@@ -19,6 +19,7 @@ from pathlib import Path
 
 from abci_app.chain import block as block_module
 from abci_app.chain.application import Application
+from abci_app.chain.registry import MODULES
 from abci_app.mechanisms import beacon
 from abci_app.module import Module, Revealers
 from abci_app.pb import abci_pb2 as pb
@@ -51,7 +52,7 @@ def _plant(known: dict[str, list[str]]) -> None:
             fine=module.fine,
         ),
     )
-    block_module.MODULES = (*[replace(each, revealers=None) for each in block_module.MODULES], planted)
+    block_module.MODULES = (*[replace(each, revealers=None) for each in MODULES], planted)  # type: ignore[attr-defined]
 
 
 def _prepare_hostile(application: Application, request: pb.RequestPrepareProposal) -> pb.ResponsePrepareProposal:
@@ -66,7 +67,7 @@ def run() -> int:
     """Plant the module, then run the node."""
     _plant(json.loads(Path(os.environ[REVEALERS]).read_text()))
     if os.environ.get(HOSTILE):
-        Application.prepare_proposal = _prepare_hostile  # type: ignore[method-assign]
+        Application.prepare_proposal = _prepare_hostile  # type: ignore[assignment,method-assign]
     return main()
 
 
