@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from node.home import Home
     from node.snapshots.folder import SnapshotFolder, StoredSnapshot
 
+_SNAPSHOT_EXAMPLES = """\
+examples:
+  openledger node snapshot list
+  openledger node snapshot make
+"""
 _LIST_EXAMPLES = """\
 examples:
   openledger node snapshot list
@@ -57,7 +62,13 @@ _POLL_SECONDS = 0.5
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands to `openledger node`."""
-    snapshot = commands.add_parser("snapshot", help="what joining nodes fetch", description="what joining nodes fetch")
+    snapshot = commands.add_parser(
+        "snapshot",
+        help="what joining nodes fetch",
+        description="what joining nodes fetch",
+        epilog=_SNAPSHOT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     of_snapshot = snapshot.add_subparsers(dest="snapshot_command", required=True, metavar="COMMAND")
     add_command(of_snapshot, "list", "the snapshots on this node's disk", _LIST_EXAMPLES, _list)
     make = add_command(of_snapshot, "make", "make a snapshot now", _MAKE_EXAMPLES, _make)

@@ -1,8 +1,9 @@
-"""A fifth node joins four validators with their snapshot, is killed on the way, and then follows the chain."""
+"""A fifth node joins by a snapshot of two validators, one of which sends false chunks; it is killed on the way."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +19,13 @@ from node.run import open_store
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
 from tests.kit.integration.load import Load
+from tests.kit.node.altered_node import MODULE, VARIABLE
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 CHAIN_ID = "dev-sync"
+# The joining node has this one and the first one as peers.
+LIAR = 1
 QUICK: cometbft.Changes = {("consensus", "timeout_commit"): "200ms", ("consensus", "timeout_propose"): "1s"}
 DISCOVERY: cometbft.Changes = {("statesync", "discovery_time"): "5s", ("statesync", "chunk_request_timeout"): "5s"}
 
@@ -38,12 +42,17 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
         settings=settings,
         comet=QUICK,
     )
-    with net:
+    for node in net.nodes:
+        node.module = MODULE
+        node.start(environment={VARIABLE: "small_chunks liar" if node.index == LIAR else "small_chunks"})
+    try:
         net.wait_for_height(3)
         for _ in range(5):
             load.send_one(net.nodes[0].rpc_url)
         net.wait_for_height(13)
         yield net
+    finally:
+        net.stop()
 
 
 def joining(net: Devnet, folder: Path) -> DevnetNode:
@@ -75,7 +84,7 @@ def test_the_joining_home_trusts_what_was_verified_and_never_a_nodes_word(
 
 
 def test_a_running_node_makes_a_snapshot_when_it_is_asked(net: Devnet, capsys: pytest.CaptureFixture[str]) -> None:
-    home = str(net.nodes[3].home.folder)
+    home = str(net.nodes[0].home.folder)
     assert main(["node", "snapshot", "make", "--home", home, "--output", "json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert main(["node", "snapshot", "list", "--home", home, "--output", "json"]) == 0
@@ -109,6 +118,8 @@ def test_a_node_joins_by_a_snapshot_though_it_is_killed_on_the_way_and_then_foll
         log = (node.home.log_folder / "node.log").read_text()
         assert "joining was not finished" in log
         assert f"the state of height {first - 1} is restored" in log
+        named = re.findall(r"chunk \d+ of ([0-9a-f]{40}) is false, it is fetched from others", log)
+        assert set(named) == {cometbft.node_id(net.nodes[LIAR].home)}
     finally:
         node.stop()
     assert check(node.home) >= height
