@@ -5,7 +5,6 @@ Nothing is changed. A check fails where the node cannot run or endangers itself,
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import re
@@ -17,15 +16,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from abci_app import versions
 from node import cometbft, disk, genesis, rpc
 from node.backup import signed_until
 from node.errors import NoAnswer, NodeError, NodeRpcError
 from node.home import Home
+from node.release import LOCKED_FILES, REQUIREMENTS_FOLDER, compare_release, lock_digest, planned_upgrade
 from node.snapshots.folder import SnapshotFolder
 from node.status import BAD_STATES, NodeStatus, State, block_seconds, status_of
 
-_REQUIREMENTS: Final = Path(__file__).resolve().parent.parent / "requirements"
-_LAYERS: Final = ("base.txt", "node.txt")
 # A validator's votes carry its clock; CometBFT refuses blocks from further ahead than its own tolerance.
 _CLOCK_SECONDS: Final = 5
 _BEHIND_BLOCKS: Final = 20
@@ -73,6 +72,7 @@ def examine(home: Home, now_seconds: Callable[[], float] = time.time) -> list[He
         ("keys", lambda: _keys(home)),
         ("disk", lambda: _disk(home)),
         ("versions", lambda: _versions(home)),
+        ("upgrade", lambda: _upgrade(status)),
         ("snapshots", lambda: _snapshots(home, status, now_seconds())),
         ("node", lambda: _running(status)),
         ("clock", lambda: _clock(status, now_seconds())),
@@ -139,9 +139,9 @@ def _disk(home: Home) -> Iterator[HealthCheck]:
 
 def _versions(home: Home) -> Iterator[HealthCheck]:
     binary = cometbft.binary_path(home.settings().cometbft_binary)
-    wrong = [text for layer in _LAYERS for text in _not_as_locked(_REQUIREMENTS / layer)]
-    digest = hashlib.sha256(b"".join([(_REQUIREMENTS / layer).read_bytes() for layer in _LAYERS])).hexdigest()[:16]
-    found = f"Python {platform.python_version()}, CometBFT {cometbft.VERSION} ({binary.name}), lock {digest}"
+    wrong = [text for layer in LOCKED_FILES for text in _not_as_locked(REQUIREMENTS_FOLDER / layer)]
+    digest = lock_digest().hex()
+    found = f"Python {platform.python_version()}, CometBFT {cometbft.VERSION} ({binary.name}), lock digest {digest}"
     if wrong:
         yield _fail("versions", f"{found}; not as locked: {', '.join(wrong)}", "run scripts/setup node")
     else:
@@ -160,6 +160,27 @@ def _not_as_locked(path: Path) -> Iterator[str]:
             installed = "missing"
         if installed != match[2]:
             yield f"{match[1]} {installed} (locked {match[2]})"
+
+
+def _upgrade(status: NodeStatus) -> Iterator[HealthCheck]:
+    """Compare this installation with the upgrade that the chain has planned, as the running node says it."""
+    if status.state in (State.NOT_RUNNING, State.STARTING):
+        return
+    try:
+        view = planned_upgrade(status.rpc_url)
+    except (NoAnswer, NodeRpcError) as error:
+        yield _warn("upgrade", f"whether one is planned is not known: {error}", "try again")
+        return
+    if not view.version.next or view.plan is None:
+        yield _ok("upgrade", "none is planned")
+        return
+    check, remedy = compare_release(view.plan), f"install release {view.plan.name} before height {view.plan.height}"
+    if not versions.RULES.knows(view.version.next):
+        yield _warn("upgrade", f"this program stops before height {view.plan.height}; {check}", remedy)
+    elif not check.is_of_plan:
+        yield _warn("upgrade", f"this program knows the next rules, with other packages: {check}", remedy)
+    else:
+        yield _ok("upgrade", f"ready; {check}")
 
 
 def _snapshots(home: Home, status: NodeStatus, now_seconds: float) -> Iterator[HealthCheck]:

@@ -6,13 +6,19 @@ with other libraries could come to other results.
 
 from __future__ import annotations
 
+import base64
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from abci_app.hashing import sha256
-from node.errors import NodeError
+from abci_app.modules.governance import UpgradeQuery, UpgradeView
+from abci_app.state.codec import encode
+from node import rpc
+from node.errors import NodeError, NodeRpcError
 
 if TYPE_CHECKING:
     from abci_app.versions import Plan
@@ -39,6 +45,18 @@ class ReleaseCheck:
             return f"lock digest {self.own_digest.hex()}; no upgrade was planned"
         which = "this installation" if self.is_of_plan else f"this one has {self.own_digest.hex()}"
         return f"release {self.plan.name} of height {self.plan.height} has {self.plan.lock_digest.hex()}: {which}"
+
+
+def planned_upgrade(rpc_url: str) -> UpgradeView:
+    """Ask the running node for the chain's rules and plan, without proof; raises `NoAnswer` or `NodeRpcError`."""
+    data = encode(UpgradeQuery()).hex()
+    response = rpc.call(rpc_url, "abci_query", path="/query/governance/upgrade", data=data)["response"]
+    if response.get("code", 0):
+        raise NodeRpcError(f"abci_query governance/upgrade: code {response['code']} {response.get('log', '')}".strip())
+    try:
+        return msgspec.msgpack.decode(base64.b64decode(response.get("value") or ""), type=UpgradeView)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise NodeRpcError(f"abci_query governance/upgrade: {error}") from None
 
 
 def lock_digest(folder: Path = REQUIREMENTS_FOLDER, python: tuple[int, int] | None = None) -> bytes:

@@ -250,7 +250,7 @@ def _upgrade(reader: _ActionReader, details: object, place: str) -> Upgrade:
     except ValueError:
         digest = b""
     if len(digest) != 32:
-        raise UsageError(f"{place}: lock-digest must be 64 hex digits: `openledger node lock-digest` says them")
+        raise UsageError(f"{place}: lock-digest must be 64 hex digits: `openledger gov upgrade` says this one's")
     return Upgrade(
         height=_number(given["height"], f"{place}: height"),
         name=_text(given["release"], f"{place}: release"),

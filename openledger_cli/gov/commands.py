@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from openledger_cli.gov import deciding, gopen, listing, parameters, proposing, showing
+from openledger_cli.gov import deciding, gopen, listing, parameters, proposing, showing, upgrading
 
 _EXAMPLES = """\
 examples:
@@ -36,3 +36,4 @@ def register(subparsers: Any) -> None:
     showing.register(commands)
     listing.register(commands)
     parameters.register(commands)
+    upgrading.register(commands)

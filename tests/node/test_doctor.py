@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from abci_app.modules.governance import UpgradeView
+from abci_app.versions import AppVersion, Plan
 from node import cometbft, disk, doctor, rpc
 from node.doctor import Mark, examine
 from node.home import Home, NodeSettings
 from node.initialise import initialise
 from node.ports import free_ports
+from node.release import lock_digest
 from node.status import NodeStatus, State
 from openledger.exit_codes import ExitCode
 from openledger_cli.main import main
@@ -44,12 +47,20 @@ def home(made: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     made.validator_key_file.chmod(0o600)
 
 
+NO_UPGRADE = UpgradeView(AppVersion(2, 0, 0), None)
+
+
 def found(
-    home: Home, monkeypatch: pytest.MonkeyPatch, status: NodeStatus = RUNNING, peer_height: int = 101
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+    status: NodeStatus = RUNNING,
+    peer_height: int = 101,
+    upgrade: UpgradeView = NO_UPGRADE,
 ) -> dict[str, tuple[str, str, str]]:
     dump = {"peers": [{"peer_state": {"round_state": {"height": str(peer_height)}}}]}
     monkeypatch.setattr(doctor, "status_of", lambda _home: status)
     monkeypatch.setattr(rpc, "call", lambda _url, _method: dump)
+    monkeypatch.setattr(doctor, "planned_upgrade", lambda _url: upgrade)
     return {each.name: (each.mark.value, each.found, each.remedy) for each in examine(home, lambda: NOW)}
 
 
@@ -83,6 +94,23 @@ def test_each_fault_has_its_mark_and_its_remedy(home: Home, monkeypatch: pytest.
     assert page["clock"] == ("fail", "the last block is from 30 s in the future: this clock is late", "set up NTP")
     assert page["peers"] == ("fail", "none of 2 is connected", "see `openledger node status`, and firewalls")
     assert page["snapshots"] == ("ok", "none are made (snapshot_interval_heights is 0)", "")
+
+
+def test_the_planned_upgrade_is_compared_with_what_is_installed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def planned(version: int, digest: bytes) -> tuple[str, str, str]:
+        plan = Plan(height=500, name="two", app_version=version, lock_digest=digest)
+        return found(home, monkeypatch, upgrade=UpgradeView(AppVersion(2, version, 500), plan))["upgrade"]
+
+    own, remedy = lock_digest(), "install release two before height 500"
+    same, other = (f"release two of height 500 has {digest.hex()}" for digest in (own, bytes(32)))
+    assert found(home, monkeypatch)["upgrade"] == ("ok", "none is planned", "")
+    assert planned(2, own) == ("ok", f"ready; {same}: this installation", "")
+    assert planned(2, bytes(32)) == (
+        "warn",
+        f"this program knows the next rules, with other packages: {other}: this one has {own.hex()}",
+        remedy,
+    )
+    assert planned(9, own) == ("warn", f"this program stops before height 500; {same}: this installation", remedy)
 
 
 def test_a_node_that_is_behind_its_peers_is_told_how_far(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
