@@ -38,7 +38,14 @@ class Restoring:
         self._app_hash = b""
 
     def offer(self, announced: Announcement, app_hash: bytes) -> OfferAnswer:
-        """See `abci_app.chain.snapshots.Snapshots.offer`. What an earlier snapshot has written is removed."""
+        """See `abci_app.chain.snapshots.Snapshots.offer`. What an earlier snapshot has written is removed.
+
+        CometBFT offers only while it has no state of its own. When it ended before it saved one, what was restored for
+        it and followed by no block is forgotten, too.
+        """
+        if self._store.height and self._store.height == self._store.restored_height:
+            _LOG.warning("CometBFT joins anew: the state of height %d is forgotten", self._store.height)
+            self._store.forget()
         if self._store.height:
             _LOG.error("a snapshot was offered although height %d is committed: refused", self._store.height)
             return OfferAnswer.ABORT

@@ -105,6 +105,16 @@ def test_a_node_that_has_a_state_takes_no_snapshot(stored: StoredSnapshot, empty
     assert (empty.height, empty.app_hash) == (HEIGHT, before)
 
 
+def test_a_restored_state_is_replaced_until_a_block_has_followed(stored: StoredSnapshot, empty: LevelDBStore) -> None:
+    """CometBFT ended before it saved its own state, and joins anew beside the same application."""
+    for _ in range(2):
+        join(Restoring(empty), stored.announced, APP_HASH, [Peer("honest", stored)])
+    require_state(empty)
+    empty.commit(empty.stage(HEIGHT + 1, []))
+    assert Restoring(empty).offer(stored.announced, APP_HASH) is OfferAnswer.ABORT
+    assert empty.height == HEIGHT + 1
+
+
 def test_another_snapshot_can_follow_one_that_was_given_up(
     stored: StoredSnapshot, empty: LevelDBStore, tmp_path: Path
 ) -> None:
