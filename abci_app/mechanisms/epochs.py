@@ -46,7 +46,7 @@ from abci_app.types import ID_BYTES, PPB, Height, Integer, Nopen
 EPOCHS = "epochs"
 TICK_KIND = 1
 TICK_LANE = 0
-# All validators; a hook of this many credits takes some 3 ms.
+# All validators; so many credits, each to a payee, take a validator less than a millisecond.
 MAX_PAYEES = 64
 # There is one epoch: its deadline needs no object to tell it from others.
 NO_OBJECT = bytes(ID_BYTES)
@@ -76,7 +76,7 @@ PARAMETERS = Section(EPOCHS, (EPOCH_BLOCKS, FEES_TO_VALIDATORS))
 
 
 class Epoch(Record, frozen=True, array_like=True, tag=1, gc=False):
-    """The epoch that runs: from the block after `start_height` through that of `end_height`."""
+    """The epoch that runs, through the block of `end_height`; the first begins with the chain's first block."""
 
     number: Integer
     start_height: Height
