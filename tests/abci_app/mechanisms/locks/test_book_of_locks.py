@@ -33,7 +33,7 @@ KEYS = [
 POT = KEYS[-1]
 
 people, keys, own_keys = st.sampled_from(PEOPLE), st.sampled_from(KEYS), st.sampled_from(KEYS[:-1])
-amounts = st.one_of(st.integers(0, 60), st.integers(0, 2 * FUNDS))
+amounts = st.one_of(st.integers(0, 40), st.integers(0, 40), st.integers(0, 2 * FUNDS))
 parts = st.one_of(st.sampled_from([0, 1, PPB // 10, PPB // 3, PPB // 2, PPB]), st.integers(0, PPB))
 
 RECEIVERS: list[bytes | LockKey] = [*PEOPLE, TREASURY_ACCOUNT, *KEYS]
@@ -129,10 +129,17 @@ class BookOfLocks(RuleBasedStateMachine):
         self.book = Book()
         self.height, self.seconds = 1, 1
 
-    @initialize()
-    def fund(self) -> None:
+    @initialize(steps=st.integers(0, 8), payee=people)
+    def fund(self, steps: int, payee: bytes) -> None:
+        """Everybody has money and locks of which parts leave, each a block and a second after the one before."""
         for who in PEOPLE:
             ACCOUNTS.set(self.state, who, Account(0, FUNDS, b""))
+        self.set_payee(PEOPLE[0], payee)
+        for key in KEYS:
+            self.take(key, PEOPLE[1] if key is POT else key.owner, 150)
+        for step in range(steps):
+            for key in KEYS[:-1]:
+                self.leave(key, 10 + step, 1 + step, 1 + step)
 
     @property
     def block(self) -> BlockContext:
@@ -149,7 +156,7 @@ class BookOfLocks(RuleBasedStateMachine):
             assert done
             attempt.merge_into(self.state)
 
-    @rule(blocks=st.integers(1, 4), seconds=st.integers(0, 4))
+    @rule(blocks=st.integers(1, 2), seconds=st.integers(0, 2))
     def time_passes(self, blocks: int, seconds: int) -> None:
         self.height += blocks
         self.seconds += seconds
@@ -176,7 +183,7 @@ class BookOfLocks(RuleBasedStateMachine):
         self.book.amounts[into] += amount if done else 0
         self.same(done, locks.move, source, into, amount)
 
-    @rule(key=own_keys, amount=st.integers(0, 20), blocks=st.integers(0, 6), seconds=st.integers(0, 6))
+    @rule(key=own_keys, amount=st.integers(0, 12), blocks=st.integers(0, 6), seconds=st.integers(0, 6))
     def leave(self, key: LockKey, amount: int, blocks: int, seconds: int) -> None:
         done = len(self.book.leaving[key]) < 8 and self.book.release(key, amount)
         if done:
@@ -228,4 +235,4 @@ class BookOfLocks(RuleBasedStateMachine):
 
 
 TestBookOfLocks = BookOfLocks.TestCase
-TestBookOfLocks.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestBookOfLocks.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
