@@ -35,7 +35,7 @@ from abci_app.parameters import CHAIN
 from abci_app.state.codec import Record
 from abci_app.state.overlay import Overlay
 from abci_app.state.store import StateView
-from abci_app.types import Bytes32, Height, Integer, OptionalBytes32
+from abci_app.types import ID_BYTES, Bytes32, Height, Integer, OptionalBytes32
 from abci_app.versions import APP_VERSION, PLAN, AppVersion, Plan, app_version_of
 
 MAX_PAGE = 50
@@ -158,6 +158,11 @@ def _from(view: StateView, start: int, limit: int) -> Iterator[Proposal | None]:
 
 def query_open(view: StateView, args: OpenQuery) -> OpenProposals:
     """List the proposals that have not ended, complete."""
+    if len(args.object_id) not in (0, ID_BYTES):
+        raise Rejected(
+            GovernanceCode.WRONG_SCOPE,
+            f"object_id has {len(args.object_id)} bytes: give {ID_BYTES} bytes, a DataNet's id, or none",
+        )
     return OPEN.get(view, *open_key(args.scope, args.object_id)) or OpenProposals(())
 
 

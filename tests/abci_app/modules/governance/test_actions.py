@@ -6,6 +6,7 @@ from abci_app import versions
 from abci_app.accounts import get_account, show_address
 from abci_app.bech32 import encode_id
 from abci_app.chain import block, registry
+from abci_app.errors import Rejected
 from abci_app.mechanisms import epochs
 from abci_app.mechanisms.deadlines import STUCK
 from abci_app.mechanisms.freezes import FOREVER, Freezable
@@ -20,6 +21,7 @@ from abci_app.modules.governance import (
     FreezeObject,
     GovernanceCode,
     NoteDown,
+    OpenQuery,
     ParameterChange,
     ProposalQuery,
     ProposalStatus,
@@ -34,6 +36,7 @@ from abci_app.modules.governance import (
     VoteChoice,
 )
 from abci_app.modules.members import Role
+from abci_app.state.codec import CodecError, decode, encode
 from abci_app.versions import APP_VERSION, PLAN, AppVersion, Plan, Rules
 from tests.kit.modules.hall import EPOCH, HALL_FUNDS, OPEN, TIMELOCK, VOTING, Hall, make_committee, proposal_of
 from tests.kit.modules.ledger import ALICE, BOB, CARL, DORA, EVE
@@ -202,6 +205,19 @@ def test_a_dry_run_of_what_is_refused_says_why_and_of_which_action(hall: Hall) -
     )
     view = hall.ask("governance", "dry_run", DryRunQuery(Scope.COMMITTEE, b"", actions, hall.height))
     assert view.code == GovernanceCode.WRONG_SCOPE
+
+
+def test_what_is_no_kind_of_object_is_no_freeze() -> None:
+    frozen = FreezeObject(object_kind=7, object_id=bytes(32), until_height=0)
+    with pytest.raises(CodecError):
+        decode(FreezeObject, encode(frozen))
+
+
+@pytest.mark.parametrize("object_id", [b"\x01", bytes(31)])
+def test_open_proposals_are_those_of_an_id_or_of_none(hall: Hall, object_id: bytes) -> None:
+    with pytest.raises(Rejected, match=r"object_id has \d+ bytes: give 32 bytes, a DataNet's id, or none") as rejected:
+        hall.ask("governance", "open", OpenQuery(Scope.DATANET, object_id))
+    assert rejected.value.code == GovernanceCode.WRONG_SCOPE
 
 
 def test_every_action_has_words(hall: Hall) -> None:
