@@ -22,6 +22,7 @@ from abci_app.modules.members import (
     PeerList,
     PeersQuery,
     Role,
+    SetBoxKey,
     SetMember,
     SetPeer,
     peer_count_matches,
@@ -109,6 +110,36 @@ def test_a_role_that_does_not_exist_is_refused(ledger: Ledger) -> None:
         MembersCode.UNKNOWN_ROLE,
         "roles 128 has unknown bits; all roles are 127",
     )
+
+
+def test_a_registrar_says_to_which_organisation_a_member_belongs(ledger: Ledger) -> None:
+    assert ledger.effects(ALICE, SetMember(BOB.address, Role.REVIEWER, "Bob", 7)) == {
+        MEMBERS.key(BOB.address): encode(Member(BOB.address, Role.REVIEWER, "Bob", 7))
+    }
+    house = [{"address": BOB.address.hex(), "roles": ["reviewer"], "organisation": 9}]
+    assert MEMBERS.get(Ledger.start(members=house).store, BOB.address) == Member(BOB.address, Role.REVIEWER, "", 9)
+
+
+def test_a_member_sets_its_own_box_key_which_no_registrar_changes(ledger: Ledger) -> None:
+    key = b"\x05" * 32
+    assert ledger.refuse(BOB, SetBoxKey(key)) == (
+        MembersCode.NOT_A_MEMBER,
+        f"{show_address(BOB.address)} is not a member of this chain: ask a registrar",
+    )
+    ledger.accept(ALICE, SetMember(BOB.address, Role.REVIEWER, "Bob"))
+    assert ledger.effects(BOB, SetBoxKey(key)) == {
+        MEMBERS.key(BOB.address): encode(Member(BOB.address, Role.REVIEWER, "Bob", 0, key))
+    }
+    ledger.accept(ALICE, SetMember(BOB.address, Role.BUILDER, "Robert", 3))
+    assert ledger.ask("members", "member", MemberQuery(BOB.address)) == MemberView(
+        BOB.address, Role.BUILDER, "Robert", 3, key
+    )
+    assert ledger.refuse(BOB, SetBoxKey(key[:31])) == (
+        MembersCode.INCOMPLETE_KEY,
+        "box_key has 31 bytes: give 32, or none",
+    )
+    ledger.accept(BOB, SetBoxKey(b""))
+    assert ledger.ask("members", "member", MemberQuery(BOB.address)).box_key == b""
 
 
 def test_a_message_type_can_need_one_of_several_roles() -> None:
