@@ -83,11 +83,12 @@ class LastCommit:
 
 @dataclass(frozen=True, slots=True)
 class Misbehaviour:
-    """Evidence that CometBFT checked: its kind (1 duplicate vote, 2 light-client attack), who, and at which height."""
+    """Evidence that CometBFT checked: its kind (1 duplicate vote, 2 light-client attack), who, and when."""
 
     kind: int
     address: bytes
     height: int
+    time_seconds: int
 
 
 @dataclass(frozen=True, slots=True)

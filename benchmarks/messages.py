@@ -23,9 +23,10 @@ from benchmarks.message_cases import CASES
 from benchmarks.message_world import UNIT_SECONDS, Measured, World
 from benchmarks.money_cases import MONEY_CASES
 from benchmarks.report import print_table
+from benchmarks.validator_cases import VALIDATOR_CASES
 from node.leveldb.store import LevelDBStore
 
-ALL_CASES = (*CASES_OF_CHOICES, *CLAIM_CASES, *GOVERNANCE_CASES, *MONEY_CASES, *CASES)
+ALL_CASES = (*CASES_OF_CHOICES, *CLAIM_CASES, *GOVERNANCE_CASES, *MONEY_CASES, *VALIDATOR_CASES, *CASES)
 # A block of 30,000 units may take 0.5 s of the reference machine.
 LARGEST_FACTOR = 5 / 3
 

@@ -19,16 +19,13 @@ from msgspec import Meta, Struct
 from abci_app.chain.validator_set import (
     VALIDATORS,
     ValidatorPowers,
-    ValidatorsDocument,
     ValidatorsQuery,
     ValidatorUpdatesRefused,
-    check_validators,
+    cometbft_knows_the_live_powers,
     query_validators,
-    write_validators,
 )
 from abci_app.errors import Code, Rejected
 from abci_app.module import (
-    GenesisSection,
     Message,
     Module,
     Query,
@@ -217,15 +214,10 @@ def make_chain_module(sections: Sequence[Section]) -> Module:
         tables=(CHAIN, APP_VERSION, PLAN, VALIDATORS, *[section.table for section in sections]),
         errors=ChainCode,
         events=(ValidatorUpdatesRefused,),
-        genesis=(
-            GenesisSection(
-                name="validators", type=ValidatorsDocument, default=(), check=check_validators, write=write_validators
-            ),
-        ),
         queries=(
             Query("parameters", ParametersQuery, ParametersView, query_parameters, "live values of all parameters"),
             Query("validators", ValidatorsQuery, ValidatorPowers, query_validators, "keys and powers of validators"),
             Query("version", VersionOfRulesQuery, AppVersion, query_version, "which rules hold, and which follow"),
         ),
-        invariants=(parameters_are_in_their_limits,),
+        invariants=(parameters_are_in_their_limits, cometbft_knows_the_live_powers),
     )

@@ -6,7 +6,7 @@
      "balances": [["open1...", 1000000000], ...],      addresses in bech32m or as 64 hex digits
      "members": [{"address": "open1...", "roles": ["registrar"], "name": "Alice"}],
      "peers": [{"node_id": "<40 hex digits>", "name": "validator-0"}], "peers_closed": true,
-     "validators": [{"public_key": "<64 hex digits>", "power": 10}]}
+     "validators": [{"public_key": "<64 hex digits>", "power": 10, "operator": "open1...", "bond_nopen": 10^14}]}
 
 Supply is 10^18 nopen, minted here once; what the balances leave goes to the `treasury` module account. Every error
 names the field, and a section that no module has is refused by its name.
@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from abci_app import versions
 from abci_app.chain.registry import MODULES, SECTIONS
+from abci_app.chain.validator_set import record_validators
 from abci_app.errors import GenesisError
 from abci_app.module import BlockContext, GenesisContext, GenesisSection
 from abci_app.parameters import CHAIN, ChainInfo, ParameterError, Parameters, read_document, write_parameters
@@ -135,6 +136,7 @@ def write_genesis(state: MutableState, document: GenesisState, context: GenesisC
     CHAIN.set(state, ChainInfo(block.chain_id, block.height, block.time_seconds))
     APP_VERSION.set(state, AppVersion(block.app_version, 0, 0))
     write_parameters(state, SECTIONS, block.parameters, block.app_version)
+    record_validators(state, context)
     for section in GENESIS_SECTIONS:
         section.write(state, getattr(document, section.name), context)
     for module in MODULES:

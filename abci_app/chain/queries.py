@@ -38,7 +38,7 @@ from abci_app.chain.registry import parameters_of, query_named
 from abci_app.chain.simulation import simulate
 from abci_app.errors import Code, Rejected
 from abci_app.module import Alarm, BlockContext
-from abci_app.modules import members
+from abci_app.modules import members, validators
 from abci_app.parameters import CHAIN
 from abci_app.pb import abci_pb2 as pb
 from abci_app.pb import crypto_pb2
@@ -323,6 +323,6 @@ def _filter_peer(view: StateView, local: LocalNode, path: str) -> pb.ResponseQue
     node_id = path.removeprefix(prefix).lower()
     if node_id in local.persistent_peers or local.seconds_behind() > SYNCING_AFTER_SECONDS:
         return pb.ResponseQuery()
-    if NODE_ID.match(node_id) and members.peer_is_allowed(view, node_id):
+    if NODE_ID.match(node_id) and (members.peer_is_allowed(view, node_id) or validators.is_own_peer(view, node_id)):
         return pb.ResponseQuery()
     return _refused(Code.NOT_PERMITTED, f"node {node_id[:40]} is not among this chain's peers")

@@ -8,7 +8,7 @@ from abci_app.mechanisms import beacon, epochs, freezes, locks
 from abci_app.mechanisms import module as deadlines
 from abci_app.mechanisms.deadlines import kinds_by_number
 from abci_app.module import DeadlineKind, Handler, Message, Module, Query, snake_case
-from abci_app.modules import accounts, bank, datanets, governance, licences, members, models
+from abci_app.modules import accounts, bank, datanets, governance, licences, members, models, validators
 from abci_app.parameters import SURCHARGES, Parameters, Section, read_parameters
 from abci_app.state.store import StateView
 from abci_app.state.table import Table
@@ -30,6 +30,7 @@ _MODULES: tuple[Module, ...] = (
     accounts.MODULE,
     bank.MODULE,
     members.MODULE,
+    validators.MODULE,
     licences.MODULE,
     datanets.MODULE,
     models.MODULE,

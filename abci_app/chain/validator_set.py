@@ -2,18 +2,19 @@
 
     chain/validators/value -> ValidatorPowers([(public_key, power)])
 
-Genesis: `validators`, [{"public_key", "power"}, ...], optional. CometBFT names the first validators to InitChain; they
-are checked and recorded, so that a node which starts from the state knows who signed first. A document that names them
-too must name the same.
+CometBFT names the first validators to InitChain; they are checked and recorded, so that a node which starts from the
+state knows who signed first. Whose they are says the genesis section of `modules/validators`; from then on its end hook
+moves powers, and what would stop CometBFT is put aside here, from any hook.
 """
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from abci_app.errors import GenesisError, InvariantBroken
 from abci_app.mechanisms.hooks import list_as_failing, list_as_working
 from abci_app.module import CONSENSUS_KEY_BYTES, MAX_VALIDATOR_POWER, Event, GenesisContext, HookContext
+from abci_app.modules.validators import live_keys
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import Item, MutableState
@@ -39,28 +40,8 @@ class ValidatorPowers(Record, frozen=True, array_like=True, tag=1, gc=False):
 VALIDATORS = Item("chain/validators/", ValidatorPowers)
 
 
-class ValidatorDocument(Struct, frozen=True, forbid_unknown_fields=True):
-    """One validator of the genesis document's `app_state`."""
-
-    public_key: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-    power: Annotated[int, Meta(ge=1, le=MAX_VALIDATOR_POWER)]
-
-
-ValidatorsDocument = tuple[ValidatorDocument, ...]
-
-
-def check_validators(validators: ValidatorsDocument) -> None:
-    """Different keys, not too many."""
-    keys = [validator.public_key for validator in validators]
-    if len(keys) > MAX_VALIDATORS:
-        raise GenesisError(f"app_state.validators: {len(keys)} validators, at most {MAX_VALIDATORS} can sign a block")
-    for index, key in enumerate(keys):
-        if key in keys[:index]:
-            raise GenesisError(f"app_state.validators[{index}]: key {key} is listed twice")
-
-
-def write_validators(state: MutableState, validators: ValidatorsDocument, context: GenesisContext) -> None:
-    """Check and record the validators that InitChain names; those of the document, if it has any, are the same."""
+def record_validators(state: MutableState, context: GenesisContext) -> None:
+    """Check and record the validators that InitChain names."""
     named = context.validators
     if len(named) > MAX_VALIDATORS:
         raise GenesisError(f"validators: InitChain names {len(named)}, at most {MAX_VALIDATORS} can sign a block")
@@ -71,12 +52,6 @@ def write_validators(state: MutableState, validators: ValidatorsDocument, contex
             raise GenesisError(f"validators: {public_key.hex()} has power {power}, must be 1 to {MAX_VALIDATOR_POWER}")
         if place and named[place - 1][0] == public_key:
             raise GenesisError(f"validators: InitChain names key {public_key.hex()} twice")
-    written = tuple(sorted([(bytes.fromhex(validator.public_key), validator.power) for validator in validators]))
-    if written and written != named:
-        raise GenesisError(
-            "app_state.validators are not the validators of the genesis document: name the same keys with the same "
-            "powers, or leave the section out"
-        )
     records = [ValidatorPower(public_key, power) for public_key, power in named]
     VALIDATORS.set(state, ValidatorPowers(tuple(records)))
 
@@ -98,6 +73,17 @@ class ValidatorUpdatesRefused(Event, frozen=True, gc=False):
 def query_validators(view: StateView, args: ValidatorsQuery) -> ValidatorPowers:
     """Who validates: keys and powers as CometBFT was last told; they sign from the second block after that."""
     return VALIDATORS.get(view) or ValidatorPowers(())
+
+
+def cometbft_knows_the_live_powers(view: StateView) -> list[str]:
+    """CometBFT was told exactly the powers that validators have."""
+    told = {each.public_key: each.power for each in (VALIDATORS.get(view) or ValidatorPowers(())).validators}
+    live = live_keys(view)
+    return [
+        f"consensus key {key.hex()} has power {live.get(key, 0)}, CometBFT was told {told.get(key, 0)}"
+        for key in sorted({**told, **live})
+        if told.get(key, 0) != live.get(key, 0)
+    ]
 
 
 def take_powers(state: MutableState, context: HookContext) -> list[tuple[bytes, int]]:

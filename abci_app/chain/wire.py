@@ -94,5 +94,13 @@ def block_context_parts(
         LastCommitVote(vote.validator.address, vote.validator.power, vote.block_id_flag == pb.BLOCK_ID_FLAG_COMMIT)
         for vote in commit.votes
     ]
-    misbehaviour = [Misbehaviour(int(each.type), each.validator.address, each.height) for each in request.misbehavior]
+    misbehaviour = [
+        Misbehaviour(
+            kind=int(each.type),
+            address=each.validator.address,
+            height=each.height,
+            time_seconds=each.time.seconds,
+        )
+        for each in request.misbehavior
+    ]
     return request.proposer_address, LastCommit(commit.round, tuple(votes)), tuple(misbehaviour)

@@ -42,7 +42,7 @@ from abci_app.modules.governance import (
 from abci_app.modules.licences import terms_id_of
 from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.licences.records import Stated, Terms, UseClass
-from abci_app.modules.members import SetMember, SetPeer
+from abci_app.modules.members import SetBoxKey, SetMember, SetPeer
 from abci_app.modules.models.claims import ClaimEntry, PathStep, Side
 from abci_app.modules.models.kinds import EntryKind, Undeclared
 from abci_app.modules.models.records import (
@@ -61,6 +61,16 @@ from abci_app.modules.models.records import (
     RunDraft,
     SupersedeEntry,
     entry_id_of,
+)
+from abci_app.modules.validators import (
+    AddBond,
+    Apply,
+    Leave,
+    RotateKey,
+    SetOnion,
+    SetOwnPeers,
+    SetWorker,
+    Unjail,
 )
 from abci_app.state.codec import encode
 from tests.kit.signing import CHAIN_ID, Key, Signer
@@ -155,8 +165,17 @@ MESSAGES: tuple[Message, ...] = (
     RevokeDelegation(AGENT.public),
     Transfer(SHARED.address, 1_500_000_000),
     Burn(2**63 - 1),
-    SetMember(ALICE.address, 3, "Alice's laboratory"),
+    SetMember(ALICE.address, 3, "Alice's laboratory", 7),
     SetPeer("ab" * 20, 1, "first validator"),
+    SetBoxKey(digest("box")),
+    Apply(digest("consensus key"), digest("onion"), 100_000 * 10**9),
+    AddBond(500 * 10**9),
+    Leave(),
+    Unjail(),
+    RotateKey(digest("next consensus key")),
+    SetOnion(digest("next onion")),
+    SetWorker(digest("worker"), digest("box"), 1),
+    SetOwnPeers(("ab" * 20, "cd" * 20)),
     RegisterTerms(TERMS),
     CreateDatanet("alice/poems", "Poems, one a row", TERMS_ID, tuple(sorted([ALICE.address, SHARED.address])), 2),
     _CONTRIBUTE,

@@ -47,9 +47,10 @@ class Chain:
         chain_id: str = CHAIN_ID,
         initial_height: int = 1,
         app_version: int = 0,
+        signers: Mapping[bytes, int] | None = None,
         **app_state: Any,
     ) -> "Chain":
-        """InitChain; `app_state` are further sections of the genesis document."""
+        """InitChain; `signers` are CometBFT's validators (key and power), `app_state` further sections of genesis."""
         coins = [[address.hex(), nopen] for address, nopen in (balances or {}).items()]
         document = {"balances": coins, "parameters": {"fees": SMALL_FEES}, **app_state}
         init = pb.RequestInitChain(
@@ -57,6 +58,8 @@ class Chain:
         )
         init.time.seconds = GENESIS_SECONDS
         init.consensus_params.version.app = app_version
+        for public_key, power in (signers or {}).items():
+            init.validators.add(power=power).pub_key.ed25519 = public_key
         application = Application(store or MemoryStore())
         application.init_chain(init)
         return cls(application, init)

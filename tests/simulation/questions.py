@@ -47,6 +47,7 @@ from abci_app.modules.models.queries import (
     VerdictQuery,
 )
 from abci_app.modules.models.records import ENTRIES
+from abci_app.modules.validators.queries import TurnoverQuery, ValidatorListQuery, ValidatorQuery
 from abci_app.state import proof
 from abci_app.state.views import RecordingView
 from abci_app.state.work import Work
@@ -99,6 +100,9 @@ def questions(world: World) -> list[Question]:
         ("chain", "parameters", ParametersQuery("")),
         ("chain", "version", VersionOfRulesQuery()),
         ("chain", "validators", ValidatorsQuery()),
+        ("validators", "validator", ValidatorQuery(rng.choice([*world.actors, *world.operators]).address, b"")),
+        ("validators", "list", ValidatorListQuery()),
+        ("validators", "turnover", TurnoverQuery()),
         ("deadlines", "stuck", StuckQuery(0, some)),
         ("deadlines", "due", DueQuery(0, 1)),
         ("deadlines", "failing", FailingHooksQuery()),

@@ -20,7 +20,7 @@ from abci_app.modules.datanets.records import (
 from abci_app.modules.licences import terms_id_of
 from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.licences.records import Terms
-from abci_app.modules.members import ALL_ROLES, Role, SetMember, SetPeer
+from abci_app.modules.members import ALL_ROLES, Role, SetBoxKey, SetMember, SetPeer
 from abci_app.modules.models.claims import owner_part
 from abci_app.modules.models.kinds import EntryKind
 from abci_app.modules.models.records import (
@@ -41,6 +41,7 @@ from openledger.licences import complete_terms
 from tests.kit.modules.drafts import FREE, RUN, contribute, contribution_id, digest, entry, new_id, run_of
 from tests.kit.signing import Key
 from tests.simulation import governing
+from tests.simulation.validator_rules import VALIDATOR_RULES
 from tests.simulation.world import Net, Operation, World
 
 Rule = Callable[[World], Operation | None]
@@ -71,7 +72,12 @@ def set_payee(world: World) -> Operation:
 def set_member(world: World) -> Operation:
     member, registrar = world.rng.choice(world.actors[1:]), world.actors[0]
     roles = world.rng.choice([0, Role.BUILDER, Role.BUILDER | Role.REVIEWER, ALL_ROLES & ~Role.REGISTRAR])
-    return Operation(registrar, (SetMember(member.address, roles, "member"),))
+    return Operation(registrar, (SetMember(member.address, roles, "member", world.rng.randint(0, 2)),))
+
+
+def set_box_key(world: World) -> Operation:
+    """Of who may have stopped being a member."""
+    return Operation(world.rng.choice(world.actors), (SetBoxKey(world.rng.randbytes(32)),))
 
 
 def set_peer(world: World) -> Operation:
@@ -332,6 +338,7 @@ RULES: dict[Rule, int] = {
     evaluate: 2, supersede: 1, claim: 1, governing.lock_gopen: 3, governing.unlock_gopen: 1,
     governing.withdraw_gopen: 1, governing.delegate: 1, governing.propose: 2, governing.cast_vote: 5,
     governing.raise_objection: 1,
+    set_box_key: 1, **VALIDATOR_RULES,
 }  # fmt: skip
 
 

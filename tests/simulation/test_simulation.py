@@ -103,13 +103,13 @@ def test_a_block_that_was_rolled_back_gives_the_same_hash_again(world: World) ->
     store = MemoryStore()
     copy = Chain(Application(store), world.chain.init)
     copy.application.init_chain(copy.init)
-    for transactions in world.chain.blocks[:60]:
-        copy.block(*transactions)
+    for request in world.chain.requests[:60]:
+        copy.commit_block(request)
     for _ in range(20):
         store.rollback()
     again = Chain(Application(store), world.chain.init)
-    for transactions in world.chain.blocks[40:60]:
-        again.block(*transactions)
+    for request in world.chain.requests[40:60]:
+        again.commit_block(request)
     assert again.hashes == world.chain.hashes[40:60]
 
 

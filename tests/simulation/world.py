@@ -21,11 +21,15 @@ from abci_app.modules.models.records import Entry
 from abci_app.state.store import Store
 from abci_app.types import SUPPLY_NOPEN
 from tests.kit.chain import Chain
+from tests.kit.modules.consensus import OPERATORS, QUICK, Consensus, consensus_key, section_of
+from tests.kit.modules.ledger import Ledger
 from tests.kit.signing import Key, Signer
 
 FUNDS = 10**12
 # Pays for a few transactions, then for none.
 POOR_FUNDS = 20_000
+# Blocks for which a validator that went away stays away, and how rarely one goes: some epochs of ten blocks.
+AWAY_BLOCKS, AWAY_ONE_IN = 25, 30
 NAMES = ("olga", "oleg", "ruth", "rolf", "carl", "cora", "bert", "beth")
 # Windows at their minimum, so that hundreds of blocks see many proposals end.
 SHORT_WINDOWS = {
@@ -39,6 +43,8 @@ SHORT_WINDOWS = {
     },
     "epochs": {"epoch_blocks": 10},
 }
+# Enough that one may be jailed and another signs twice.
+VALIDATORS = 6
 # One transaction in this many blocks makes a handler raise.
 POISON_NOPEN = 666
 
@@ -82,6 +88,9 @@ class World:
     mallory: Signer
     pauper: Signer
     poisoner: Signer
+    # What CometBFT knows, and the operators of the first validators.
+    consensus: Consensus
+    operators: list[Signer]
     terms: dict[bytes, Terms] = field(default_factory=dict)
     nets: dict[bytes, Net] = field(default_factory=dict)
     # Model id -> owner.
@@ -99,6 +108,8 @@ class World:
     succeeded: Counter[str] = field(default_factory=Counter)
     burned_nopen: int = 0
     serial: int = 0
+    # The height until which somebody is away.
+    away_until: int = 0
 
     @classmethod
     def start(cls, seed: int, store: Store | None = None) -> "World":
@@ -106,17 +117,31 @@ class World:
         actors = [Signer.named(name) for name in NAMES]
         mallory, pauper, poisoner = [Signer.named(name) for name in ("mallory", "pauper", "poisoner")]
         balances = {signer.address: FUNDS for signer in [*actors, mallory, poisoner]}
+        operators = list(OPERATORS[:VALIDATORS])
+        powers = {consensus_key(number): 10 + number for number in range(VALIDATORS)}
         chain = Chain.start(
-            {**balances, pauper.address: POOR_FUNDS},
+            {**balances, pauper.address: POOR_FUNDS, **{who.address: FUNDS for who in operators}},
             store=store,
             parameters={
                 "licences": {"licence_policy": "permissive"},
                 "roles": {"models.create_model": ["builder"]},
                 **SHORT_WINDOWS,
+                **{name: values for name, values in QUICK.items() if name != "fees"},
             },
             members=[{"address": actors[0].address.hex(), "roles": ["registrar"], "name": "Olga"}],
+            signers=powers,
+            validators=section_of(powers, operators),
         )
-        return cls(random.Random(seed), chain, actors, mallory, pauper, poisoner)
+        return cls(
+            rng=random.Random(seed),
+            chain=chain,
+            actors=actors,
+            mallory=mallory,
+            pauper=pauper,
+            poisoner=poisoner,
+            consensus=Consensus(Ledger(chain), {1: powers, 2: powers}),
+            operators=operators,
+        )
 
     @property
     def store(self) -> Store:
@@ -134,7 +159,7 @@ class World:
 
     def next_sequences(self) -> dict[bytes, int]:
         """Sequence of everybody's next transaction."""
-        everybody = [*self.actors, self.mallory, self.pauper, self.poisoner]
+        everybody = [*self.actors, self.mallory, self.pauper, self.poisoner, *self.operators]
         return {signer.address: self.chain.account(signer.address).sequence for signer in everybody}
 
     def sign(self, operations: list[Operation]) -> dict[bytes, Operation]:
@@ -165,6 +190,7 @@ class World:
 
     def block(self, operations: list[Operation], mischief: list[bytes]) -> None:
         """Make a block as honest validators do from the transactions that they are sent."""
+        self.announce()
         signed = self.sign(operations)
         sent = [*signed, *mischief]
         admitted = [raw for raw in sent if self.chain.check(raw)[0] == 0]
@@ -183,12 +209,23 @@ class World:
         for raw in poison:
             assert self.chain.check(raw, recheck=True)[0] == Code.EXCLUDED
 
+    def announce(self) -> None:
+        """Say who proposes and who signed the block before; now and then a validator is away for some epochs."""
+        consensus = self.consensus
+        if self.chain.height >= self.away_until:
+            consensus.absent = []
+            if self.chance(AWAY_ONE_IN):
+                consensus.absent = [self.rng.choice(sorted(consensus.sets[self.chain.next_height]))]
+                self.away_until = self.chain.height + AWAY_BLOCKS
+        consensus.announce()
+
     def restart(self) -> None:
         """A node that stops and starts knows its last commit and nothing else."""
         self.chain.application = Application(self.store)
 
     def careless_block(self, operations: list[Operation], mischief: list[bytes]) -> None:
         """A decided block with everything in it: what does not pay is refused one by one and leaves nothing."""
+        self.announce()
         signed = self.sign(operations)
         block = [*signed, *mischief]
         self.rng.shuffle(block)
@@ -196,7 +233,9 @@ class World:
 
     def _commit(self, block: list[bytes], signed: dict[bytes, Operation]) -> None:
         before = self.next_sequences()
-        results = self.chain.block(*block)
+        response = self.chain.decide(*block)
+        self.consensus.follow(response)
+        results = response.tx_results
         after = self.next_sequences()
         for address, sequence in after.items():
             self.taken[address] += sequence - before[address]

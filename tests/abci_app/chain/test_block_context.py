@@ -65,7 +65,7 @@ def test_rules_know_proposer_commit_misbehaviour_and_version(monkeypatch: pytest
     assert (block.proposer, block.last_commit, block.misbehaviour, block.app_version) == (
         ONE,
         LastCommit(2, votes),
-        (Misbehaviour(1, TWO, 1),),
+        (Misbehaviour(kind=1, address=TWO, height=1, time_seconds=0),),
         2,
     )
 

@@ -155,7 +155,7 @@ def test_a_value_outside_its_limits_is_an_invariant_that_broke() -> None:
     ledger = Ledger.start()
     state = Overlay(ledger.store)
     write_parameters(state, SECTIONS, Parameters({("fees", 0): 10**7}))
-    (check,) = [invariant for module in MODULES if module.name == "chain" for invariant in module.invariants]
+    check = next(invariant for module in MODULES if module.name == "chain" for invariant in module.invariants)
     assert check(state) == ["fees.fee_per_byte_nopen is 10000000, must be 0 to 1,000,000 nopen (0.001 OPEN)"]
     assert check(ledger.store) == []
 
