@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -190,12 +190,14 @@ class Devnet:
         base_port: int | None = None,
         onion_length: int = SHORT_ONION,
         beside: str = "",
+        operators: Sequence[str] = (),
         between: Callable[[], None] = _nothing,
     ) -> Devnet:
         """Make the homes of a new network in an empty folder. Free ports unless `base_port` is given.
 
         `comet` changes config.toml on all nodes, `onion_length` is that of their onions; a folder named `beside` may be
-        there already. `between` is called between two steps and may raise. Raises NodeError.
+        there already. `operators` are the accounts answerable for the validators, one each, whose balances hold the
+        bonds. `between` is called between two steps and may raise. Raises NodeError.
         """
         if not 1 <= validators <= 50:
             raise NodeError(f"{validators} validators: give 1 to 50")
@@ -225,9 +227,7 @@ class Devnet:
             home.write_settings(dataclasses.replace(settings, cometbft_binary=str(binary)))
             onions.make_secret(home, onion_length)
             genesis.write(home.genesis_file, document)
-        declarations = [genesis.declare_validator(home, f"node{i}", 10) for i, home in enumerate(homes)]
-        for home in homes:
-            genesis.collect(home, declarations)
+        _declare_all(homes, operators, genesis.bond_of(document))
         return cls.open(folder)
 
     @classmethod
@@ -284,6 +284,22 @@ class Devnet:
     def height(self) -> int:
         """The highest block that any node has."""
         return max(node.height() for node in self.nodes)
+
+
+def _declare_all(homes: Sequence[Home], operators: Sequence[str], bond_nopen: int) -> None:
+    """Let every home's document have every home's validator, each with its operator and bond where there are some."""
+    declarations = [
+        genesis.declare_validator(
+            home,
+            f"node{index}",
+            10,
+            operator=operators[index] if operators else "",
+            bond_nopen=bond_nopen if operators else 0,
+        )
+        for index, home in enumerate(homes)
+    ]
+    for home in homes:
+        genesis.collect(home, declarations)
 
 
 def _ports(count: int, base_port: int | None) -> list[tuple[int, int]]:

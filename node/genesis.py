@@ -3,7 +3,8 @@
 CometBFT's part (chain id, time, consensus parameters, validators) is written here; `app_state` is typed in
 `abci_app.chain.genesis`. Every party runs `node init` for itself. One of them, the coordinator, adds accounts to its
 document. A validator's operator declares it in a small file signed with the validator's consensus key (so nobody can
-register a key that is not theirs); the coordinator collects those files, and everybody starts from the same document.
+register a key that is not theirs), with the account that is answerable for it and its bond; the coordinator collects
+those files, and everybody starts from the same document.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import nacl.exceptions
 import nacl.signing
 
 from abci_app import versions
@@ -29,7 +29,10 @@ from abci_app.chain.genesis import GenesisState
 from abci_app.errors import GenesisError
 from abci_app.genesis_fields import read_address
 from abci_app.modules.members import GenesisMember
+from abci_app.modules.validators import EVIDENCE_BLOCKS, EVIDENCE_SECONDS, VALIDATOR_BOND
 from node import cometbft
+from node.bonds import check_operators, section_of
+from node.declarations import Declaration, read_declaration, write_declaration
 from node.errors import NodeError
 from node.genesis_checks import (
     KEY_TYPE,
@@ -49,7 +52,6 @@ _MAX_CHAIN_ID = 50
 BLOCK_MAX_BYTES = 4 * 1024 * 1024
 # Beyond this nobody reads a document, and spaces make a quarter of it.
 _READABLE_BYTES = 1024 * 1024
-_DECLARATION_TAG = b"openledger/validator-declaration/v1\n"
 
 Document = dict[str, Any]
 
@@ -68,25 +70,6 @@ class Summary:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """A validator that wants to take part: its consensus key, its node, and a signature by that key."""
-
-    chain_id: str
-    name: str
-    power: int
-    public_key: str  # base64
-    node_id: str
-    peer_address: str  # host:port
-    signature: str = ""  # base64 over every other field
-
-    def signed_bytes(self) -> bytes:
-        """The bytes that the consensus key signs: a tag that no vote begins with, then the fields as sorted JSON."""
-        values = dataclasses.asdict(self)
-        del values["signature"]
-        return _DECLARATION_TAG + json.dumps(values, sort_keys=True).encode()
-
-
 def skeleton(chain_id: str, app_state: GenesisState | None = None, time: datetime | None = None) -> Document:
     """A document without validators. Raises NodeError for a chain id that CometBFT would not take."""
     if not re.fullmatch(rf"[a-z0-9][a-z0-9-]{{0,{_MAX_CHAIN_ID - 1}}}", chain_id):
@@ -101,8 +84,8 @@ def skeleton(chain_id: str, app_state: GenesisState | None = None, time: datetim
         "consensus_params": {
             "block": {"max_bytes": str(BLOCK_MAX_BYTES), "max_gas": "-1"},
             "evidence": {
-                "max_age_num_blocks": "100000",
-                "max_age_duration": str(48 * 3600 * 10**9),
+                "max_age_num_blocks": str(EVIDENCE_BLOCKS),
+                "max_age_duration": str(EVIDENCE_SECONDS * 10**9),
                 "max_bytes": str(1024 * 1024),
             },
             "validator": {"pub_key_types": ["ed25519"]},
@@ -213,6 +196,15 @@ def add_account(path: Path, address: str, amount_nopen: int) -> None:
     write(path, document)
 
 
+def fund_operator(path: Path, address: str, amount_nopen: int) -> bool:
+    """Give an operator a balance where the document gives it none; whether it was needed. Raises NodeError."""
+    known = [read_address("balances", each) for each, _ in _state(read(path)).balances]
+    if read_address("balances", address) in known:
+        return False
+    add_account(path, address, amount_nopen)
+    return True
+
+
 def add_member(path: Path, address: str, roles: Iterable[str], name: str = "") -> None:
     """Make an account a member with roles at genesis. Raises NodeError."""
     document = read(path)
@@ -225,7 +217,21 @@ def add_member(path: Path, address: str, roles: Iterable[str], name: str = "") -
     write(path, document)
 
 
-def declare_validator(home: Home, name: str, power: int, peer_address: str = "") -> Declaration:
+def bond_of(document: Document) -> int:
+    """The bond that each operator of this document needs, in nopen."""
+    return application_genesis.chain_parameters(_state(document).parameters)[VALIDATOR_BOND]
+
+
+def declare_validator(
+    home: Home,
+    name: str,
+    power: int,
+    peer_address: str = "",
+    *,
+    operator: str = "",
+    bond_nopen: int = 0,
+    onion: str = "",
+) -> Declaration:
     """This home's validator, signed with its consensus key. `peer_address` defaults to the p2p listener's."""
     check_name_and_power(name, power)
     key = json.loads(home.validator_key_file.read_text())
@@ -237,41 +243,13 @@ def declare_validator(home: Home, name: str, power: int, peer_address: str = "")
         public_key=key["pub_key"]["value"],
         node_id=cometbft.node_id(home),
         peer_address=peer_address or f"{host}:{port}",
+        operator=operator,
+        bond_nopen=bond_nopen,
+        onion=onion,
     )
     seed = base64.b64decode(key["priv_key"]["value"])[:32]
     signature = nacl.signing.SigningKey(seed).sign(unsigned.signed_bytes()).signature
     return dataclasses.replace(unsigned, signature=base64.b64encode(signature).decode())
-
-
-def read_declaration(path: Path) -> Declaration:
-    """A declaration whose signature has been checked. Raises NodeError, naming the file and the field."""
-    try:
-        declaration = msgspec.json.decode(path.read_bytes(), type=Declaration)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NodeError(f"{path} is not a validator declaration: {error}") from error
-    try:
-        check_name_and_power(declaration.name, declaration.power)
-        public_key = base64.b64decode(declaration.public_key, validate=True)
-        signature = base64.b64decode(declaration.signature, validate=True)
-        nacl.signing.VerifyKey(public_key).verify(declaration.signed_bytes(), signature)
-    except NodeError as error:
-        raise NodeError(f"{path}: {error}") from error
-    except (ValueError, TypeError, nacl.exceptions.CryptoError):
-        raise NodeError(
-            f"{path}: the signature is not the validator key's; have its operator declare it again"
-        ) from None
-    if not re.fullmatch(r"[0-9a-f]{40}", declaration.node_id):
-        raise NodeError(f"{path}: node_id is {declaration.node_id!r}; give 40 hex digits")
-    return declaration
-
-
-def declaration_text(declaration: Declaration) -> bytes:
-    """The file of a declaration, as it is sent to the coordinator."""
-    return msgspec.json.format(msgspec.json.encode(declaration), indent=2) + b"\n"
-
-
-def write_declaration(path: Path, declaration: Declaration) -> None:
-    write_whole(path, declaration_text(declaration))
 
 
 def add_declarations(home: Home, declarations: Iterable[Declaration]) -> Document:
@@ -297,10 +275,16 @@ def collect(home: Home, declarations: Iterable[Declaration]) -> Document:
                 f"this document is for {document.get('chain_id')!r}"
             )
     _require_none_dropped(document, chosen)
-    validators = [_validator(declaration) for declaration in chosen]
-    if validators != document.get("validators"):
+    validators, section = [_validator(declaration) for declaration in chosen], section_of(chosen)
+    state = _state(document)
+    if validators != document.get("validators") or section != state.validators:
         require_not_started(home)
         document["validators"] = validators
+        if section != state.validators:
+            try:
+                _replace_state(document, msgspec.structs.replace(state, validators=section))
+            except GenesisError as error:
+                raise NodeError(str(error)) from error
         validate(document)
         write(home.genesis_file, document)
     cometbft.change_config(home, {("p2p", "persistent_peers"): peers(chosen, without=cometbft.node_id(home))})
@@ -341,6 +325,7 @@ def validate(document: Document) -> Summary:
     check_consensus_parameters(document.get("consensus_params"))
     power = power_of_validators(document.get("validators"))
     state = _state(document)
+    check_operators(document, state)
     return Summary(
         chain_id=document["chain_id"],
         genesis_time=document["genesis_time"],

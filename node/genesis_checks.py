@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from abci_app import versions
+from abci_app.modules.validators import EVIDENCE_BLOCKS, EVIDENCE_SECONDS
 from node.errors import NodeError
 
 # Total power must stay below 2^63/8; a bound per validator keeps any sum of 100 far below.
@@ -58,9 +59,23 @@ def check_consensus_parameters(parameters: object) -> None:
         raise NodeError(
             f"consensus_params.validator.pub_key_types is {key_types!r}; this application needs ['ed25519']"
         )
+    _check_evidence_age(parameters.get("evidence") or {})
     max_bytes = str((parameters.get("block") or {}).get("max_bytes"))
     if not max_bytes.isdigit() or not 1024 * 1024 <= int(max_bytes) <= 100 * 1024 * 1024:
         raise NodeError(f"consensus_params.block.max_bytes is {max_bytes!r}; give 1048576 to 104857600")
+
+
+def _check_evidence_age(evidence: Mapping[str, Any]) -> None:
+    """Raises NodeError for evidence that could come when the bonds of its time have left already."""
+    for field, most in (
+        ("max_age_num_blocks", EVIDENCE_BLOCKS),
+        ("max_age_duration", EVIDENCE_SECONDS * 10**9),
+    ):
+        value = str(evidence.get(field))
+        if not value.isdigit() or not 0 < int(value) <= most:
+            raise NodeError(
+                f"consensus_params.evidence.{field} is {value!r}; give 1 to {most}: bonds stay a bit longer"
+            )
 
 
 def _check_app_version(found: object) -> None:

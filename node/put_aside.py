@@ -6,17 +6,11 @@ lines of the running node's log are about this node alone, or about what leaves 
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from abci_app.errors import Code
 from abci_app.mechanisms.hooks import FailingHook, FailingHooksQuery, FailingHooksView
 from abci_app.mechanisms.module import MAX_PAGE, StuckPage, StuckQuery
-from abci_app.state.codec import encode
-from node import rpc
+from node.application_query import ask
 from node.errors import NodeRpcError
 from node.log_tail import CRITICAL, STARTED, last_lines
 
@@ -30,8 +24,8 @@ def put_aside(rpc_url: str) -> tuple[int, str]:
     Where the node does not tell, that is the line. Raises NoAnswer where none answers at all.
     """
     try:
-        hooks: FailingHooksView | None = _ask(rpc_url, "failing", FailingHooksQuery(), FailingHooksView)
-        page: StuckPage | None = _ask(rpc_url, "stuck", StuckQuery(0, MAX_PAGE), StuckPage)
+        hooks: FailingHooksView | None = ask(rpc_url, "deadlines", "failing", FailingHooksQuery(), FailingHooksView)
+        page: StuckPage | None = ask(rpc_url, "deadlines", "stuck", StuckQuery(0, MAX_PAGE), StuckPage)
     except NodeRpcError as error:
         return 0, f"the node does not tell what was put aside ({error})"
     failing = hooks.hooks if hooks else ()
@@ -47,21 +41,6 @@ def put_aside(rpc_url: str) -> tuple[int, str]:
 def _hook_in_words(hook: FailingHook) -> str:
     times = "once" if hook.failures == 1 else f"{hook.failures} times"
     return f"hook {hook.name} fails since height {hook.since_height} ({times})"
-
-
-def _ask(rpc_url: str, query: str, arguments: Any, result: Any) -> Any:
-    """Ask a query of the deadlines; None before the first block."""
-    data = encode(arguments).hex()
-    response = rpc.call(rpc_url, "abci_query", path=f"/query/deadlines/{query}", data=data)["response"]
-    code = int(response.get("code", 0))
-    if code == Code.HEIGHT_UNAVAILABLE:
-        return None
-    if code:
-        raise NodeRpcError(f"abci_query deadlines/{query}: code {code} {response.get('log', '')}".strip())
-    try:
-        return msgspec.msgpack.decode(base64.b64decode(response.get("value") or ""), type=result)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise NodeRpcError(f"abci_query deadlines/{query}: {error}") from None
 
 
 def log_alarm(log_file: Path) -> str:

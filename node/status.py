@@ -23,6 +23,7 @@ from node import cometbft, disk, rpc
 from node.errors import NoAnswer, NodeRpcError
 from node.home import Home
 from node.log_tail import CRITICAL, NODE_LOG, STARTED, STOPPED, last_lines
+from node.own_validator import own_validator
 from node.put_aside import log_alarm, put_aside
 
 # Blocks come every second or so; a chain whose last block is older than this stands still.
@@ -65,6 +66,12 @@ class NodeStatus:
     peers: int = 0
     validator_address: str = ""
     voting_power: int = 0
+    # What this node's validator is, what its operator should do, and what it can lose (own_validator.py).
+    validator: str = ""
+    validator_operator: str = ""
+    validator_bond_nopen: int = 0
+    validator_owes: str = ""
+    validator_risks: tuple[str, ...] = ()
     # While blocks are made, of the last block; else of the height that is voted on.
     power_seen: int = 0
     power_total: int = 0
@@ -101,7 +108,19 @@ def status(rpc_url: str, now_seconds: float | None = None) -> NodeStatus:
     )
     count, alarm = put_aside(rpc_url)
     judged, why = judge(found, time.time() if now_seconds is None else now_seconds)
-    found = replace(found, state=judged, why=why, put_aside=count, alarm=alarm)
+    own = own_validator(rpc_url, validator["address"])
+    found = replace(
+        found,
+        state=judged,
+        why=why,
+        put_aside=count,
+        alarm=alarm,
+        validator=own.standing,
+        validator_operator=own.operator,
+        validator_bond_nopen=own.bond_nopen,
+        validator_owes=own.owes,
+        validator_risks=own.risks,
+    )
     if judged is State.MAKING_BLOCKS:
         # Of the height that just began hardly a vote has arrived: the last block's say who is there.
         seen, total = power_of_last_block(rpc.call(rpc_url, "dump_consensus_state"))

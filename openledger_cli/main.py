@@ -49,6 +49,10 @@ GROUPS: dict[str, tuple[str, str]] = {
     "explain": ("openledger_cli.explain.commands", "who shaped an answer of a recorded model, verified"),
     "attribution": ("openledger_cli.explain.attribution", "how good the attribution of a model is: measure, calibrate"),
     "record": ("openledger_cli.record.commands", "record a run of any tool from its files, or from MLflow"),
+    "validator": (
+        "openledger_cli.validator.commands",
+        "validate: apply, bond, rotate keys, come back from jail, leave, and see who does",
+    ),
     "node": (
         "openledger_cli.node.commands",
         "run a node: init, start, status, doctor, snapshot, backup, restore, check, rollback",

@@ -130,11 +130,15 @@ def _new_network(args: argparse.Namespace, folder: Path, stop_if_asked: Callable
         with making_folder(folder) as unfinished, while_waiting("making the homes"):
             keys = ClientSettings(home=str(unfinished / CLIENT_FOLDER), keys="test", chain_id=chain_id)
             funded = fund(keys, pairs)
+            count = 1 if args.validators is None else args.validators
+            operators = fund(keys, _operators(chain_id, count, pairs))
+            balances = tuple([(one.address, one.amount_nopen) for one in [*funded, *operators]])
             Devnet.create(
                 unfinished,
-                validators=1 if args.validators is None else args.validators,
+                validators=count,
                 chain_id=chain_id,
-                app_state=GenesisState(balances=tuple([(one.address, one.amount_nopen) for one in funded])),
+                app_state=GenesisState(balances=balances),
+                operators=[one.address for one in operators],
                 base_port=_BASE_PORT if args.base_port is None else args.base_port,
                 onion_length=onions.LENGTH,
                 beside=CLIENT_FOLDER,
@@ -157,6 +161,20 @@ def _new_network(args: argparse.Namespace, folder: Path, stop_if_asked: Callable
         yield net
     finally:
         net.stop()
+
+
+def _operators(chain_id: str, count: int, pairs: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """A key for the operator of each node, with its bond; none on a chain whose keys may not be made so."""
+    from abci_app.modules.validators import VALIDATOR_BOND
+    from openledger.keys.wallet import is_development_chain
+    from openledger_cli.node.genesis import OPERATOR_FUNDS_NOPEN
+
+    if not is_development_chain(chain_id):
+        return []
+    taken = [name for name, _ in pairs]
+    names = [f"validator-{number}" for number in range(count)]
+    amount_nopen = VALIDATOR_BOND.default + OPERATOR_FUNDS_NOPEN
+    return [(f"{name}-operator" if name in taken else name, amount_nopen) for name in names]
 
 
 def client_settings(net: Devnet) -> ClientSettings:

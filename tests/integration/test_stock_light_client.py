@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +12,10 @@ import pytest
 from abci_app.accounts import ACCOUNTS, Account
 from abci_app.chain.genesis import GenesisState
 from abci_app.state.codec import decode
-from node import cometbft, rpc
+from node import rpc
 from node.devnet import Devnet
-from node.ports import free_ports
-from node.rpc import NoAnswer, NodeRpcError
+from node.rpc import NodeRpcError
+from tests.kit.integration.light_proxy import light_proxy
 from tests.kit.integration.lying_node import LyingNode, flip_value, tell_the_truth
 
 pytestmark = pytest.mark.integration
@@ -32,37 +29,6 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     with Devnet.create(tmp_path_factory.mktemp("light") / "net", app_state=state) as net:
         net.wait_for_height(4)
         yield net
-
-
-@contextmanager
-def light_proxy(net: Devnet, primary: str, folder: Path) -> Iterator[str]:
-    """`cometbft light` with this primary, trusting block 2; yields its URL."""
-    node = net.nodes[0]
-    trusted = node.call("commit", height="2")["signed_header"]["commit"]["block_id"]["hash"]
-    port = next(free_ports())
-    chain_id = node.call("status")["node_info"]["network"]
-    command = [
-        str(cometbft.binary_path()), "light", chain_id, "--primary", primary, "--witnesses", node.rpc_url,
-        "--height", "2", "--hash", trusted, "--home-dir", str(folder), "--laddr", f"tcp://127.0.0.1:{port}",
-    ]  # fmt: skip
-    log = folder / "light.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                rpc.call(url, "status")
-                break
-            except (NoAnswer, NodeRpcError):
-                if time.monotonic() > deadline or process.poll() is not None:
-                    raise AssertionError(f"the light client does not answer:\n{log.read_text()[-2000:]}") from None
-                time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def ask(url: str, key: bytes, height: int = 0) -> dict[str, Any]:

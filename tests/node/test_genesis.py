@@ -17,8 +17,9 @@ from abci_app.chain.application import Application
 from abci_app.pb import abci_pb2 as pb
 from abci_app.state.memory_store import MemoryStore
 from node import cometbft, genesis
+from node.declarations import Declaration, read_declaration, write_declaration
 from node.errors import NodeError
-from node.genesis import Declaration, Document
+from node.genesis import Document
 from node.home import Home
 from openledger.light.anchors import parse_genesis
 from openledger.light.verifier import TrustRules
@@ -107,11 +108,9 @@ def test_several_parties_declare_and_the_coordinator_collects(tmp_path: Path) ->
     files = []
     for index, home in enumerate(homes):
         path = tmp_path / f"{index}.json"
-        genesis.write_declaration(
-            path, genesis.declare_validator(home, f"v{index}", 10 + index, f"10.0.0.{index}:26656")
-        )
+        write_declaration(path, genesis.declare_validator(home, f"v{index}", 10 + index, f"10.0.0.{index}:26656"))
         files.append(path)
-    declarations = [genesis.read_declaration(path) for path in files]
+    declarations = [read_declaration(path) for path in files]
     document = genesis.collect(homes[0], declarations)
     assert sorted(validator["power"] for validator in document["validators"]) == ["10", "11", "12"]
     addresses = [validator["address"] for validator in document["validators"]]
@@ -142,9 +141,9 @@ def test_the_order_of_declarations_does_not_matter(tmp_path: Path) -> None:
 def test_a_declaration_that_was_changed_is_refused(home: Home, tmp_path: Path, change: dict[str, str]) -> None:
     declaration = dataclasses.replace(genesis.declare_validator(home, "alice", 10), **change)  # type: ignore[arg-type]
     path = tmp_path / "declaration.json"
-    genesis.write_declaration(path, declaration)
+    write_declaration(path, declaration)
     with pytest.raises(NodeError) as refusal:
-        genesis.read_declaration(path)
+        read_declaration(path)
     assert str(refusal.value) == (
         f"{path}: the signature is not the validator key's; have its operator declare it again"
     )
@@ -167,7 +166,7 @@ def test_a_file_that_is_no_declaration_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text('{"name": 3}')
     with pytest.raises(NodeError, match=r"x\.json is not a validator declaration"):
-        genesis.read_declaration(path)
+        read_declaration(path)
 
 
 @pytest.mark.parametrize("chain_id", ["", "Upper", "with space", "-dash", "x" * 51])

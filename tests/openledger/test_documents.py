@@ -150,7 +150,8 @@ def test_words_go_in_and_out_where_numbers_stand_for_them() -> None:
     assert to_document(message) == {**review, "contribution_id": encode_id("olcontrib", b"\x0c" * 32)}
     peer = {"type": "members.set_peer", "node_id": "ab" * 20, "allowed": True, "name": "first"}
     assert to_document(message_from_document(peer)) == peer
-    member = {"type": "members.set_member", "member": BOB_TEXT, "roles": ["reviewer", "builder"], "name": ""}
+    roles = ["reviewer", "builder"]
+    member = {"type": "members.set_member", "member": BOB_TEXT, "roles": roles, "name": "", "organisation": 7}
     assert to_document(message_from_document(member)) == {**member, "roles": ["reviewer", "builder"]}
 
 
@@ -181,8 +182,8 @@ def test_every_small_number_is_a_word_a_flag_or_known_to_be_a_number() -> None:
 
 
 def test_every_account_and_entry_is_shown_as_a_typed_id_in_whatever_it_stands() -> None:
-    # Hashes of records and of a tree's nodes; the object of a name or of a lock has no kind of its own.
-    other = {"policy_id", "joined_terms_id", "object_id", "after_object_id", "sibling"}
+    # Hashes of records, of a tree and of onions; the object of a name or of a lock has no kind of its own.
+    other = {"policy_id", "joined_terms_id", "object_id", "after_object_id", "sibling", "onion"}
     found = {
         field
         for name, fields in TYPES.fields.items()

@@ -43,7 +43,7 @@ def test_init_accounts_validator_and_validate_make_a_chain_that_can_start(
     capsys.readouterr()
     assert main(["genesis", "validate", "--home", home, "--output", "json"]) == 0
     summary = json.loads(capsys.readouterr().out)
-    expected = {"chain_id": "dev-1", "validators": 1, "total_power": 10, "accounts": 1, "members": 1}
+    expected = {"chain_id": "dev-1", "validators": 1, "total_power": 10, "accounts": 2, "members": 1}
     assert {name: summary[name] for name in expected} == expected
 
 
@@ -58,6 +58,11 @@ def test_two_parties_collect_to_the_same_document_and_start_one_chain(
         assert main([*words, "--home", str(home.folder)]) == 0
         files.append(str(file))
     alice, bob = homes
+    operator = json.loads(Path(files[1]).read_text())["operator"]
+    capsys.readouterr()
+    assert main(["genesis", "collect", files[1], "--home", str(alice.folder)]) == ExitCode.FAILURE
+    assert f"operator {operator} starts with 0 nopen, its bond is 100000000000000: give it" in capsys.readouterr().err
+    assert main(["genesis", "add-account", operator, "100001OPEN", "--home", str(alice.folder)]) == 0
     assert main(["genesis", "collect", files[1], "--home", str(alice.folder)]) == 0
     document = alice.genesis_file.read_bytes()
     bob.genesis_file.write_bytes(document)
@@ -177,7 +182,14 @@ def test_results_are_json_when_asked_for(tmp_path: Path, capsys: pytest.CaptureF
     assert found == [
         {"home": str(home), "chain_id": "dev-1", "settings": str(home / "settings.sh")},
         {"account": ADDRESS, "balance_nopen": 5 * 10**9},
-        {"name": "me", "node_id": cometbft.node_id(Home(home)), "power": 10, "validators": 1},
+        {
+            "name": "me",
+            "node_id": cometbft.node_id(Home(home)),
+            "power": 10,
+            "validators": 1,
+            "operator": found[2]["operator"],
+            "bond_nopen": 100_000 * 10**9,
+        },
         {"validators": 1, "genesis": str(Home(home).genesis_file)},
         {"height": 0},
     ]

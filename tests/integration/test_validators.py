@@ -1,0 +1,120 @@
+"""Real validators: a key is rotated, one goes silent and comes back, half ask to leave at once, one signs twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from abci_app.modules.members import GenesisPeer
+from abci_app.modules.validators import AddBond, Leave, RotateKey, SetOwnPeers, Unjail, ValidatorStatus
+from node import cometbft, rpc
+from node.own_validator import own_validator
+from openledger_cli.validator.common import consensus_key_of
+from openledger_cli.validator.keys import new_key_file
+from tests.kit.integration.light_proxy import light_proxy
+from tests.kit.integration.real_validators import RealValidators, full_node, twin_of
+from tests.kit.modules.consensus import BOND, OPERATORS
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+COUNT = 6
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealValidators]:
+    with RealValidators.running(tmp_path_factory.mktemp("validators") / "net", COUNT) as world:
+        yield world
+
+
+def test_a_rotated_key_signs_from_the_second_block_on(world: RealValidators) -> None:
+    operator, node = OPERATORS[0], world.net.nodes[0]
+    old = world.address_of(node)
+    path = new_key_file(node.home.validator_key_file)
+    height = world.send(operator, RotateKey(consensus_key_of(path)))
+    world.wait_for_height(height + 3)
+    assert [old in world.signers(height + after) for after in (1, 2)] == [True, False]
+    assert old in world.signatures(height + 1)
+    node.stop()
+    path.replace(node.home.validator_key_file)
+    node.start()
+    new = world.address_of(node)
+    world.wait("a signature of the new key", lambda: new in world.signatures(world.height() - 1))
+    assert world.signers(world.height())[new] == 10
+    assert old not in world.signatures(world.height() - 1)
+
+
+def test_who_goes_silent_is_jailed_and_comes_back(world: RealValidators) -> None:
+    operator, node = OPERATORS[1], world.net.nodes[1]
+    address = world.address_of(node)
+    node.stop()
+    world.wait("jail", lambda: world.validator(operator).status == ValidatorStatus.JAILED)
+    jailed = world.validator(operator)
+    assert (jailed.power, jailed.bond_nopen) == (0, BOND - BOND // 10_000)
+    told = own_validator(world.desk.rpc_url, address)
+    assert told.standing == f"jailed since height {jailed.jailed_height}, because it missed too many blocks"
+    assert "openledger validator unjail` after adding 0.0001 OPEN to its bond" in told.owes
+    node.start()
+    world.wait_for_height(jailed.jailed_height + 10)
+    height = world.send(operator, AddBond(BOND // 10_000), Unjail())
+    world.wait_for_height(height + 3)
+    assert world.signers(height + 2)[address] == 10
+    world.wait("its signature", lambda: address in world.signatures(world.height() - 1))
+
+
+def test_half_the_set_asks_to_leave_at_once_and_the_stock_light_client_follows(
+    world: RealValidators, tmp_path: Path
+) -> None:
+    before = world.signers(world.height())
+    assert len(before) == COUNT
+    leaving = OPERATORS[:3]
+    last = max([world.send(who, Leave()) for who in leaving])
+    # In this epoch and the next, as far as the limits and four that stay permit.
+    world.wait("two of three to leave", lambda: len(world.signers(world.height())) == 4)
+    sets = [world.signers(height) for height in range(last, world.height())]
+    assert all(len(each) >= 4 for each in sets)
+    statuses = sorted([world.validator(who).status for who in leaving])
+    assert statuses == [ValidatorStatus.LEAVING, ValidatorStatus.LEFT, ValidatorStatus.LEFT]
+    with light_proxy(world.net, world.desk.rpc_url, tmp_path, witness=world.net.nodes[-2].rpc_url) as url:
+        tip = world.height() - 1
+        proven = rpc.call(url, "commit", height=str(tip))["signed_header"]["header"]
+        assert proven == world.desk.call("commit", height=str(tip))["signed_header"]["header"]
+
+
+def test_who_signs_twice_is_slashed_and_removed_once(world: RealValidators, tmp_path: Path) -> None:
+    operator, node = OPERATORS[3], world.net.nodes[3]
+    others = [each for each in world.net.nodes if each is not node]
+    address = world.address_of(node)
+    twin = twin_of(node, others, tmp_path / "twin")
+    twin.start()
+    try:
+        world.wait("evidence", lambda: world.validator(operator).status == ValidatorStatus.TOMBSTONED, seconds=150.0)
+    finally:
+        twin.stop()
+    height = world.height()
+    punished = world.validator(operator)
+    assert (punished.power, punished.bond_nopen) == (0, 0)
+    assert [entry.amount_nopen for entry in punished.leaving] == [BOND - BOND // 10]
+    world.wait_for_height(height + 4)
+    assert address not in world.signers(height + 4)
+    assert world.validator(operator) == punished
+    world.wait_for_height(world.height() + 2)
+
+
+def test_a_live_validators_own_node_joins_a_closed_chain_and_a_stranger_is_turned_away(tmp_path: Path) -> None:
+    listed = (GenesisPeer(node_id="0" * 40, name="nobody"),)
+    with RealValidators.running(tmp_path / "net", 1, peers=listed) as world:
+        (validator,) = world.net.nodes
+        own, stranger = [full_node(validator, [validator], tmp_path / name) for name in ("own", "stranger")]
+        world.send(OPERATORS[0], SetOwnPeers((cometbft.node_id(own.home),)))
+        try:
+            for node in (stranger, own):
+                node.start()
+            world.wait("the own node to follow", lambda: own.height() > 2)
+            refusal = f"node {cometbft.node_id(stranger.home)} is not among this chain's peers"
+            log = validator.home.log_folder / "cometbft.log"
+            world.wait("the refusal", lambda: refusal in log.read_text())
+            assert stranger.height() == 0
+        finally:
+            for node in (stranger, own):
+                node.stop()
