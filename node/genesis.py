@@ -30,7 +30,7 @@ from abci_app.errors import GenesisError
 from abci_app.genesis_fields import read_address
 from abci_app.modules.members import GenesisMember
 from abci_app.modules.validators import EVIDENCE_BLOCKS, EVIDENCE_SECONDS, VALIDATOR_BOND
-from node import cometbft
+from node import cometbft, onions
 from node.bonds import check_operators, section_of
 from node.declarations import Declaration, read_declaration, write_declaration
 from node.errors import NodeError
@@ -232,7 +232,10 @@ def declare_validator(
     bond_nopen: int = 0,
     onion: str = "",
 ) -> Declaration:
-    """This home's validator, signed with its consensus key. `peer_address` defaults to the p2p listener's."""
+    """This home's validator, signed with its consensus key.
+
+    `peer_address` defaults to the p2p listener's, `onion` to the newest one of the home where there is an operator.
+    """
     check_name_and_power(name, power)
     key = json.loads(home.validator_key_file.read_text())
     host, port = cometbft.listen_addresses(home)["p2p"]
@@ -245,7 +248,7 @@ def declare_validator(
         peer_address=peer_address or f"{host}:{port}",
         operator=operator,
         bond_nopen=bond_nopen,
-        onion=onion,
+        onion=onion or (onions.read_secret(home).chains[-1].onion.hex() if operator else ""),
     )
     seed = base64.b64decode(key["priv_key"]["value"])[:32]
     signature = nacl.signing.SigningKey(seed).sign(unsigned.signed_bytes()).signature

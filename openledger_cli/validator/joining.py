@@ -48,7 +48,7 @@ def register(commands: Any) -> None:
     apply = add_task(commands, "apply", run_apply, "become a candidate, with a bond", _APPLY_EXAMPLES)
     apply.add_argument("--bond", required=True, metavar="AMOUNT", help="what is at stake, such as 100000OPEN")
     apply.add_argument("--consensus-key", default="", metavar="KEY", help="hex or base64 (default: this home's node)")
-    apply.add_argument("--onion", default="", metavar="HEX", help="end of its chain of hashes (default: this home's)")
+    apply.add_argument("--onion", default="", metavar="HEX", help="its onion (default: `openledger node onion`)")
     bond = add_task(commands, "bond", run_bond, "add to the bond", _BOND_EXAMPLES)
     bond.add_argument("amount", metavar="AMOUNT", help="such as 500OPEN")
     unjail = add_task(commands, "unjail", run_unjail, "come back from jail", _UNJAIL_EXAMPLES)
@@ -74,7 +74,12 @@ def run_apply(arguments: argparse.Namespace) -> None:
 
 
 def onion_of(arguments: argparse.Namespace) -> bytes:
-    """The end of the chain of hashes that the node of this home reveals from, or the one that is given."""
+    """The newest onion of this home's node, or the one that is given."""
+    from node import onions
+    from node.home import Home
+
+    if not arguments.onion:
+        return onions.read_secret(Home(arguments.context.home)).chains[-1].onion
     try:
         onion = bytes.fromhex(arguments.onion)
     except ValueError:

@@ -17,6 +17,8 @@ a while), leaving (power goes, then the bond leaves), left (may apply again), to
 - Duties (`duties.py`): who missed more than `max_missed` of an epoch's blocks, was silent in over a tenth of its own
   proposals (three or more), or whose bond fell below half is jailed at the tick, while four stay and an epoch may lose
   its power. It comes back with `Unjail` after `jail_blocks` and with a whole bond, or is removed after `jail_limit`.
+- Reveals (`revealing.py`): an operator's onion (`mechanisms/beacon`) goes with its bond; who is silent while a draw
+  waits pays for it from the bond.
 - Fees: at the tick `fees_to_validators` of them go to the operators by power times signed blocks, through their payees.
 - Genesis (`genesis.py`): the section `validators` gives CometBFT's first validators their operators and bonds.
 
@@ -75,6 +77,7 @@ from abci_app.modules.validators.records import (
     bond_key,
     consensus_address,
 )
+from abci_app.modules.validators.revealing import REVEALERS
 from abci_app.modules.validators.view import is_own_peer, live_keys, live_powers, live_validator_of
 
 __all__ = [
@@ -128,5 +131,6 @@ MODULE = Module(
     end_block=end_block,
     epoch_end=end_epoch,
     deadlines=(REMOVAL,),
+    revealers=REVEALERS,
     invariants=INVARIANTS,
 )

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct, structs
 
 from abci_app.errors import GenesisError, Rejected
 from abci_app.genesis_fields import read_address
-from abci_app.mechanisms import locks
+from abci_app.mechanisms import beacon, locks
 from abci_app.module import (
     MAX_VALIDATOR_POWER,
     GenesisContext,
@@ -125,6 +125,8 @@ def write_genesis_validators(state: MutableState, validators: GenesisValidators,
         else:
             operator = _operator_of(place, validators[place])
             _take_bond(state, place, validators[place], operator, context)
+            if validators[place].onion:
+                beacon.set_onion(state, context.block, operator, bytes.fromhex(validators[place].onion))
         take_key(state, operator, public_key)
         started = structs.replace(
             new_validator(operator, public_key), status=int(ValidatorStatus.ACTIVE), admitted=power, live=power

@@ -4,7 +4,7 @@ from msgspec import structs
 
 from abci_app.accounts import show_address
 from abci_app.errors import Rejected
-from abci_app.mechanisms import epochs, locks
+from abci_app.mechanisms import beacon, epochs, locks
 from abci_app.module import MAX_VALIDATOR_POWER, Context, HookContext
 from abci_app.modules import members
 from abci_app.modules.validators.parameters import JAIL_BLOCKS, VALIDATOR_BOND
@@ -71,6 +71,7 @@ def execute_apply(context: Context, message: Apply) -> None:
         raise Rejected(ValidatorsCode.LIST_FULL, f"the list holds {MAX_LISTED} validators: wait until one has left")
     take_key(state, operator, message.consensus_key)
     locks.take(state, bond_key(operator), message.bond_nopen)
+    beacon.set_onion(state, context.block, operator, message.onion)
     LIST.set(state, ValidatorList((*operators, operator)))
     VALIDATORS.set(state, operator, new_validator(operator, message.consensus_key))
     context.emit(ValidatorChanged(operator, "candidate", "applied"))
@@ -166,8 +167,9 @@ def execute_rotate_key(context: Context, message: RotateKey) -> None:
 
 
 def execute_set_onion(context: Context, message: SetOnion) -> None:
-    """In force two epochs later."""
-    _require_validator(context)
+    """A first one is in force at once, another one two epochs later."""
+    operator = _require_validator(context).operator
+    beacon.set_onion(context.state, context.block, operator, message.onion)
 
 
 def execute_set_worker(context: Context, message: SetWorker) -> None:

@@ -1,5 +1,6 @@
 """Parameters of the validators: bonds, what is slashed for what, how long jails and exits last."""
 
+from abci_app.mechanisms.beacon import SILENT_PENALTY
 from abci_app.parameters import Amount, Parameter, Parameters, PartUnit, Section, Unit
 from abci_app.types import NOPEN_PER_OPEN, PPB
 
@@ -11,6 +12,8 @@ EVIDENCE_SECONDS = 48 * 3600
 MIN_UNBOND_BLOCKS = EVIDENCE_BLOCKS + EVIDENCE_BLOCKS // 4
 MIN_UNBOND_SECONDS = EVIDENCE_SECONDS + 12 * 3600
 PERCENT = PPB // 100
+# A validator that restarts must not lose its bond for a handful of blocks.
+SILENCES_A_BOND = 20
 
 _BLOCKS = Unit("blocks")
 _PART = PartUnit()
@@ -106,6 +109,16 @@ def _jail_ends_before_its_limit(parameters: Parameters) -> str | None:
     )
 
 
+def _silence_costs_a_small_part_of_a_bond(parameters: Parameters) -> str | None:
+    penalty_nopen, bond_nopen = parameters[SILENT_PENALTY], parameters[VALIDATOR_BOND]
+    if SILENCES_A_BOND * penalty_nopen <= bond_nopen:
+        return None
+    return (
+        f"{SILENT_PENALTY.full_name} is {penalty_nopen}, must be at most {VALIDATOR_BOND.full_name} / "
+        f"{SILENCES_A_BOND}, which is {bond_nopen // SILENCES_A_BOND}"
+    )
+
+
 PARAMETERS = Section(
     NAME,
     (
@@ -118,5 +131,5 @@ PARAMETERS = Section(
         UNBOND_BLOCKS,
         UNBOND_SECONDS,
     ),
-    (_jail_ends_before_its_limit,),
+    (_jail_ends_before_its_limit, _silence_costs_a_small_part_of_a_bond),
 )

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from abci_app.errors import Rejected
-from abci_app.mechanisms import epochs, locks
+from abci_app.mechanisms import beacon, epochs, locks
 from abci_app.module import Context, HookContext
 from abci_app.modules.validators.parameters import UNBOND_BLOCKS, UNBOND_SECONDS
 from abci_app.modules.validators.records import (
@@ -194,6 +194,7 @@ def retire(state: MutableState, context: HookContext, validator: ValidatorRecord
         locks.leave(state, context.block, key, lock.amount_nopen, parameters[UNBOND_BLOCKS], parameters[UNBOND_SECONDS])
     LIST.set(state, ValidatorList(tuple([each for each in listed(state) if each != validator.operator])))
     OWN_PEERS.delete(state, validator.operator)
+    beacon.remove_onion(state, validator.operator)
     if validator.status == ValidatorStatus.LEAVING:
         VALIDATORS.set(state, validator.operator, structs.replace(validator, status=int(ValidatorStatus.LEFT)))
         context.emit(ValidatorChanged(validator.operator, "left", "no power is left, the bond leaves"))

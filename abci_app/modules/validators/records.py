@@ -252,7 +252,7 @@ class RotateKey(Message, frozen=True, array_like=True, forbid_unknown_fields=Tru
 
 
 class SetOnion(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0306):
-    """Validator: reveal from a new chain of hashes from the epoch after the next one on."""
+    """Validator: reveal from a new chain of hashes, two epochs from now (the first one: at once)."""
 
     weight_each: ClassVar[int] = 20
 

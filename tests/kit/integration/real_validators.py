@@ -32,6 +32,7 @@ FAST: cometbft.Changes = {("consensus", "timeout_commit"): "100ms", ("consensus"
 # A node that is restarted is away for some seconds: that must not be an epoch.
 PARAMETERS = {
     "epochs": {"epoch_blocks": 30},
+    "beacon": QUICK["beacon"],
     "validators": {**QUICK["validators"], "max_missed_ppb": 95 * PPB // 100},
 }
 WAIT_SECONDS = 90.0

@@ -8,6 +8,7 @@ from abci_app.module import FEES_ACCOUNT, TREASURY_ACCOUNT, BlockContext, HookCo
 from abci_app.modules.validators import (
     AddBond,
     RotateKey,
+    SetOnion,
     Unjail,
     ValidatorStatus,
     bond_key,
@@ -16,11 +17,12 @@ from abci_app.modules.validators import (
 )
 from abci_app.modules.validators.duties import REMOVAL, deeds_by_operator, end_epoch
 from abci_app.modules.validators.powers import update_powers
-from abci_app.modules.validators.records import DUTIES, VALIDATORS, Duty, JailReason, ValidatorRecord
+from abci_app.modules.validators.records import DUTIES, VALIDATORS, Duty, JailReason, ValidatorRecord, ValidatorSlashed
+from abci_app.modules.validators.revealing import REVEALERS
 from abci_app.state.overlay import Overlay
 from abci_app.types import PPB
 from tests.kit.chain import Chain, replay
-from tests.kit.modules.consensus import BOND, OPERATORS, QUICK, Consensus, consensus_key
+from tests.kit.modules.consensus import BOND, OPERATORS, QUICK, Consensus, consensus_key, onion
 from tests.kit.modules.ledger import Ledger, ask
 from tests.kit.signing import CHAIN_ID, Key, Signer
 
@@ -151,6 +153,33 @@ def test_absences_count_under_all_keys_of_a_validator() -> None:
     assert (len(both), sum(both)) == (2, deeds.missed)
     world.until_tick()
     assert record(world, FIRST).status == ValidatorStatus.JAILED
+
+
+def test_who_proposes_without_revealing_is_jailed_at_the_tick() -> None:
+    """Of two that have onions and never reveal, one proposes three blocks of the epoch and the other two."""
+    world = Consensus.start([10] * 6)
+    world.until_tick()
+    for number in (0, 1):
+        assert send(world, OPERATORS[number], SetOnion(bytes.fromhex(onion(number)))) == 0
+    world.until_tick()
+    for number in (0, 0, 0, 1, 1, 2, 3, 4, 5, 5):
+        world.block(proposer=consensus_key(number))
+    deeds = deeds_by_operator(world.ledger.store)
+    assert statuses(world) == [3, 2, 2, 2, 2, 2]
+    assert record(world, FIRST).jailed_for == JailReason.SILENT
+    assert locks.amount_of(world.ledger.store, bond_key(FIRST.address)) == BOND - DOWNTIME
+    assert [each.silent for each in deeds.values() if each.silent] == []
+
+
+def test_silence_while_a_draw_waits_is_fined_from_the_bond() -> None:
+    world = Consensus.start([10] * 5)
+    world.block()
+    state, context = Overlay(world.ledger.store), hook_context(world, 2)
+    REVEALERS.fine(state, context, FIRST.address, 7)
+    assert REVEALERS.bond_nopen(state, FIRST.address) == BOND - 7
+    assert REVEALERS.owner_of(state, consensus_address(consensus_key(0))) == FIRST.address
+    assert REVEALERS.owner_of(state, bytes(20)) is None
+    assert context.events == [ValidatorSlashed(FIRST.address, "was silent while a draw waited", 7)]
 
 
 def test_a_bond_below_half_jails_without_another_slash() -> None:

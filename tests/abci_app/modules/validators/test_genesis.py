@@ -8,7 +8,7 @@ import pytest
 from abci_app.accounts import ACCOUNTS
 from abci_app.chain.genesis import decode_genesis
 from abci_app.errors import GenesisError
-from abci_app.mechanisms import locks
+from abci_app.mechanisms import beacon, locks
 from abci_app.module import TREASURY_ACCOUNT, is_module_account
 from abci_app.modules.validators import GenesisValidator, ValidatorStatus, bond_key, check_bonds, consensus_address
 from abci_app.modules.validators.genesis import nobodys_operator
@@ -36,7 +36,8 @@ def start(*section: dict[str, Any], **more: Any) -> Chain:
 
 def test_operators_and_bonds_are_joined_with_what_initchain_names() -> None:
     chain = start(
-        entry(1, operator=BOB.address.hex(), bond_nopen=BOND), entry(0, operator=ALICE.address.hex(), bond_nopen=BOND)
+        entry(1, operator=BOB.address.hex(), bond_nopen=BOND, onion="07" * 32),
+        entry(0, operator=ALICE.address.hex(), bond_nopen=BOND),
     )
     store = chain.application.store
     active = {"status": int(ValidatorStatus.ACTIVE)}
@@ -53,6 +54,7 @@ def test_operators_and_bonds_are_joined_with_what_initchain_names() -> None:
         assert BY_KEY.get(store, consensus_address(key)) == KeyOwner(who.address)
         assert locks.find(store, bond_key(who.address)) == locks.Lock(who.address, BOND, ())
     assert LIST.get(store) == ValidatorList((ALICE.address, BOB.address))
+    assert [beacon.onion_in_force(store, who.address, 1) for who in (ALICE, BOB)] == [None, (b"\x07" * 32, 0)]
     assert [chain.account(who.address).balance_nopen for who in (ALICE, BOB)] == [BOND, 0]
     assert ACCOUNTS.get(store, TREASURY_ACCOUNT).balance_nopen == SUPPLY_NOPEN - 3 * BOND  # type: ignore[union-attr]
     assert chain.violations() == []

@@ -7,7 +7,8 @@ from msgspec import structs
 
 from abci_app.accounts import ACCOUNTS, Account, show_address
 from abci_app.errors import Code, Rejected
-from abci_app.mechanisms import locks
+from abci_app.mechanisms import beacon, locks
+from abci_app.mechanisms.beacon.records import ONIONS, Onion
 from abci_app.mechanisms.locks.records import BY_OWNER, LOCKS
 from abci_app.module import MAX_VALIDATOR_POWER, BlockContext, HookContext, Message
 from abci_app.modules.members import MEMBERS, Member
@@ -114,7 +115,10 @@ def test_a_member_applies_and_nothing_else_moves(world: Consensus) -> None:
     assert set(operators.operators[:4]) == {who.address for who in OPERATORS[:4]}
     assert operators.operators[4:] == (FIFTH.address,)
     changed = {key: after.get(key) for key in {*before, *after} if before.get(key) != after.get(key)}
-    assert {key: value for key, value in changed.items() if not key.startswith(b"beacon/")} == {
+    assert changed == {
+        ONIONS.key(FIFTH.address): encode(
+            Onion(owner=FIFTH.address, onion=ONION, used=0, next_onion=b"", next_from_height=0)
+        ),
         ACCOUNTS.key(FIFTH.address): encode(Account(1, FUNDS - BOND - 5, FIFTH.policy)),
         ACCOUNTS.key(locks.LOCKS_ACCOUNT): encode(Account(0, 5 * BOND + 5, b"")),
         LOCKS.key(*bond_key(FIFTH.address)): encode(locks.Lock(FIFTH.address, BOND + 5, ())),
@@ -330,6 +334,21 @@ def test_a_worker_has_both_keys_or_none(world: Consensus) -> None:
         ValidatorsCode.UNKNOWN_CAPABILITY,
         "capabilities 2 has unknown bits; all are 1",
     )
+
+
+def test_an_onion_is_in_force_at_once_and_the_next_one_two_epochs_later(world: Consensus) -> None:
+    height, other = world.height + 1, bytes.fromhex(onion("other"))
+    for each in (ONION, other):
+        world.ledger.accept(FIRST, SetOnion(each))
+    store = world.ledger.store
+    in_force = [beacon.onion_in_force(store, FIRST.address, at) for at in (height, height + 20, height + 21)]
+    assert [each.onion for each in in_force if each] == [ONION, ONION, other]
+
+
+def test_who_has_left_reveals_no_more(world: Consensus) -> None:
+    world.ledger.accept(FIFTH, Apply(NEW_KEY, ONION, BOND))
+    world.ledger.accept(FIFTH, Leave())
+    assert beacon.onion_in_force(world.ledger.store, FIFTH.address, world.height) is None
 
 
 def test_a_key_that_nobody_can_sign_with_is_refused(world: Consensus) -> None:
