@@ -10,8 +10,7 @@ from abci_app.errors import Code, Rejected
 from abci_app.mechanisms import beacon, locks
 from abci_app.mechanisms.beacon.records import ONIONS, Onion
 from abci_app.mechanisms.locks.records import BY_OWNER, LOCKS
-from abci_app.module import MAX_VALIDATOR_POWER, BlockContext, HookContext, Message
-from abci_app.modules.members import MEMBERS, Member
+from abci_app.module import Message
 from abci_app.modules.validators import (
     AddBond,
     Apply,
@@ -25,9 +24,6 @@ from abci_app.modules.validators import (
     bond_key,
     consensus_address,
     is_own_peer,
-    live_powers,
-    remove,
-    set_admitted,
 )
 from abci_app.modules.validators.handlers import new_validator
 from abci_app.modules.validators.records import (
@@ -51,7 +47,7 @@ from abci_app.state.store import StateView
 from abci_app.state.table import PRESENT
 from tests.kit.modules.consensus import BOND, FUNDS, OPERATORS, Consensus, consensus_key, onion
 from tests.kit.modules.ledger import execute
-from tests.kit.signing import CHAIN_ID, Key, Signer
+from tests.kit.signing import Key, Signer
 
 NEW_KEY = Key.named("a new consensus key").public
 ONION = bytes.fromhex(onion("new"))
@@ -96,11 +92,6 @@ def refusal(state: Overlay, who: Signer, message: Message, height: int = 2) -> t
     with pytest.raises(Rejected) as refused:
         execute(Overlay(state), who, message, height)
     return refused.value.code, refused.value.text
-
-
-def hook_context(world: Consensus) -> HookContext:
-    parameters = world.chain.application._context(world.height + 1, 0).parameters
-    return HookContext(BlockContext(CHAIN_ID, world.height + 1, 0, parameters))
 
 
 # --- Apply
@@ -369,51 +360,3 @@ def test_a_live_validators_own_nodes_may_connect(world: Consensus) -> None:
         ValidatorsCode.PEER_TWICE,
         f"node {NODE} is named twice: name each node once",
     )
-
-
-# --- For governance
-
-
-def test_a_proposal_admits_changes_and_removes(world: Consensus, state: Overlay) -> None:
-    context = hook_context(world)
-    execute(state, FIFTH, Apply(NEW_KEY, ONION, BOND), 2)
-    set_admitted(state, context, FIFTH.address, 3)
-    assert (record(state, FIFTH).status, record(state, FIFTH).admitted) == (ValidatorStatus.ACTIVE, 3)
-    set_admitted(state, context, FIRST.address, 12)
-    assert (record(state, FIRST).status, record(state, FIRST).admitted) == (ValidatorStatus.ACTIVE, 12)
-    remove(state, context, FIRST.address)
-    assert (record(state, FIRST).status, record(state, FIRST).admitted) == (ValidatorStatus.LEAVING, 0)
-    assert len(context.events) == 3
-
-
-def test_a_jailed_validator_gets_its_power_when_it_comes_back(world: Consensus, state: Overlay) -> None:
-    put(state, FIRST, status=ValidatorStatus.JAILED)
-    set_admitted(state, hook_context(world), FIRST.address, 7)
-    assert (record(state, FIRST).status, record(state, FIRST).admitted) == (ValidatorStatus.JAILED, 7)
-
-
-def test_a_proposal_that_cannot_be_is_refused(world: Consensus, state: Overlay) -> None:
-    context = hook_context(world)
-
-    def refused(who: Signer, power: int) -> tuple[int, str]:
-        with pytest.raises(Rejected) as found:
-            set_admitted(state, context, who.address, power) if power else remove(state, context, who.address)
-        return found.value.code, found.value.text
-
-    for power in (-1, MAX_VALIDATOR_POWER + 1):
-        assert refused(FIRST, power) == (
-            ValidatorsCode.POWER_OUT_OF_RANGE,
-            f"power is {power}, must be 1 to {MAX_VALIDATOR_POWER}; 0 removes",
-        )
-    assert refused(FIFTH, 1) == refused(FIFTH, 0) == NO_VALIDATOR
-    for status, code in ((4, ValidatorsCode.LEAVING), (5, ValidatorsCode.TOMBSTONED), (6, NO_VALIDATOR[0])):
-        put(state, FIRST, status=status, admitted=0)
-        assert refused(FIRST, 1)[0] == refused(FIRST, 0)[0] == code
-    assert context.events == []
-
-
-def test_members_that_are_members_no_longer_stay_validators(world: Consensus, state: Overlay) -> None:
-    """Who may validate is for proposals to say, not for a registrar alone."""
-    MEMBERS.set(state, FIRST.address, Member(FIRST.address, 1, ""))
-    MEMBERS.delete(state, FIRST.address)
-    assert dict(live_powers(state))[FIRST.address] == 10
