@@ -33,6 +33,7 @@ FAST: cometbft.Changes = {("consensus", "timeout_commit"): "100ms", ("consensus"
 PARAMETERS = {
     "epochs": {"epoch_blocks": 30},
     "beacon": QUICK["beacon"],
+    "governance": QUICK["governance"],
     "validators": {**QUICK["validators"], "max_missed_ppb": 95 * PPB // 100},
 }
 WAIT_SECONDS = 90.0

@@ -16,6 +16,7 @@ BOND = NOPEN_PER_OPEN
 QUICK = {
     "fees": FREE,
     "epochs": {"epoch_blocks": 10},
+    "governance": {"voting_blocks": 20, "timelock_blocks": 10, "unlock_blocks": 40, "deposit_nopen": BOND},
     "beacon": {"silent_penalty_nopen": BOND // 20},
     "validators": {"validator_bond_nopen": BOND, "jail_blocks": 10, "jail_limit_blocks": 10_000},
 }
