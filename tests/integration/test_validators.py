@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from abci_app.modules.governance import SetValidator
 from abci_app.modules.members import GenesisPeer
-from abci_app.modules.validators import AddBond, Leave, RotateKey, SetOwnPeers, Unjail, ValidatorStatus
+from abci_app.modules.validators import AddBond, Apply, Leave, RotateKey, SetOwnPeers, Unjail, ValidatorStatus
 from node import cometbft, rpc
+from node.onions import read_secret
 from node.own_validator import own_validator
 from openledger_cli.validator.common import consensus_key_of
 from openledger_cli.validator.keys import new_key_file
@@ -23,7 +25,11 @@ COUNT = 6
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealValidators]:
-    with RealValidators.running(tmp_path_factory.mktemp("validators") / "net", COUNT) as world:
+    folder = tmp_path_factory.mktemp("validators")
+    with RealValidators.running(folder / "net", COUNT, candidates=1) as world:
+        newcomer = full_node(world.desk, world.net.nodes, folder / "newcomer", index=COUNT)
+        world.net.nodes.append(newcomer)
+        newcomer.start()
         yield world
 
 
@@ -62,27 +68,38 @@ def test_who_goes_silent_is_jailed_and_comes_back(world: RealValidators) -> None
     world.wait("its signature", lambda: address in world.signatures(world.height() - 1))
 
 
+def test_a_candidate_that_the_committee_admits_signs(world: RealValidators) -> None:
+    operator, node = OPERATORS[COUNT], world.net.nodes[COUNT]
+    world.wait("the newcomer to follow", lambda: node.height() >= world.height() - 2)
+    onion = read_secret(node.home).chains[-1].onion
+    world.send(operator, Apply(consensus_key_of(node.home.validator_key_file), onion, BOND))
+    world.decide(1, SetValidator(operator.address, 10), voters=OPERATORS[1:COUNT])
+    address = world.address_of(node)
+    world.wait("its signature", lambda: address in world.signatures(world.height() - 1))
+    assert (world.validator(operator).status, world.validator(operator).power) == (ValidatorStatus.ACTIVE, 10)
+
+
 def test_half_the_set_asks_to_leave_at_once_and_the_stock_light_client_follows(
     world: RealValidators, tmp_path: Path
 ) -> None:
     before = world.signers(world.height())
-    assert len(before) == COUNT
-    leaving = OPERATORS[:3]
+    assert len(before) == COUNT + 1
+    leaving = OPERATORS[:4]
     last = max([world.send(who, Leave()) for who in leaving])
     # In this epoch and the next, as far as the limits and four that stay permit.
-    world.wait("two of three to leave", lambda: len(world.signers(world.height())) == 4)
+    world.wait("three of four to leave", lambda: len(world.signers(world.height())) == 4)
     sets = [world.signers(height) for height in range(last, world.height())]
     assert all(len(each) >= 4 for each in sets)
     statuses = sorted([world.validator(who).status for who in leaving])
-    assert statuses == [ValidatorStatus.LEAVING, ValidatorStatus.LEFT, ValidatorStatus.LEFT]
-    with light_proxy(world.net, world.desk.rpc_url, tmp_path, witness=world.net.nodes[-2].rpc_url) as url:
+    assert statuses == [ValidatorStatus.LEAVING, *[ValidatorStatus.LEFT] * 3]
+    with light_proxy(world.net, world.desk.rpc_url, tmp_path, witness=world.net.nodes[4].rpc_url) as url:
         tip = world.height() - 1
         proven = rpc.call(url, "commit", height=str(tip))["signed_header"]["header"]
         assert proven == world.desk.call("commit", height=str(tip))["signed_header"]["header"]
 
 
 def test_who_signs_twice_is_slashed_and_removed_once(world: RealValidators, tmp_path: Path) -> None:
-    operator, node = OPERATORS[3], world.net.nodes[3]
+    operator, node = OPERATORS[4], world.net.nodes[4]
     others = [each for each in world.net.nodes if each is not node]
     address = world.address_of(node)
     twin = twin_of(node, others, tmp_path / "twin")

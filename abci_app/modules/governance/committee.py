@@ -1,28 +1,32 @@
 """The committee and the members that governance appoints: the one place that reaches those modules."""
 
-from abci_app.errors import Rejected
 from abci_app.module import HookContext
+from abci_app.modules import members, validators
 from abci_app.modules.governance.actions import AppointMember, SetValidator
-from abci_app.modules.governance.codes import GovernanceCode
-from abci_app.modules.members import MEMBERS, Member, MemberChanged
 from abci_app.state.overlay import Overlay
 from abci_app.state.store import StateView
 
 
 def live_powers(view: StateView) -> dict[bytes, int]:
-    """Operators of live validators and their powers: none as long as validators have no operators."""
-    return {}
+    """Operators of live validators and their powers, read now: at most 64."""
+    return dict(validators.live_powers(view))
 
 
 def set_validator(state: Overlay, context: HookContext, action: SetValidator) -> None:
-    """Admit or remove a validator; refused as long as validators have no operators."""
-    raise Rejected(GovernanceCode.NOT_YET, "SetValidator: validators of this chain have no operators yet")
+    """Admit a validator with a power, or remove it; raises `Rejected` where it cannot be."""
+    if action.power:
+        validators.set_admitted(state, context, action.operator, action.power)
+    else:
+        validators.remove(state, context, action.operator)
 
 
 def appoint_member(state: Overlay, context: HookContext, action: AppointMember) -> None:
-    """Write a membership; roles 0 ends it."""
-    if action.roles:
-        MEMBERS.set(state, action.member, Member(action.member, action.roles, action.name))
-    else:
-        MEMBERS.delete(state, action.member)
-    context.emit(MemberChanged(action.member, action.roles))
+    """Write a membership; roles 0 ends it. Its box key stays the member's."""
+    members.set_member(
+        state,
+        context,
+        address=action.member,
+        roles=action.roles,
+        name=action.name,
+        organisation=action.organisation,
+    )

@@ -6,7 +6,7 @@ import base64
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from abci_app.bech32 import encode_id
 from abci_app.chain.genesis import GenesisState
 from abci_app.module import Message
 from abci_app.modules.bank import AccountQuery, AccountView
+from abci_app.modules.governance import CastVote, Propose, Scope, SetValidator, VoteChoice
 from abci_app.modules.members import GenesisMember
 from abci_app.modules.validators import ValidatorView
 from abci_app.modules.validators.queries import TurnoverQuery, TurnoverView, ValidatorQuery
@@ -49,16 +50,16 @@ class RealValidators:
 
     @classmethod
     @contextmanager
-    def running(cls, folder: Path, count: int, **app_state: Any) -> Iterator[RealValidators]:
-        """So many validators, each with a bond of the least that there may be."""
-        people = OPERATORS[:count]
+    def running(cls, folder: Path, count: int, candidates: int = 0, **app_state: Any) -> Iterator[RealValidators]:
+        """So many validators, each with a bond of the least that there may be; so many more have the money for one."""
+        people = OPERATORS[: count + candidates]
         state = GenesisState(
             balances=tuple([(who.address.hex(), FUNDS) for who in people]),
             members=tuple([GenesisMember(who.address.hex(), ("validator",)) for who in people]),
             parameters=PARAMETERS,
             **app_state,
         )
-        addresses = [encode_id("open", who.address) for who in people]
+        addresses = [encode_id("open", who.address) for who in people[:count]]
         with Devnet.create(folder, validators=count, app_state=state, comet=FAST, operators=addresses) as net:
             net.wait_for_height(2)
             yield cls(net)
@@ -73,6 +74,18 @@ class RealValidators:
         answer = self.desk.call("broadcast_tx_commit", tx=base64.b64encode(raw).decode())
         assert (answer["check_tx"]["code"], answer["tx_result"]["code"]) == (0, 0), answer
         return int(answer["height"])
+
+    def decide(self, number: int, *actions: SetValidator, voters: Sequence[Signer]) -> None:
+        """Let the committee of live validators pass a proposal, the chain's next one."""
+        self.send(
+            voters[0],
+            Propose(
+                scope=Scope.COMMITTEE, object_id=b"", actions=actions, title="validators", digest=b"",
+                maximum_deposit_nopen=0,
+            ),
+        )  # fmt: skip
+        for voter in voters:
+            self.send(voter, CastVote(number, VoteChoice.YES))
 
     def validator(self, who: Signer) -> ValidatorView:
         """What the chain says of an operator's validator."""
@@ -119,11 +132,15 @@ class RealValidators:
 
 
 def twin_of(node: DevnetNode, others: list[DevnetNode], folder: Path) -> DevnetNode:
-    """A second node with the same validator key and no memory of what it signed: never do this."""
+    """A second node from a copy of a validator's files, key included: never do this. The first one is started again."""
     ports = free_ports()
     home = initialise(folder, DEFAULT_CHAIN_ID, rpc_port=next(ports), p2p_port=next(ports))
+    node.stop()
     for name in ("genesis_file", "validator_key_file"):
         shutil.copyfile(getattr(node.home, name), getattr(home, name))
+    shutil.rmtree(home.data_folder)
+    shutil.copytree(node.home.data_folder, home.data_folder)
+    node.start()
     join(home, others)
     return DevnetNode(home, 99, alone=False)
 
