@@ -100,9 +100,7 @@ def questions(world: World) -> list[Question]:
         ("chain", "parameters", ParametersQuery("")),
         ("chain", "version", VersionOfRulesQuery()),
         ("chain", "validators", ValidatorsQuery()),
-        ("validators", "validator", ValidatorQuery(rng.choice([*world.actors, *world.operators]).address, b"")),
-        ("validators", "list", ValidatorListQuery()),
-        ("validators", "turnover", TurnoverQuery()),
+        *_of_validators(rng.choice([*world.actors, *world.operators]).address),
         ("deadlines", "stuck", StuckQuery(0, some)),
         ("deadlines", "due", DueQuery(0, 1)),
         ("deadlines", "failing", FailingHooksQuery()),
@@ -132,6 +130,14 @@ def questions(world: World) -> list[Question]:
         ("models", "lineage", LineageQuery(entry, "", 0, (), some, after)),
         ("models", "clean", CleanQuery(entry, "", 0, net, "", rng.randint(0, 2))),
         ("models", "impact", ImpactQuery(net, "", rng.randint(0, 2), rng.randint(0, 1), 0, (), some)),
+    ]
+
+
+def _of_validators(operator: bytes) -> list[Question]:
+    return [
+        ("validators", "validator", ValidatorQuery(operator, b"")),
+        ("validators", "list", ValidatorListQuery()),
+        ("validators", "turnover", TurnoverQuery()),
     ]
 
 
