@@ -44,6 +44,8 @@ from tests.kit.modules.ledger import ALICE, EVERYBODY, FREE, FUNDS, Ledger
 from tests.kit.scheduled import JOBS, Job, JobCode, Jobs, job_id, raises
 
 BLOCKS = 10
+# An election may last as many epochs as powers are kept apart: short epochs, short elections.
+SHORT: dict[str, dict[str, int]] = {"epochs": {"epoch_blocks": BLOCKS}, "governance": {"voting_blocks": 20}}
 TREASURY_NOPEN = treasury_nopen(FUNDS * len(EVERYBODY))
 
 
@@ -52,8 +54,8 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
     return Jobs().register(monkeypatch)
 
 
-def start(**epochs: int) -> Ledger:
-    return Ledger.start(parameters={"fees": FREE, "epochs": {"epoch_blocks": BLOCKS, **epochs}})
+def start() -> Ledger:
+    return Ledger.start(parameters={**SHORT, "fees": FREE})
 
 
 def run_to(ledger: Ledger, height: int) -> None:
@@ -286,7 +288,7 @@ def test_sixty_four_payees_are_paid_in_the_tick_of_a_real_block(jobs: Jobs) -> N
 
     jobs.deeds["epoch"] = pay
     fee = {"fee_per_byte_nopen": 0, "fee_per_weight_nopen": 50_001}
-    ledger = Ledger.start(parameters={"fees": fee, "epochs": {"epoch_blocks": BLOCKS}})
+    ledger = Ledger.start(parameters={**SHORT, "fees": fee})
     ledger.accept(ALICE, Burn(1))
     fees = get_account(ledger.store, FEES_ACCOUNT).balance_nopen
     run_to(ledger, 11)

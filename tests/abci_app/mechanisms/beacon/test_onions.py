@@ -58,7 +58,8 @@ def test_an_onion_that_waits_is_replaced_and_its_time_begins_anew(net: Revealing
 
 @pytest.fixture
 def short_epochs(monkeypatch: pytest.MonkeyPatch) -> RevealingChain:
-    return RevealingChain.start(monkeypatch, parameters={"epochs": {"epoch_blocks": EPOCH_BLOCKS}})
+    short = {"epochs": {"epoch_blocks": EPOCH_BLOCKS}, "governance": {"voting_blocks": 20}}
+    return RevealingChain.start(monkeypatch, parameters=short)
 
 
 def test_reveals_go_over_from_one_onion_to_the_next(short_epochs: RevealingChain) -> None:
