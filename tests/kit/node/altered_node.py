@@ -1,6 +1,7 @@
 """A node that differs from a real one in what $OPENLEDGER_TEST_ALTERED names; run with `python -m`, as devnets do.
 
-small_chunks: snapshots of a few hundred bytes a chunk · liar: every chunk that is served has a wrong byte ·
+small_chunks: snapshots of a few hundred bytes a chunk · liar: every chunk that is served has a wrong byte, and its
+snapshots are told a second after those of others, so that it is never the only one that tells of one ·
 quick_pruning: seconds and single heights where a real node takes days and hundreds
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,6 +36,13 @@ def alter(names: str) -> None:
             return data[:-1] + bytes([data[-1] ^ 1]) if data else data
 
         StoredSnapshot.chunk = lie  # type: ignore[method-assign]
+        run_maker = making.SnapshotMaker._run
+
+        def later(self: making.SnapshotMaker, version: Any) -> None:
+            time.sleep(1.0)
+            run_maker(self, version)
+
+        making.SnapshotMaker._run = later  # type: ignore[method-assign]
     if "quick_pruning" in names:
         for module, name, value in (
             (home, "MIN_KEEP_BLOCKS", KEPT_BLOCKS),
