@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from abci_app.errors import Code
+from abci_app.hashing import sha256
+from abci_app.mechanisms.beacon import BeaconCode, reveal_transaction
 from abci_app.modules.accounts import SetPolicy
 from abci_app.modules.bank import AccountQuery, AccountView, BankCode, Transfer
 from abci_app.policy import address_of, encode_policy
@@ -256,6 +258,18 @@ def test_unknown_transaction_and_page(node: FakeNode) -> None:
             client.transaction("00" * 32)
         with pytest.raises(QueryFailed, match="there is no page 9"):
             client.history(ALICE.address, 9)
+
+
+def test_a_beacon_reveal_is_named_and_has_no_sender(node: FakeNode) -> None:
+    raw = reveal_transaction(bytes(32))
+    (result,) = node.chain.block(raw)
+    name = sha256(raw).hex().upper()
+    node.index[name] = (node.chain.height, 0, raw, result)
+    with node.client() as client:
+        found = client.transaction(name)
+    assert (found.messages, found.sender, found.transaction_id, found.code) == (
+        ("beacon reveal",), b"", "", BeaconCode.NO_ONION,
+    )  # fmt: skip
 
 
 def test_a_query_without_light_client_does_not_pretend(node: FakeNode) -> None:

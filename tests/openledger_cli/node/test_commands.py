@@ -47,6 +47,29 @@ def test_init_accounts_validator_and_validate_make_a_chain_that_can_start(
     assert {name: summary[name] for name in expected} == expected
 
 
+def test_the_onion_is_shown_and_renewed_and_its_secret_stays_the_owners(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path / "n")
+    assert _init(home.folder) == 0
+    words = ["node", "onion", "--home", str(home.folder)]
+    capsys.readouterr()
+    assert main([*words, "--output", "json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert (first["number"], first["length"]) == (0, 2**20)
+    assert main([*words, "--renew"]) == 0
+    onion, step = capsys.readouterr().out.splitlines()
+    assert onion != first["onion"]
+    assert step.startswith("next: openledger ")
+    assert step.endswith(f"--onion {onion}")
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines() == [onion]
+    assert home.beacon_secret_file.stat().st_mode & 0o777 == 0o600
+    home.beacon_secret_file.unlink()
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines()[0] not in (onion, first["onion"])
+
+
 def test_two_parties_collect_to_the_same_document_and_start_one_chain(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
