@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from abci_app import versions
-from node import cometbft, disk, genesis, rpc
+from node import cometbft, disk, genesis, onions, rpc
 from node.backup import signed_until
 from node.errors import NoAnswer, NodeError, NodeRpcError
 from node.home import Home
@@ -70,6 +70,7 @@ def examine(home: Home, now_seconds: Callable[[], float] = time.time) -> list[He
         ("home", lambda: _home(home)),
         ("settings", lambda: _settings(home)),
         ("keys", lambda: _keys(home)),
+        ("beacon", lambda: _beacon(home, status)),
         ("disk", lambda: _disk(home)),
         ("versions", lambda: _versions(home)),
         ("upgrade", lambda: _upgrade(status)),
@@ -123,6 +124,31 @@ def _keys(home: Home) -> Iterator[HealthCheck]:
         )
     else:
         yield _ok("keys", f"validator {signed.address}, signed until height {signed.height}")
+
+
+def _beacon(home: Home, status: NodeStatus) -> Iterator[HealthCheck]:
+    """A validator whose reveals the chain expects and this home cannot give is silent, which costs."""
+    if not home.beacon_secret_file.exists():
+        found = f"no {home.beacon_secret_file.name}: this validator is silent where the chain has an onion of it"
+        yield _warn("beacon", found, "put it back from its backup, or make one with `openledger node onion`")
+        return
+    known = onions.read_secret(home)
+    if onions.readable_by_others(home.beacon_secret_file):
+        found = f"others may read {home.beacon_secret_file.name}"
+        yield _warn("beacon", found, "chmod 600 it; if others did, make a new one and tell the chain its onion")
+        return
+    onion = onions.of_chain(status.rpc_url, status.validator_operator, status.height)
+    if onion is None:
+        yield _ok("beacon", "the chain has no onion of this validator, or does not tell")
+        return
+    left = onions.find_left(known, *onion)
+    if left is None:
+        found = f"no chain in {home.beacon_secret_file.name} leads to this validator's onion: it is silent"
+        yield _fail("beacon", found, "put the right file back, or `openledger node onion --renew`")
+    elif left < known.chains[0].length // 4:
+        yield _warn("beacon", f"{left} reveals are left", "openledger node onion --renew")
+    else:
+        yield _ok("beacon", f"{left} reveals are left")
 
 
 def _disk(home: Home) -> Iterator[HealthCheck]:

@@ -28,8 +28,10 @@ from pathlib import Path
 
 import msgspec
 
+from abci_app.bech32 import decode_id
 from abci_app.hashing import TAGS, tagged_hash, uvarint
-from abci_app.mechanisms.beacon import next_onion
+from abci_app.mechanisms.beacon import OnionInForce, OnionQuery, OnionView, next_onion
+from node.application_query import ask
 from node.errors import NodeError
 from node.home import Home
 from openledger.content.files import PRIVATE, write_whole
@@ -153,6 +155,27 @@ def _write(home: Home, secret: BeaconSecret) -> None:
     ]
     file = _SecretFile(version=1, secret=secret.secret.hex(), chains=tuple(chains))
     write_whole(home.beacon_secret_file, msgspec.json.encode(file) + b"\n", PRIVATE)
+
+
+def find_left(known: BeaconSecret, onion: bytes, used: int) -> int | None:
+    """How many reveals an onion has left that gave so many; None where no chain of this secret leads to it."""
+    for chain in known.chains:
+        place = chain.length - used
+        links = [chain.onion] if place == chain.length else chain.stretch(place) if 0 <= place < chain.length else []
+        if onion in links[place % STRETCH : place % STRETCH + 1]:
+            return place
+    return None
+
+
+def of_chain(rpc_url: str, operator: str, height: int) -> OnionInForce | None:
+    """The onion that the chain has of an operator (open1..., or empty) for the block after a height, None for none."""
+    if not operator:
+        return None
+    found: OnionView | None = ask(rpc_url, "beacon", "onion", OnionQuery(decode_id(operator, "open")[1]), OnionView)
+    if found is None:
+        return None
+    next_counts = found.next_onion and height + 1 >= found.next_from_height
+    return OnionInForce(found.next_onion, 0) if next_counts else OnionInForce(found.onion, found.used)
 
 
 def readable_by_others(path: Path) -> bool:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from abci_app.mechanisms.beacon import OnionInForce
 from abci_app.modules.governance import UpgradeView
 from abci_app.versions import AppVersion, Plan
-from node import cometbft, disk, doctor, rpc
+from node import cometbft, disk, doctor, onions, rpc
 from node.doctor import Mark, examine
 from node.home import Home, NodeSettings
 from node.initialise import initialise
@@ -153,3 +154,62 @@ def test_the_command_prints_a_line_for_each_and_fails_where_one_fails(
     home.unfinished_restore_file.touch()
     assert main(["node", "doctor", "--home", str(home.folder), "--output", "json"]) == ExitCode.FAILURE
     assert json.loads(capsys.readouterr().out)[0]["mark"] == Mark.FAIL
+
+
+@pytest.mark.parametrize(
+    ("change", "page"),
+    [
+        ("none", ("ok", "16384 reveals are left", "")),
+        ("no onion", ("ok", "the chain has no onion of this validator, or does not tell", "")),
+        ("few", ("warn", "4095 reveals are left", "openledger node onion --renew")),
+        (
+            "another's",
+            (
+                "fail",
+                "no chain in beacon_secret.json leads to this validator's onion: it is silent",
+                "put the right file back, or `openledger node onion --renew`",
+            ),
+        ),
+        (
+            "open",
+            (
+                "warn",
+                "others may read beacon_secret.json",
+                "chmod 600 it; if others did, make a new one and tell the chain its onion",
+            ),
+        ),
+        (
+            "missing",
+            (
+                "warn",
+                "no beacon_secret.json: this validator is silent where the chain has an onion of it",
+                "put it back from its backup, or make one with `openledger node onion`",
+            ),
+        ),
+    ],
+)
+def test_whether_the_validator_can_reveal_is_said(
+    home: Home, monkeypatch: pytest.MonkeyPatch, change: str, page: tuple[str, str, str]
+) -> None:
+    kept = home.beacon_secret_file.read_bytes()
+    home.beacon_secret_file.unlink()
+    onions.make_secret(home, 16 * onions.STRETCH)
+    chain = onions.read_secret(home).chains[0]
+    onion: OnionInForce | None = OnionInForce(chain.onion, 0)
+    if change == "no onion":
+        onion = None
+    elif change == "few":
+        used = chain.length - 4095
+        onion = OnionInForce(chain.stretch(4095)[4095 % onions.STRETCH], used)
+    elif change == "another's":
+        onion = OnionInForce(bytes(32), 0)
+    elif change == "open":
+        home.beacon_secret_file.chmod(0o640)
+    elif change == "missing":
+        home.beacon_secret_file.unlink()
+    monkeypatch.setattr(onions, "of_chain", lambda *asked: onion)
+    try:
+        assert found(home, monkeypatch)["beacon"] == page
+    finally:
+        home.beacon_secret_file.write_bytes(kept)
+        home.beacon_secret_file.chmod(0o600)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from abci_app.mechanisms.beacon import next_onion
+from abci_app.bech32 import encode_id
+from abci_app.mechanisms.beacon import OnionInForce, OnionView, next_onion
 from node import onions
 from node.errors import NodeError
 from node.home import Home
@@ -229,3 +230,26 @@ def test_nothing_of_the_secret_is_ever_logged(home: Home, said: Callable[[], lis
         text = " ".join(said())
         secret = [known.secret.hex(), chain.checkpoints.hex(), *[link.hex() for link in links]]
         assert not any(each in text for each in secret)
+
+
+def test_what_is_left_of_an_onion_is_known_from_how_much_is_used(home: Home) -> None:
+    make_secret(home, LENGTH)
+    renew(home)
+    known = read_secret(home)
+    for place in (0, 1):
+        links = links_of(home, place)
+        for used in (0, 1, STRETCH - 1, STRETCH, LENGTH - 1, LENGTH):
+            assert onions.find_left(known, links[LENGTH - used], used) == LENGTH - used
+            assert onions.find_left(known, links[LENGTH - used], used + 1) is None
+    assert onions.find_left(known, bytes(32), 0) is None
+
+
+def test_the_onion_that_counts_is_the_next_one_from_its_height_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = OnionView(onion=b"\x01" * 32, used=7, next_onion=b"\x02" * 32, next_from_height=100)
+    monkeypatch.setattr(onions, "ask", lambda *asked: found)
+    operator = encode_id("open", bytes(32))
+    assert onions.of_chain("url", operator, 98) == OnionInForce(b"\x01" * 32, 7)
+    assert onions.of_chain("url", operator, 99) == OnionInForce(b"\x02" * 32, 0)
+    assert onions.of_chain("url", "", 99) is None
+    monkeypatch.setattr(onions, "ask", lambda *asked: None)
+    assert onions.of_chain("url", operator, 98) is None
