@@ -5,20 +5,23 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from abci_app.bech32 import encode_id
+from abci_app.chain.genesis import GenesisState
 from abci_app.hashing import sha256
 from abci_app.mechanisms import beacon
 from abci_app.mechanisms.beacon import BeaconQuery, OnionQuery
 from abci_app.mechanisms.beacon.records import Beacon
-from node import cometbft, onions
-from node.devnet import Devnet, DevnetNode
+from abci_app.modules.validators import VALIDATOR_BOND
+from node import cometbft, doctor, onions
+from node.devnet import SHORT_ONION, Devnet, DevnetNode
 from openledger.client.client import Client
-from tests.kit.integration.revealing_node import HOSTILE, REVEALERS
+from tests.kit.integration.revealing_node import HOSTILE
+from tests.kit.signing import Signer
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -28,6 +31,7 @@ QUICK: cometbft.Changes = {
     ("consensus", "timeout_propose"): "500ms",
 }
 MODULE = "tests.kit.integration.revealing_node"
+OPERATORS = [Signer.named(f"operator {number}") for number in range(4)]
 # Proposers take turns, so in so many blocks each of the four proposes, also where one of them fails its round.
 ROUND_OF_PROPOSERS = 6
 
@@ -36,31 +40,26 @@ def address_of(node: DevnetNode) -> bytes:
     return bytes.fromhex(json.loads(node.home.validator_key_file.read_text())["address"])
 
 
-def owner_of(node: DevnetNode) -> bytes:
-    return sha256(b"owner" + address_of(node))
-
-
-def plant(net: Devnet) -> Path:
-    """The file that names owners and onions; the nodes run the program that reads it."""
-    known = {
-        address_of(node).hex(): (owner_of(node).hex(), onions.read_secret(node.home).chains[-1].onion.hex())
-        for node in net.nodes
-    }
-    path = net.folder / "revealers.json"
-    path.write_text(json.dumps(known))
-    for node in net.nodes:
-        node.module = MODULE
-    return path
-
-
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    folder = tmp_path_factory.mktemp("beacon") / "net"
-    made = Devnet.create(folder, validators=4, chain_id=CHAIN_ID, comet=QUICK)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(REVEALERS, str(plant(made)))
-        with made:
-            yield made
+    with create(tmp_path_factory.mktemp("beacon") / "net", OPERATORS) as made:
+        yield made
+
+
+def create(folder: Path, operators: Sequence[Signer], comet: cometbft.Changes = QUICK) -> Devnet:
+    """A network whose genesis has the onions of its validators."""
+    balances = tuple([(encode_id("open", each.address), 2 * VALIDATOR_BOND.default) for each in operators])
+    made = Devnet.create(
+        folder,
+        validators=len(operators),
+        chain_id=CHAIN_ID,
+        app_state=GenesisState(balances=balances),
+        operators=[address for address, _ in balances],
+        comet=comet,
+    )
+    for node in made.nodes:
+        node.module = MODULE
+    return made
 
 
 def wait_for_blocks(net: Devnet, count: int, nodes: list[DevnetNode] | None = None) -> int:
@@ -113,6 +112,16 @@ def test_a_client_says_in_words_what_it_is(net: Devnet) -> None:
     assert (found.messages, found.code, found.log, found.height, found.sender) == (
         ("beacon reveal",), 0, "beacon reveal", 3, b"",
     )  # fmt: skip
+
+
+def test_the_doctor_says_how_much_of_the_onion_is_left(net: Devnet) -> None:
+    node = net.nodes[0]
+    (check,) = [each for each in doctor.examine(node.home) if each.name == "beacon"]
+    with Client(node.rpc_url) as client:
+        used = [client.query("beacon", "onion", OnionQuery(each.address), prove=False).value.used for each in OPERATORS]
+    left = int(check.found.removesuffix(" reveals are left"))
+    assert check.mark == doctor.Mark.OK
+    assert SHORT_ONION - max(used) - 1 <= left < SHORT_ONION
 
 
 def test_nobody_can_send_one(net: Devnet) -> None:
@@ -182,9 +191,7 @@ def test_a_node_that_executes_all_blocks_again_comes_to_the_same_state(net: Devn
     net.wait_for_height(last)
     assert agree(net, 2, last - 1)
     with Client(node.rpc_url) as client:
-        used = [
-            client.query("beacon", "onion", OnionQuery(owner_of(each)), prove=False).value.used for each in net.nodes
-        ]
+        used = [client.query("beacon", "onion", OnionQuery(each.address), prove=False).value.used for each in OPERATORS]
     assert all(count > 5 for count in used)
 
 
@@ -197,20 +204,9 @@ def test_no_reveal_stands_in_any_log_before_its_block(net: Devnet) -> None:
         assert not any(each.hex() in logs for each in (known.secret, *links))
 
 
-@pytest.mark.parametrize("reveals", [True, False])
-def test_a_chain_that_reveals_never_stands_still(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reveals: bool
-) -> None:
+def test_a_chain_that_reveals_never_stands_still(tmp_path: Path) -> None:
     """Each reveal changes the app hash, after which CometBFT makes a block: `create_empty_blocks` has no say."""
     comet = {**QUICK, ("consensus", "create_empty_blocks"): False}
-    alone = Devnet.create(tmp_path / "net", validators=1, chain_id=CHAIN_ID, comet=comet)
-    known = plant(alone)
-    if not reveals:
-        known.write_text("{}")
-    monkeypatch.setenv(REVEALERS, str(known))
-    with alone:
-        if reveals:
-            alone.wait_for_height(8)
-        else:
-            time.sleep(1.5)
-            assert alone.height() <= 2
+    with create(tmp_path / "net", OPERATORS[:1], comet) as alone:
+        alone.wait_for_height(8)
+        assert all(reveals for _, reveals, _ in heads(alone, 1, 8))
