@@ -298,7 +298,7 @@ class Connection:
             notes.append(f"transaction {hashlib.sha256(tx).hexdigest().upper()}")
         if isinstance(error, UnknownVersion):
             halt = Halt(method, self._height, str(error), is_upgrade=True)
-            _LOG.critical("%s; others may still fetch this block here for %d seconds", halt, UPGRADE_GRACE_SECONDS)
+            _LOG.info("%s is not answered: this program lacks the rules for it", method)
             self._server.pause(UPGRADE_GRACE_SECONDS)
         else:
             halt = Halt(method, self._height, "; ".join([in_one_line(error), *notes]))

@@ -30,6 +30,7 @@ from abci_app.chain.queries import LocalNode
 from abci_app.errors import InvariantBroken
 from abci_app.module import Alarm
 from node import cometbft, disk, genesis
+from node.abci_connection import UPGRADE_GRACE_SECONDS
 from node.abci_server import AbciApplication, AbciServer, Address, Halt
 from node.agreement import require_agreement
 from node.child_log import is_disk_full
@@ -78,6 +79,17 @@ class Ending:
         """The application failed."""
         self.halt = halt
         self.ask()
+
+    def outdated(self, reason: str) -> None:
+        """Stop soon: the chain goes on by rules that this program lacks, and peers may still need its last block.
+
+        CometBFT may never ask the application again: with the others stopped, no proposal comes.
+        """
+        _LOG.critical("%s; others may still fetch the last block here for %d seconds", reason, UPGRADE_GRACE_SECONDS)
+        halt = Halt("commit", None, reason, is_upgrade=True)
+        timer = threading.Timer(UPGRADE_GRACE_SECONDS, self.halted, (halt,))
+        timer.daemon = True
+        timer.start()
 
     def failed(self, failure: str) -> None:
         """CometBFT cannot go on."""
@@ -142,7 +154,7 @@ def start(folder: Path, ending: Ending | None = None) -> int:
             require_signing_files(home, found.comet_blocks)
             known = store
             clock = _BlockClock()
-            local = _local_node(home, clock)
+            local = _local_node(home, clock, ending)
             with open_snapshots(home, settings, store) as snapshots:
                 application, after_answer = _application(store, local, snapshots), None
                 if fault is not None:
@@ -203,13 +215,14 @@ def _say_how_it_begins(home: Home, store: LevelDBStore) -> None:
         _LOG.info("first start: the state of %d accounts is built from genesis", summary.accounts)
 
 
-def _local_node(home: Home, clock: _BlockClock) -> LocalNode:
+def _local_node(home: Home, clock: _BlockClock, ending: Ending) -> LocalNode:
     """Collect the facts and calls that the application has of this node."""
     return LocalNode(
         persistent_peers=chosen_peers(home),
         seconds_behind=clock.seconds_behind,
         alarm=_report,
         reveal=Revealing(home).reveal,
+        outdated=ending.outdated,
     )
 
 

@@ -225,9 +225,10 @@ class Application:
         seconds, writes = result.context.time_seconds, dict(result.changes)
         try:
             self._committed = self._last_commit(seconds, writes)
-        except UnknownVersion:
-            # This block counts, and CometBFT hears so. What it asks for next raises the same, and stops this node.
+        except UnknownVersion as error:
+            # This block counts, and CometBFT hears so. What it asks for next would raise the same.
             self._committed = self._last_commit(seconds, writes, has_next=False)
+            self.local.outdated(str(error))
         for alarm in result.alarms:
             self.local.alarm(alarm)
         retain_height = self.snapshots.committed(staged.height, result.context.time_seconds)

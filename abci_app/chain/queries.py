@@ -84,6 +84,8 @@ class LocalNode:
     seconds_behind: Callable[[], int] = lambda: 0
     # Called after a commit for each bug that a hook or a deadline met.
     alarm: Callable[[Alarm], None] = lambda _: None
+    # Called after the last commit that this program can make, with what to install: the chain goes on by other rules.
+    outdated: Callable[[str], None] = lambda _: None
     # (onion, how many reveals it gave) -> the link of its chain that comes before it, None where the node has none.
     reveal: Callable[[bytes, int], bytes | None] = lambda onion, used: None
 

@@ -104,6 +104,9 @@ def test_a_fee_and_then_the_rules_change_on_four_nodes(chamber: Chamber) -> None
     for who in ("alice", "bob"):
         chamber.run(f"lock 100OPEN --from {who}")
     net.wait_for_height(net.height() + 25)
+    assert "votes with 100 OPEN, its own and what is delegated to it; of this 100 OPEN counts" in chamber.run(
+        "power bob"
+    )
 
     # A proposal that breaks a limit is refused before anything is sent, and the limit is named.
     (chamber.folder / "dear.yaml").write_text(FEE.replace("500nopen", "1OPEN"))
@@ -115,7 +118,7 @@ def test_a_fee_and_then_the_rules_change_on_four_nodes(chamber: Chamber) -> None
     shown = chamber.run(f"show {fee}")
     assert "fees.fee_per_byte_nopen becomes 500 nopen (now 1,000 nopen)" in shown
     assert "yes 200 OPEN; 100.0 % of 200 OPEN voted" in shown
-    early = net.height() + VOTING + VOTING // 4 + TIMELOCK + 60
+    early = net.height() + VOTING + VOTING // 4 + TIMELOCK + 100
     upgrade = chamber.propose(
         "upgrade.yaml",
         f"title: The next rules\nactions:\n"
@@ -123,9 +126,14 @@ def test_a_fee_and_then_the_rules_change_on_four_nodes(chamber: Chamber) -> None
     )
     chamber.wait_until_it_takes_effect(fee)
     assert "fees.fee_per_byte_nopen is 500 nopen" in chamber.run("parameters fees")
+    chamber.run("delegate bob --from alice")
+    chamber.run("unlock 40OPEN --from alice")
+    assert "alice has 60 OPEN locked as gOPEN\n├── bob votes with it" in chamber.run("power alice")
     chamber.wait_until_it_takes_effect(upgrade)
     assert "took effect at height" in chamber.run("list")
     assert net.height() < early - 1, "the machine was too slow for this test's heights"
+
+    assert f"from height {early} on, version 3 holds: this program stops there" in chamber.run("upgrade")
 
     # One operator installs the next release early, which changes nothing.
     net.nodes[3].stop()

@@ -35,10 +35,12 @@ from abci_app.parameters import CHAIN
 from abci_app.state.codec import Record
 from abci_app.state.overlay import Overlay
 from abci_app.state.store import StateView
-from abci_app.types import ID_BYTES, Bytes32, Height, Integer, OptionalBytes32
+from abci_app.types import ID_BYTES, Bytes32, Integer, OptionalBytes32
 from abci_app.versions import APP_VERSION, PLAN, AppVersion, Plan, app_version_of
 
 MAX_PAGE = 50
+# Far above every chain's, and far enough below what a height can be for the windows that actions add to it.
+MAX_DRY_RUN_HEIGHT = 2**60
 
 
 class ProposalQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
@@ -80,7 +82,7 @@ class DryRunQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
     scope: ScopeNumber
     object_id: OptionalBytes32
     actions: Actions
-    height: Height
+    height: Annotated[int, Meta(ge=0, le=MAX_DRY_RUN_HEIGHT)]
 
 
 class UpgradeQuery(Record, frozen=True, array_like=True, tag=1, gc=False):

@@ -7,6 +7,7 @@ import pytest
 from abci_app import versions
 from abci_app.chain import block as block_module
 from abci_app.chain.application import Application
+from abci_app.chain.queries import LocalNode
 from abci_app.chain.registry import HANDLERS
 from abci_app.errors import Rejected
 from abci_app.module import BlockContext, Context
@@ -72,6 +73,8 @@ def test_the_old_program_stops_after_the_block_before_and_the_new_one_goes_on(mo
     hall, height = plan_upgrade()
     chain = hall.chain
     hall.wait_until(height - 2)
+    said: list[str] = []
+    chain.application.local = LocalNode(outdated=said.append)
     assert hall.send(ALICE, Burn(5)).code == 0
     assert chain.height == height - 1
     # The header of the first new block has its version, since the block before told CometBFT.
@@ -80,6 +83,8 @@ def test_the_old_program_stops_after_the_block_before_and_the_new_one_goes_on(mo
         "the chain's rules are version 3, this program knows 2 to 2: install release two, lock digest "
         f"{DIGEST.hex()}, which takes over at {height}"
     )
+    # The node hears of it after the last commit that it can make, since nothing may ever be asked again.
+    assert said == [expected]
     with pytest.raises(UnknownVersion, match=expected):
         chain.block()
     with pytest.raises(UnknownVersion, match=expected):

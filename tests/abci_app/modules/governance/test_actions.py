@@ -6,7 +6,6 @@ from abci_app import versions
 from abci_app.accounts import get_account, show_address
 from abci_app.bech32 import encode_id
 from abci_app.chain import block, registry
-from abci_app.errors import Rejected
 from abci_app.mechanisms import epochs
 from abci_app.mechanisms.deadlines import STUCK
 from abci_app.mechanisms.freezes import FOREVER, Freezable
@@ -34,7 +33,9 @@ from abci_app.modules.governance import (
     UpgradeQuery,
     UpgradeView,
     VoteChoice,
+    applying,
 )
+from abci_app.modules.governance.queries import MAX_DRY_RUN_HEIGHT
 from abci_app.modules.members import Role
 from abci_app.state.codec import CodecError, decode, encode
 from abci_app.versions import APP_VERSION, PLAN, AppVersion, Plan, Rules
@@ -215,9 +216,21 @@ def test_what_is_no_kind_of_object_is_no_freeze() -> None:
 
 @pytest.mark.parametrize("object_id", [b"\x01", bytes(31)])
 def test_open_proposals_are_those_of_an_id_or_of_none(hall: Hall, object_id: bytes) -> None:
-    with pytest.raises(Rejected, match=r"object_id has \d+ bytes: give 32 bytes, a DataNet's id, or none") as rejected:
-        hall.ask("governance", "open", OpenQuery(Scope.DATANET, object_id))
-    assert rejected.value.code == GovernanceCode.WRONG_SCOPE
+    assert hall.ask("governance", "open", OpenQuery(Scope.DATANET, object_id)) == (
+        GovernanceCode.WRONG_SCOPE,
+        f"object_id has {len(object_id)} bytes: give 32 bytes, a DataNet's id, or none",
+    )
+
+
+def test_a_dry_run_at_any_height_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    hall = Hall.of_voters()
+    freeze = FreezeObject(object_kind=Freezable.DATANET, object_id=bytes(32), until_height=FOREVER)
+    monkeypatch.setattr(applying, "require_object", lambda *_: None)
+    for scope in (Scope.CHAIN, Scope.COMMITTEE):
+        view = hall.ask("governance", "dry_run", DryRunQuery(scope, b"", (freeze,), MAX_DRY_RUN_HEIGHT))
+        assert (view.code, view.text) == (0, "")
+    with pytest.raises(CodecError, match="Expected `int` <= "):
+        decode(DryRunQuery, encode(DryRunQuery(Scope.CHAIN, b"", (freeze,), MAX_DRY_RUN_HEIGHT + 1)))
 
 
 def test_every_action_has_words(hall: Hall) -> None:
