@@ -131,20 +131,6 @@ class RealValidators:
         return address
 
 
-def twin_of(node: DevnetNode, others: list[DevnetNode], folder: Path) -> DevnetNode:
-    """A second node from a copy of a validator's files, key included: never do this. The first one is started again."""
-    ports = free_ports()
-    home = initialise(folder, DEFAULT_CHAIN_ID, rpc_port=next(ports), p2p_port=next(ports))
-    node.stop()
-    for name in ("genesis_file", "validator_key_file"):
-        shutil.copyfile(getattr(node.home, name), getattr(home, name))
-    shutil.rmtree(home.data_folder)
-    shutil.copytree(node.home.data_folder, home.data_folder)
-    node.start()
-    join(home, others)
-    return DevnetNode(home, 99, alone=False)
-
-
 def full_node(genesis_of: DevnetNode, others: list[DevnetNode], folder: Path, index: int = 98) -> DevnetNode:
     """A node with keys of its own that follows the chain."""
     ports = free_ports()
