@@ -75,6 +75,7 @@ def run_rotate(arguments: argparse.Namespace) -> None:
         return
     print(f"{arguments.account or arguments.signer} signs with the key in {path} from height {signs_from} on")
     print(f"the old key signs until height {signs_from - 1}: leave the node running until then")
+    print("where it has more than a third of all power, the chain waits until its node has the new key")
     say_how(context, answer)
     place = key_file(context)
     say_next(

@@ -25,8 +25,8 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """The command in the home of a validator whose operator is the key olga; bob is a member."""
+def net(tmp_path: Path) -> Iterator[Devnet]:
+    """A validator whose operator is the key olga of its home; bob is a member."""
     addresses = [encode_id("open", one.address) for one in (OLGA, BOB)]
     state = GenesisState(
         balances=tuple([(each, FUNDS) for each in addresses]),
@@ -39,21 +39,28 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         wallet.import_seed("olga", bytes([1]) * 32)
         wallet.import_seed("bob", bytes([2]) * 32)
         net.wait_for_height(3)
-        settings = {
-            "OPENLEDGER_HOME": node.home.folder, "OPENLEDGER_KEYS": "test", "OPENLEDGER_WITNESSES": "none",
-            "OPENLEDGER_NODE": node.rpc_url, "OPENLEDGER_GENESIS": node.home.genesis_file,
-            "XDG_CACHE_HOME": tmp_path / "cache",
-        }  # fmt: skip
-        for name, value in settings.items():
-            monkeypatch.setenv(name, str(value))
+        yield net
 
-        def command(*words: str) -> tuple[int, str, str]:
-            capsys.readouterr()
-            code = main(["validator", *words])
-            said = capsys.readouterr()
-            return code, said.out, said.err
 
-        yield command
+@pytest.fixture
+def run(net: Devnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command in the home of the validator."""
+    (node,) = net.nodes
+    settings = {
+        "OPENLEDGER_HOME": node.home.folder, "OPENLEDGER_KEYS": "test", "OPENLEDGER_WITNESSES": "none",
+        "OPENLEDGER_NODE": node.rpc_url, "OPENLEDGER_GENESIS": node.home.genesis_file,
+        "XDG_CACHE_HOME": tmp_path / "cache",
+    }  # fmt: skip
+    for name, value in settings.items():
+        monkeypatch.setenv(name, str(value))
+
+    def command(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["validator", *words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return command
 
 
 def test_a_validators_life_by_commands(run: Run) -> None:
@@ -70,14 +77,6 @@ def test_a_validators_life_by_commands(run: Run) -> None:
     assert code == ExitCode.REFUSED
     assert "is or was another validator's, and no key is used twice: make a new one" in error
 
-    code, out, error = run("rotate", "--from", "olga", "--output", "json")
-    assert code == 0, error
-    rotated = json.loads(out)
-    key_file = Path(rotated["key_file"])
-    assert (key_file.stat().st_mode & 0o777, rotated["signs_from"]) == (0o600, rotated["height"] + 2)
-    public = json.loads(key_file.read_text())["pub_key"]["value"]
-    assert rotated["validator"]["rotated_height"] == rotated["height"]
-
     code, out, error = run("peers", "ab" * 20, "--from", "olga")
     assert (code, out) == (0, f"nodes of olga that may connect while it has power: {'ab' * 20}\n")
     assert run("peers", "zz", "--from", "olga")[0] == ExitCode.USAGE
@@ -90,8 +89,25 @@ def test_a_validators_life_by_commands(run: Run) -> None:
     assert "1 validators have power: with fewer than four there are no limits to what changes" in out
     document = json.loads(run("list", "--output", "json")[1])
     assert [row["status"] for row in document["validators"]] == ["active"]
-    assert public
 
     code, out, error = run("show", "bob")
     assert code == ExitCode.NOT_FOUND
     assert run("unjail", "--from", "olga")[2].count("is not jailed") == 1
+
+
+def test_a_key_is_rotated_as_the_command_says(run: Run, net: Devnet) -> None:
+    """The only validator's: the chain waits until its node has the new key."""
+    code, out, error = run("rotate", "--from", "olga", "--output", "json")
+    assert code == 0, error
+    rotated = json.loads(out)
+    key_file = Path(rotated["key_file"])
+    assert (key_file.stat().st_mode & 0o777, rotated["signs_from"]) == (0o600, rotated["height"] + 2)
+    public = json.loads(key_file.read_text())["pub_key"]["value"]
+    assert rotated["validator"]["rotated_height"] == rotated["height"]
+    (node,) = net.nodes
+    height = node.height()
+    node.stop()
+    key_file.replace(node.home.validator_key_file)
+    node.start()
+    net.wait_for_height(height + 2)
+    assert node.call("status")["validator_info"]["pub_key"]["value"] == public
