@@ -20,8 +20,8 @@ _WORDS_OF_PREFIX: dict[str, tuple[str, ...]] = {
     "olcontrib": ("contribution",),
 }  # fmt: skip
 _PREFIX_OF_WORD = {word: prefix for prefix, words in _WORDS_OF_PREFIX.items() for word in words}
-# Joined terms are computed, not registered: their id must not pass for that of terms.
-_NOT_IDS = frozenset({"joined_terms"})
+# Joined terms are computed, not registered: their id must not pass for that of terms. CometBFT's addresses are hex.
+_NOT_IDS = frozenset({"joined_terms", "consensus_address"})
 # Fields that hold what a key of the caller is made of: people write the name of the key.
 KEY_FIELDS: dict[str, str] = {"public_key": "public-key", "policy": "policy"}
 MESSAGE_TYPE_FIELDS = frozenset({"message_type", "message_types"})

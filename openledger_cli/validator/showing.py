@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from openledger.amounts import show_amount
 from openledger.errors import UsageError
 from openledger_cli import signing
-from openledger_cli.lines import Line, print_lines
+from openledger_cli.lines import Line, count, print_lines
 from openledger_cli.output import people_console
 from openledger_cli.proofs.trust import open_client
 from openledger_cli.query.answers import denials_as_bundles, write_bundle
@@ -143,7 +143,8 @@ def list_validators(arguments: argparse.Namespace) -> None:
 
 def _turnover_words(turnover: Any) -> str:
     if turnover.live < 4:
-        return f"{turnover.live} validators have power: with fewer than four there are no limits to what changes"
+        live = count(turnover.live, "validator")
+        return f"power is with {live}: with fewer than four there are no limits to what changes"
     return (
         f"epoch {turnover.epoch} began with power {turnover.power_total}, lost {turnover.lost} and gained "
         f"{turnover.gained}: it may lose and gain {turnover.limit} each"

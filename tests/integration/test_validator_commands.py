@@ -86,7 +86,7 @@ def test_a_validators_life_by_commands(run: Run) -> None:
 
     code, out, error = run("list")
     assert (code, "olga" in out, "active" in out) == (0, True, True)
-    assert "1 validators have power: with fewer than four there are no limits to what changes" in out
+    assert "power is with 1 validator: with fewer than four there are no limits to what changes" in out
     document = json.loads(run("list", "--output", "json")[1])
     assert [row["status"] for row in document["validators"]] == ["active"]
 
