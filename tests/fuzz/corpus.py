@@ -25,9 +25,9 @@ from tests.kit.modules.drafts import digest
 from tests.kit.openledger.story import Story
 from tests.kit.signing import Signer
 from tests.kit.simulated_chain import SimulatedChain, SimulatedNode
+from tests.simulation.life import begun, simulate
 from tests.simulation.questions import questions
 from tests.simulation.rules import RULES, never_sent
-from tests.simulation.test_simulation import simulate
 from tests.simulation.world import World
 
 # Enough blocks that every message type mostly succeeds; another seed is taken where one does not.
@@ -139,7 +139,8 @@ def world_with_everything(seed: int, blocks: int) -> World:
     """A world in which every message type succeeded; of this seed, or of one of the next ones."""
     missing: list[str] = []
     for tried in range(seed, seed + MAX_SEEDS):
-        world = simulate(tried, blocks, only_blocks=True)
+        with begun(tried, has_workshop=False) as world:
+            simulate(world, blocks, only_blocks=True)
         missing = never_sent(world)
         if not missing:
             return world

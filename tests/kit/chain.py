@@ -37,6 +37,8 @@ class Chain:
     proposer: bytes = b""
     commit: pb.CommitInfo = field(default_factory=pb.CommitInfo)
     misbehaviour: list[pb.Misbehavior] = field(default_factory=list)
+    # By how much header times are ahead of one block a second.
+    ahead_seconds: int = 0
 
     @classmethod
     def start(
@@ -80,8 +82,8 @@ class Chain:
         return self.height + 1 if self.height else self.init.initial_height
 
     def seconds(self, height: int) -> int:
-        """Header time of a height."""
-        return GENESIS_SECONDS + BLOCK_SECONDS * height
+        """Header time of a height that comes next."""
+        return GENESIS_SECONDS + BLOCK_SECONDS * height + self.ahead_seconds
 
     def propose(self, *transactions: bytes, max_tx_bytes: int = 2**20) -> list[bytes]:
         """PrepareProposal of the next height."""

@@ -3,7 +3,6 @@
 from abci_app.mechanisms.locks import Purpose, Withdraw
 from abci_app.modules.governance import (
     HOLDERS,
-    PROPOSALS,
     Action,
     AppointMember,
     CastVote,
@@ -22,7 +21,11 @@ from abci_app.modules.governance import (
 )
 from abci_app.modules.members import Role
 from tests.kit.signing import Signer
+from tests.simulation.deeds import Take
 from tests.simulation.world import Operation, World
+
+# Enough for every deposit and fee of a block.
+MUCH_NOPEN = 10**11
 
 
 def lock_gopen(world: World) -> Operation:
@@ -56,16 +59,30 @@ def propose(world: World) -> Operation:
         digest=b"",
         maximum_deposit_nopen=8 * 10**9,
     )
-    return Operation(proposer, (message,))
+    return Operation(proposer, (message,), certain=_must_be_taken(world, proposer, message.actions))
+
+
+def _must_be_taken(world: World, proposer: Signer, actions: tuple[Action, ...]) -> bool:
+    """Whether nothing that others do in the same block can make this be refused: it spends all that an epoch may."""
+    governance = world.book.governance
+    able = [holder for holder, lots in governance.lots.items() if lots[0][0] < governance.epoch]
+    calm = not governance.spent_nopen and len(governance.open_now()) < 6
+    own = [each for each in governance.open_now() if each.proposer == proposer.address]
+    takes = [deed for deed in world.workshop.deeds.get(world.chain.next_height, []) if isinstance(deed, Take)]
+    rich = world.book.money.balances[proposer.address] > MUCH_NOPEN and not takes
+    return len(actions) == 2 and calm and rich and len(able) > 3 and not own
 
 
 def some_actions(world: World) -> tuple[Action, ...]:
     """Actions that would succeed now, as a rule."""
     other = world.rng.choice(world.actors)
+    most_nopen = world.book.governance.treasury_start_nopen // 5_000 * 49_999 // 100_000
     actions: list[tuple[Action, ...]] = [
         (NoteDown("so be it", b""),),
         (SetParameters("governance", (ParameterChange(5, world.rng.randint(10, 20)),)),),
         (Spend(other.address, world.rng.choice((10**6, 10**14))), NoteDown("paid", b"")),
+        # Together just below what an epoch may spend.
+        (Spend(other.address, most_nopen), Spend(other.address, most_nopen)),
         (AppointMember(member=other.address, roles=_roles_of(world, other), name="m", organisation=0),),
     ]
     return world.rng.choice(actions)
@@ -77,19 +94,28 @@ def _roles_of(world: World, member: Signer) -> int:
 
 
 def cast_vote(world: World) -> Operation | None:
-    number = _some_proposal(world, ProposalStatus.VOTING)
-    if not number:
+    """Mostly by somebody whose vote counts and is not there yet; also changed votes, and votes of nobody's gOPEN."""
+    governance = world.book.governance
+    numbers = [each.number for each in governance.open_now() if each.standing == ProposalStatus.VOTING]
+    if not numbers:
         return None
-    choice = world.rng.choice((VoteChoice.YES, VoteChoice.YES, VoteChoice.YES, *VoteChoice))
-    return Operation(world.rng.choice(world.actors), (CastVote(number, choice),))
+    proposal = governance.proposals[world.rng.choice(numbers)]
+    missing = [
+        who
+        for who in world.actors
+        if who.address not in proposal.ballots and governance.power(who.address, proposal.epoch)
+    ]
+    voter = world.rng.choice(world.actors if world.chance(4) or not missing else missing)
+    choice = world.rng.choice((*[VoteChoice.YES] * 6, *VoteChoice))
+    return Operation(voter, (CastVote(proposal.number, choice),))
 
 
 def raise_objection(world: World) -> Operation | None:
-    number = _some_proposal(world, ProposalStatus.TIMELOCK)
-    return Operation(world.rng.choice(world.actors), (RaiseObjection(number),)) if number else None
-
-
-def _some_proposal(world: World, status: ProposalStatus) -> int:
-    """Number of a proposal that stands so, or 0."""
-    found = [number for (number,), each in PROPOSALS.iterate(world.store) if each.standing == status]
-    return world.rng.choice(found) if found else 0
+    """By somebody who has power: a few together can cancel what is critical."""
+    powers, people = world.book.validators.live_powers(), [*world.operators, *world.actors]
+    objectors = [who for who in people if powers.get(who.address)]
+    open_ones = [each for each in world.book.governance.open_now() if each.standing == ProposalStatus.TIMELOCK]
+    critical = [each.number for each in open_ones if each.is_critical]
+    if not objectors or not critical:
+        return None
+    return Operation(world.rng.choice(objectors), (RaiseObjection(world.rng.choice(critical)),))

@@ -16,6 +16,16 @@ from abci_app.modules.datanets.records import (
     RevokeContribution,
     Status,
 )
+from abci_app.modules.governance import (
+    CastVote,
+    LockGopen,
+    ParameterChange,
+    ProposalStatus,
+    SetParameters,
+    Spend,
+    VoteChoice,
+)
+from abci_app.modules.governance.parameters import FREEZE_BLOCKS
 from abci_app.modules.licences import terms_id_of
 from abci_app.modules.licences.handlers import RegisterTerms
 from abci_app.modules.members import ALL_ROLES, SetMember
@@ -28,6 +38,7 @@ from abci_app.modules.models.records import (
     SupersedeEntry,
 )
 from tests.kit.modules.drafts import FREE, RUN, contribute, digest, entry, run_of, terms
+from tests.kit.modules.hall import proposal_of
 from tests.kit.signing import Key, Signer
 from tests.simulation.rules import some_net, with_status
 from tests.simulation.world import FUNDS, POISON_NOPEN, Operation, World
@@ -150,11 +161,38 @@ def supersede_in_a_circle(world: World) -> Operation | None:
     return None
 
 
+def vote_with_a_flash_lock(world: World) -> Operation | None:
+    """Lock, and vote at once on what was proposed in this epoch or before."""
+    governance = world.book.governance
+    voter = world.rng.choice(world.actors)
+    numbers = [
+        each.number
+        for each in governance.proposals.values()
+        if each.standing == ProposalStatus.VOTING and not governance.power(voter.address, each.epoch)
+    ]
+    if not numbers:
+        return None
+    messages = (LockGopen(10**9), CastVote(world.rng.choice(numbers), VoteChoice.YES))
+    return Operation(voter, messages, hostile=True)
+
+
+def propose_beyond_a_limit(world: World) -> Operation:
+    """A parameter above what its code allows."""
+    change = ParameterChange(FREEZE_BLOCKS.index, FREEZE_BLOCKS.maximum + 1)
+    return attempt(world, proposal_of(SetParameters("governance", (change,))))
+
+
+def rob_the_treasury(world: World) -> Operation:
+    """More than an epoch may spend, in one proposal."""
+    amount_nopen = world.book.governance.treasury_start_nopen // 5_000
+    return attempt(world, proposal_of(Spend(world.mallory.address, amount_nopen), Spend(world.mallory.address, 10**12)))
+
+
 ATTEMPTS: tuple[Callable[[World], Operation | None], ...] = (
     spend_too_much, make_herself_a_registrar, build_without_the_role, take_a_name, contribute_what_others_contributed,
     judge_and_revoke_what_is_not_hers, vote_twice, add_to_the_model_of_another, build_on_nothing,
     train_against_the_terms, claim_a_bit_exact_repetition, supersede_what_is_not_hers, supersede_in_a_circle,
-    claim_what_names_another,
+    claim_what_names_another, vote_with_a_flash_lock, vote_with_a_flash_lock, propose_beyond_a_limit, rob_the_treasury,
 )  # fmt: skip
 
 

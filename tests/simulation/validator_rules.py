@@ -14,6 +14,7 @@ from abci_app.modules.validators import (
 from abci_app.modules.validators.records import VALIDATORS
 from tests.kit.modules.consensus import BOND
 from tests.kit.signing import Key, Signer
+from tests.simulation.book import bond_of
 from tests.simulation.world import Operation, World
 
 
@@ -25,10 +26,8 @@ def _status(world: World, who: Signer) -> int:
 def apply(world: World) -> Operation:
     """Actors that are members right now succeed."""
     key = Key.named(world.fresh("consensus key"))
-    onion = Key.named(world.fresh("onion"))
-    return Operation(
-        world.rng.choice(world.actors[1:]), (Apply(key.public, onion.public, BOND + world.rng.randint(0, 9)),)
-    )
+    message = Apply(key.public, world.new_onion(), BOND + world.rng.randint(0, 9))
+    return Operation(world.rng.choice([*world.actors[1:], *world.operators]), (message,))
 
 
 def add_bond(world: World) -> Operation:
@@ -42,11 +41,14 @@ def leave(world: World) -> Operation | None:
 
 
 def unjail(world: World) -> Operation | None:
-    """Make the bond whole and come back, often too early."""
-    jailed = [who for who in world.operators if _status(world, who) == ValidatorStatus.JAILED]
+    """Make the bond whole and come back, sometimes too early."""
+    people = [*world.operators, *world.actors]
+    jailed = [who for who in people if _status(world, who) == ValidatorStatus.JAILED]
     if not jailed or not world.chance(3):
         return None
-    return Operation(world.rng.choice(jailed), (AddBond(BOND // 100), Unjail()))
+    who = world.rng.choice(jailed)
+    missing_nopen = BOND - world.book.money.held(bond_of(who.address)).amount_nopen
+    return Operation(who, (AddBond(max(missing_nopen, 1)), Unjail()))
 
 
 def rotate_key(world: World) -> Operation:
@@ -54,7 +56,7 @@ def rotate_key(world: World) -> Operation:
 
 
 def set_onion(world: World) -> Operation:
-    return Operation(world.rng.choice(world.operators), (SetOnion(Key.named(world.fresh("onion")).public),))
+    return Operation(world.rng.choice(world.operators), (SetOnion(world.new_onion()),))
 
 
 def set_worker(world: World) -> Operation:
