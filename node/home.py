@@ -36,6 +36,7 @@ MAX_SNAPSHOTS_KEPT = 10
 # Nodes that were away for a moment fetch what they missed.
 MIN_KEEP_BLOCKS = 1_000
 _LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
 _SETTINGS_HELP = """\
 # NodeSettings of this node that are ours. CometBFT's are in config.toml. Read once, at start.
 
@@ -53,6 +54,10 @@ snapshots_kept = {snapshots_kept}
 keep_blocks = {keep_blocks}
 # debug, info, warning or error.
 log_level = "{log_level}"
+# text, or json: one object a line in logs/node.log and on the console.
+log_format = "{log_format}"
+# Port on 127.0.0.1 at which Prometheus reads /metrics; 0: none.
+metrics_port = {metrics_port}
 """
 
 
@@ -67,6 +72,8 @@ class NodeSettings:
     snapshots_kept: int = 2
     keep_blocks: int = 0
     log_level: str = "info"
+    log_format: str = "text"
+    metrics_port: int = 0
 
     def __post_init__(self) -> None:
         """Raises NodeError for a value out of range; the text names the setting."""
@@ -89,6 +96,12 @@ class NodeSettings:
             )
         if self.log_level not in _LOG_LEVELS:
             raise NodeError(f"config/node.toml: log_level is {self.log_level!r}; give one of {', '.join(_LOG_LEVELS)}")
+        if self.log_format not in LOG_FORMATS:
+            raise NodeError(
+                f"config/node.toml: log_format is {self.log_format!r}; give one of {', '.join(LOG_FORMATS)}"
+            )
+        if not 0 <= self.metrics_port <= 65535:
+            raise NodeError(f"config/node.toml: metrics_port is {self.metrics_port}; give 0 (none) to 65535")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from node.logs import ALARM
+
 _LOG = logging.getLogger("openledger.node")
 
 FIRST_SECONDS = 2.0
@@ -74,7 +76,7 @@ class BlockWatch:
             return
         if behind is None and not self._said_still:  # nothing was executed since the start
             self._said_still = True
-            _LOG.warning("no block since the start %d s ago, at height %d: %s", waited, height, _MORE)
+            _LOG.warning("no block since the start %d s ago, at height %d: %s", waited, height, _MORE, extra=ALARM)
         elif behind is not None and behind <= BEHIND_SECONDS:
             self._said_still = False
         elif moved and behind is not None:
@@ -82,7 +84,7 @@ class BlockWatch:
             _LOG.info("catching up: height %d, %d s behind", height, behind)
         elif not self._said_still:
             self._said_still = True
-            _LOG.warning("no block after height %d for %d s: %s", height, behind, _MORE)
+            _LOG.warning("no block after height %d for %d s: %s", height, behind, _MORE, extra=ALARM)
 
 
 @contextmanager

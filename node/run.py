@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
-import logging.handlers
 import os
 import queue
 import signal
@@ -19,9 +18,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -42,6 +41,10 @@ from node.joining import begin_again_where_unfinished, joins_by_snapshot
 from node.leveldb.memory import StoreMemory
 from node.leveldb.store import LevelDBStore
 from node.log_tail import NODE_LOG
+from node.logs import set_up_logging
+from node.metrics.measuring import Counts, MeasuredApplication
+from node.metrics.readings import Sources
+from node.metrics.server import HOST, PATH, serving
 from node.onions import Revealing
 from node.ports import require_free
 from node.progress import NEXT_SECONDS, BlockWatch, every
@@ -59,7 +62,6 @@ EXIT_HALTED = 70
 EXIT_COMETBFT = 71
 # The application could not write; nothing is lost, and a start goes on once there is space.
 EXIT_DISK_FULL = 74
-_MAX_LOG_BYTES = 64 * 1024 * 1024
 
 
 class Ending:
@@ -118,45 +120,50 @@ class _BlockClock:
         return None if block is None else int(time.time()) - block
 
 
-def start(folder: Path, ending: Ending | None = None) -> int:
+def start(folder: Path, ending: Ending | None = None, *, log_format: str = "") -> int:
     """Run the node until SIGTERM, SIGINT, `ending`, or a failure of the application; the exit code.
 
-    Raises NodeError for what the operator can correct.
+    `log_format` holds instead of the home's. Raises NodeError for what the operator can correct.
     """
     home = Home(folder.resolve())
     home.require_initialised()
     settings = home.settings()
+    settings = replace(settings, log_format=log_format or settings.log_format)
     with home.lock(), home.socket_path() as socket_path:
-        _set_up_logging(home, settings)
+        alarms = set_up_logging(home, settings)
         if disk.free_bytes(home.folder) < disk.PAUSE_BELOW_BYTES:
             _LOG.critical("stopped: %s", disk.full_in_words(home.folder))
             return EXIT_DISK_FULL
         binary = cometbft.binary_path(settings.cometbft_binary)
         own = [str(binary), "start", "--home", str(home.folder)]
         end_left_over(home.pid_file, own)  # a killed node's CometBFT may still hold the ports that are checked next
-        fault = check(home)
+        fault = check(home, settings)
         cometbft.require_known_settings(binary, home)
         ending = ending or Ending()
         known: LevelDBStore | None = None
         command = [*own, "--proxy_app", f"unix://{socket_path}"]
-        supervisor = Supervisor(
-            command,
-            log_file=home.log_folder / "cometbft.log",
-            pid_file=home.pid_file,
-            environment=cometbft.environment(),
-            height=lambda: known.height if known is not None else 0,
-            on_failure=ending.failed,
-        )
+        supervisor = _supervisor(home, command, ending, lambda: known.height if known is not None else 0)
         with _signals(ending), open_store(home, settings) as store:
             begin_again_where_unfinished(home, store)
             _say_how_it_begins(home, store)
             found = require_agreement(home, store, store.height)
             require_signing_files(home, found.comet_blocks)
             known = store
-            clock = _BlockClock()
-            local = _local_node(home, clock, ending)
+            clock, counts = _BlockClock(), Counts()
+            local = _local_node(home, clock, counts, ending)
             with open_snapshots(home, settings, store) as snapshots:
-                application, after_answer = _application(store, local, snapshots), None
+                rules = _application(store, local, snapshots)
+                sources = Sources(
+                    home=home,
+                    store=store,
+                    application=rules,
+                    snapshots=snapshots.folder,
+                    counts=counts,
+                    cometbft_restarts=lambda: supervisor.restarts,
+                    alarms=lambda: alarms.alarms,
+                )
+                application: AbciApplication = MeasuredApplication(rules, counts) if settings.metrics_port else rules
+                after_answer = None
                 if fault is not None:
                     faulty = FaultyApplication(application, fault, lambda: supervisor.pid)
                     application, after_answer = faulty, faulty.after_answer
@@ -165,10 +172,22 @@ def start(folder: Path, ending: Ending | None = None) -> int:
                 clock.server = server
                 calm_collector()
                 watch = BlockWatch(lambda: store.height, clock.seconds_behind_or_none)
-                with every(NEXT_SECONDS, watch.look):
+                with every(NEXT_SECONDS, watch.look), _metrics(settings, sources):
                     _serve(home, server, supervisor, ending)
         known = None
     return _exit_code(home, ending)
+
+
+def _supervisor(home: Home, command: Sequence[str], ending: Ending, height: Callable[[], int]) -> Supervisor:
+    """CometBFT's supervisor, not started."""
+    return Supervisor(
+        command,
+        log_file=home.log_folder / "cometbft.log",
+        pid_file=home.pid_file,
+        environment=cometbft.environment(),
+        height=height,
+        on_failure=ending.failed,
+    )
 
 
 def _exit_code(home: Home, ending: Ending) -> int:
@@ -215,18 +234,19 @@ def _say_how_it_begins(home: Home, store: LevelDBStore) -> None:
         _LOG.info("first start: the state of %d accounts is built from genesis", summary.accounts)
 
 
-def _local_node(home: Home, clock: _BlockClock, ending: Ending) -> LocalNode:
+def _local_node(home: Home, clock: _BlockClock, counts: Counts, ending: Ending) -> LocalNode:
     """Collect the facts and calls that the application has of this node."""
     return LocalNode(
         persistent_peers=chosen_peers(home),
         seconds_behind=clock.seconds_behind,
+        committed=counts.committed,
         alarm=_report,
         reveal=Revealing(home).reveal,
         outdated=ending.outdated,
     )
 
 
-def _application(store: LevelDBStore, local: LocalNode, snapshots: NodeSnapshots) -> AbciApplication:
+def _application(store: LevelDBStore, local: LocalNode, snapshots: NodeSnapshots) -> Application:
     """The state machine. Raises NodeError where this machine's libraries would lead it to another result."""
     try:
         return Application(store, local, snapshots)
@@ -257,12 +277,16 @@ def open_snapshots(home: Home, settings: NodeSettings, store: LevelDBStore) -> N
     )
 
 
-def check(home: Home) -> Fault | Path | None:
+def check(home: Home, settings: NodeSettings) -> Fault | Path | None:
     """Everything that can be wrong before anything starts; the fault to inject, if any. Raises NodeError."""
     chain_id = genesis.chain_id(home.genesis_file)
+    remedy = "another node may be running; stop it, or change"
     for section, (host, port) in cometbft.listen_addresses(home).items():
-        remedy = "another node may be running; stop it, or change"
+        if port == settings.metrics_port:
+            raise NodeError(f"{home.settings_file}: metrics_port is {port}, which is the port of [{section}] laddr")
         require_free(host, port, f"{remedy} [{section}] laddr in {home.comet_config_file}")
+    if settings.metrics_port:
+        require_free(HOST, settings.metrics_port, f"{remedy} metrics_port in {home.settings_file}")
     wanted = os.environ.get(VARIABLE, "")
     if not wanted:
         return None
@@ -294,6 +318,15 @@ def open_store(home: Home, settings: NodeSettings) -> Iterator[LevelDBStore]:
         store.close()
 
 
+@contextmanager
+def _metrics(settings: NodeSettings, sources: Sources) -> Iterator[None]:
+    """Serve the metrics while the node runs, where its settings say so."""
+    with serving(settings.metrics_port, sources.page) as server:
+        if server is not None:
+            _LOG.info("metrics at http://%s:%d%s", HOST, server.port, PATH)
+        yield
+
+
 def _serve(home: Home, server: AbciServer, supervisor: Supervisor, ending: Ending) -> None:
     """From a bound socket to everything stopped."""
     server.start()
@@ -320,27 +353,6 @@ def _signals(ending: Ending) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _set_up_logging(home: Home, settings: NodeSettings) -> None:
-    """Everything to logs/node.log; the same lines, without the time, to the console."""
-    home.log_folder.mkdir(exist_ok=True)
-    file = logging.handlers.RotatingFileHandler(home.log_folder / NODE_LOG, maxBytes=_MAX_LOG_BYTES, backupCount=1)
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    console = logging.StreamHandler(sys.stderr)
-    console.setFormatter(_FirstLine())
-    logger = logging.getLogger("openledger")
-    logger.setLevel(settings.log_level.upper())
-    logger.handlers[:] = [file, console]
-    logger.propagate = False
-
-
-class _FirstLine(logging.Formatter):
-    """The console gets one line a message; tracebacks stand in the file."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        first = record.getMessage().splitlines()[0]
-        return first if record.levelno == logging.INFO else f"{record.levelname.lower()}: {first}"
 
 
 def calm_collector() -> None:

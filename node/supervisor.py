@@ -22,6 +22,7 @@ from node import disk
 from node.child_log import ChildLog
 from node.comet_end import End, Verdict, judge
 from node.errors import in_one_line
+from node.logs import ALARM
 
 _LOG = logging.getLogger("openledger.supervisor")
 
@@ -144,7 +145,9 @@ class Supervisor:
                 continue
             delay = self._back_off.after(delay, ran_seconds)
             self.restarts += 1
-            _LOG.warning("%s ended; starting it again in %.1f s. It said last: %s", self._name, delay, end.reason)
+            _LOG.warning(
+                "%s ended; starting it again in %.1f s. It said last: %s", self._name, delay, end.reason, extra=ALARM
+            )
             self._stopping.wait(delay)
 
     @property

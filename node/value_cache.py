@@ -28,6 +28,11 @@ class ValueCache:
         self.generation = 0
         self._lock = threading.Lock()
 
+    @property
+    def used_bytes(self) -> int:
+        """How much of the limit is used."""
+        return self._bytes
+
     def get(self, key: bytes) -> bytes | None:
         """The value, or None when there is none."""
         value = self._values.get(key)

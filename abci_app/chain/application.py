@@ -104,6 +104,11 @@ class Application:
     # --- Mempool connection
 
     @property
+    def waiting_transactions(self) -> int:
+        """How many transactions wait for a block; any thread may ask."""
+        return self._books.waiting
+
+    @property
     def mempool(self) -> Mempool:
         """The books of pending transactions, brought up to the last commit; for the thread that calls `check_tx`."""
         self._books.follow()
@@ -229,6 +234,7 @@ class Application:
             # This block counts, and CometBFT hears so. What it asks for next would raise the same.
             self._committed = self._last_commit(seconds, writes, has_next=False)
             self.local.outdated(str(error))
+        self.local.committed(result)
         for alarm in result.alarms:
             self.local.alarm(alarm)
         retain_height = self.snapshots.committed(staged.height, result.context.time_seconds)

@@ -252,6 +252,11 @@ class Mempool:
         key = self._delegated.get((pending.sender, pending.delegated_key)) if pending.delegated_key else None
         return key is None or bounds_after(key, committed.writes) is not None
 
+    @property
+    def waiting(self) -> int:
+        """How many transactions waited when the owner was last here; any thread may ask."""
+        return len(self._by_digest)
+
     def __len__(self) -> int:
         self.follow()
         return len(self._by_digest)

@@ -30,7 +30,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from abci_app.chain.block import TransactionFailure, codespace_of
+from abci_app.chain.block import BlockResult, TransactionFailure, codespace_of
 from abci_app.chain.committed import CommittedState
 from abci_app.chain.mempool import Mempool
 from abci_app.chain.names import NamedArguments, run_query
@@ -82,6 +82,8 @@ class LocalNode:
 
     persistent_peers: frozenset[str] = frozenset()
     seconds_behind: Callable[[], int] = lambda: 0
+    # Called after each commit with what the block led to.
+    committed: Callable[[BlockResult], None] = lambda _: None
     # Called after a commit for each bug that a hook or a deadline met.
     alarm: Callable[[Alarm], None] = lambda _: None
     # Called after the last commit that this program can make, with what to install: the chain goes on by other rules.

@@ -146,6 +146,15 @@ class LevelDBStore:
         """App hash of the last commit, or of an empty tree."""
         return app_hash_of(self._head.commit.root_hash)
 
+    def cache_bytes(self) -> dict[str, int]:
+        """How much each cache holds, by its name; any thread may ask."""
+        pages, values = self._cache, self._values
+        return {
+            "values": values.used_bytes,
+            "pages": pages.used_bytes,
+            "query_pages": pages.for_queries.used_bytes if pages.for_queries is not pages else 0,
+        }
+
     def get(self, key: bytes) -> bytes | None:
         """Last value, or None. A damaged file is an OSError: it halts the node, no transaction is blamed for it."""
         return self._values.get(key)

@@ -54,6 +54,11 @@ class PageCache:
         self._pages: OrderedDict[int, Page] = OrderedDict()
         self._lock = threading.Lock()
 
+    @property
+    def used_bytes(self) -> int:
+        """How much of the limit is used."""
+        return self._bytes
+
     def look(self, number: int) -> Page | None:
         """The page, if it is here; looking leaves no trace."""
         return self._pages.get(number)

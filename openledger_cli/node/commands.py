@@ -38,6 +38,7 @@ _START_EXAMPLES = """\
 examples:
   openledger node start
   openledger node start --home /srv/openledger
+  openledger node start --log-format json        one object a line; "alarm": true where somebody should look
 
 Ctrl-C or SIGTERM stops it in order, exit code 0. Exit code 70: the application met an error that must not happen and
 halted rather than disagree with the other validators; logs/node.log has the details. 71: CometBFT cannot go on (its
@@ -96,7 +97,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     init.add_argument("--moniker", default="", help="the node's name among its peers (default: the folder's name)")
     init.add_argument("--rpc-port", type=int, default=26657, help="port of the RPC on loopback (default: 26657)")
     init.add_argument("--p2p-port", type=int, default=26656, help="port for other nodes on loopback (default: 26656)")
-    add_command(commands, "start", "run the node until Ctrl-C or SIGTERM", _START_EXAMPLES, _start)
+    start = add_command(commands, "start", "run the node until Ctrl-C or SIGTERM", _START_EXAMPLES, _start)
+    start.add_argument(
+        "--log-format", choices=["text", "json"], default="", help="of the node's own log (default: as in node.toml)"
+    )
     add_command(commands, "status", "what a running node says about itself", _STATUS_EXAMPLES, _status)
     add_command(commands, "check", "recompute the stored state and compare (node stopped)", _CHECK_EXAMPLES, _check)
     words = "the onion from which this validator's beacon reveals follow"
@@ -202,7 +206,7 @@ def _client_settings(home: Home, chain_id: str) -> ClientSettings:
 def _start(args: argparse.Namespace) -> int:
     from node.run import start
 
-    return start(args.context.home)
+    return start(args.context.home, log_format=args.log_format)
 
 
 def _status(args: argparse.Namespace) -> int:

@@ -58,6 +58,8 @@ def test_a_home_without_settings_has_the_defaults(tmp_path: Path) -> None:
         ("snapshots_kept = 11", "snapshots_kept is 11; give 1 to 10"),
         ("keep_blocks = 999", "keep_blocks is 999; give 0 (all) or at least 1000"),
         ("log_level = 'loud'", "log_level is 'loud'; give one of debug, info, warning, error"),
+        ("log_format = 'xml'", "log_format is 'xml'; give one of text, json"),
+        ("metrics_port = 70000", "metrics_port is 70000; give 0 (none) to 65535"),
         ("log_level = ", "correct the file or delete it"),
     ],
 )

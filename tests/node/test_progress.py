@@ -36,8 +36,8 @@ def test_a_node_that_is_behind_says_how_far_and_says_once_that_no_block_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr("node.progress._LOG.info", lambda text, *values: said.append(text % values))
-    monkeypatch.setattr("node.progress._LOG.warning", lambda text, *values: said.append(text % values))
+    monkeypatch.setattr("node.progress._LOG.info", lambda text, *values, **_: said.append(text % values))
+    monkeypatch.setattr("node.progress._LOG.warning", lambda text, *values, **_: said.append(text % values))
     looks = [(0, None), (5, 7200), (9, 7000), (9, 7010), (9, 7020), (10, 3), (10, BEHIND_SECONDS), (10, 61)]
     height, behind = iter([one for one, _ in looks]), iter([one for _, one in looks])
     watch = BlockWatch(lambda: next(height), lambda: next(behind))
@@ -53,7 +53,7 @@ def test_a_node_that_is_behind_says_how_far_and_says_once_that_no_block_comes(
 
 def test_a_node_without_any_block_says_so_once_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr("node.progress._LOG.warning", lambda text, *values: said.append(text % values))
+    monkeypatch.setattr("node.progress._LOG.warning", lambda text, *values, **_: said.append(text % values))
     now = [0.0]
     watch = BlockWatch(lambda: 0, lambda: None, lambda: now[0])
     for seconds in (10, BEHIND_SECONDS, BEHIND_SECONDS + 1, 2 * BEHIND_SECONDS):

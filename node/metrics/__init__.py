@@ -1,0 +1,1 @@
+"""Figures of the application for Prometheus: counted beside the blocks, read when asked, served on loopback only."""
