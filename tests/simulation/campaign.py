@@ -65,8 +65,14 @@ class Finding:
         return sorted(dict.fromkeys(names), key=lambda name: (-names.count(name), name))
 
 
-def hunt(mutant: Mutant | None, seeds: Sequence[int], blocks: int, tell: Callable[[int, int], None]) -> Finding:
-    """Live every seed with a mutant."""
+def hunt(
+    mutant: Mutant | None,
+    seeds: Sequence[int],
+    blocks: int,
+    tell: Callable[[int, int], None],
+    found: Callable[[Broken], None] = lambda broken: None,
+) -> Finding:
+    """Live every seed with a mutant; `tell` hears of each block, `found` of each fault at once."""
     finding = Finding(mutant.name if mutant else "none", mutant.what if mutant else "nothing is wrong", len(seeds))
     for seed in seeds:
 
@@ -77,6 +83,7 @@ def hunt(mutant: Mutant | None, seeds: Sequence[int], blocks: int, tell: Callabl
             broken = find_fault(seed, blocks, told, replays=mutant is None)
         if broken is not None:
             finding.broken.append(broken)
+            found(broken)
     return finding
 
 
