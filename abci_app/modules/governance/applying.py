@@ -97,10 +97,10 @@ def live_parameters(view: StateView, book: Book) -> Parameters:
     return read_parameters(view, book.sections()) or Parameters()
 
 
-def treasury_left_nopen(view: StateView, book: Book) -> int:
-    """How much of the treasury may still be spent in this epoch."""
+def treasury_left_nopen(view: StateView, parameters: Parameters) -> int:
+    """How much of the treasury may still be spent in this epoch by these parameters."""
     epoch = epochs.current(view)
-    cap_nopen = epoch.treasury_start_nopen * live_parameters(view, book)[TREASURY_CAP] // PPB
+    cap_nopen = epoch.treasury_start_nopen * parameters[TREASURY_CAP] // PPB
     return max(cap_nopen - epoch.spent_nopen, 0)
 
 
@@ -166,7 +166,8 @@ def require_object(view: StateView, kind: Freezable, object_id: bytes) -> None:
 
 def _spend(applying: Applying, action: Spend) -> None:
     state = applying.state
-    left_nopen = treasury_left_nopen(state, applying.book)
+    # Of the block, not of the state: nobody raises the cap and spends by it in one proposal.
+    left_nopen = treasury_left_nopen(state, applying.context.block.parameters)
     if action.amount_nopen > left_nopen:
         epoch = epochs.current(state)
         raise Rejected(

@@ -124,6 +124,16 @@ def cancel_by_objection(state: MutableState, context: Context, proposal: Proposa
     OBJECTED.set(state, same, Counter(proposal.number))
 
 
+def _take_objection(state: MutableState, proposal: Proposal) -> bool:
+    """Whether the objection that a proposal was submitted over still stands; it is passed over once, then forgotten."""
+    same = actions_id(proposal.scope, proposal.object_id, actions_of(state, proposal.number))
+    objected = OBJECTED.get(state, same)
+    if objected is None or objected.number != proposal.rules.objected_number:
+        return False
+    OBJECTED.delete(state, same)
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Deciding:
     """The deadlines of proposals, over the rules that actions reach."""
@@ -153,7 +163,7 @@ class Deciding:
         scope = Scope(proposal.scope)
         verdict = verdict_of(scope, proposal.tally, proposal.electorate, proposal.rules)
         if verdict == VoteVerdict.PASSED:
-            over = bool(proposal.rules.objected_number) and passes_over_objection(proposal.tally, proposal.electorate)
+            over = passes_over_objection(proposal.tally, proposal.electorate) and _take_objection(state, proposal)
             passed = structs.replace(proposal, unobjectionable=int(over))
             self.let_execute(state, context, passed, context.height + proposal.rules.timelock_blocks)
             return

@@ -106,7 +106,7 @@ def object_name(view: StateView, kind: Freezable, object_id: bytes) -> str:
 
 
 def _spend(describing: Describing, action: Spend) -> Iterator[str]:
-    left = treasury_left_nopen(describing.view, describing.book)
+    left = treasury_left_nopen(describing.view, live_parameters(describing.view, describing.book))
     yield (
         f"{describe_recipient(describing.view, action.recipient)} receives {_AMOUNT.words(action.amount_nopen)} of the "
         f"treasury, which may spend {_AMOUNT.words(left)} more in this epoch"

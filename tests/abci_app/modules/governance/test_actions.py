@@ -77,6 +77,20 @@ def test_the_treasury_pays_within_what_an_epoch_may_spend(hall: Hall) -> None:
     assert epochs.current(hall.store).spent_nopen == 0
 
 
+def test_a_proposal_that_raises_the_cap_spends_by_the_old_one() -> None:
+    """Parameters act from the next block on, so there is a block in which everybody sees the new cap first."""
+    hall = Hall.of_voters(governance={"treasury_cap_ppb": 1_000_000})
+    cap_nopen = epochs.current(hall.store).treasury_start_nopen // 1_000
+    raise_cap = SetParameters("governance", (ParameterChange(7, 5_000_000),))
+    assert hall.refuse(DORA, proposal_of(raise_cap, Spend(EVE.address, cap_nopen + 1))) == (
+        GovernanceCode.TREASURY_CAP,
+        (
+            f"action 2: {cap_nopen + 1} nopen are asked of the treasury, {cap_nopen} may still be spent in epoch "
+            f"{epochs.current(hall.store).number}: ask for less, or in another epoch"
+        ),
+    )
+
+
 def test_what_arrives_in_the_treasury_meanwhile_widens_nothing(hall: Hall) -> None:
     """The cap is of the treasury as the epoch found it: a payment in does not raise what may be paid out."""
     start_nopen = epochs.current(hall.store).treasury_start_nopen

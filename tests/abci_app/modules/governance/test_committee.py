@@ -280,6 +280,21 @@ def test_more_than_a_third_of_power_cancels_and_half_of_all_pass_over_it(hall: H
     assert hall.status(again) == ProposalStatus.EXECUTED
 
 
+def test_an_objection_is_passed_over_once(hall: Hall) -> None:
+    """What was voted through against validators once is no standing permission to do it again and again."""
+    number = in_timelock(hall, FEE)
+    for who in (ALICE, DORA):
+        hall.accept(who, RaiseObjection(number))
+    first, second = hall.propose(EVE, FEE), hall.propose(EVE, FEE)
+    for each in (first, second):
+        hall.vote(each, VoteChoice.YES, ALICE, BOB)
+    hall.wait_until(hall.proposal(second).ends_height)
+    assert [hall.proposal(each).unobjectionable for each in (first, second)] == [1, 0]
+    hall.wait_until(hall.proposal(second).executes_height)
+    third = in_timelock(hall, FEE)
+    assert (hall.proposal(third).rules.objected_number, hall.proposal(third).unobjectionable) == (0, 0)
+
+
 def test_other_actions_or_too_few_votes_can_be_objected_to_again(hall: Hall) -> None:
     number = in_timelock(hall, FEE)
     for who in (ALICE, BOB):
