@@ -18,16 +18,17 @@ DataNet (once constitutions exist; refused until then).
 | scope | passes when | then |
 |---|---|---|
 | chain | cast >= `quorum` of the electorate, veto < 1/3 and yes > 1/2 of yes + no + veto | timelock |
-| chain, critical | also yes >= 2/3; only proposed while the electorate is >= `electorate_floor` | timelock, objection |
+| chain, critical | also yes >= 2/3 | timelock, objection |
 | committee | yes > 2/3 of all power, at any time; ends when 1/3 says no | the next block |
 
 - Proposing (`proposing.py`): all actions are tried out on a copy first, and the first refusal is the message's. A
   proposal of the chain deposits `deposit`, doubled with every eight open ones; 32 are open at most, 4 of one proposer;
-  of the committee one an operator. The deposit comes back, unless a third said veto or too few voted.
+  of the committee one an operator. The deposit comes back, unless a third said veto or too few voted. Only notes are
+  proposed to the chain while its electorate is below `electorate_floor`.
 - Voting: a later vote replaces an earlier one; tallies are running sums. A vote in the last tenth that turns the
   outcome extends the voting by a quarter, once. Rules are those of the submission.
 - Objecting: live validators, critical proposals, in the timelock; more than 1/3 of power cancels. The same actions pass
-  over that with cast >= 1/2 of the electorate and yes >= 2/3: no veto is for ever.
+  over that, once, with cast >= 1/2 of the electorate and yes >= 2/3: no veto is for ever.
 - Taking effect (`deciding.py`, `applying.py`): a deadline, all actions or none. Parameters act from the next block.
 - Actions (`actions.py`) and who may: the committee has what can be taken back. Spending is capped by
   `treasury_cap` of the treasury as the epoch found it. Freezes are `mechanisms/freezes.py`, upgrades `versions.py`.

@@ -159,6 +159,11 @@ SCOPES_OF: Mapping[type[Record], tuple[Scope, ...]] = {
 ScopeNumber = Annotated[int, Meta(ge=1, le=3), words(Scope)]
 
 
+def is_binding(actions: tuple[Action, ...]) -> bool:
+    """Whether one of the actions changes anything: a note does not."""
+    return not all(isinstance(action, NoteDown) for action in actions)
+
+
 def is_critical(actions: tuple[Action, ...]) -> bool:
     """Whether one of the actions is critical."""
     return any(isinstance(action, CRITICAL) for action in actions)

@@ -80,7 +80,7 @@ ELECTORATE_FLOOR = Parameter(
     default=20 * 10**6 * NOPEN_PER_OPEN,
     minimum=0,
     maximum=200 * 10**6 * NOPEN_PER_OPEN,
-    meaning="The gOPEN that must be locked in all before critical proposals can be made.",
+    meaning="The gOPEN that must be locked in all before proposals of the chain can be made that do more than note.",
 )
 TREASURY_CAP = Parameter(
     section=NAME,

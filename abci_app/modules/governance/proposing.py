@@ -8,7 +8,7 @@ from abci_app.mechanisms import electorates, epochs, locks
 from abci_app.mechanisms.deadlines import schedule
 from abci_app.module import Context
 from abci_app.modules import datanets
-from abci_app.modules.governance.actions import Scope, Upgrade, is_critical
+from abci_app.modules.governance.actions import Scope, Upgrade, is_binding, is_critical
 from abci_app.modules.governance.codes import GovernanceCode, ObjectionRaised, VoteTaken
 from abci_app.modules.governance.deciding import (
     Deciding,
@@ -163,11 +163,12 @@ def _require_electorate(context: Context, message: Propose, epoch: int) -> int:
             f"no gOPEN was locked before epoch {epoch}, so nobody could vote: lock some, and propose in the next epoch",
         )
     floor_nopen = context.block.parameters[ELECTORATE_FLOOR]
-    if is_critical(message.actions) and electorate < floor_nopen:
+    # Also what is not critical: registrars and validators decided by next to nobody would be a chain taken for nothing.
+    if is_binding(message.actions) and electorate < floor_nopen:
         raise Rejected(
             GovernanceCode.ELECTORATE_TOO_SMALL,
-            f"{electorate} nopen vote, critical actions need {floor_nopen} ({ELECTORATE_FLOOR.full_name}): too few "
-            "could decide for all",
+            f"{electorate} nopen vote, all actions but notes need {floor_nopen} ({ELECTORATE_FLOOR.full_name}): too "
+            "few could decide for all",
         )
     return electorate
 

@@ -11,7 +11,9 @@ from abci_app.mechanisms import locks
 from abci_app.module import TREASURY_ACCOUNT
 from abci_app.modules.bank import Burn
 from abci_app.modules.governance import (
+    AppointMember,
     BallotQuery,
+    CancelUpgrade,
     CastVote,
     GovernanceCode,
     LockGopen,
@@ -33,6 +35,7 @@ from abci_app.modules.governance import (
     gopen_key,
 )
 from abci_app.modules.governance.records import Ballot, OpenProposal, OpenProposals
+from abci_app.modules.members import Role
 from tests.kit.modules.hall import EPOCH, HALL_FUNDS, OPEN, TIMELOCK, VOTING, Hall, proposal_of
 from tests.kit.modules.ledger import ALICE, BOB, CARL, DORA, EVE
 
@@ -266,13 +269,15 @@ def test_nobody_proposes_where_nobody_could_vote() -> None:
     )
 
 
-def test_critical_actions_wait_for_a_large_electorate() -> None:
+@pytest.mark.parametrize("action", [FEE, AppointMember(EVE.address, int(Role.REGISTRAR), "", 0), CancelUpgrade()])
+def test_whatever_changes_anything_waits_for_a_large_electorate(action: Any) -> None:
+    """Who is first to lock a little OPEN must not make registrars and validators of his own."""
     hall = Hall.of_voters(governance={"electorate_floor_nopen": 301 * OPEN})
-    assert hall.refuse(DORA, proposal_of(FEE)) == (
+    assert hall.refuse(DORA, proposal_of(NOTE, action)) == (
         GovernanceCode.ELECTORATE_TOO_SMALL,
         (
-            f"{300 * OPEN} nopen vote, critical actions need {301 * OPEN} (governance.electorate_floor_nopen): too few "
-            "could decide for all"
+            f"{300 * OPEN} nopen vote, all actions but notes need {301 * OPEN} (governance.electorate_floor_nopen): "
+            "too few could decide for all"
         ),
     )
     assert hall.status(hall.propose(DORA, NOTE)) == ProposalStatus.VOTING
