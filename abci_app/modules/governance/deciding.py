@@ -125,10 +125,9 @@ def cancel_by_objection(state: MutableState, context: Context, proposal: Proposa
 
 
 def _take_objection(state: MutableState, proposal: Proposal) -> bool:
-    """Whether the objection that a proposal was submitted over still stands; it is passed over once, then forgotten."""
+    """Whether an objection to its actions stands, as when it was submitted: it is passed over once, then forgotten."""
     same = actions_id(proposal.scope, proposal.object_id, actions_of(state, proposal.number))
-    objected = OBJECTED.get(state, same)
-    if objected is None or objected.number != proposal.rules.objected_number:
+    if not proposal.rules.objected_number or not OBJECTED.has(state, same):
         return False
     OBJECTED.delete(state, same)
     return True

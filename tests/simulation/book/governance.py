@@ -203,7 +203,10 @@ class Governance:
             return
         yes, no, abstain, veto = proposal.tally()
         half_voted = 2 * (yes + no + abstain + veto) >= proposal.electorate
-        proposal.is_final = proposal.was_objected and half_voted and 3 * yes >= 2 * (yes + no + veto)
+        stands = proposal.was_objected and proposal.actions in self.objected
+        proposal.is_final = stands and half_voted and 3 * yes >= 2 * (yes + no + veto)
+        if proposal.is_final:
+            self.objected = [actions for actions in self.objected if actions != proposal.actions]
         proposal.standing, proposal.executes_height = TIMELOCK, now + TIMELOCK_BLOCKS
 
         def execute(_: int) -> bool:
