@@ -206,6 +206,17 @@ def listen_addresses(home: Home) -> dict[str, tuple[str, int]]:
     return found
 
 
+def signer_address(home: Home) -> str:
+    """Where CometBFT waits for a remote signer; empty where it signs with the home's own key."""
+    return str(read_config(home)[""].get("priv_validator_laddr", ""))
+
+
+def signer_socket(home: Home) -> Path | None:
+    """The unix socket at which CometBFT waits for a remote signer; None where there is none."""
+    scheme, mark, path = signer_address(home).partition("://")
+    return Path(path) if mark and scheme == "unix" and path else None
+
+
 def rpc_url(home: Home) -> str:
     """Where this node's RPC is reached from this machine."""
     host, port = listen_addresses(home)["rpc"]

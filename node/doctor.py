@@ -122,6 +122,8 @@ def _keys(home: Home) -> Iterator[HealthCheck]:
         yield _warn(
             "keys", f"others may read {' and '.join(open_files)}", "chmod 600 them; make new ones if others did"
         )
+    elif signer := cometbft.signer_address(home):
+        yield _ok("keys", f"a remote signer at {signer} signs; the home's own validator key is not used")
     else:
         yield _ok("keys", f"validator {signed.address}, signed until height {signed.height}")
 

@@ -187,6 +187,7 @@ def _supervisor(home: Home, command: Sequence[str], ending: Ending, height: Call
         environment=cometbft.environment(),
         height=height,
         on_failure=ending.failed,
+        left_socket=cometbft.signer_socket(home),
     )
 
 

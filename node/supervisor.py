@@ -57,7 +57,8 @@ class Supervisor:
     """Keeps one command running from `start` to `stop`. Its output goes to `log_file`, its pid to `pid_file`.
 
     `height` says how far the node is; a run in which it does not grow is fruitless. `on_failure` is called once, with
-    one line, when the command is given up.
+    one line, when the command is given up. `left_socket` is one that the command makes and
+    leaves behind, which would keep its next run from starting.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Supervisor:
         back_off: BackOff | None = None,
         height: Callable[[], int] | None = None,
         on_failure: Callable[[str], None] | None = None,
+        left_socket: Path | None = None,
     ) -> None:
         self.restarts = 0
         # Why nothing runs at the moment, in words; empty while the child runs or is about to.
@@ -83,6 +85,7 @@ class Supervisor:
         self._back_off = back_off or BackOff()
         self._height = height
         self._on_failure = on_failure
+        self._left_socket = left_socket
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run_guarded, name="supervisor", daemon=True)
@@ -174,6 +177,7 @@ class Supervisor:
     def _run_once(self, height_before: int) -> End:
         """One run of the command, to its end, to the end of its consensus or of the disk, or to `stop`."""
         self._log.forget()
+        remove_socket(self._left_socket)
         try:
             process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -228,6 +232,13 @@ class Supervisor:
     def _remove_pid(self) -> None:
         with contextlib.suppress(OSError):  # a reader looks whether that process is the child
             self._pid_file.unlink(missing_ok=True)
+
+
+def remove_socket(path: Path | None) -> None:
+    """Remove a unix socket that nobody listens at any more; what is no socket stays."""
+    if path is not None and path.is_socket():
+        with contextlib.suppress(OSError):  # the command says what is wrong with it
+            path.unlink()
 
 
 def _terminate(process: subprocess.Popen[bytes]) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from openledger.errors import UsageError
 from openledger.settings import ClientSettings
-from openledger_cli.node import upkeep
+from openledger_cli.node import peers, upkeep
 from openledger_cli.node.arguments import add_command, home_of, report
 from openledger_cli.node.client_files import fund, funded_lines, read_accounts, source_line, write_client_files
 from openledger_cli.node.join import Joining, add_join_options, prepare_joining
 
 if TYPE_CHECKING:
+    from node.cometbft import Changes
     from node.home import Home
 
+_RPC_PORT, _P2P_PORT = 26657, 26656
+_LOCAL_CHAIN_ID = "dev-1"
 _EXAMPLES = """\
 examples:
   openledger node init --chain-id dev-1          make a home with keys and a genesis document
@@ -28,6 +31,8 @@ _INIT_EXAMPLES = """\
 examples:
   openledger node init --chain-id dev-1 --account alice=1000OPEN
   openledger node init --chain-id ledger-1 --home /srv/openledger --moniker alpha --p2p-port 26656
+  openledger node init --local --account alice=1000OPEN --home ./n
+                                                 for trying things out, on free ports of this machine; beside others
   openledger node init --state-sync --node http://a:26657 --witness http://b:26657 --genesis genesis.json --home ./n
                                                  joins that chain by a snapshot; --trust HEIGHT:HASH where it is old
 
@@ -95,8 +100,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_account_option(init)
     add_join_options(init)
     init.add_argument("--moniker", default="", help="the node's name among its peers (default: the folder's name)")
-    init.add_argument("--rpc-port", type=int, default=26657, help="port of the RPC on loopback (default: 26657)")
-    init.add_argument("--p2p-port", type=int, default=26656, help="port for other nodes on loopback (default: 26656)")
+    init.add_argument("--rpc-port", type=int, help=f"port of the RPC on loopback (default: {_RPC_PORT})")
+    init.add_argument("--p2p-port", type=int, help=f"port for other nodes on loopback (default: {_P2P_PORT})")
+    init.add_argument(
+        "--local",
+        action="store_true",
+        help="all on this machine: ports that are free now, peers on loopback, chain dev-1 unless one is named",
+    )
     start = add_command(commands, "start", "run the node until Ctrl-C or SIGTERM", _START_EXAMPLES, _start)
     start.add_argument(
         "--log-format", choices=["text", "json"], default="", help="of the node's own log (default: as in node.toml)"
@@ -110,6 +120,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     words = "take the last block back; it is executed again (node stopped)"
     add_command(commands, "rollback", words, _ROLLBACK_EXAMPLES, _rollback)
+    peers.register(commands)
     upkeep.register(commands)
 
 
@@ -133,15 +144,13 @@ def _init(args: argparse.Namespace) -> int:
     joining = prepare_joining(args)
     if joining is not None:
         return _init_joining(args, joining)
-    chain_id = args.context.settings.chain_id
+    chain_id = args.context.settings.chain_id or (_LOCAL_CHAIN_ID if args.local else "")
     if not chain_id:
         raise UsageError("which chain? pass --chain-id, such as --chain-id dev-1 for trying things out")
     pairs = read_accounts(args.account)
     with removing_new(args.context.home.resolve()):
         with while_waiting("making the home"):
-            home = initialise(
-                args.context.home, chain_id, moniker=args.moniker, rpc_port=args.rpc_port, p2p_port=args.p2p_port
-            )
+            home = initialise(args.context.home, chain_id, moniker=args.moniker, **_where(args))
         settings = _client_settings(home, chain_id)
         funded = fund(settings, pairs)
         for one in funded:
@@ -173,10 +182,8 @@ def _init_joining(args: argparse.Namespace, joining: Joining) -> int:
             args.context.home,
             joining.chain_id,
             moniker=args.moniker,
-            rpc_port=args.rpc_port,
-            p2p_port=args.p2p_port,
             document=joining.document,
-            comet=joining.comet,
+            **_where(args, joining.comet),
         )
         script = write_client_files(_client_settings(home, joining.chain_id), home.folder)
     text = (
@@ -186,6 +193,32 @@ def _init_joining(args: argparse.Namespace, joining: Joining) -> int:
     )
     values = {"height": joining.height, "hash": joining.hash, "settings": str(script)}
     return report(args, text, home=str(home.folder), chain_id=joining.chain_id, **values)
+
+
+class _Where(TypedDict):
+    """Arguments of `initialise` that say where a node listens and how it meets its peers."""
+
+    rpc_port: int
+    p2p_port: int
+    comet: Changes
+
+
+def _where(args: argparse.Namespace, comet: Changes | None = None) -> _Where:
+    """Ports that were named, else free ones of a node of this machine alone, else CometBFT's own."""
+    from node import cometbft
+    from node.ports import free_ports
+
+    rpc_port, p2p_port = args.rpc_port, args.p2p_port
+    if args.local:
+        free = (port for port in free_ports() if port not in (rpc_port, p2p_port))
+        rpc_port = next(free) if rpc_port is None else rpc_port
+        p2p_port = next(free) if p2p_port is None else p2p_port
+    changes = {**(cometbft.LOCAL_NETWORK if args.local else {}), **(comet or {})}
+    return {
+        "rpc_port": _RPC_PORT if rpc_port is None else rpc_port,
+        "p2p_port": _P2P_PORT if p2p_port is None else p2p_port,
+        "comet": changes,
+    }
 
 
 def _client_settings(home: Home, chain_id: str) -> ClientSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from node import child_log, disk
+from node import child_log, cometbft, disk
 from node import supervisor as supervisor_module
-from node.supervisor import BackOff, Supervisor, end_left_over
+from node.home import Home
+from node.supervisor import BackOff, Supervisor, end_left_over, remove_socket
 from tests.kit.node.fake_comet import wait_until
 
 QUICK = BackOff(first_seconds=0.02, longest_seconds=0.1)
@@ -184,3 +186,24 @@ def test_a_full_log_is_moved_aside_and_appended_to_afresh(tmp_path: Path, monkey
     supervisor.stop()
     assert (tmp_path / "child.old.log").stat().st_size > 1000
     assert (tmp_path / "child.log").stat().st_size < 20_000
+
+
+def test_a_socket_that_the_child_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    left, file = tmp_path / "left.sock", tmp_path / "file"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(left))
+    file.write_text("no socket")
+    for path in (left, file, tmp_path / "none", None):
+        remove_socket(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [("", None), ("tcp://127.0.0.1:26659", None), ("unix:///run/s.sock", Path("/run/s.sock")), ("unix://", None)],
+)
+def test_the_socket_of_a_remote_signer_stands_in_the_settings(address: str, path: Path | None, tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.config_folder.mkdir()
+    home.comet_config_file.write_text(f'priv_validator_laddr = "{address}"\n')
+    assert (cometbft.signer_address(home), cometbft.signer_socket(home)) == (address, path)

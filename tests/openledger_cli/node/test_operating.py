@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from node import cometbft, genesis
 from node.home import Home
 from node.ports import free_ports
 from node.status import State, status_of
@@ -64,3 +65,43 @@ def test_the_port_of_the_metrics_must_be_another_one(tmp_path: Path) -> None:
     done = run_command("node", "start", "--home", str(home.folder))
     said = f"error: {home.settings_file}: metrics_port is {rpc}, which is the port of [rpc] laddr\n"
     assert (done.returncode, done.stderr) == (ExitCode.FAILURE, said)
+
+
+def test_local_nodes_lie_beside_each_other_and_peers_are_added_by_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homes = [Home(tmp_path / name) for name in ("a", "b")]
+    for home in homes:
+        assert main(["node", "init", "--local", "--home", str(home.folder), "--account", "alice=5OPEN"]) == 0
+    said = capsys.readouterr().out
+    assert said.endswith("next, there:\n  openledger genesis add-validator --name NAME\n  openledger node start\n")
+    assert [genesis.chain_id(home.genesis_file) for home in homes] == ["dev-1", "dev-1"]
+    addresses = [address for home in homes for address in cometbft.listen_addresses(home).values()]
+    assert {host for host, _ in addresses} == {"127.0.0.1"}
+    assert len({port for _, port in addresses}) == 4
+    assert [cometbft.read_config(home)["p2p"]["addr_book_strict"] for home in homes] == [False, False]
+    host, port = cometbft.listen_addresses(homes[1])["p2p"]
+    peer = f"{cometbft.node_id(homes[1])}@{host}:{port}"
+    tail = ["--home", str(homes[0].folder)]
+    assert main(["node", "add-peer", peer, *tail]) == 0
+    assert capsys.readouterr().out == f"{peer} is 1 of 1 peers\nnext: openledger node start\n"
+    assert main(["node", "add-peer", peer, *tail]) == 0
+    assert capsys.readouterr().out == f"{peer} is a peer of this node already\n"
+    moved = peer.replace(host, "b.example")
+    with homes[0].lock():
+        assert main(["node", "add-peer", moved, *tail]) == 0
+    assert capsys.readouterr().out == (
+        f"{moved} takes the place of {peer}, 1 of 1 peers\n"
+        "next: stop the node and start it again: peers are read at the start\n"
+    )
+    assert main(["node", "add-peer", peer, *tail, "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"peer": peer, "before": moved, "peers": [peer]}
+
+
+def test_a_local_node_keeps_the_ports_that_are_named(tmp_path: Path) -> None:
+    port = next(free_ports())
+    home = Home(tmp_path / "n")
+    assert main(["node", "init", "--local", "--home", str(home.folder), "--rpc-port", str(port)]) == 0
+    found = cometbft.listen_addresses(home)
+    assert found["rpc"] == ("127.0.0.1", port)
+    assert found["p2p"][1] != port
