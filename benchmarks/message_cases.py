@@ -318,7 +318,7 @@ CASES: tuple[Case, ...] = (
     Case("accounts.set_delegation", lambda _, p: (SetDelegation(_KEYS[0], ALL_TYPES, 1, 10**6),)),
     Case("accounts.revoke_delegation", lambda _, p: (RevokeDelegation(_KEYS[0]),), delegations),
     Case(
-        "members.set_member, 16", sixteen(lambda p, n: SetMember(new(3, p, n), int(Role.BUILDER), "m" * 256)),
+        "members.set_member, 16", sixteen(lambda p, n: SetMember(new(3, p, n), int(Role.BUILDER), "m" * 256, 0)),
         from_registrar=True,
     ),
     Case(

@@ -220,7 +220,7 @@ def perform_genesis_role(state: Overlay, address: bytes) -> None:
     """Make an account a registrar, as the genesis document would."""
     from abci_app.modules.members import MEMBERS, Member
 
-    MEMBERS.set(state, address, Member(address, int(Role.REGISTRAR), "registrar"))
+    MEMBERS.set(state, address, Member(address, int(Role.REGISTRAR), "registrar", 0, b""))
 
 
 def perform(state: Overlay, sender: bytes, message: Message, sequence: int = 0) -> None:

@@ -63,7 +63,7 @@ def members(state: Overlay, senders: Sequence[LoadAccount], count: int) -> None:
     """Every sender is a member, and the list is full."""
     write_parameters(state)
     for sender in senders[:count]:
-        MEMBERS.set(state, sender.address, Member(sender.address, int(Role.VALIDATOR), "m" * 256))
+        MEMBERS.set(state, sender.address, Member(sender.address, int(Role.VALIDATOR), "m" * 256, 0, b""))
     LIST.set(state, ValidatorList(tuple([digest("listed", number) for number in range(MAX_LISTED)])))
 
 

@@ -50,8 +50,10 @@ REFUSALS: dict[int, ExitCode] = {
     # A query that cannot be (Code.BAD_QUERY).
     21: ExitCode.USAGE,
     # The chain has nothing of that name or id: account, object, delegation, role, peer, section; terms, DataNet,
-    # contribution, model, parent, input, entry, benchmark.
-    **dict.fromkeys((13, 22, 60, 70, 201, 203, 401, 501, 502, 506, 601, 603, 604, 606, 610, 615), ExitCode.NOT_FOUND),
+    # contribution, model, parent, input, entry, benchmark; a validator's capability, a proposal and what it is about.
+    **dict.fromkeys(
+        (13, 22, 60, 70, 201, 203, 313, 401, 501, 502, 506, 601, 603, 604, 606, 610, 615, 912, 922), ExitCode.NOT_FOUND
+    ),
 }
 
 

@@ -16,7 +16,9 @@ from openledger_cli.tasks import add_reading_options, add_sending_options, add_t
 if TYPE_CHECKING:
     from abci_app.modules.governance import DryRunView
     from openledger.client.client import Client
+    from openledger.client.names import QuestionNames
     from openledger.client.results import Answer
+    from openledger.documents import Resolver
     from openledger.proposals import ProposalDraft
     from openledger_cli.context import CommandContext
 
@@ -55,13 +57,15 @@ def register(commands: Any) -> None:
 
 def run_propose(arguments: argparse.Namespace) -> None:
     """Show in words, submit, say the number and what comes next."""
+    from openledger.client.names import QuestionNames
+
     context: CommandContext = arguments.context
     with open_client(context, arguments) as client:
-        draft = _read(context, client, arguments.document)
+        # Whoever signs sees the ids; the chain tries the actions out again when they are submitted.
+        draft = _read(arguments.document, signing.transaction_resolver(context, client, []))
         deposit_nopen = _deposit_nopen(client, draft, arguments.maximum_deposit)
         message = draft.message(_digest(draft, arguments.document), deposit_nopen)
-        # The node's word is enough: the chain tries the actions out again when they are submitted.
-        tried = _try_out(client, draft, prove=False)
+        tried = _try_out(client, draft, QuestionNames(), prove=False)
         if not context.as_json:
             _show(context, draft, tried.value)
             print(f"deposit: at most {show_amount(deposit_nopen)}, which comes back unless vetoed or ignored")
@@ -76,11 +80,15 @@ def run_propose(arguments: argparse.Namespace) -> None:
 
 def run_dry_run(arguments: argparse.Namespace) -> None:
     """Try a document out, verified; what would be refused ends with the code of refusals."""
+    from openledger.client.names import QuestionNames
+
     context: CommandContext = arguments.context
     with open_client(context, arguments) as client:
-        draft = _read(context, client, arguments.document)
+        # Names are part of the question, so that what they stand for is proven with the answer.
+        names = QuestionNames()
+        draft = _read(arguments.document, signing.question_resolver(context, names))
         draft.message(_digest(draft, arguments.document), 0)
-        answer = _try_out(client, draft, prove=not arguments.unverified)
+        answer = _try_out(client, draft, names, prove=not arguments.unverified)
     view = answer.value
     if context.as_json:
         context.output.json({"code": view.code, "refusal": view.text, "effects": list(view.effects)})
@@ -92,10 +100,10 @@ def run_dry_run(arguments: argparse.Namespace) -> None:
     say_next(context, f"openledger gov propose {arguments.document} --from KEY")
 
 
-def _read(context: CommandContext, client: Client, path: Path) -> ProposalDraft:
+def _read(path: Path, resolve: Resolver) -> ProposalDraft:
     from openledger.proposals import read_proposal
 
-    return read_proposal(_document(path), signing.transaction_resolver(context, client, []))
+    return read_proposal(_document(path), resolve)
 
 
 def _document(path: Path) -> Any:
@@ -137,12 +145,12 @@ def _deposit_nopen(client: Client, draft: ProposalDraft, given: str | None) -> i
     return int(deposit_nopen) << (len(opened.proposals) + 1) // 8
 
 
-def _try_out(client: Client, draft: ProposalDraft, *, prove: bool) -> Answer[DryRunView]:
+def _try_out(client: Client, draft: ProposalDraft, names: QuestionNames, *, prove: bool) -> Answer[DryRunView]:
     from abci_app.modules.governance import DryRunQuery
 
     height = int(client.status().sync_info.latest_block_height)
     question = DryRunQuery(scope=int(draft.scope), object_id=b"", actions=draft.actions, height=height)
-    return client.query("governance", "dry_run", question, prove=prove)
+    return client.query("governance", "dry_run", names.arguments(question), prove=prove)
 
 
 def _show(context: CommandContext, draft: ProposalDraft, view: DryRunView) -> None:

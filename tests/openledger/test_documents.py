@@ -54,8 +54,14 @@ def test_people_may_write_names_hex_amounts_roles_and_message_names() -> None:
     for recipient in ("bob", BOB_TEXT, BOB_TEXT.upper(), BOB.hex()):
         document = {"type": "bank.transfer", "recipient": recipient, "amount_nopen": "1.5OPEN"}
         assert message_from_document(document, resolve) == Transfer(BOB, 1_500_000_000)
-    member = {"type": "members.set_member", "member": BOB_TEXT, "roles": "builder, reviewer", "name": "Bob"}
-    assert message_from_document(member) == SetMember(BOB, Role.BUILDER | Role.REVIEWER, "Bob")
+    member = {
+        "type": "members.set_member",
+        "member": BOB_TEXT,
+        "roles": "builder, reviewer",
+        "name": "Bob",
+        "organisation": 0,
+    }
+    assert message_from_document(member) == SetMember(BOB, Role.BUILDER | Role.REVIEWER, "Bob", 0)
     key = Signer.from_seed(b"\x01" * 32).public_key
     delegation = {
         "type": "accounts.set_delegation",
@@ -85,11 +91,11 @@ def test_people_may_write_names_hex_amounts_roles_and_message_names() -> None:
             r"bank\.transfer\.recipient: 'nobody' is neither an id \(open1\.\.\.\), nor 64 hex digits, nor a name",
         ),
         (
-            {"type": "members.set_member", "member": BOB_TEXT, "roles": "king", "name": ""},
+            {"type": "members.set_member", "member": BOB_TEXT, "roles": "king", "name": "", "organisation": 0},
             r"members\.set_member\.roles: no role 'king'; known: validator",
         ),
         (
-            {"type": "members.set_member", "member": BOB_TEXT, "roles": 1, "name": "é"},
+            {"type": "members.set_member", "member": BOB_TEXT, "roles": 1, "name": "é", "organisation": 0},
             r"members\.set_member: Expected `str` matching .* at `name`",
         ),
     ],

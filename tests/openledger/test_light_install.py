@@ -89,7 +89,7 @@ def test_a_bundle_is_verified_with_the_light_install(files: dict[str, str]) -> N
     )
     words = ["verify", files["bundle"], "--genesis", files["genesis"], "--home", files["home"], files["now"]]
     done = run_light(program, *words)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "next: openledger status    what the chain says now\n")
     assert done.stdout.splitlines()[0].split() == ["outcome", "verified"]
 
 

@@ -9,7 +9,9 @@ from tests.kit.repository import ROOT, tracked_files
 _VARIABLE = re.compile(r"\bOPENLEDGER_[A-Z_]+[A-Z]\b")
 # Of this repository's own tests and benchmarks, described where they are read.
 _OF_TESTS = {
+    "OPENLEDGER_TEST_ALTERED",
     "OPENLEDGER_TEST_BUG",
+    "OPENLEDGER_TEST_REVEAL",
     "OPENLEDGER_BENCHMARK_ACCOUNTS",
     "OPENLEDGER_PROOFCHECK",
     "OPENLEDGER_SPDX_MODEL",

@@ -58,7 +58,7 @@ def spend_too_much(world: World) -> Operation:
 
 
 def make_herself_a_registrar(world: World) -> Operation:
-    return attempt(world, SetMember(world.mallory.address, ALL_ROLES, "me"))
+    return attempt(world, SetMember(world.mallory.address, ALL_ROLES, "me", 0))
 
 
 def build_without_the_role(world: World) -> Operation:

@@ -49,6 +49,7 @@ def genesis_members(members: Members) -> tuple[Member, ...]:
                 roles=_role_bits(f"members[{index}].roles", member.roles),
                 name=member.name,
                 organisation=member.organisation,
+                box_key=b"",
             )
             for index, member in enumerate(members)
         ]

@@ -50,7 +50,9 @@ class MembersPage(Struct, frozen=True):
 
 def query_member(view: StateView, args: MemberQuery) -> MemberView:
     """Roles of one address."""
-    member = MEMBERS.get(view, args.address) or Member(args.address, 0, "")
+    member = MEMBERS.get(view, args.address) or Member(
+        address=args.address, roles=0, name="", organisation=0, box_key=b""
+    )
     return MemberView(
         address=member.address,
         roles=member.roles,

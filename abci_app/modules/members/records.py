@@ -38,8 +38,8 @@ class Member(Record, frozen=True, array_like=True, tag=2, gc=False):
     address: Bytes32
     roles: U32
     name: Text
-    organisation: U32 = 0
-    box_key: OptionalBytes32 = b""
+    organisation: U32
+    box_key: OptionalBytes32
 
 
 class Peer(Record, frozen=True, array_like=True, tag=1, gc=False):
@@ -90,7 +90,7 @@ class SetMember(Message, frozen=True, array_like=True, forbid_unknown_fields=Tru
     member: Bytes32
     roles: U32
     name: Text
-    organisation: U32 = 0
+    organisation: U32
 
     def validate(self) -> None:
         """Only known roles."""

@@ -66,7 +66,7 @@ def test_the_whole_state_that_a_document_writes() -> None:
         APP_VERSION.key(): encode(AppVersion(NEWEST_APP_VERSION, 0, 0)),
         VALIDATORS.key(): encode(ValidatorPowers(())),
         SUPPLY.key(): encode(Supply(SUPPLY_NOPEN, 0)),
-        MEMBERS.key(BOB.address): encode(Member(BOB.address, 65, "Bob")),
+        MEMBERS.key(BOB.address): encode(Member(BOB.address, 65, "Bob", 0, b"")),
         PEERS.key(NODE): encode(Peer(NODE, "node 0")),
         PEER_LIST.key(): encode(PeerList(1, 1)),
     }

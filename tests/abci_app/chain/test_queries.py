@@ -154,7 +154,7 @@ ARGUMENTS = [
     ),
     ("accounts/delegations", DelegationsQuery(BOB), DelegationsView, DelegationsView(())),
     ("members/member", MemberQuery(BOB), MemberView, MemberView(BOB, 64, "Bob")),
-    ("members/list", MembersQuery(b"", 5), MembersPage, MembersPage((Member(BOB, 64, "Bob"),), b"")),
+    ("members/list", MembersQuery(b"", 5), MembersPage, MembersPage((Member(BOB, 64, "Bob", 0, b""),), b"")),
 ]  # fmt: skip
 
 

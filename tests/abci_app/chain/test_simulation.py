@@ -61,7 +61,7 @@ def tx_event(signer: Signer, sequence: int, *involved: bytes) -> SimulatedEvent:
 
 
 def test_a_dry_run_names_code_fee_events_and_effects(chain: Chain, alice: Signer, bob: Signer) -> None:
-    raw = alice.transaction(Transfer(bob.address, 5), Burn(7), SetMember(bob.address, 8, "Bob"))
+    raw = alice.transaction(Transfer(bob.address, 5), Burn(7), SetMember(bob.address, 8, "Bob", 0))
     fee = fee_of(raw)
     effects = [
         effect(
@@ -69,7 +69,7 @@ def test_a_dry_run_names_code_fee_events_and_effects(chain: Chain, alice: Signer
         ),
         effect("account", ACCOUNTS.key(bob.address), Account(0, FUNDS, b""), Account(0, FUNDS + 5, b"")),
         effect("bank/supply", SUPPLY.key(), Supply(10**18, 0), Supply(10**18, 7)),
-        effect("members/member", MEMBERS.key(bob.address), None, Member(bob.address, 8, "Bob")),
+        effect("members/member", MEMBERS.key(bob.address), None, Member(bob.address, 8, "Bob", 0, b"")),
     ]
     assert simulate(chain, raw) == Simulation(
         code=0,

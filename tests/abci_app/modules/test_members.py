@@ -51,33 +51,33 @@ def ledger() -> Ledger:
 
 def test_a_registrar_makes_a_member_and_nothing_else_moves(ledger: Ledger) -> None:
     roles = Role.BUILDER | Role.REVIEWER
-    assert ledger.effects(ALICE, SetMember(BOB.address, roles, "Bob")) == {
-        MEMBERS.key(BOB.address): encode(Member(BOB.address, roles, "Bob"))
+    assert ledger.effects(ALICE, SetMember(BOB.address, roles, "Bob", 0)) == {
+        MEMBERS.key(BOB.address): encode(Member(BOB.address, roles, "Bob", 0, b""))
     }
 
 
 def test_a_member_change_is_an_event(ledger: Ledger) -> None:
-    assert ledger.accept(ALICE, SetMember(BOB.address, Role.BUILDER, "Bob")) == [
+    assert ledger.accept(ALICE, SetMember(BOB.address, Role.BUILDER, "Bob", 0)) == [
         ("member_changed", {"member": BOB.address.hex(), "roles": "8"})
     ]
 
 
 def test_roles_are_replaced_and_zero_ends_the_membership(ledger: Ledger) -> None:
-    ledger.accept(ALICE, SetMember(BOB.address, Role.BUILDER, "Bob"))
-    assert ledger.effects(ALICE, SetMember(BOB.address, Role.SERVER, "Robert")) == {
-        MEMBERS.key(BOB.address): encode(Member(BOB.address, Role.SERVER, "Robert"))
+    ledger.accept(ALICE, SetMember(BOB.address, Role.BUILDER, "Bob", 0))
+    assert ledger.effects(ALICE, SetMember(BOB.address, Role.SERVER, "Robert", 0)) == {
+        MEMBERS.key(BOB.address): encode(Member(BOB.address, Role.SERVER, "Robert", 0, b""))
     }
-    assert ledger.effects(ALICE, SetMember(BOB.address, 0, "")) == {MEMBERS.key(BOB.address): None}
+    assert ledger.effects(ALICE, SetMember(BOB.address, 0, "", 0)) == {MEMBERS.key(BOB.address): None}
 
 
 def test_ending_a_membership_that_never_was_changes_nothing(ledger: Ledger) -> None:
-    assert ledger.effects(ALICE, SetMember(BOB.address, 0, "")) == {}
+    assert ledger.effects(ALICE, SetMember(BOB.address, 0, "", 0)) == {}
 
 
 @pytest.mark.parametrize("roles", [Role.REGISTRAR, ALL_ROLES, Role.REGISTRAR | Role.BUILDER])
 @pytest.mark.parametrize("member", [BOB, ALICE], ids=["of a stranger", "of itself"])
 def test_no_registrar_makes_a_registrar(ledger: Ledger, roles: int, member: Signer) -> None:
-    assert ledger.refuse(ALICE, SetMember(member.address, roles, "x")) == (
+    assert ledger.refuse(ALICE, SetMember(member.address, roles, "x", 0)) == (
         MembersCode.REGISTRAR_PROTECTED,
         "no registrar makes another: leave the role registrar out",
     )
@@ -89,24 +89,25 @@ def test_no_registrar_changes_or_removes_one(roles: int, member: Signer) -> None
     """Before, one stolen registrar's key removed all others and had the chain for itself."""
     both = [{"address": who.address.hex(), "roles": ["registrar", "builder"]} for who in (ALICE, BOB)]
     ledger = Ledger.start(members=both)
-    assert ledger.refuse(ALICE, SetMember(member.address, roles, "x")) == (
+    assert ledger.refuse(ALICE, SetMember(member.address, roles, "x", 0)) == (
         MembersCode.REGISTRAR_PROTECTED,
         f"{show_address(member.address)} is a registrar: no registrar changes or removes one",
     )
 
 
 @pytest.mark.parametrize(
-    "message", [SetMember(BOB.address, Role.REGISTRAR, "Bob"), SetMember(ALICE.address, 0, ""), SetPeer(NODE, 1, "")]
+    "message",
+    [SetMember(BOB.address, Role.REGISTRAR, "Bob", 0), SetMember(ALICE.address, 0, "", 0), SetPeer(NODE, 1, "")],
 )
 def test_nobody_but_a_registrar_changes_members_or_peers(ledger: Ledger, message: SetMember | SetPeer) -> None:
     expected = (MembersCode.NOT_REGISTRAR, f"{show_address(BOB.address)} is not a registrar of this chain")
     assert ledger.refuse(BOB, message) == expected
-    ledger.accept(ALICE, SetMember(BOB.address, ALL_ROLES & ~Role.REGISTRAR, "Bob"))
+    ledger.accept(ALICE, SetMember(BOB.address, ALL_ROLES & ~Role.REGISTRAR, "Bob", 0))
     assert ledger.refuse(BOB, message) == expected
 
 
 def test_a_role_that_does_not_exist_is_refused(ledger: Ledger) -> None:
-    assert ledger.refuse(ALICE, SetMember(BOB.address, 128, "Bob")) == (
+    assert ledger.refuse(ALICE, SetMember(BOB.address, 128, "Bob", 0)) == (
         MembersCode.UNKNOWN_ROLE,
         "roles 128 has unknown bits; all roles are 127",
     )
@@ -114,10 +115,10 @@ def test_a_role_that_does_not_exist_is_refused(ledger: Ledger) -> None:
 
 def test_a_registrar_says_to_which_organisation_a_member_belongs(ledger: Ledger) -> None:
     assert ledger.effects(ALICE, SetMember(BOB.address, Role.REVIEWER, "Bob", 7)) == {
-        MEMBERS.key(BOB.address): encode(Member(BOB.address, Role.REVIEWER, "Bob", 7))
+        MEMBERS.key(BOB.address): encode(Member(BOB.address, Role.REVIEWER, "Bob", 7, b""))
     }
     house = [{"address": BOB.address.hex(), "roles": ["reviewer"], "organisation": 9}]
-    assert MEMBERS.get(Ledger.start(members=house).store, BOB.address) == Member(BOB.address, Role.REVIEWER, "", 9)
+    assert MEMBERS.get(Ledger.start(members=house).store, BOB.address) == Member(BOB.address, Role.REVIEWER, "", 9, b"")
 
 
 def test_a_member_sets_its_own_box_key_which_no_registrar_changes(ledger: Ledger) -> None:
@@ -126,7 +127,7 @@ def test_a_member_sets_its_own_box_key_which_no_registrar_changes(ledger: Ledger
         MembersCode.NOT_A_MEMBER,
         f"{show_address(BOB.address)} is not a member of this chain: ask a registrar",
     )
-    ledger.accept(ALICE, SetMember(BOB.address, Role.REVIEWER, "Bob"))
+    ledger.accept(ALICE, SetMember(BOB.address, Role.REVIEWER, "Bob", 0))
     assert ledger.effects(BOB, SetBoxKey(key)) == {
         MEMBERS.key(BOB.address): encode(Member(BOB.address, Role.REVIEWER, "Bob", 0, key))
     }
@@ -150,15 +151,15 @@ def test_a_message_type_can_need_one_of_several_roles() -> None:
     )
     assert ledger.refuse(BOB, CreateModel("m", "")) == expected
     ledger.accept(BOB, Transfer(CARL.address, 1))
-    ledger.accept(ALICE, SetMember(BOB.address, Role.REVIEWER, "Bob"))
+    ledger.accept(ALICE, SetMember(BOB.address, Role.REVIEWER, "Bob", 0))
     assert ledger.refuse(BOB, CreateModel("m", "")) == expected
-    ledger.accept(ALICE, SetMember(BOB.address, Role.REVIEWER | Role.SERVER, "Bob"))
+    ledger.accept(ALICE, SetMember(BOB.address, Role.REVIEWER | Role.SERVER, "Bob", 0))
     assert [name for name, _ in ledger.accept(BOB, CreateModel("m", ""))] == ["model_created"]
 
 
 def test_a_role_given_earlier_in_the_same_block_counts() -> None:
     ledger = start(parameters={"roles": {"models.create_model": ["builder"]}})
-    given = ALICE.transaction(SetMember(BOB.address, Role.BUILDER, "Bob"), sequence=ledger.next_sequence(ALICE))
+    given = ALICE.transaction(SetMember(BOB.address, Role.BUILDER, "Bob", 0), sequence=ledger.next_sequence(ALICE))
     used = BOB.transaction(CreateModel("m", ""), sequence=ledger.next_sequence(BOB))
     assert ledger.chain.codes(given, used) == [0, 0]
 
@@ -222,11 +223,14 @@ def test_what_is_no_node_id_is_malformed(ledger: Ledger, node_id: str) -> None:
 
 def test_queries_give_one_member_a_stranger_and_all_in_pages(ledger: Ledger) -> None:
     for signer in (BOB, CARL, DORA):
-        ledger.accept(ALICE, SetMember(signer.address, Role.BUILDER, "builder"))
+        ledger.accept(ALICE, SetMember(signer.address, Role.BUILDER, "builder", 0))
     assert ledger.ask("members", "member", MemberQuery(BOB.address)) == MemberView(BOB.address, 8, "builder")
     stranger = EVERYBODY[-1].address
     assert ledger.ask("members", "member", MemberQuery(stranger)) == MemberView(stranger, 0, "")
-    everybody = [Member(ALICE.address, 64, "Alice"), *[Member(who.address, 8, "builder") for who in (BOB, CARL, DORA)]]
+    everybody = [
+        Member(ALICE.address, 64, "Alice", 0, b""),
+        *[Member(who.address, 8, "builder", 0, b"") for who in (BOB, CARL, DORA)],
+    ]
     in_order = sorted(everybody, key=lambda member: hash_key_part(member.address))
     keys = [hash_key_part(member.address) for member in in_order]
     pages = [ledger.ask("members", "list", MembersQuery(after, 3)) for after in (b"", keys[2])]

@@ -203,10 +203,11 @@ def test_only_transactions_take_a_nodes_word_for_a_name() -> None:
     taking = {name for name, text in sources.items() if re.search(r"id_on_the_nodes_word\(", text)}
     assert taking == {"openledger/client/names.py", "openledger_cli/signing.py"}
     resolving = {name for name, text in sources.items() if "transaction_resolver(" in text}
-    assert resolving == {"openledger_cli/signing.py", "openledger_cli/tx.py"}
+    assert resolving == {"openledger_cli/gov/proposing.py", "openledger_cli/signing.py", "openledger_cli/tx.py"}
     # Docstrings of the clients explain the argument; `ClientLedger` shows it in an example.
     unproven = {name for name, text in sources.items() if re.search(r"query\(.*prove=False", text)}
-    assert unproven == {"openledger/client/names.py"}
+    # The most that a deposit may be, which the sender signs; the chain takes what it is.
+    assert unproven == {"openledger/client/names.py", "openledger_cli/gov/proposing.py"}
 
 
 def test_versions_and_numbers_stand_behind_names_in_every_query(run: Run, unproven: list[str], story: Story) -> None:

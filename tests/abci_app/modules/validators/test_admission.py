@@ -71,6 +71,6 @@ def test_a_proposal_that_cannot_be_is_refused(world: Consensus, state: Overlay) 
 
 def test_members_that_are_members_no_longer_stay_validators(world: Consensus, state: Overlay) -> None:
     """Who may validate is for proposals to say, not for a registrar alone."""
-    MEMBERS.set(state, FIRST.address, Member(FIRST.address, 1, ""))
+    MEMBERS.set(state, FIRST.address, Member(FIRST.address, 1, "", 0, b""))
     MEMBERS.delete(state, FIRST.address)
     assert dict(live_powers(state))[FIRST.address] == 10
