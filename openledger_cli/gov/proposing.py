@@ -61,7 +61,7 @@ def run_propose(arguments: argparse.Namespace) -> None:
 
     context: CommandContext = arguments.context
     with open_client(context, arguments) as client:
-        # Whoever signs sees the ids; the chain tries the actions out again when they are submitted.
+        # The signer sees the ids; the chain tries the actions out again when they are submitted.
         draft = _read(arguments.document, signing.transaction_resolver(context, client, []))
         deposit_nopen = _deposit_nopen(client, draft, arguments.maximum_deposit)
         message = draft.message(_digest(draft, arguments.document), deposit_nopen)
