@@ -152,6 +152,11 @@ def update_powers(state: MutableState, context: HookContext) -> None:
     for each in in_order:
         if target_of(each) > each.live and (power := changes.raised(each)) != each.live:
             validators[each.operator] = changes.change(each, power)
+    # Who signed twice was kept only because nobody else was there; perhaps somebody came just now.
+    for each in in_order:
+        kept = validators[each.operator]
+        if kept.status == ValidatorStatus.TOMBSTONED and kept.live and (power := changes.lower(kept)) != kept.live:
+            validators[each.operator] = changes.change(kept, power)
     if changes.turnover != TURNOVER.get(state):
         TURNOVER.set(state, changes.turnover)
     for operator, each in validators.items():

@@ -294,6 +294,17 @@ def disturb(world: Powers, rng: random.Random, known: int, scale: int) -> int:
     return known
 
 
+def test_a_double_signer_who_was_alone_goes_in_the_block_in_which_somebody_else_comes() -> None:
+    world = Powers(10)
+    world.put(0, status=int(ValidatorStatus.TOMBSTONED), admitted=0)
+    world.add(1)
+    world.block()
+    assert world.live() == [10]
+    world.admit(1, 3)
+    world.block()
+    assert world.live() == [3]
+
+
 def test_bonds_are_not_needed_for_power(monkeypatch: pytest.MonkeyPatch) -> None:
     """A validator of a genesis document without operators has none, and may be removed."""
     world = Powers(1, 1)
