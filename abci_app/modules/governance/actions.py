@@ -139,8 +139,8 @@ Action = (
 )
 Actions = Annotated[tuple[Action, ...], Meta(min_length=1, max_length=MAX_ACTIONS)]
 
-# These need two thirds, a large electorate, and can be objected to.
-CRITICAL: tuple[type[Record], ...] = (SetParameters, Spend, Upgrade, RetryStuck)
+# Of the chain these need two thirds and can be objected to; what takes the chain from its validators is among them.
+CRITICAL: tuple[type[Record], ...] = (SetParameters, AppointMember, SetValidator, Spend, Upgrade, RetryStuck)
 # The committee acts fast, so it has only what can be taken back.
 SCOPES_OF: Mapping[type[Record], tuple[Scope, ...]] = {
     SetParameters: (Scope.CHAIN,),

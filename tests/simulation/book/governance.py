@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from abci_app.modules.governance import Action, SetParameters, Spend
+from abci_app.modules.governance import Action, AppointMember, SetParameters, Spend
 from tests.simulation.book.deadlines import Deadlines
 from tests.simulation.book.money import WHOLE_PPB, Money
 from tests.simulation.deeds import Key
@@ -44,7 +44,7 @@ class ProposalInBook:
     @property
     def is_critical(self) -> bool:
         """Whether it needs two thirds."""
-        return any(isinstance(action, SetParameters | Spend) for action in self.actions)
+        return any(isinstance(action, SetParameters | Spend | AppointMember) for action in self.actions)
 
     def tally(self) -> tuple[int, int, int, int]:
         """Power by choice, added up from the ballots."""
