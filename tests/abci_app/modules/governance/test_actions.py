@@ -34,6 +34,7 @@ from abci_app.modules.governance import (
     UpgradeView,
     VoteChoice,
     applying,
+    is_critical,
 )
 from abci_app.modules.governance.queries import MAX_DRY_RUN_HEIGHT
 from abci_app.modules.members import Role
@@ -220,6 +221,13 @@ def test_a_dry_run_of_what_is_refused_says_why_and_of_which_action(hall: Hall) -
     )
     view = hall.ask("governance", "dry_run", DryRunQuery(Scope.COMMITTEE, b"", actions, hall.height))
     assert view.code == GovernanceCode.WRONG_SCOPE
+
+
+def test_who_validates_and_who_registers_is_critical_for_the_chain_and_quick_for_the_committee() -> None:
+    registrar = AppointMember(EVE.address, int(Role.REGISTRAR), "", 0)
+    for action in (registrar, SetValidator(EVE.address, 10), SetValidator(EVE.address, 0)):
+        assert is_critical((NoteDown("seen", b""), action))
+    assert not is_critical((NoteDown("seen", b""), CancelUpgrade()))
 
 
 def test_what_is_no_kind_of_object_is_no_freeze() -> None:

@@ -28,13 +28,11 @@ from abci_app.modules.governance import (
     Scope,
     SetOwner,
     SetParameters,
-    SetValidator,
     Spend,
     Tally,
     UnlockGopen,
     VoteChoice,
     gopen_key,
-    is_critical,
 )
 from abci_app.modules.governance.records import Ballot, OpenProposal, OpenProposals
 from abci_app.modules.members import Role
@@ -188,13 +186,6 @@ def test_critical_actions_need_two_thirds(hall: Hall) -> None:
     hall.vote(other, VoteChoice.NO, BOB)
     hall.wait_until(hall.proposal(other).ends_height)
     assert hall.status(other) == ProposalStatus.REJECTED
-
-
-def test_who_validates_and_who_registers_is_critical_for_the_chain_and_quick_for_the_committee() -> None:
-    registrar = AppointMember(EVE.address, int(Role.REGISTRAR), "", 0)
-    for action in (registrar, SetValidator(EVE.address, 10), SetValidator(EVE.address, 0)):
-        assert is_critical((NOTE, action))
-    assert not is_critical((NOTE, CancelUpgrade()))
 
 
 def test_a_late_vote_that_turns_the_outcome_extends_once(hall: Hall) -> None:
