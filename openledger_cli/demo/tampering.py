@@ -37,7 +37,8 @@ def detect_tampered_row(stage: Stage) -> None:
     stage.report.say(f"  {name}'s row {row}, in a copy of the content store, now says {phrase!r}")
     said = stage.command("train", str(stage.folder / "second.yaml"), "--check", "--content", str(copy))
     stage.report.quote(said.errors.strip().splitlines()[-1] if said.errors.strip() else said.output)
-    named = contribution_id.hex()[:16] in said.errors and f"row {row} " in said.errors
+    # Rows of a submission are counted from 1 where people read.
+    named = f"submission #{found.stored.submitted_number}: row {row + 1} " in said.errors
     stage.report.check(
         "the changed row is detected, contribution and row named",
         said.code == ExitCode.NOT_VERIFIED and named,

@@ -62,8 +62,8 @@ def test_a_base_of_ones_own_goes_all_the_way_by_names_alone(office: Office) -> N
         fill(office, name, terms)
     run = "record --model gardener --kind full tiny-llama --recipe train.toml --framework mine --parent tiny-llama"
     type_in(office, f"{run} --input rows@1 --from alice")
-    type_in(office, f"{run} --input rows@1:50% --input shop@1:50% --from alice")
-    type_in(office, f"{run} --input clinic@1 --from alice")
+    type_in(office, f"{run} --input rows@1:50% --input shop@1:50% --again --from alice")
+    type_in(office, f"{run} --input clinic@1 --again --from alice")
 
     yes = type_in(office, "model may gardener@1 --sell")
     assert yes.startswith("Yes, as far as it is declared. Credit: ")

@@ -102,6 +102,8 @@ def test_status_says_what_the_node_says(node: Node) -> None:
         why="",
         power_seen=10,
         alarm=found.alarm,
+        # This application answers all questions alike.
+        validator=found.validator,
         power_total=10,
         chain_id=json.loads(node.home.genesis_file.read_text())["chain_id"],
         moniker=str(cometbft.read_config(node.home)[""]["moniker"]),

@@ -88,7 +88,7 @@ def test_near_copies_under_a_second_name_are_found_by_their_codes_and_get_nothin
     index, said = indexed(run, tmp_path)
     copies = index.copies
     rule = "of rows that are alike the one that was registered first is credited"
-    assert said[1:] == [f"copies by codes: 3 of 24 rows, of 1 contributors; {rule}"]
+    assert said[1:] == [f"copies by codes: 3 of 24 rows, of 1 contributor; {rule}"]
     assert {leaf for leaf, _ in copies.found} < rows_of(index, EVE)
     assert {leader for _, leader in copies.found} < rows_of(index, ADA)
     # Contributions with lower ids were registered later.
@@ -107,7 +107,7 @@ def test_near_copies_under_a_second_name_are_found_by_their_codes_and_get_nothin
 def test_who_copied_first_on_the_chain_is_credited(store: ContentStore, tmp_path: Path) -> None:
     index, said = indexed(trained(store, tmp_path, "{checkpoints: 2, methods: [lga-1]}", eve_first=True), tmp_path)
     assert {leaf for leaf, _ in index.copies.found} < rows_of(index, ADA)
-    assert said[1].startswith("copies by codes: 3 of 24 rows, of 1 contributors")
+    assert said[1].startswith("copies by codes: 3 of 24 rows, of 1 contributor;")
 
 
 def test_it_is_said_when_copies_are_not_looked_for(

@@ -225,5 +225,5 @@ def test_a_kept_checkpoint_gives_the_same_run_with_its_first_start_until_it_is_d
 
 
 def test_content_from_nowhere_is_named(chain: TinyChain, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="is not in the store"):
+    with pytest.raises(Exception, match="are not in the content store"):
         train_recipe(tiny_recipe(), chain, ContentStore.open(tmp_path / "empty"), tmp_path / "out")
