@@ -181,9 +181,12 @@ def test_critical_actions_need_two_thirds(hall: Hall) -> None:
     hall.accept(CARL, CastVote(number, VoteChoice.YES))
     hall.wait_until(hall.proposal(number).ends_height)
     assert hall.status(number) == ProposalStatus.TIMELOCK
+    # 200 of 360 is a majority and no two thirds.
+    hall.accept(EVE, LockGopen(160 * OPEN))
+    hall.wait_until(hall.height + EPOCH)
     other = hall.propose(DORA, FEE)
-    hall.vote(other, VoteChoice.YES, ALICE)
-    hall.vote(other, VoteChoice.NO, BOB)
+    hall.vote(other, VoteChoice.YES, ALICE, BOB)
+    hall.vote(other, VoteChoice.NO, EVE)
     hall.wait_until(hall.proposal(other).ends_height)
     assert hall.status(other) == ProposalStatus.REJECTED
 
