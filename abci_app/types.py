@@ -30,9 +30,13 @@ ModelId = NewType("ModelId", bytes)
 TermsId = NewType("TermsId", bytes)
 
 
-def words(kind: type[IntEnum]) -> Meta:
-    """Mark a field whose numbers stand for words: documents and commands show and take the words of `kind`."""
-    return Meta(extra={"words": kind})
+def words(kind: type[IntEnum], first: int | None = None, last: int | None = None) -> Meta:
+    """Bound a field to numbers that stand for words, all of `kind` unless first or last are given.
+
+    Documents and commands show and take the words.
+    """
+    lowest, highest = int(min(kind)) if first is None else first, int(max(kind)) if last is None else last
+    return Meta(ge=lowest, le=highest, extra={"words": kind})
 
 
 # Field types of messages and records (bounds are checked while decoding, before any rule runs).

@@ -41,6 +41,11 @@ def _marked(info: Any, mark: str) -> Any:
 @cache
 def enumerations() -> dict[str, type[IntEnum]]:
     """Field name -> the words of its numbers, out of the types of all messages, records, questions and results."""
+    return {name: kind for name, info in all_fields() if (kind := words_of_type(info)) is not None}
+
+
+def all_fields() -> Iterator[tuple[str, Any]]:
+    """Name and type of every field of all messages, records, questions and results."""
     from abci_app.chain.registry import MESSAGE_TYPES, TABLES, all_queries
     from abci_app.state.table import Item, Map
 
@@ -48,7 +53,7 @@ def enumerations() -> dict[str, type[IntEnum]]:
     roots += [table.value_type for table in TABLES if isinstance(table, Map | Item)]
     for query in all_queries().values():
         roots += [query.args_type, query.result_type]
-    return {name: kind for name, info in fields_below(roots) if (kind := words_of_type(info)) is not None}
+    return fields_below(roots)
 
 
 def fields_below(roots: list[Any]) -> Iterator[tuple[str, Any]]:

@@ -39,7 +39,7 @@ class Freezable(IntEnum):
     ENTRY = 3
 
 
-FreezableNumber = Annotated[int, Meta(ge=1, le=3), words(Freezable)]
+FreezableNumber = Annotated[int, words(Freezable)]
 STOPPED = {
     Freezable.DATANET: "it takes no contributions, versions or runs",
     Freezable.MODEL: "it gets no versions and nothing is built on them",

@@ -7,13 +7,13 @@ from msgspec import Meta, Struct
 from abci_app.accounts import get_account
 from abci_app.errors import Code, Rejected
 from abci_app.mechanisms.locks.ledger import find
-from abci_app.mechanisms.locks.records import BY_OWNER, LOCKS, LOCKS_ACCOUNT, Leaving, LockKey, Purpose
+from abci_app.mechanisms.locks.records import BY_OWNER, LOCKS, LOCKS_ACCOUNT, Leaving, LockKey
 from abci_app.mechanisms.locks.withdraw import ObjectId, PurposeNumber, key_of, require_object
 from abci_app.module import Query
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import hash_key_part
-from abci_app.types import U8, Bytes32, words
+from abci_app.types import U8, Bytes32
 
 # One page of a listing.
 MAX_PAGE = 100
@@ -39,7 +39,7 @@ class LocksQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
 class LockView(Struct, frozen=True):
     """One lock as it stands; where there is none, zero and nothing that leaves."""
 
-    purpose: Annotated[int, words(Purpose)]
+    purpose: PurposeNumber
     object_id: bytes
     owner: bytes
     amount_nopen: int

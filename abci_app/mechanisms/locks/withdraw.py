@@ -8,10 +8,11 @@ from abci_app.errors import Rejected
 from abci_app.mechanisms.locks.ledger import find, withdraw
 from abci_app.mechanisms.locks.records import NO_OBJECT, POOLED_PURPOSES, Leaving, LockKey, LocksCode, Purpose
 from abci_app.module import Context, Event, Message
-from abci_app.types import ID_BYTES, U8, words
+from abci_app.types import ID_BYTES, words
 from abci_app.utc import utc_text
 
-PurposeNumber = Annotated[U8, words(Purpose)]
+# Also those that have no word yet: nobody has a lock for them.
+PurposeNumber = Annotated[int, words(Purpose, first=0, last=2**8 - 1)]
 # Empty where a purpose has no object: gOPEN and the bonds of validators and reviewers.
 ObjectId = Annotated[bytes, Meta(max_length=ID_BYTES)]
 

@@ -16,7 +16,6 @@ from abci_app.state.table import U8 as U8_PART
 from abci_app.state.table import U32 as U32_PART
 from abci_app.types import (
     U8,
-    U16,
     U32,
     Bytes32,
     ContributionId,
@@ -105,7 +104,7 @@ class Form(IntEnum):
 
 
 # Rows lie off the chain, which cannot check it: who reads the rows does.
-FormNumber = Annotated[int, Meta(ge=0, le=5), words(Form)]
+FormNumber = Annotated[int, words(Form)]
 
 
 class Datanet(Record, frozen=True, array_like=True, tag=1, gc=False):
@@ -165,14 +164,14 @@ class StoredContribution(Record, frozen=True, array_like=True, tag=1, gc=False):
     """A contribution and where it stands."""
 
     contribution: Contribution
-    status: Annotated[int, Meta(ge=1, le=4), words(Status)]
+    status: Annotated[int, words(Status)]
     # Place among the DataNet's submissions, and among its accepted contributions (0 = never accepted), from 1.
     submitted_number: U32
     accepted_number: U32
     accept_votes: U8
     reject_votes: U8
     # Reason of the deciding review or of the revocation.
-    reason: Annotated[U16, words(Reason)]
+    reason: Annotated[int, words(Reason)]
     height: Height
     time_seconds: Seconds
     # When it was decided or revoked; 0 while pending.
@@ -222,8 +221,8 @@ class Review(Record, frozen=True, array_like=True, tag=1, gc=False):
     """One reviewer's verdict."""
 
     reviewer: Bytes32
-    decision: Annotated[int, Meta(ge=1, le=2), words(Decision)]
-    reason: Annotated[U16, words(Reason)]
+    decision: Annotated[int, words(Decision)]
+    reason: Annotated[int, words(Reason)]
     height: Height
 
 
@@ -331,8 +330,8 @@ class ReviewContribution(Message, frozen=True, array_like=True, forbid_unknown_f
     weight_each: ClassVar[int] = 20
 
     contribution_id: Bytes32
-    decision: Annotated[int, Meta(ge=1, le=2), words(Decision)]
-    reason: Annotated[int, Meta(ge=0, le=7), words(Reason)]
+    decision: Annotated[int, words(Decision)]
+    reason: Annotated[int, words(Reason)]
 
     def validate(self) -> None:
         """A rejection gives its reason."""
@@ -356,7 +355,7 @@ class RevokeContribution(Message, frozen=True, array_like=True, forbid_unknown_f
     weight_each: ClassVar[int] = 260
 
     contribution_id: Bytes32
-    reason: Annotated[int, Meta(ge=1, le=7), words(Reason)]
+    reason: Annotated[int, words(Reason, first=1)]
 
 
 # --- Events

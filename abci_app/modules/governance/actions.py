@@ -156,7 +156,7 @@ SCOPES_OF: Mapping[type[Record], tuple[Scope, ...]] = {
     NoteDown: (Scope.CHAIN, Scope.DATANET),
 }
 
-ScopeNumber = Annotated[int, Meta(ge=1, le=3), words(Scope)]
+ScopeNumber = Annotated[int, words(Scope)]
 
 
 def is_binding(actions: tuple[Action, ...]) -> bool:

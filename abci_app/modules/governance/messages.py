@@ -20,7 +20,7 @@ from abci_app.modules.governance.codes import GovernanceCode
 from abci_app.modules.governance.records import VoteChoice
 from abci_app.modules.members import ALL_ROLES
 from abci_app.state.codec import encode
-from abci_app.types import U8, Bytes32, Integer, Nopen, OptionalBytes32, Text, words
+from abci_app.types import Bytes32, Integer, Nopen, OptionalBytes32, Text, words
 
 
 class LockGopen(Message, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, tag=0x0901):
@@ -90,7 +90,7 @@ class CastVote(Message, frozen=True, array_like=True, forbid_unknown_fields=True
     weight_each: ClassVar[int] = 70
 
     proposal: Integer
-    choice: Annotated[U8, words(VoteChoice)]
+    choice: Annotated[int, words(VoteChoice)]
 
     def validate(self) -> None:
         """The choice is one."""

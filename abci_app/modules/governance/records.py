@@ -9,7 +9,7 @@ from abci_app.modules.governance.actions import Actions, ScopeNumber
 from abci_app.state.codec import Record
 from abci_app.state.table import HASHED, ID, U64, Item, Map
 from abci_app.state.table import U8 as U8_PART
-from abci_app.types import U8, U32, Bytes32, Flag, Height, Integer, Nopen, OptionalBytes32, Ppb, Text, words
+from abci_app.types import U32, Bytes32, Flag, Height, Integer, Nopen, OptionalBytes32, Ppb, Text, words
 
 MAX_LOTS = 16
 # Live validators are at most 64, and so are who votes in the committee and who objects.
@@ -103,7 +103,7 @@ class Proposal(Record, frozen=True, array_like=True, tag=1, gc=False):
     ends_height: Height
     # 0 until it has passed; then its actions take effect at the end of this block.
     executes_height: Height
-    standing: Annotated[U8, words(ProposalStatus)]
+    standing: Annotated[int, words(ProposalStatus)]
     tally: Tally
     # All power that counts; of the committee it is read when votes are counted.
     electorate: Integer
@@ -127,7 +127,7 @@ class ActionList(Record, frozen=True, array_like=True, tag=1, gc=False):
 class Ballot(Record, frozen=True, array_like=True, tag=1, gc=False):
     """A vote and the power with which it counts."""
 
-    choice: Annotated[U8, words(VoteChoice)]
+    choice: Annotated[int, words(VoteChoice)]
     power: Integer
 
 
@@ -135,7 +135,7 @@ class CommitteeVote(Record, frozen=True, array_like=True, gc=False):
     """A validator's vote; its power is read when votes are counted."""
 
     operator: Bytes32
-    choice: Annotated[U8, words(VoteChoice)]
+    choice: Annotated[int, words(VoteChoice)]
 
 
 class CommitteeVotes(Record, frozen=True, array_like=True, tag=1, gc=False):

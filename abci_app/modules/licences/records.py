@@ -41,7 +41,7 @@ class Stated(IntEnum):
     YES = 2
 
 
-TriState = Annotated[int, Meta(ge=0, le=2), words(Stated)]
+TriState = Annotated[int, words(Stated)]
 
 
 class UseClass(IntEnum):
@@ -53,7 +53,7 @@ class UseClass(IntEnum):
     RESEARCH = 3
 
 
-UseNumber = Annotated[int, Meta(ge=0, le=3), words(UseClass)]
+UseNumber = Annotated[int, words(UseClass)]
 
 
 class Terms(Record, frozen=True, array_like=True, tag=2, gc=False):

@@ -38,7 +38,7 @@ class Side(IntEnum):
 class PathStep(Record, frozen=True, array_like=True, gc=False):
     """One step up a manifest's tree: on which side the sibling stands, and its hash."""
 
-    side: Annotated[int, Meta(ge=1, le=2), words(Side)]
+    side: Annotated[int, words(Side)]
     sibling: Bytes32
 
 

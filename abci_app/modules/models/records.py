@@ -91,11 +91,11 @@ class Attribution(Record, frozen=True, array_like=True, gc=False):
 class Entry(Record, frozen=True, array_like=True, tag=1, gc=False):
     """The facts that produced a model, immutable; entry id = H('openledger/entry/v1', this record)."""
 
-    kind: Annotated[int, Meta(ge=1, le=9), words(EntryKind)]
+    kind: Annotated[int, words(EntryKind)]
     parents: Annotated[tuple[Parent, ...], Meta(max_length=MAX_PARENTS)]
     inputs: Annotated[tuple[Input, ...], Meta(max_length=MAX_INPUTS)]
     # Weights and shares that are missing to the whole are the part of what is undeclared.
-    undeclared: Annotated[int, Meta(ge=0, le=3), words(Undeclared)]
+    undeclared: Annotated[int, words(Undeclared)]
     # Terms of the entry's own: imports and undeclared parts need them.
     terms_id: OptionalBytes32
     manifest_root: Bytes32
@@ -139,8 +139,8 @@ class Admission(Record, frozen=True, array_like=True, gc=False):
     height: Height
     time_seconds: Seconds
     recorder: Bytes32
-    profile: Annotated[int, Meta(ge=1, le=2), words(Profile)]
-    outcome: Annotated[int, Meta(ge=1, le=3), words(Outcome)]
+    profile: Annotated[int, words(Profile)]
+    outcome: Annotated[int, words(Outcome)]
     # Joined terms of all inputs, parents and the entry's own (licences/joined): its outbound duties.
     joined_terms_id: Bytes32
     # 1: of what this entry or an ancestor was made from, something is not on this chain.
@@ -182,7 +182,7 @@ class Reproduction(Record, frozen=True, array_like=True, tag=1, gc=False):
     """Somebody repeated the run from its manifest and says what came out."""
 
     reproducer: Bytes32
-    grade: Annotated[int, Meta(ge=1, le=3), words(Grade)]
+    grade: Annotated[int, words(Grade)]
     artefact_digest: Bytes32
     tensor_digest: Bytes32
     run: Run
@@ -311,7 +311,7 @@ class RecordReproduction(Message, frozen=True, array_like=True, forbid_unknown_f
     weight_each: ClassVar[int] = 6
 
     entry_id: Bytes32
-    grade: Annotated[int, Meta(ge=1, le=3), words(Grade)]
+    grade: Annotated[int, words(Grade)]
     artefact_digest: Bytes32
     tensor_digest: Bytes32
     run: Run

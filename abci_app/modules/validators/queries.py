@@ -23,7 +23,7 @@ from abci_app.modules.validators.records import (
 )
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
-from abci_app.types import U8, OptionalBytes32, words
+from abci_app.types import OptionalBytes32, words
 
 
 class ValidatorQuery(Record, frozen=True, array_like=True, tag=1, gc=False):
@@ -45,7 +45,7 @@ class ValidatorView(Struct, frozen=True):
     """One validator as it stands; missed, proposed and silent blocks are those of this epoch under all its keys."""
 
     operator: bytes
-    status: Annotated[U8, words(ValidatorStatus)]
+    status: Annotated[int, words(ValidatorStatus)]
     consensus_key: bytes
     consensus_address: bytes
     power: int
@@ -56,7 +56,7 @@ class ValidatorView(Struct, frozen=True):
     proposed: int
     silent: int
     rotated_height: int
-    jailed_for: Annotated[U8, words(JailReason)]
+    jailed_for: Annotated[int, words(JailReason)]
     jailed_height: int
     removal_height: int
     worker_key: bytes
@@ -69,7 +69,7 @@ class ValidatorRow(Struct, frozen=True):
     """One validator of the list."""
 
     operator: bytes
-    status: Annotated[U8, words(ValidatorStatus)]
+    status: Annotated[int, words(ValidatorStatus)]
     consensus_key: bytes
     power: int
     admitted: int

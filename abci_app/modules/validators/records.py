@@ -13,7 +13,7 @@ from abci_app.modules.members import NodeId
 from abci_app.state.codec import Record
 from abci_app.state.store import StateView
 from abci_app.state.table import HASHED, Item, Map
-from abci_app.types import U8, U32, Bytes32, Height, Integer, Nopen, OptionalBytes32, words
+from abci_app.types import U32, Bytes32, Height, Integer, Nopen, OptionalBytes32, words
 
 # Hooks read the record of each in every block, and a commit grows by some 110 bytes a validator.
 MAX_LISTED = 64
@@ -68,14 +68,14 @@ class ValidatorRecord(Record, frozen=True, array_like=True, tag=1, gc=False):
     """
 
     operator: Bytes32
-    status: Annotated[U8, words(ValidatorStatus)]
+    status: Annotated[int, words(ValidatorStatus)]
     consensus_key: Bytes32
     admitted: Power
     live: Power
     retiring_key: OptionalBytes32
     rotated_height: Height
     jailed_height: Height
-    jailed_for: Annotated[U8, words(JailReason)]
+    jailed_for: Annotated[int, words(JailReason)]
     # The height at which a jailed validator is removed; 0 while it is not jailed.
     removal_height: Height
     worker_key: OptionalBytes32

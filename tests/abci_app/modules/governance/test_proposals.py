@@ -7,6 +7,7 @@ import pytest
 from abci_app.accounts import get_account, show_address
 from abci_app.chain.chain_module import FEE_PER_BYTE
 from abci_app.chain.registry import parameters_of
+from abci_app.errors import Code
 from abci_app.mechanisms import locks
 from abci_app.module import TREASURY_ACCOUNT
 from abci_app.modules.bank import Burn
@@ -343,8 +344,8 @@ def test_votes_on_nothing_on_what_has_ended_and_of_nobody_are_refused(hall: Hall
     )
     number = hall.propose(DORA, NOTE)
     assert hall.refuse(ALICE, CastVote(number, 5)) == (
-        GovernanceCode.BAD_CHOICE,
-        "choice is 5, must be 1 yes, 2 no, 3 abstain, 4 veto",
+        Code.MALFORMED,
+        "transaction is malformed: Expected `int` <= 4 - at `$[8][0][2]`",
     )
     assert hall.refuse(EVE, CastVote(number, VoteChoice.YES)) == (
         GovernanceCode.NO_POWER,
