@@ -15,8 +15,7 @@ from abci_app.mechanisms import deadlines, epochs, freezes
 from abci_app.mechanisms.freezes import Freezable, FreezeChanged
 from abci_app.mechanisms.payees import payee_of
 from abci_app.module import TREASURY_ACCOUNT, DeadlineKind, HookContext
-from abci_app.modules import bank, datanets, members, models
-from abci_app.modules.governance import committee
+from abci_app.modules import bank, datanets, members, models, validators
 from abci_app.modules.governance.actions import (
     Action,
     AmendDatanet,
@@ -124,11 +123,21 @@ def _appoint_member(applying: Applying, action: AppointMember) -> None:
             GovernanceCode.REGISTRAR_PROTECTED,
             "the committee makes, changes and removes no registrar: that takes a proposal of the chain",
         )
-    committee.appoint_member(applying.state, applying.context, action)
+    members.set_member(
+        applying.state,
+        applying.context,
+        address=action.member,
+        roles=action.roles,
+        name=action.name,
+        organisation=action.organisation,
+    )
 
 
 def _set_validator(applying: Applying, action: SetValidator) -> None:
-    committee.set_validator(applying.state, applying.context, action)
+    if action.power:
+        validators.set_admitted(applying.state, applying.context, action.operator, action.power)
+    else:
+        validators.remove(applying.state, applying.context, action.operator)
 
 
 def _freeze(applying: Applying, action: FreezeObject) -> None:

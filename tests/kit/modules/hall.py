@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from abci_app.module import Message
+from abci_app.modules import validators
 from abci_app.modules.governance import (
     PROPOSALS,
     Action,
@@ -16,7 +17,6 @@ from abci_app.modules.governance import (
     Propose,
     Scope,
     VoteChoice,
-    committee,
 )
 from abci_app.types import NOPEN_PER_OPEN
 from tests.kit.chain import Chain
@@ -132,4 +132,4 @@ def proposal_of(*actions: Action, scope: Scope = Scope.CHAIN, maximum_deposit_no
 
 def make_committee(monkeypatch: pytest.MonkeyPatch, powers: dict[bytes, int]) -> None:
     """Let these accounts be the live validators, with these powers; the dictionary may change later."""
-    monkeypatch.setattr(committee, "live_powers", lambda view: dict(powers))
+    monkeypatch.setattr(validators, "live_powers", lambda view: tuple(powers.items()))
