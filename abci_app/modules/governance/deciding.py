@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from abci_app.errors import InvariantBroken
+from abci_app.errors import InvariantBroken, Rejected
 from abci_app.hashing import TAGS, tagged_hash
 from abci_app.mechanisms import locks
 from abci_app.mechanisms.deadlines import schedule
@@ -17,7 +17,7 @@ from abci_app.module import TREASURY_ACCOUNT, Context, DeadlineKind, HookContext
 from abci_app.modules import validators
 from abci_app.modules.governance.actions import Actions, Scope
 from abci_app.modules.governance.applying import Applying, Book
-from abci_app.modules.governance.codes import ProposalChanged
+from abci_app.modules.governance.codes import GovernanceCode, ProposalChanged
 from abci_app.modules.governance.records import (
     ACTIONS,
     COMMITTEE_VOTES,
@@ -221,6 +221,14 @@ def proposal_of(view: StateView, number: int) -> Proposal:
     proposal = PROPOSALS.get(view, number)
     if proposal is None:
         raise InvariantBroken(f"there is no proposal {number}")
+    return proposal
+
+
+def require_proposal(view: StateView, number: int) -> Proposal:
+    """A proposal that somebody names; raises `Rejected` where there is none."""
+    proposal = PROPOSALS.get(view, number)
+    if proposal is None:
+        raise Rejected(GovernanceCode.UNKNOWN_PROPOSAL, f"there is no proposal {number}")
     return proposal
 
 

@@ -20,6 +20,7 @@ from abci_app.modules.governance.deciding import (
     deposit_key,
     id_of_number,
     open_key,
+    require_proposal,
     set_status,
 )
 from abci_app.modules.governance.messages import CastVote, Propose, RaiseObjection
@@ -228,9 +229,7 @@ def _require_time_before_upgrade(context: Context, message: Propose) -> None:
 
 def execute_cast_vote(context: Context, message: CastVote, deciding: Deciding) -> None:
     """Count a vote in place of the sender's earlier one."""
-    proposal = PROPOSALS.get(context.state, message.proposal)
-    if proposal is None:
-        raise Rejected(GovernanceCode.UNKNOWN_PROPOSAL, f"there is no proposal {message.proposal}")
+    proposal = require_proposal(context.state, message.proposal)
     if proposal.standing != ProposalStatus.VOTING or context.height > proposal.ends_height:
         raise Rejected(
             GovernanceCode.NOT_VOTING,
@@ -315,9 +314,7 @@ def _vote_in_committee(context: Context, proposal: Proposal, choice: int, decidi
 def execute_raise_objection(context: Context, message: RaiseObjection) -> None:
     """Count a validator's objection; more than a third of all power cancels the proposal."""
     state, sender = context.state, context.sender
-    proposal = PROPOSALS.get(state, message.proposal)
-    if proposal is None:
-        raise Rejected(GovernanceCode.UNKNOWN_PROPOSAL, f"there is no proposal {message.proposal}")
+    proposal = require_proposal(state, message.proposal)
     if proposal.standing != ProposalStatus.TIMELOCK:
         raise Rejected(
             GovernanceCode.NOT_IN_TIMELOCK,

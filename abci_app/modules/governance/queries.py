@@ -12,7 +12,13 @@ from abci_app.module import BlockContext, HookContext, Query
 from abci_app.modules.governance.actions import Action, Actions, Scope, ScopeNumber
 from abci_app.modules.governance.applying import Applying, Book, live_parameters
 from abci_app.modules.governance.codes import GovernanceCode
-from abci_app.modules.governance.deciding import actions_of, committee_powers, count_committee, open_key
+from abci_app.modules.governance.deciding import (
+    actions_of,
+    committee_powers,
+    count_committee,
+    open_key,
+    require_proposal,
+)
 from abci_app.modules.governance.messages import check_actions
 from abci_app.modules.governance.records import (
     BALLOTS,
@@ -202,9 +208,7 @@ def make_queries(book: Book) -> tuple[Query, ...]:
 
     def query_proposal(view: StateView, args: ProposalQuery) -> ProposalView:
         """Show a proposal, its actions in words against the state, and who voted and objected in the committee."""
-        proposal = PROPOSALS.get(view, args.number)
-        if proposal is None:
-            raise Rejected(GovernanceCode.UNKNOWN_PROPOSAL, f"there is no proposal {args.number}")
+        proposal = require_proposal(view, args.number)
         describing = Describing(view, Scope(proposal.scope), book)
         actions = actions_of(view, args.number)
         objections = OBJECTIONS.get(view, args.number) or Objections(())
