@@ -13,7 +13,7 @@ from abci_app.hashing import TAGS, tagged_hash
 from abci_app.mechanisms import locks
 from abci_app.mechanisms.deadlines import schedule
 from abci_app.mechanisms.locks import LockKey, Purpose
-from abci_app.module import TREASURY_ACCOUNT, Context, DeadlineKind, HookContext, Machinery
+from abci_app.module import TREASURY_ACCOUNT, Context, DeadlineKind, HookContext
 from abci_app.modules import validators
 from abci_app.modules.governance.actions import Actions, Scope
 from abci_app.modules.governance.applying import Applying, Book
@@ -212,7 +212,7 @@ class Deciding:
 
     def try_out(self, context: Context, scope: Scope, actions: Actions) -> None:
         """Apply actions to a copy that is dropped; raises the `Rejected` that they would meet now."""
-        scratch = HookContext(context.block, machinery=Machinery(kinds=self.book.kinds()))
+        scratch = HookContext(context.block)
         Applying(state=Overlay(context.state), context=scratch, scope=scope, book=self.book).all(actions)
 
 
