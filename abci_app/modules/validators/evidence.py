@@ -4,20 +4,18 @@ Evidence of an unknown key is ignored, and so is what is older than both limits 
 of that time can be left, and all further evidence against who was punished already.
 """
 
-from msgspec import structs
-
 from abci_app.mechanisms import locks
 from abci_app.module import TREASURY_ACCOUNT, BlockContext, HookContext, Misbehaviour
 from abci_app.modules.validators.parameters import DOUBLE_SIGN_SLASH, UNBOND_BLOCKS, UNBOND_SECONDS
 from abci_app.modules.validators.records import (
     BY_KEY,
     VALIDATORS,
-    JailReason,
     ValidatorChanged,
     ValidatorRecord,
     ValidatorSlashed,
     ValidatorStatus,
     bond_key,
+    out_of_jail,
 )
 from abci_app.state.overlay import Overlay
 from abci_app.state.table import MutableState
@@ -54,15 +52,7 @@ def _is_too_old(block: BlockContext, evidence: Misbehaviour) -> bool:
 def _tombstone(state: MutableState, context: HookContext, validator: ValidatorRecord) -> None:
     """Slash, and never again: the end hook takes all power."""
     operator = validator.operator
-    tombstoned = structs.replace(
-        validator,
-        status=int(ValidatorStatus.TOMBSTONED),
-        admitted=0,
-        jailed_height=0,
-        jailed_for=int(JailReason.NONE),
-        removal_height=0,
-    )
-    VALIDATORS.set(state, operator, tombstoned)
+    VALIDATORS.set(state, operator, out_of_jail(validator, ValidatorStatus.TOMBSTONED, admitted=0))
     slash(state, context, operator, context.block.parameters[DOUBLE_SIGN_SLASH], DOUBLE_SIGNED)
     context.emit(ValidatorChanged(operator, "tombstoned", DOUBLE_SIGNED))
 

@@ -38,6 +38,7 @@ from abci_app.modules.validators.records import (
     bond_key,
     consensus_address,
     listed,
+    out_of_jail,
 )
 from abci_app.state.table import MutableState
 
@@ -117,7 +118,7 @@ def execute_add_bond(context: Context, message: AddBond) -> None:
 
 def execute_leave(context: Context, message: Leave) -> None:
     """The end hook takes the power away as the limits permit, then the bond leaves."""
-    _begin_leaving(context, _require_validator(context), "asked to leave")
+    begin_leaving(context.state, context, _require_validator(context), "asked to leave")
 
 
 def execute_unjail(context: Context, message: Unjail) -> None:
@@ -136,9 +137,7 @@ def execute_unjail(context: Context, message: Unjail) -> None:
         address = consensus_address(validator.consensus_key)
         DUTIES.set(context.state, Duties(tuple([each for each in duties.duties if each.address != address])))
     status = ValidatorStatus.ACTIVE if validator.admitted else ValidatorStatus.CANDIDATE
-    free = structs.replace(
-        validator, status=int(status), jailed_height=0, jailed_for=int(JailReason.NONE), removal_height=0
-    )
+    free = out_of_jail(validator, status, admitted=validator.admitted)
     VALIDATORS.set(context.state, validator.operator, free)
     context.emit(ValidatorChanged(validator.operator, status.name.lower(), "came back from jail"))
 
@@ -212,35 +211,18 @@ def set_admitted(state: MutableState, context: Context | HookContext, operator: 
 
 def remove(state: MutableState, context: Context | HookContext, operator: bytes) -> None:
     """Take a validator's power away as if it had asked to leave; raises `Rejected` as `set_admitted` does."""
-    _begin_leaving_of(state, context, _require_known(state, operator), "removed by a proposal")
-
-
-# --- Inside
-
-
-def _begin_leaving(context: Context, validator: ValidatorRecord, why: str) -> None:
-    _begin_leaving_of(context.state, context, validator, why)
-
-
-def _begin_leaving_of(
-    state: MutableState, context: Context | HookContext, validator: ValidatorRecord, why: str
-) -> None:
-    _require_not_leaving(validator)
-    begin_leaving(state, context, validator, why)
+    begin_leaving(state, context, _require_known(state, operator), "removed by a proposal")
 
 
 def begin_leaving(state: MutableState, context: Context | HookContext, validator: ValidatorRecord, why: str) -> None:
-    """Let the end hook take its power away, then its bond leaves."""
-    leaving = structs.replace(
-        validator,
-        status=int(ValidatorStatus.LEAVING),
-        admitted=0,
-        jailed_height=0,
-        jailed_for=int(JailReason.NONE),
-        removal_height=0,
-    )
+    """Let the end hook take its power away, then its bond leaves; raises `Rejected` for who is leaving already."""
+    _require_not_leaving(validator)
+    leaving = out_of_jail(validator, ValidatorStatus.LEAVING, admitted=0)
     VALIDATORS.set(state, validator.operator, leaving)
     context.emit(ValidatorChanged(validator.operator, "leaving", why))
+
+
+# --- Inside
 
 
 def _require_validator(context: Context) -> ValidatorRecord:

@@ -3,7 +3,7 @@
 from enum import IntEnum, IntFlag
 from typing import Annotated, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from abci_app.errors import Rejected
 from abci_app.hashing import sha256
@@ -161,6 +161,18 @@ def all_listed(view: StateView) -> list[ValidatorRecord]:
 def target_of(validator: ValidatorRecord) -> int:
     """The power that a validator should have: what it was admitted with while it is active, else none."""
     return validator.admitted if validator.status == ValidatorStatus.ACTIVE else 0
+
+
+def out_of_jail(validator: ValidatorRecord, status: ValidatorStatus, admitted: int) -> ValidatorRecord:
+    """The record under another status and admitted power, with nothing left of a time in jail."""
+    return structs.replace(
+        validator,
+        status=int(status),
+        admitted=admitted,
+        jailed_height=0,
+        jailed_for=int(JailReason.NONE),
+        removal_height=0,
+    )
 
 
 # --- Codes
