@@ -15,6 +15,7 @@ Between any two blocks of an epoch, more than two thirds of the later set's powe
 earlier set's: T - L - (T-L+G)/3 > T/3 for L, G < T/3. So light clients can always skip inside an epoch.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -52,26 +53,32 @@ def limit_of(power_total: int) -> int:
     return max(power_total - 1, 0) // 3
 
 
-def turnover_of(view: StateView) -> Turnover:
-    """The present epoch's turnover; a new one when nothing was written in this epoch yet."""
+def turnover_of(view: StateView, validators: Sequence[ValidatorRecord]) -> Turnover:
+    """The present epoch's turnover; a new one, of all that are listed, when nothing was written in this epoch yet.
+
+    Keys rotated in the block of a tick count in the epoch that begins.
+    """
     number = epochs.current(view).number
     stored = TURNOVER.get(view)
     if stored is not None and stored.epoch == number:
         return stored
-    return Turnover(epoch=number, power_total=sum([each.live for each in all_listed(view)]), lost=0, gained=0)
+    rotated = sum([each.live for each in validators if each.retiring_key])
+    power = sum([each.live for each in validators])
+    return Turnover(epoch=number, power_total=power, lost=rotated, gained=rotated)
 
 
-def live_count(view: StateView) -> int:
-    """How many validators have power now."""
-    return len([each for each in all_listed(view) if each.live])
+def live_count(validators: Iterable[ValidatorRecord]) -> int:
+    """How many of them have power now."""
+    return len([each for each in validators if each.live])
 
 
 def book_rotation(context: Context, validator: ValidatorRecord) -> None:
     """Count a rotated key's power as lost and gained; raises `Rejected` where this epoch has no room for it."""
     if not validator.live:
         return
-    state, turnover = context.state, turnover_of(context.state)
-    if live_count(state) >= MIN_LIVE:
+    state, validators = context.state, all_listed(context.state)
+    turnover = turnover_of(state, validators)
+    if live_count(validators) >= MIN_LIVE:
         limit = limit_of(turnover.power_total)
         room = limit - max(turnover.lost, turnover.gained)
         if validator.live > room:
@@ -136,13 +143,13 @@ def update_powers(state: MutableState, context: HookContext) -> None:
     before = {each.operator: each for each in all_listed(state)}
     if not before:
         return
-    turnover = _turnover_of_block(state, list(before.values()))
+    turnover = turnover_of(state, list(before.values()))
     validators = {operator: _rotated(context, each) for operator, each in before.items()}
     settled = [each for operator, each in validators.items() if each is before[operator]]
     changes = _Changes(
         context=context,
         turnover=turnover,
-        live=len([each for each in before.values() if each.live]),
+        live=live_count(before.values()),
         power=sum([each.live for each in before.values()]),
     )
     in_order = sorted(settled, key=lambda each: each.consensus_key)
@@ -164,17 +171,6 @@ def update_powers(state: MutableState, context: HookContext) -> None:
             VALIDATORS.set(state, operator, each)
         if each.status in (ValidatorStatus.LEAVING, ValidatorStatus.TOMBSTONED) and not each.live:
             retire(state, context, each)
-
-
-def _turnover_of_block(state: MutableState, validators: list[ValidatorRecord]) -> Turnover:
-    """The turnover that this block adds to; keys rotated in the block of a tick count in the epoch that begins."""
-    number = epochs.current(state).number
-    stored = TURNOVER.get(state)
-    if stored is not None and stored.epoch == number:
-        return stored
-    rotated = sum([each.live for each in validators if each.retiring_key])
-    power = sum([each.live for each in validators])
-    return Turnover(epoch=number, power_total=power, lost=rotated, gained=rotated)
 
 
 def _rotated(context: HookContext, validator: ValidatorRecord) -> ValidatorRecord:

@@ -17,6 +17,7 @@ from abci_app.modules.validators.records import (
     JailReason,
     ValidatorRecord,
     ValidatorStatus,
+    all_listed,
     bond_key,
     consensus_address,
     listed,
@@ -163,14 +164,15 @@ def _row(view: StateView, validator: ValidatorRecord, deeds: Deeds) -> Validator
 
 def query_turnover(view: StateView, args: TurnoverQuery) -> TurnoverView:
     """How much power this epoch moved, and may move."""
-    turnover = turnover_of(view)
+    validators = all_listed(view)
+    turnover = turnover_of(view, validators)
     return TurnoverView(
         epoch=turnover.epoch,
         power_total=turnover.power_total,
         lost=turnover.lost,
         gained=turnover.gained,
         limit=limit_of(turnover.power_total),
-        live=live_count(view),
+        live=live_count(validators),
     )
 
 
