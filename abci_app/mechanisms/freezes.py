@@ -14,7 +14,7 @@ after it last did: a stop for emergencies that cannot be made to last. It lifts 
 from enum import IntEnum
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from abci_app.errors import Rejected
 from abci_app.module import Event, Module, Query
@@ -144,16 +144,9 @@ def freeze_by_committee(
                 "ask for a proposal of the chain",
             )
     freeze = freeze_by_chain(state, kind, object_id, min(until_height, height + 1 + longest_blocks), height)
-    stored = Freeze(
-        object_kind=freeze.object_kind,
-        object_id=object_id,
-        since_height=freeze.since_height,
-        until_height=freeze.until_height,
-        committee=1,
-        committee_height=height,
-    )
-    FREEZES.set(state, kind, object_id, stored)
-    return stored
+    of_committee = structs.replace(freeze, committee=1, committee_height=height)
+    FREEZES.set(state, kind, object_id, of_committee)
+    return of_committee
 
 
 def lift(state: MutableState, kind: Freezable, object_id: bytes, height: int, by_committee: bool) -> None:
@@ -163,15 +156,7 @@ def lift(state: MutableState, kind: Freezable, object_id: bytes, height: int, by
         raise Rejected(FreezesCode.NOT_FROZEN, "it is not frozen: there is nothing to lift")
     if by_committee:
         _require_not_of_chain(known, height, "only the chain lifts that")
-    lifted = Freeze(
-        object_kind=known.object_kind,
-        object_id=object_id,
-        since_height=known.since_height,
-        until_height=height + 1,
-        committee=known.committee,
-        committee_height=known.committee_height,
-    )
-    FREEZES.set(state, kind, object_id, lifted)
+    FREEZES.set(state, kind, object_id, structs.replace(known, until_height=height + 1))
 
 
 def _require_not_of_chain(known: Freeze | None, height: int, why: str) -> None:
