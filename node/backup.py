@@ -27,6 +27,7 @@ from node.errors import NodeError
 from node.home import Home
 from node.run import open_store
 from openledger.content.new_files import making_folder
+from openledger.content.store import file_digest
 
 FORMAT: Final = "openledger-backup/1"
 MANIFEST_FILE: Final = "backup.json"
@@ -115,7 +116,7 @@ def _write_manifest(folder: Path, home: Home, found: Heights, files: dict[str, t
     manifest = BackupManifest(
         format=FORMAT,
         chain_id=genesis.chain_id(home.genesis_file),
-        genesis_sha256=_digest(home.genesis_file),
+        genesis_sha256=file_digest(home.genesis_file).hex(),
         application_height=found.application,
         blocks_height=found.comet_blocks,
         signed=signed_until(home),
@@ -188,7 +189,7 @@ def _swap(home: Home, staged: Path) -> None:
 
 def _require_same_chain(home: Home, source: Path, manifest: BackupManifest) -> None:
     chain_id = genesis.chain_id(home.genesis_file)
-    if manifest.chain_id != chain_id or manifest.genesis_sha256 != _digest(home.genesis_file):
+    if manifest.chain_id != chain_id or manifest.genesis_sha256 != file_digest(home.genesis_file).hex():
         raise NodeError(
             f"{source} is of chain {manifest.chain_id} and {home.genesis_file} is another document (of {chain_id}): "
             f"copy {source / 'genesis.json'} there if that is the chain you mean"
@@ -227,11 +228,6 @@ def _copy(source: Path, target: Path) -> tuple[int, str]:
         writer.flush()
         os.fsync(writer.fileno())
     return size, digest.hexdigest()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def document_of(done: Done) -> dict[str, str | int]:

@@ -6,18 +6,14 @@ with other libraries could come to other results.
 
 from __future__ import annotations
 
-import base64
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from abci_app.hashing import sha256
 from abci_app.modules.governance import UpgradeQuery, UpgradeView
-from abci_app.state.codec import encode
-from node import rpc
+from node.application_query import ask
 from node.errors import NodeError, NodeRpcError
 
 if TYPE_CHECKING:
@@ -49,14 +45,10 @@ class ReleaseCheck:
 
 def planned_upgrade(rpc_url: str) -> UpgradeView:
     """Ask the running node for the chain's rules and plan, without proof; raises `NoAnswer` or `NodeRpcError`."""
-    data = encode(UpgradeQuery()).hex()
-    response = rpc.call(rpc_url, "abci_query", path="/query/governance/upgrade", data=data)["response"]
-    if response.get("code", 0):
-        raise NodeRpcError(f"abci_query governance/upgrade: code {response['code']} {response.get('log', '')}".strip())
-    try:
-        return msgspec.msgpack.decode(base64.b64decode(response.get("value") or ""), type=UpgradeView)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise NodeRpcError(f"abci_query governance/upgrade: {error}") from None
+    view: UpgradeView | None = ask(rpc_url, "governance", "upgrade", UpgradeQuery(), UpgradeView)
+    if view is None:
+        raise NodeRpcError("abci_query governance/upgrade: the chain has not started yet")
+    return view
 
 
 def lock_digest(folder: Path = REQUIREMENTS_FOLDER, python: tuple[int, int] | None = None) -> bytes:
