@@ -5,7 +5,6 @@ collected, never only the first; notes say what will happen that a reader may no
 """
 
 import difflib
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from attribution.lga.index.plan import IndexSettings
 from attribution.lga.parameters import MAX_MODULES
 from attribution.numerics import prepare
 from attribution.text_tokens import begin_ids, control_ids, end_id, padding_id
+from openledger.content.files import free_bytes_at
 from openledger.errors import UsageError
 from trainer.method import ALL_LINEAR, Full, Lora
 from trainer.recipe import Recipe
@@ -268,7 +268,7 @@ def trained_numbers(recipe: Recipe, model: Any) -> int:
 def needs_problems(needs: Needs, cache: Path, output: Path) -> tuple[list[str], str]:
     """List the needs that exceed the free memory or disk, and make a line that says both."""
     memory = free_memory_bytes()
-    folders = {path: _free_disk(path) for path in (cache, output)}
+    folders = {path: free_bytes_at(path) for path in (cache, output)}
     free_disk = min(folders.values())
     problems = []
     if memory is not None and needs.memory > memory:
@@ -289,14 +289,6 @@ def needs_problems(needs: Needs, cache: Path, output: Path) -> tuple[list[str], 
 
 def _mib(count: int) -> str:
     return f"{-(-count // _MIB):,} MiB"
-
-
-def _free_disk(path: Path) -> int:
-    """Free bytes of the file system on which a folder is, or will be."""
-    at = path.absolute()
-    while not at.exists():
-        at = at.parent
-    return shutil.disk_usage(at).free
 
 
 def free_memory_bytes(root: Path = Path("/")) -> int | None:

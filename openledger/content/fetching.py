@@ -4,10 +4,10 @@ What a manifest names is not trusted: names that lead out of the folder, or into
 a file that is there with other bytes stops everything before anything is fetched.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
+from openledger.content.files import free_bytes_at
 from openledger.content.folder import IGNORED_NAMES, ArtefactFile
 from openledger.content.store import ContentStore, calling_content, file_digest
 from openledger.errors import NotVerified, UsageError
@@ -80,8 +80,7 @@ def _is_there(target: Path, file: ArtefactFile, *, overwrite: bool) -> bool:
 
 def _check_room(folder: Path, wanted_bytes: int) -> None:
     """Refuse before the first byte what the disk has no room for."""
-    above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(above).free
+    free = free_bytes_at(folder)
     if wanted_bytes + _SPARE_BYTES > free:
         raise UsageError(
             f"{folder} needs {wanted_bytes:,} bytes and {free:,} are free there: free some, or name another disk"

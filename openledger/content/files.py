@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,16 @@ def naming(path: Path) -> Iterator[None]:
         if error.errno is not None and error.filename is None:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def existing_folder(path: Path) -> Path:
+    """The nearest folder above a path, or itself, that is there: what will lie there lies on its disk."""
+    return next(above for above in (path.absolute(), *path.absolute().parents) if above.exists())
+
+
+def free_bytes_at(path: Path) -> int:
+    """How many bytes are free on the disk on which a path is, or will be."""
+    return shutil.disk_usage(existing_folder(path)).free
 
 
 def cache_home() -> Path:

@@ -12,7 +12,6 @@ trusted: its operator can withhold content, not change it. What was erased is sa
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import IO, Any, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from openledger.content.files import replacing
+from openledger.content.files import existing_folder, free_bytes_at, replacing
 from openledger.content.tombstone import MAX_TOMBSTONE_BYTES, Tombstone
 from openledger.errors import OpenLedgerError
 from openledger.exit_codes import ExitCode
@@ -282,10 +281,9 @@ class ContentStore:
         if not isinstance(self._filesystem, LocalFileSystem):
             return
         folder = Path(self._root)
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not os.access(there, os.W_OK | os.X_OK):
+        if not os.access(existing_folder(folder), os.W_OK | os.X_OK):
             raise ContentError(f"the content store {folder} cannot be written to: name another one with --content")
-        free = shutil.disk_usage(there).free
+        free = free_bytes_at(folder)
         if free < byte_count:
             raise ContentError(
                 f"the content store {folder} has room for {free:,} bytes, and {byte_count:,} are to be stored: free "

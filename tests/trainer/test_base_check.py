@@ -143,7 +143,7 @@ def test_what_is_needed_grows_with_batch_codes_and_points_and_is_held_against_wh
     assert (large.memory > 10 * small.memory, large.disk) == (True, small.disk)
     assert indexed.disk >= small.disk + 10 * 1000 * 2
     monkeypatch.setattr(base_check, "free_memory_bytes", lambda: 2**30)
-    monkeypatch.setattr(base_check, "_free_disk", lambda path: 2**20)
+    monkeypatch.setattr(base_check, "free_bytes_at", lambda path: 2**20)
     cache, output = tmp_path / "not yet there", tmp_path
     assert needs_problems(Needs(2**29, 2**19), cache, output) == (
         [], "needs about 512 MiB of memory of 1,024 MiB free and 1 MiB of disk of 1 MiB free",

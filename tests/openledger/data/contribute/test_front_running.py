@@ -198,7 +198,7 @@ def test_a_store_without_room_is_told_before_anything_is_registered(
 ) -> None:
     path = garden.write("chat.jsonl", chats(5))
     usage = type("Usage", (), {"free": 10})()
-    monkeypatch.setattr("openledger.content.store.shutil.disk_usage", lambda _path: usage)
+    monkeypatch.setattr("openledger.content.files.shutil.disk_usage", lambda _path: usage)
     with pytest.raises(ContentError, match=r"has room for 10 bytes, and .* are to be stored: free space on that disk"):
         garden.add(path)
     assert garden.submissions() == []
