@@ -85,11 +85,6 @@ class FreezeChanged(Event, frozen=True, gc=False):
     until_height: int
 
 
-def find_freeze(view: StateView, kind: Freezable, object_id: bytes) -> Freeze | None:
-    """The last freeze of an object, in force or not."""
-    return FREEZES.get(view, kind, object_id)
-
-
 def is_frozen(view: StateView, kind: Freezable, object_id: bytes, height: int) -> bool:
     """Whether an object is frozen in a block."""
     freeze = FREEZES.get(view, kind, object_id)

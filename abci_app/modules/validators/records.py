@@ -55,7 +55,7 @@ class Capability(IntFlag):
     RE_EXECUTES = 1
 
 
-ALL_CAPABILITIES = 1
+ALL_CAPABILITIES = int(Capability.RE_EXECUTES)
 
 
 # --- State
